@@ -1,0 +1,22 @@
+"""Declare a stack: a web app, its PostgreSQL and its Redis.
+
+A stack file is plain Python that defines `stack`:
+
+    from stack import Postgres, Redis, Stack, WebApp
+
+    db = Postgres("db")
+    cache = Redis("cache")
+    web = WebApp("web", source=".", port=8000, uses=[db, cache])
+
+    stack = Stack("shop", [web, db, cache])
+
+`stackctl --file FILE up` makes it real. What is listed in `__all__` is the public interface of a stack file.
+"""
+
+from stack.components.postgres import Postgres
+from stack.components.redis import CachedValue, Redis
+from stack.components.webapp import WebApp
+from stack.errors import DeclarationError
+from stack.model import Stack
+
+__all__ = ["CachedValue", "DeclarationError", "Postgres", "Redis", "Stack", "WebApp"]

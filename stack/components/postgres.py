@@ -1,0 +1,147 @@
+"""PostgreSQL: the truth of a stack. Its data lives in a named volume, its password in a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.model import (
+    Component,
+    Container,
+    Healthcheck,
+    Limits,
+    Reference,
+    SecretReference,
+    Value,
+    Volume,
+    checked_amount,
+    checked_whole,
+)
+
+IMAGE = "postgres:18"
+# Since 18 the image keeps each major version in a folder of its own under this mount
+# (https://github.com/docker-library/postgres/pull/1259).
+DATA = "/var/lib/postgresql"
+# The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
+USER = "999:999"
+PORT = 5432
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class Postgres(Component):
+    """A PostgreSQL server with one user and one database.
+
+    `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed.
+    `memory` is in MiB. Raises `DeclarationError` for a wrong value.
+    """
+
+    user: str = "app"
+    database: str = "app"
+    inspect: str | None = None
+    memory: int = 512
+    cpus: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_identifier("user", self.user)
+        self._check_identifier("database", self.database)
+        if self.inspect is not None:
+            self._check_identifier("inspect", self.inspect)
+        checked_whole(self, "memory", self.memory, least=64, unit="MiB")
+        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
+
+    def _check_identifier(self, field: str, value: object) -> None:
+        if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
+            raise self.wrong(field, f"{value!r} is not a plain SQL name (a-z, 0-9 and _, at most 63)")
+
+    @property
+    def role(self) -> str:
+        return "PostgreSQL"
+
+    @property
+    def host(self) -> Reference:
+        return Reference(self.name, "host")
+
+    @property
+    def port(self) -> Reference:
+        return Reference(self.name, "port")
+
+    @property
+    def password(self) -> SecretReference:
+        return SecretReference(self.name, "password")
+
+    @property
+    def listens(self) -> int:
+        return PORT
+
+    def gives(self) -> Mapping[str, Value]:
+        return {
+            "HOST": self.host,
+            "PORT": self.port,
+            "NAME": self.database,
+            "USER": self.user,
+            "PASSWORD_FILE": self.password,
+        }
+
+    def secrets(self) -> tuple[SecretReference, ...]:
+        return (self.password,)
+
+    def container(self) -> Container:
+        return Container(
+            image=IMAGE,
+            user=USER,
+            environment={
+                "POSTGRES_USER": self.user,
+                "POSTGRES_DB": self.database,
+                "POSTGRES_PASSWORD_FILE": self.password,
+            },
+            volumes=(Volume(f"{self.name}-pgdata", DATA),),
+            tmpfs=("/tmp", "/var/run/postgresql"),  # noqa: S108 - paths in the container
+            # Over TCP: while a new database is made, a temporary server answers on the socket alone.
+            # A query: pg_isready looks at neither the user nor the database.
+            healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            stop_grace=60,
+        )
+
+    def query(self, sql: str, host: str | None = None) -> tuple[str, ...]:
+        """The `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.
+
+        Without a host it asks on the server's own socket, where no password is needed.
+        """
+        where = ("-h", host) if host else ()
+        connection = f"dbname={self.database} user={self.user} connect_timeout=5"
+        # fmt: off
+        return (
+            "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *where, "-d", connection,
+            "--csv", "-P", r"null=\N", "-c", sql,
+        )
+        # fmt: on
+
+    def inspection(self) -> str:
+        """The SQL whose rows `stackctl inspect` shows: the declared table, else the list of tables."""
+        if self.inspect:
+            return f"SELECT * FROM {self.inspect} ORDER BY 1 LIMIT 100"  # noqa: S608 - a checked SQL name
+        return "SELECT schemaname, relname, n_live_tup FROM pg_stat_user_tables ORDER BY 1, 2 LIMIT 100"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The answer to a query: the names of its columns, and its rows as text, NULL as None."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+def read_rows(text: str) -> Rows:
+    """What `Postgres.query` writes; a statement without rows writes nothing."""
+    lines = list(csv.reader(io.StringIO(text)))
+    if not lines:
+        return Rows((), ())
+    header, *body = lines
+    return Rows(tuple(header), tuple(tuple(None if cell == r"\N" else cell for cell in row) for row in body))

@@ -1,0 +1,139 @@
+"""Redis: a copy of what PostgreSQL holds. It keeps nothing on disk and forgets the least used when full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.components.postgres import Postgres
+from stack.model import (
+    Component,
+    Container,
+    Healthcheck,
+    Limits,
+    Reference,
+    Value,
+    checked_amount,
+    checked_whole,
+)
+
+IMAGE = "redis:8"
+USER = "999:999"
+PORT = 6379
+
+
+@dataclass(frozen=True)
+class CachedValue:
+    """A key that is a copy of a value in a database: `stackctl inspect cache` shows both and compares them.
+
+    `query` is SQL that gives one row of one column in `database`, the value that the key should hold.
+    """
+
+    key: str
+    database: Postgres
+    query: str
+
+
+@dataclass(frozen=True)
+class Redis(Component):
+    """A Redis server used as a cache. It has no password: only those who use it can reach it.
+
+    `inspect` is what `stackctl inspect cache` shows. `memory` is in MiB, half of it for keys and values.
+    Raises `DeclarationError` for a wrong value.
+    """
+
+    inspect: CachedValue | None = None
+    memory: int = 128
+    cpus: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inspect is not None and not isinstance(self.inspect, CachedValue):
+            raise self.wrong("inspect", f"{self.inspect!r} is not a CachedValue")
+        checked_whole(self, "memory", self.memory, least=32, unit="MiB")
+        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
+
+    @property
+    def role(self) -> str:
+        return "Redis"
+
+    @property
+    def host(self) -> Reference:
+        return Reference(self.name, "host")
+
+    @property
+    def port(self) -> Reference:
+        return Reference(self.name, "port")
+
+    @property
+    def listens(self) -> int:
+        return PORT
+
+    def gives(self) -> Mapping[str, Value]:
+        return {"HOST": self.host, "PORT": self.port}
+
+    def container(self) -> Container:
+        # fmt: off
+        command = (
+            "redis-server", "--save", "", "--appendonly", "no",
+            "--maxmemory", f"{self.memory // 2}mb", "--maxmemory-policy", "allkeys-lru",
+        )
+        # fmt: on
+        return Container(
+            image=IMAGE,
+            user=USER,
+            command=command,
+            tmpfs=("/data", "/tmp"),  # noqa: S108 - paths in the container
+            healthcheck=Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING")),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
+            stop_grace=10,
+        )
+
+    def lookup(self, key: str) -> tuple[str, ...]:
+        """The `redis-cli` command that reads a key with its type and time to live, at one moment, as JSON.
+
+        `read_entry` reads what it writes.
+        """
+        return ("redis-cli", "--json", "EVAL", _LOOKUP, "1", key)
+
+    def listing(self) -> tuple[str, ...]:
+        """The `redis-cli` command that writes some of its keys, as JSON: `["0", ["a", "b"]]`."""
+        return ("redis-cli", "--json", "SCAN", "0", "COUNT", "100")
+
+
+# One script: between two commands the key could expire.
+_LOOKUP = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+local read = {
+  string = {'GET', KEYS[1]}, list = {'LRANGE', KEYS[1], 0, 99}, hash = {'HGETALL', KEYS[1]},
+  set = {'SMEMBERS', KEYS[1]}, zset = {'ZRANGE', KEYS[1], 0, 99, 'WITHSCORES'},
+}
+local value = read[kind] and redis.call(unpack(read[kind])) or false
+return {kind, redis.call('PTTL', KEYS[1]), value}
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key as it is now. `value` is text for a string, a list of text for other kinds, None without a key.
+
+    `ttl` is its time to live in seconds, None for a key that does not expire.
+    """
+
+    kind: str
+    value: str | list[str] | None
+    ttl: float | None
+
+    @property
+    def exists(self) -> bool:
+        return self.kind != "none"
+
+
+def read_entry(text: str) -> Entry:
+    """What `Redis.lookup` writes: `["string", 29500, "41"]`. Raises `ValueError` for anything else."""
+    answer = json.loads(text)
+    if not isinstance(answer, list) or len(answer) != 3:
+        raise ValueError(f"{answer!r} is not an entry")
+    kind, ttl, value = answer
+    return Entry(kind=str(kind), value=value, ttl=ttl / 1000 if ttl >= 0 else None)

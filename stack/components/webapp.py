@@ -1,0 +1,116 @@
+"""A web app: a folder with a Dockerfile that answers HTTP. It is what people reach from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stack.model import (
+    Component,
+    Container,
+    Healthcheck,
+    Limits,
+    Port,
+    Reference,
+    Value,
+    checked_amount,
+    checked_environment,
+    checked_port,
+    checked_whole,
+    used_names,
+)
+
+# A user of no image: whatever the Dockerfile says, the app never runs as root.
+USER = "10001:10001"
+
+_PATH = re.compile(r"/[!-~]*")
+_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+
+
+@dataclass(frozen=True)
+class WebApp(Component):
+    """A web app that is built from `source` and published on 127.0.0.1.
+
+    - `source`: the folder with its Dockerfile, relative to the stack file.
+    - `port`: where it listens in its container; `publish`: the port on this machine (default: the same).
+    - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
+      has one, is what the engine asks; `stackctl up` asks this path from outside.
+    - `command`: replaces the CMD of its Dockerfile.
+    - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
+    - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
+    - `user`: the numeric user and group that it runs as; `memory` in MiB; `stop_grace`: the seconds that it gets to
+      finish what is in flight.
+
+    Raises `DeclarationError` for a wrong value.
+    """
+
+    source: str
+    port: int = 8000
+    publish: int | None = None
+    health: str = "/health"
+    command: Sequence[str] | None = None
+    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
+    uses: Sequence[Component | str] = ()
+    user: str = USER
+    memory: int = 512
+    cpus: float = 2.0
+    stop_grace: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.source, str) or not self.source.strip():
+            raise self.wrong("source", f"{self.source!r} is not the path of a folder")
+        checked_port(self, "port", self.port)
+        if self.publish is not None:
+            checked_port(self, "publish", self.publish)
+        if not isinstance(self.health, str) or not _PATH.fullmatch(self.health):
+            raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
+        if not isinstance(self.user, str) or not _USER.fullmatch(self.user):
+            raise self.wrong("user", f"{self.user!r} is not a user and group in numbers, or is root (like 10001:10001)")
+        checked_whole(self, "memory", self.memory, least=16, unit="MiB")
+        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
+        checked_whole(self, "stop_grace", self.stop_grace, least=1, unit="seconds")
+        self._freeze("environment", checked_environment(self, self.environment))
+        self._freeze("uses", used_names(self, self.uses))
+        if self.command is not None:
+            self._freeze("command", self._checked_command(self.command))
+
+    def _checked_command(self, command: object) -> tuple[str, ...]:
+        if isinstance(command, str) or not isinstance(command, Sequence) or not command:
+            raise self.wrong("command", f"{command!r} is not a list of words, like ['python', 'app.py']")
+        for word in command:
+            if not isinstance(word, str) or "\0" in word:
+                raise self.wrong("command", f"{word!r} is not a word of a command")
+        return tuple(command)
+
+    def _freeze(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
+
+    @property
+    def role(self) -> str:
+        return "web app"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return used_names(self, self.uses)
+
+    @property
+    def listens(self) -> int:
+        return self.port
+
+    def gives(self) -> Mapping[str, Value]:
+        return {"HOST": Reference(self.name, "host"), "PORT": Reference(self.name, "port")}
+
+    def container(self) -> Container:
+        return Container(
+            source=self.source,
+            user=self.user,
+            command=None if self.command is None else tuple(self.command),
+            environment=checked_environment(self, self.environment),
+            ports=(Port(self.port, self.publish or self.port),),
+            tmpfs=("/tmp",),  # noqa: S108 - a path in the container
+            healthcheck=Healthcheck(test=None),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            stop_grace=self.stop_grace,
+        )

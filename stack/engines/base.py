@@ -1,0 +1,77 @@
+"""What every engine can do. `tests/conformance/` holds each of them to the same behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from stack.engines.process import Completed, Job
+from stack.errors import StackError
+from stack.observed import Leftovers, Observed
+
+
+class Engine(Protocol):
+    """An engine for one instance. It carries out and decides nothing.
+
+    Every method raises `StackError` when the engine can't be reached or refuses; the codes are those of the
+    README's table of errors.
+    """
+
+    name: str
+
+    def check(self) -> None:
+        """Raise with what is missing where this engine can't run on this machine."""
+
+    def observe(self) -> Observed:
+        """Read what exists of the instance now; change nothing."""
+
+    def leftovers(self) -> Leftovers:
+        """What `destroy` would delete."""
+
+    def render(self) -> str:
+        """The configuration that `apply` hands to the engine."""
+
+    def environment(self) -> Mapping[str, str]:
+        """The variables with which the engine's own command line finds the instance."""
+
+    def build(self) -> Job:
+        """Start to build what the declaration names as source."""
+
+    def apply(self) -> Job:
+        """Start to make the instance as declared; `verdict` judges how it went."""
+
+    def explain(self, job: Job) -> StackError:
+        """What a job of `apply` or `start` that ended with an error tells of the cause."""
+
+    def explain_build(self, job: Job) -> StackError:
+        """The same for a job of `build`."""
+
+    def start(self) -> Job:
+        """Start to start the components that exist."""
+
+    def stop(self) -> None:
+        """Stop the components; keep them and their data."""
+
+    def down(self) -> None:
+        """Stop and remove the components; keep their data."""
+
+    def destroy(self) -> None:
+        """Remove everything of the instance, its data included."""
+
+    def has_data(self, component: str) -> bool:
+        """Whether there is data of a component, from an earlier `up`."""
+
+    def run(self, component: str, command: Sequence[str], limit: float | None = 30) -> Completed:
+        """Run a command in a running component and capture what it writes; it reads nothing.
+
+        Raises `no-answer` after `limit` seconds.
+        """
+
+    def attach(self, component: str, command: Sequence[str]) -> int:
+        """Run a command in a running component on this process's own streams; give its exit code."""
+
+    def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
+        """The last `tail` lines (None: all) of a component, or of all of them with their names in front."""
+
+    def follow_logs(self, component: str | None, tail: int | None) -> int:
+        """Write the logs to standard output as they come, until interrupted."""

@@ -1,0 +1,125 @@
+"""Tell from what the docker client writes what went wrong: pure, tested with texts as recorded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stack.errors import StackError
+
+_INSTALL = "install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A text of Docker's, as a regular expression, and what it means to the user.
+
+    `{0}`, `{1}` in message and hint stand for the groups of the expression.
+    """
+
+    pattern: str
+    code: str
+    message: str
+    hint: str
+
+
+# The first that matches wins.
+_KNOWN = (
+    _Known(
+        r"permission denied while trying to connect to the docker (?:daemon socket|API)",
+        "docker-permission",
+        "this user may not talk to the Docker daemon",
+        "add the user to the group `docker` and log in again (`sudo usermod -aG docker $USER`), or use rootless Docker",
+    ),
+    _Known(
+        r"Cannot connect to the Docker daemon|Is the docker daemon running|error during connect"
+        r"|failed to connect to the docker API|connection refused.*docker\.sock|docker\.sock.*no such file",
+        "docker-daemon",
+        "the Docker daemon does not answer",
+        "start it (`sudo systemctl start docker`, or Docker Desktop) and look with `docker version`",
+    ),
+    _Known(
+        r"context \"?([\w.-]+)\"?.*(?:not found|does not exist)|current context \"([\w.-]+)\" is not found",
+        "docker-daemon",
+        "the Docker context that is chosen does not exist",
+        "list the contexts with `docker context ls` and choose one with `docker context use NAME`",
+    ),
+    _Known(
+        r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"
+        r"|unknown flag: --project-name|unknown flag: --file|unknown shorthand flag: 'f'",
+        "compose-missing",
+        "the docker client has no Compose plugin",
+        _INSTALL,
+    ),
+    _Known(
+        r"(?:port is already allocated|address already in use|ports are not available)",
+        "port-taken",
+        "a port that the stack publishes is taken",
+        "choose another with `stackctl up --port PORT`",
+    ),
+    _Known(
+        r"no space left on device",
+        "disk-full",
+        "the disk of the Docker daemon is full",
+        "look with `docker system df` and make room with `docker system prune` (it keeps volumes)",
+    ),
+    _Known(
+        r"no matching manifest for (\S+)",
+        "image-unavailable",
+        "an image does not exist for this machine's architecture ({0})",
+        "name an image that exists for it",
+    ),
+    _Known(
+        r"failed to resolve source metadata for|pull access denied for|failed to resolve reference"
+        r"|manifest for \S+ not found|manifest unknown|No such image|failed to copy: httpReadSeeker"
+        r"|Get \"https://[^\"]*/v2/",
+        "image-unavailable",
+        "an image is neither on this machine nor can be pulled",
+        "check the network and the image's name, or bring it with `docker load`",
+    ),
+    _Known(
+        r"Pool overlaps with other one|could not find an available, non-overlapping IPv4 address pool"
+        r"|all predefined address pools have been fully subnetted",
+        "network-exhausted",
+        "Docker has no free address range for another network",
+        "remove unused networks with `docker network prune`",
+    ),
+)
+
+_NOISE = re.compile(r"^\s*$|level=warning|^ (?:Container|Network|Volume|Image) ")
+
+
+def classify(text: str, code: str, message: str, hint: str) -> StackError:
+    """The error that `text` tells of; with none known, the one given, and the text's last lines as its output."""
+    for known in _KNOWN:
+        found = re.search(known.pattern, text, re.IGNORECASE | re.DOTALL)
+        if found:
+            groups = [group or "" for group in found.groups()]
+            return StackError(known.code, known.message.format(*groups), known.hint, _tail(text))
+    return StackError(code, message, hint, _tail(text))
+
+
+def client_missing() -> StackError:
+    return StackError("docker-client", "there is no `docker` command on this machine", _INSTALL)
+
+
+def daemon_silent(detail: str) -> StackError:
+    return StackError(
+        "docker-daemon",
+        f"the Docker daemon does not answer: {detail}",
+        "look with `docker version`; restart the daemon if that hangs too",
+    )
+
+
+def too_old(what: str, found: str, needed: str) -> StackError:
+    return StackError("compose-old", f"{what} {found} is too old; stackctl needs {needed} or newer", _INSTALL)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """`v2.40.3-desktop.1`, `2.40.3+ds1-3` → (2, 40, 3); what is no version → ()."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join([line.rstrip() for line in text.splitlines() if not _NOISE.search(line)][-lines:])

@@ -1,0 +1,135 @@
+"""Turn an instance into a Docker Compose project: pure, the same text for the same instance.
+
+The rules that every service gets (no capabilities, a read-only root, limits, …) are here and cannot be switched
+off; what a component needs of its own is in its `Container`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from stack.instance import Instance
+from stack.model import Container, Healthcheck, Reference, SecretReference, Value
+
+LABEL_INSTANCE = "stackctl.instance"
+LABEL_STATE = "stackctl.state"
+# Compose adds this label to all that it makes; it finds an instance whose state is lost.
+LABEL_PROJECT = "com.docker.compose.project"
+
+_FRONTEND = "frontend"
+_BACKEND = "backend"
+
+
+def render(instance: Instance) -> str:
+    """The text of `compose.yaml`."""
+    text: str = yaml.dump(
+        _project(instance), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
+    )
+    return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` writes it anew.\n{text}"
+
+
+def _project(instance: Instance) -> dict[str, Any]:
+    containers = {name: instance.stack.container(name) for name in instance.stack.names}
+    volumes = [volume.name for container in containers.values() for volume in container.volumes]
+    secrets = [secret.id for secret in instance.stack.secrets()]
+    project: dict[str, Any] = {
+        "name": instance.project,
+        "services": {name: _service(instance, name, container) for name, container in containers.items()},
+        "networks": {
+            _FRONTEND: {"driver": "bridge", "labels": _labels(instance)},
+            _BACKEND: {"driver": "bridge", "internal": True, "labels": _labels(instance)},
+        },
+    }
+    if volumes:
+        project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
+    if secrets:
+        project["secrets"] = {name: {"file": _literal(str(instance.secret_file(name)))} for name in secrets}
+    return project
+
+
+def _service(instance: Instance, name: str, container: Container) -> dict[str, Any]:
+    component = instance.stack[name]
+    service: dict[str, Any] = {}
+    if container.image is not None:
+        service["image"] = container.image
+    else:
+        service["build"] = {"context": _literal(str(instance.source(name)))}
+        service["init"] = True
+    if container.command is not None:
+        service["command"] = [_literal(word) for word in container.command]
+    service["user"] = container.user
+    if container.environment:
+        service["environment"] = {
+            variable: _literal(_resolve(instance, value)) for variable, value in container.environment.items()
+        }
+    if component.needs:
+        service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
+    if container.ports:
+        service["ports"] = [f"127.0.0.1:{instance.ports[name]}:{port.container}" for port in container.ports]
+    service["networks"] = [_FRONTEND, _BACKEND] if container.ports else [_BACKEND]
+    if container.volumes:
+        service["volumes"] = [f"{volume.name}:{volume.target}" for volume in container.volumes]
+    if container.secrets:
+        service["secrets"] = [secret.id for secret in container.secrets]
+    if container.healthcheck is not None:
+        service["healthcheck"] = _healthcheck(container.healthcheck)
+    return service | {
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{container.stop_grace}s",
+        "read_only": True,
+        "tmpfs": list(container.tmpfs),
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": f"{container.limits.memory}m",
+        "cpus": container.limits.cpus,
+        "pids_limit": container.limits.pids,
+        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+        "labels": _labels(instance),
+    }
+
+
+def _condition(instance: Instance, needed: str) -> str:
+    """Wait for health where stackctl itself declares the check; an app's image may have none."""
+    check = instance.stack[needed].container().healthcheck
+    return "service_healthy" if check is not None and check.test is not None else "service_started"
+
+
+def _healthcheck(check: Healthcheck) -> dict[str, Any]:
+    test = {} if check.test is None else {"test": [_literal(word) for word in check.test]}
+    return test | {
+        "interval": f"{check.interval:g}s",
+        "timeout": f"{check.timeout:g}s",
+        "retries": check.retries,
+        "start_period": f"{check.start_period:g}s",
+        "start_interval": f"{check.start_interval:g}s",
+    }
+
+
+def _resolve(instance: Instance, value: Value) -> str:
+    """Containers of one project find each other by the names of their services."""
+    if isinstance(value, SecretReference):
+        return f"/run/secrets/{value.id}"
+    if isinstance(value, Reference):
+        return {"host": value.component, "port": str(instance.stack[value.component].listens)}[value.field]
+    return value
+
+
+def _literal(text: str) -> str:
+    """Compose replaces `$NAME` in every value; `$$` stands for a dollar."""
+    return text.replace("$", "$$")
+
+
+def _labels(instance: Instance) -> dict[str, str]:
+    return {LABEL_INSTANCE: instance.name, LABEL_STATE: _literal(str(instance.state))}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents the entries of a list, and never writes an anchor for a value that stands twice."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -1,0 +1,52 @@
+"""What a user is told when something goes wrong: one error type, and the exit codes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `stackctl`; `exec` alone passes on those of its command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CHANGES = 3
+    INTERRUPTED = 130
+
+
+class StackError(Exception):
+    """A failure that a user can understand and mend.
+
+    `code` is stable and for programs (`port-taken`), `message` says what happened and why, `hint` says what to
+    type or do next, `output` is text of another program that shows the cause (the last lines of a build or a log).
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, code: str, message: str, hint: str = "", output: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.output = output
+
+
+class UsageError(StackError):
+    """The command line asks for something that does not exist or contradicts itself."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__("usage", message, hint)
+
+
+class DeclarationError(StackError):
+    """A wrong value in a stack. `path` says where: `playground/web/port`."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, path: str, problem: str, hint: str = "") -> None:
+        super().__init__("declaration-invalid", f"{path}: {problem}", hint)
+        self.path = path
+        self.problem = problem

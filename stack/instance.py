@@ -1,0 +1,54 @@
+"""An instance: one running copy of a stack, with its own name, state, data and ports."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.model import Stack
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Everything that an engine has to know to make a stack real.
+
+    `project` is the name under which the engine keeps it, unlike that of any other folder's instance of the same
+    name. `folder` is that of the stack file: relative sources start there. `state` is the instance's own folder.
+    `ports` maps a component to the port of this machine that it is published on.
+    """
+
+    name: str
+    project: str
+    stack: Stack
+    folder: Path
+    state: Path
+    ports: Mapping[str, int]
+
+    def source(self, component: str) -> Path | None:
+        """The absolute folder that a component is built from, if it is built."""
+        source = self.stack[component].container().source
+        return None if source is None else (self.folder / source).resolve()
+
+    @property
+    def configuration(self) -> Path:
+        """The folder of what is generated for the engine."""
+        return self.state / "compose"
+
+    def secret_file(self, secret_id: str) -> Path:
+        return self.state / "secrets" / secret_id
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        return {name: f"http://localhost:{port}" for name, port in self.ports.items()}
+
+
+def default_project(name: str, state: Path) -> str:
+    """A project name that two checkouts of one stack do not share: they would take each other's data."""
+    return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+
+
+def default_ports(stack: Stack) -> Mapping[str, int]:
+    """The port of this machine that each component asks for, by component."""
+    return {component.name: port.host for component in stack for port in component.container().ports}

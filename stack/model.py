@@ -1,0 +1,332 @@
+"""What a stack is made of: frozen values that do nothing.
+
+Constructing a wrong value raises `DeclarationError` at once, with a path to it: `web/port: 80000 is not a port
+(1-65535)`. Nothing here knows an engine: a component says how it runs in a container, an engine renders that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from stack.errors import DeclarationError
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Secret:
+    """A value that shows itself to nobody: `repr` and `str` are `***`. `reveal()` gives it away on purpose."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A fact about a component that only the engine knows: its `host` or `port`."""
+
+    component: str
+    field: str
+
+
+@dataclass(frozen=True)
+class SecretReference(Reference):
+    """A secret of a component. A process gets it as the path of a file, never as a value."""
+
+    @property
+    def id(self) -> str:
+        """The name of its file: `db_password`."""
+        return f"{variable_prefix(self.component).lower()}_{self.field}"
+
+
+Value = str | Reference
+"""A value in an environment: text, or something that the engine resolves."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a container, published on the loopback address of the host."""
+
+    container: int
+    host: int
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A named volume: data that outlives its container."""
+
+    name: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """How a container is asked for its health. `test` None asks as the image's own HEALTHCHECK says. In seconds."""
+
+    test: tuple[str, ...] | None
+    interval: float = 10
+    timeout: float = 5
+    retries: int = 3
+    start_period: float = 60
+    start_interval: float = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a container may use: memory in MiB, CPUs, processes and threads."""
+
+    memory: int
+    cpus: float
+    pids: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """How a component runs in a container; everything an engine for containers has to know.
+
+    Exactly one of `image` (a name) and `source` (a folder with a Dockerfile, relative to the stack file) is set.
+    `stop_grace` is the time in seconds between the stop signal and the kill.
+    """
+
+    limits: Limits
+    user: str
+    stop_grace: int
+    image: str | None = None
+    source: str | None = None
+    command: tuple[str, ...] | None = None
+    environment: Mapping[str, Value] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
+    secrets: tuple[SecretReference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Component:
+    """One declared part of a stack. Subclasses live in `stack/components/`, one file each."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                type(self).__name__, f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)"
+            )
+
+    @property
+    def role(self) -> str:
+        """What it is, for people: `PostgreSQL`, `Redis`, `web app`."""
+        raise NotImplementedError
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the components that it uses."""
+        return ()
+
+    @property
+    def listens(self) -> int:
+        """The port that it listens on in its container."""
+        raise NotImplementedError
+
+    def gives(self) -> Mapping[str, Value]:
+        """What those who use it get in their environment, by the end of the variable: `HOST`, `PASSWORD_FILE`."""
+        raise NotImplementedError
+
+    def secrets(self) -> tuple[SecretReference, ...]:
+        """The secrets that belong to it and are generated for an instance."""
+        return ()
+
+    def container(self) -> Container:
+        """How it runs in a container, without what the components that it uses give to it."""
+        raise NotImplementedError
+
+    def wrong(self, field: str, problem: str) -> DeclarationError:
+        return DeclarationError(f"{self.name}/{field}", problem)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The declared whole: a name and its components, in the order in which they are shown.
+
+    Raises `DeclarationError` when a name stands twice, a used component is missing, components use each other in
+    a circle, a variable is given twice, or two components publish one port.
+    """
+
+    name: str
+    components: tuple[Component, ...]
+
+    def __init__(self, name: str, components: Sequence[Component]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "components", _sequence("components", components))
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DeclarationError("Stack", f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
+        self._check_components()
+        self._check_uses()
+        self._check_cycles()
+        self._check_environments()
+        self._check_ports()
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(self.components)
+
+    def __getitem__(self, name: str) -> Component:
+        for component in self.components:
+            if component.name == name:
+                return component
+        raise KeyError(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(component.name for component in self.components)
+
+    def secrets(self) -> tuple[SecretReference, ...]:
+        return tuple(secret for component in self.components for secret in component.secrets())
+
+    def container(self, name: str) -> Container:
+        """How a component runs in a container, with what the components that it uses give to it."""
+        component = self[name]
+        own = component.container()
+        given: dict[str, Value] = {}
+        for used in component.needs:
+            prefix = variable_prefix(used)
+            given |= {f"{prefix}_{suffix}": value for suffix, value in self[used].gives().items()}
+        environment = given | dict(own.environment)
+        needed = [value for value in environment.values() if isinstance(value, SecretReference)]
+        return replace(own, environment=environment, secrets=tuple(dict.fromkeys([*own.secrets, *needed])))
+
+    def wrong(self, path: str, problem: str) -> DeclarationError:
+        return DeclarationError(f"{self.name}/{path}", problem)
+
+    def _check_components(self) -> None:
+        if not self.components:
+            raise self.wrong("components", "is empty; a stack has at least one component")
+        for position, component in enumerate(self.components):
+            if not isinstance(component, Component):
+                raise self.wrong(f"components/{position}", f"{component!r} is not a component")
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise self.wrong(name, "stands twice; a name belongs to one component")
+
+    def _check_uses(self) -> None:
+        for component in self.components:
+            for used in component.needs:
+                if used not in self.names:
+                    raise self.wrong(
+                        f"{component.name}/uses", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
+                    )
+
+    def _check_cycles(self) -> None:
+        def walk(name: str, trail: tuple[str, ...]) -> None:
+            if name in trail:
+                circle = " -> ".join((*trail[trail.index(name) :], name))
+                raise self.wrong(f"{trail[0]}/uses", f"goes in a circle: {circle}")
+            for used in self[name].needs:
+                walk(used, (*trail, name))
+
+        for name in self.names:
+            walk(name, ())
+
+    def _check_environments(self) -> None:
+        for component in self.components:
+            for variable, value in component.container().environment.items():
+                path = f"{component.name}/environment/{variable}"
+                if isinstance(value, Reference) and value.component not in (component.name, *component.needs):
+                    raise self.wrong(path, f"refers to {value.component!r}, which is not in its uses")
+                for used in component.needs:
+                    suffixes = self[used].gives()
+                    if variable in {f"{variable_prefix(used)}_{suffix}" for suffix in suffixes}:
+                        raise self.wrong(path, f"is given by {used!r} already; choose another name")
+
+    def _check_ports(self) -> None:
+        published: dict[int, str] = {}
+        for component in self.components:
+            for port in component.container().ports:
+                if port.host in published:
+                    raise self.wrong(
+                        f"{component.name}/publish", f"{port.host} is published by {published[port.host]!r} already"
+                    )
+                published[port.host] = component.name
+
+
+def variable_prefix(name: str) -> str:
+    """The start of the variables that a component gives: `orders-db` gives `ORDERS_DB_HOST`."""
+    return name.upper().replace("-", "_")
+
+
+def used_names(component: Component, uses: object) -> tuple[str, ...]:
+    """The names behind `uses=[…]`, which takes components and names of components."""
+    names = []
+    for used in _sequence(f"{component.name}/uses", uses):
+        if not isinstance(used, (Component, str)):
+            raise component.wrong("uses", f"{used!r} is neither a component nor the name of one")
+        names.append(used.name if isinstance(used, Component) else used)
+    for name in names:
+        if names.count(name) > 1:
+            raise component.wrong("uses", f"{name!r} stands twice")
+    return tuple(names)
+
+
+def checked_port(component: Component, field: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+        raise component.wrong(field, f"{value!r} is not a port (1-65535)")
+    return value
+
+
+def checked_amount(component: Component, field: str, value: object, least: float, unit: str) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= least:
+        raise component.wrong(field, f"{value!r} is not an amount in {unit} (at least {least:g})")
+
+
+def checked_whole(component: Component, field: str, value: object, least: int, unit: str) -> None:
+    if not isinstance(value, int):
+        raise component.wrong(field, f"{value!r} is not a whole number of {unit} (at least {least})")
+    checked_amount(component, field, value, least, unit)
+
+
+def checked_environment(component: Component, environment: object) -> Mapping[str, Value]:
+    """A frozen copy of an environment; numbers become text, a secret must go to a variable that ends in `_FILE`."""
+    if not isinstance(environment, Mapping):
+        raise component.wrong("environment", f"{environment!r} is not a mapping of names to values")
+    return MappingProxyType({name: _checked_variable(component, name, value) for name, value in environment.items()})
+
+
+def _checked_variable(component: Component, name: object, value: object) -> Value:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise component.wrong("environment", f"{name!r} is not the name of a variable")
+    path = f"environment/{name}"
+    if isinstance(value, SecretReference) and not name.endswith("_FILE"):
+        raise component.wrong(path, "a secret is passed as a file: end the name with _FILE")
+    if isinstance(value, Reference):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise component.wrong(path, f"{value!r} is not text, a number or a reference")
+    if isinstance(value, str) and "\0" in value:
+        raise component.wrong(path, "holds a zero byte, which no environment can")
+    return str(value)
+
+
+def _sequence(path: str, value: object) -> tuple[object, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise DeclarationError(path, f"{value!r} is not a list")
+    return tuple(value)

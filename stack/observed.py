@@ -1,0 +1,68 @@
+"""What exists now, read once from an engine. Values; to read them again, observe again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Health = Literal["starting", "healthy", "unhealthy", "none"]
+
+
+@dataclass(frozen=True)
+class ComponentState:
+    """One component as it runs: `state` is the engine's word (`running`, `exited`, `restarting`, `created`, …).
+
+    `restarts` counts those since the process was created, `exit_code` is the last one of a process that ended,
+    `health_output` what its last health check said, `since` when it started.
+    """
+
+    state: str
+    health: Health
+    restarts: int
+    exit_code: int
+    oom_killed: bool
+    since: datetime | None
+    image: str
+    port: int | None
+    health_output: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def summary(self) -> str:
+        """For people: `healthy`, `running`, `exited (3)`."""
+        if self.running:
+            return self.state if self.health == "none" else self.health
+        return f"{self.state} ({self.exit_code})" if self.state in ("exited", "restarting") else self.state
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The components of an instance that exist, by name, those that are no longer declared included."""
+
+    components: Mapping[str, ComponentState]
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.components)
+
+    @property
+    def running(self) -> bool:
+        return any(component.running for component in self.components.values())
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What an engine holds of an instance: the names of what `reset` deletes."""
+
+    containers: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.containers or self.networks or self.volumes or self.images)

@@ -1,0 +1,52 @@
+"""`stackctl stop`, `start` and `down`: none of them touches data."""
+
+from __future__ import annotations
+
+from stack.operations.opening import open_instance, require_up
+from stack.operations.status import component_data
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.verdict import await_ready
+
+
+def stop(settings: Settings, progress: Progress) -> Report:
+    """Stop the components and keep them: `start` brings them back as they were."""
+    opened = open_instance(settings)
+    require_up(opened.instance, opened.engine.observe())
+    with opened.state.locked():
+        progress.step(f"{opened.instance.name}: stopping")
+        opened.engine.stop()
+    text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
+    return Report("stop", text, {"instance": opened.instance.name})
+
+
+def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:
+    """Start the components that `stop` stopped, and judge as `up` does."""
+    opened = open_instance(settings)
+    before = opened.engine.observe()
+    require_up(opened.instance, before)
+    with opened.state.locked(), opened.engine.start() as job:
+        verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+    lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
+    lines += [f"  {name}: {url}" for name, url in opened.instance.urls.items()]
+    data = {
+        "instance": opened.instance.name,
+        "urls": dict(opened.instance.urls),
+        "components": component_data(opened.instance, verdict.observed),
+    }
+    return Report("start", "\n".join(lines), data)
+
+
+def down(settings: Settings, progress: Progress) -> Report:
+    """Remove the components and their networks; keep the data. Not an error when there is nothing."""
+    opened = open_instance(settings)
+    with opened.state.locked():
+        if opened.engine.observe().exists:
+            progress.step(f"{opened.instance.name}: removing its components")
+        opened.engine.down()
+        kept = opened.engine.leftovers().volumes
+    text = f"{opened.instance.name} is down"
+    if kept:
+        text += f"; its data is kept ({', '.join(kept)}): `stackctl up` brings it back"
+    return Report("down", text, {"instance": opened.instance.name, "kept": list(kept)})

@@ -1,0 +1,16 @@
+"""The bundled stack: a visit counter on Flask, its PostgreSQL and its Redis."""
+
+from stack import CachedValue, Postgres, Redis, Stack, WebApp
+
+db = Postgres("db", user="student", database="student_notes", inspect="visit_counter")
+
+homepage = CachedValue(
+    key="visit_counter:homepage",
+    database=db,
+    query="SELECT visits FROM visit_counter WHERE page = 'homepage'",
+)
+cache = Redis("cache", inspect=homepage)
+
+web = WebApp("web", source="../service", port=8000, uses=[db, cache])
+
+stack = Stack("playground", [web, db, cache])

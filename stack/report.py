@@ -1,0 +1,52 @@
+"""What a command found or did: a frozen report, as text for people and one JSON envelope for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stack.errors import StackError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one command.
+
+    `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
+    stackctl: 0 but for `exec`, which passes on its command's.
+    """
+
+    command: str
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    exit_code: int = 0
+
+
+def envelope(report: Report) -> str:
+    return _json(report.command, ok=True, data=report.data, error=None)
+
+
+def error_envelope(command: str | None, error: StackError) -> str:
+    """The envelope of a failure, of one before any command ran (`command` null) too."""
+    described = {"code": error.code, "message": error.message, "hint": error.hint}
+    if error.output:
+        described["output"] = error.output
+    return _json(command, ok=False, data={}, error=described)
+
+
+def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapping[str, str] | None) -> str:
+    whole = {"schema": SCHEMA, "command": command, "ok": ok, "data": data, "error": error}
+    return json.dumps(whole, ensure_ascii=False)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their headers, each as wide as its widest entry, no blank at the end of a line."""
+    widths = [max(len(line[column]) for line in (headers, *rows)) for column in range(len(headers))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (headers, *rows)
+    )

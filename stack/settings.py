@@ -1,0 +1,59 @@
+"""The one reader of environment variables: what a user chose, as a frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+PLAYGROUND = Path(__file__).with_name("playground.py")
+STATE_FOLDER = ".stackctl"
+# What marks a folder as somebody's project; the state of the playground then lives in it.
+_PROJECT_MARKS = (STATE_FOLDER, "pyproject.toml", ".git")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for one run of a command.
+
+    `file` is the stack file, `instance` the name of the instance (None: that of the stack), `state_root` the
+    folder that holds a folder for each instance.
+    """
+
+    file: Path
+    instance: str | None
+    state_root: Path
+
+    @classmethod
+    def read(
+        cls,
+        environment: Mapping[str, str],
+        folder: Path,
+        file: Path | None = None,
+        instance: str | None = None,
+    ) -> Settings:
+        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE` and `STACKCTL_STATE`, then the defaults."""
+        chosen = file or _path(environment, "STACKCTL_FILE")
+        where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
+        return cls(
+            file=(folder / chosen).resolve() if chosen else PLAYGROUND,
+            instance=instance or environment.get("STACKCTL_INSTANCE") or None,
+            state_root=(folder / where).resolve(),
+        )
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    value = environment.get(name)
+    return Path(value).expanduser() if value else None
+
+
+def _default_state_root(folder: Path, file: Path | None) -> Path:
+    """Beside a stack file; for the playground in the project around `folder`, else in the user's state folder."""
+    if file is not None:
+        return (folder / file).resolve().parent / STATE_FOLDER
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in _PROJECT_MARKS):
+            return candidate / STATE_FOLDER
+    return platformdirs.user_state_path("stackctl")

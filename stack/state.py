@@ -1,0 +1,151 @@
+"""What stackctl remembers of an instance, in `.stackctl/<instance>/`, readable by its owner alone.
+
+record.json     the names and ports that the instance was given
+secrets/        one file a secret, made once
+compose/        what was generated for the engine
+lock            a kernel lock, held by the command that changes the instance
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import filelock
+
+from stack.errors import StackError
+from stack.model import Secret
+
+SCHEMA = 1
+_LOCK_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What must stay the same from one `up` to the next: the engine's name for the instance, and its ports."""
+
+    project: str
+    ports: Mapping[str, int]
+
+
+class State:
+    """The folder of one instance. Every method raises `StackError` (`state-unusable`) when it can't do its work."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exists(self) -> bool:
+        return self.folder.is_dir()
+
+    def record(self) -> Record | None:
+        """What was remembered, or None for a new instance."""
+        path = self.folder / "record.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["schema"] != SCHEMA:
+                raise _unusable(path, f"was written by another version of stackctl (schema {data['schema']})")
+            return Record(project=str(data["project"]), ports={str(k): int(v) for k, v in data["ports"].items()})
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unusable(path, error.strerror or str(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unusable(path, "is damaged") from error
+
+    def remember(self, record: Record) -> None:
+        self.write("record.json", json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n")
+
+    def write(self, name: str, text: str, mode: int = 0o600) -> Path:
+        """Write a file whole or not at all, in folders that only the owner can enter."""
+        path = self.folder / name
+        with _explained(path):
+            self._make_private(path.parent)
+            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            try:
+                with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        return path
+
+    def has_secret(self, secret_id: str) -> bool:
+        return (self.folder / "secrets" / secret_id).is_file()
+
+    def make_secret(self, secret_id: str) -> None:
+        """Make a secret of 256 random bits.
+
+        The file can be read by every user of a container: Compose mounts a file secret with the mode that it has
+        (docker/compose#9648), and the users in containers are not its owner. What keeps everybody else out is its
+        folder, 0700.
+        """
+        self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=0o444)
+
+    def secret(self, secret_id: str) -> Secret:
+        path = self.folder / "secrets" / secret_id
+        with _explained(path):
+            return Secret(path.read_text(encoding="utf-8"))
+
+    def delete(self) -> None:
+        with _explained(self.folder):
+            if self.exists():
+                shutil.rmtree(self.folder)
+            with contextlib.suppress(OSError):  # others live beside it
+                self.folder.parent.rmdir()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the kernel lock of the instance; it ends with the process, however that ends.
+
+        Waits for another command at most a minute, then raises `instance-busy`.
+        """
+        with _explained(self.folder):
+            self._make_private(self.folder)
+        lock = filelock.FileLock(self.folder / "lock", timeout=_LOCK_TIMEOUT, mode=0o600)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise StackError(
+                "instance-busy",
+                f"another stackctl command is still changing this instance ({self.folder})",
+                "wait for it to end, or end it, and run this command again",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _make_private(self, folder: Path) -> None:
+        """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""
+        root = self.folder.parent
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / ".gitignore").exists():
+            (root / ".gitignore").write_text("*\n", encoding="utf-8")
+        for path in (root, self.folder, folder):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o700)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _unusable(path: Path, problem: str) -> StackError:
+    return StackError(
+        "state-unusable",
+        f"{path}: {problem}",
+        "check the folder's permissions and free space, or set STACKCTL_STATE to another folder",
+    )

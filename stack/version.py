@@ -1,0 +1,3 @@
+"""The version, read by the package's build too."""
+
+__version__ = "0.1.0"

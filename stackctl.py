@@ -1,0 +1,479 @@
+"""The command line: parse options, call one operation, print one report. It decides nothing."""
+
+from __future__ import annotations
+
+import functools
+import inspect as python_inspect
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any, NoReturn
+
+import typer
+
+from stack import report as reports
+from stack.errors import ExitCode, StackError, UsageError
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.version import __version__
+
+_HELP = """Your web app, its PostgreSQL and its Redis, up with one command.
+
+Without --file it runs the bundled playground, a visit counter. A stack file of your own is plain Python:
+
+\b
+    from stack import Postgres, Redis, Stack, WebApp
+    db = Postgres("db")
+    cache = Redis("cache")
+    web = WebApp("web", source=".", port=8000, uses=[db, cache])
+    stack = Stack("shop", [web, db, cache])
+
+\b
+Examples:
+    stackctl up
+    stackctl --file shop.py up --port 8080
+    stackctl inspect
+    stackctl exec db -- psql -U student -d student_notes
+"""
+
+app = typer.Typer(
+    name="stackctl",
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+inspect_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(inspect_app, name="inspect")
+
+
+class _Shared:
+    """The options of every command, which may stand before the command or after it."""
+
+    file = Annotated[Path | None, typer.Option("--file", "-f", metavar="PATH", help="A stack file to use instead.")]
+    # `-f` follows in `logs`, as everywhere.
+    long_file = Annotated[Path | None, typer.Option("--file", metavar="PATH", help="A stack file to use instead.")]
+    instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which copy of the stack.")]
+    json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+    debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the shared options say, and where progress goes."""
+
+    settings: Settings
+    progress: Progress
+    json: bool
+
+
+def _command(register: Callable[[Callable[..., None]], object], short_file: bool = True) -> Callable[..., Any]:
+    """Register a function `(session, …) -> Report` as a command that also takes the shared options."""
+
+    def decorate(function: Callable[..., Report]) -> Callable[..., Report]:
+        @functools.wraps(function)
+        def run(context: typer.Context, **values: Any) -> None:
+            outer: Mapping[str, Any] = context.obj or {}
+            shared = {key: values.pop(key) or outer.get(key) for key in ("file", "instance", "json", "debug")}
+            if context.invoked_subcommand:
+                context.obj = shared
+                return
+
+            def operate() -> Report:
+                return function(_session(shared), **values)
+
+            raise typer.Exit(_conclude(operate, _full_name(context), bool(shared["json"]), bool(shared["debug"])))
+
+        own = python_inspect.signature(function, eval_str=True).parameters
+        run.__signature__ = _signature(own, short_file)  # type: ignore[attr-defined]
+        register(run)
+        return function
+
+    return decorate
+
+
+def _signature(own: Mapping[str, python_inspect.Parameter], short_file: bool) -> python_inspect.Signature:
+    def option(name: str, annotation: Any, default: Any) -> python_inspect.Parameter:
+        kind = python_inspect.Parameter.KEYWORD_ONLY
+        return python_inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+    parameters = [option("context", typer.Context, python_inspect.Parameter.empty)]
+    parameters += [
+        parameter.replace(kind=python_inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in own.items()
+        if name != "session"
+    ]
+    parameters += [
+        option("file", _Shared.file if short_file else _Shared.long_file, None),
+        option("instance", _Shared.instance, None),
+        option("json", _Shared.json, False),
+        option("debug", _Shared.debug, False),
+    ]
+    return python_inspect.Signature(parameters)
+
+
+def _session(shared: Mapping[str, Any]) -> Session:
+    settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"])
+    return Session(settings, _Lines(sys.stderr), bool(shared["json"]))
+
+
+def _full_name(context: typer.Context) -> str:
+    """`inspect db`: the words of the command, without the program's name."""
+    return context.command_path.partition(" ")[2]
+
+
+def _conclude(operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool) -> int:
+    """Run an operation and print its report or its error: the one place that does. Gives the exit code."""
+    try:
+        report = operate()
+    except StackError as error:
+        return _tell(error, command, as_json, debug)
+    except KeyboardInterrupt as interrupt:
+        return _tell(_interrupted(interrupt), command, as_json, debug)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _tell(_bug(error), command, as_json, debug)
+    text = reports.envelope(report) if as_json else report.text
+    if text:
+        print(text, flush=True)
+    return report.exit_code
+
+
+def _tell(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error.__cause__ or error, file=sys.stderr)
+    if as_json:
+        print(reports.error_envelope(command, error), flush=True)
+    else:
+        _print_error(error)
+    return int(error.exit_code)
+
+
+def _print_error(error: StackError) -> None:
+    if error.output:
+        print("\n".join(f"  | {line}" for line in error.output.splitlines()), file=sys.stderr)
+    print(f"{_paint('Error', '31')} ({error.code}): {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"{_paint('Hint', '36')}: {error.hint}", file=sys.stderr)
+
+
+def _paint(text: str, colour: str) -> str:
+    """Colour on a terminal alone, and not where the user said no (https://no-color.org)."""
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[1;{colour}m{text}\x1b[0m"
+
+
+def _interrupted(cause: BaseException) -> StackError:
+    error = StackError("interrupted", "interrupted; nothing was deleted", "run the command again: it carries on")
+    error.exit_code = ExitCode.INTERRUPTED
+    error.__cause__ = cause
+    return error
+
+
+def _bug(cause: Exception) -> StackError:
+    what = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    error = StackError("bug", f"stackctl itself failed: {what}", "run it again with --debug and report what it shows")
+    error.__cause__ = cause
+    return error
+
+
+class _Lines:
+    """Progress as lines on standard error, one a change, with the seconds since the start."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._start = time.monotonic()
+        self._shown: dict[str, str] = {}
+
+    def step(self, text: str) -> None:
+        print(f"{time.monotonic() - self._start:6.1f} s  {text}", file=self._stream, flush=True)
+
+    def states(self, states: Mapping[str, str]) -> None:
+        for name, state in states.items():
+            if self._shown.get(name) != state:
+                self._shown[name] = state
+                self.step(f"{name}: {state}")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"stackctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _outer(
+    context: typer.Context,
+    file: _Shared.file = None,
+    instance: _Shared.instance = None,
+    json: _Shared.json = False,
+    debug: _Shared.debug = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = {"file": file, "instance": instance, "json": json, "debug": debug}
+
+
+Port = Annotated[
+    list[str] | None,
+    typer.Option("--port", metavar="[NAME=]PORT", help="The port on this machine; remembered for the instance."),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
+]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
+
+
+@_command(app.command("up"))
+def up(session: Session, port: Port = None, timeout: Timeout = 120) -> Report:
+    """Build and start everything; say where it answers.
+
+    A second `up` changes only what is declared differently; data is always kept.
+
+    \b
+    Examples:
+      stackctl up
+      stackctl up --port 8080
+      stackctl up --instance review
+    """
+    from stack.operations.up import up
+
+    return up(session.settings, session.progress, _ports(port or []), timeout)
+
+
+def _ports(texts: list[str]) -> dict[str | None, int]:
+    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}."""
+    ports: dict[str | None, int] = {}
+    for text in texts:
+        name, equals, number = text.rpartition("=")
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535 or (equals and not name):
+            raise UsageError(f"--port: {text!r} is not a port (1-65535)", "write --port 8080 or --port web=8080")
+        ports[name or None] = int(number)
+    return ports
+
+
+@_command(app.command("status"))
+def status(session: Session) -> Report:
+    """Show each component and how it is."""
+    from stack.operations.status import status
+
+    return status(session.settings)
+
+
+@_command(inspect_app.callback(invoke_without_command=True))
+def inspect(session: Session) -> Report:
+    """Show what PostgreSQL and Redis hold.
+
+    \b
+    Examples:
+      stackctl inspect
+      stackctl inspect db --query "SELECT count(*) FROM visit_counter"
+      stackctl inspect cache --key visit_counter:about
+    """
+    from stack.operations.inspect import inspect
+
+    return inspect(session.settings)
+
+
+@_command(inspect_app.command("db"))
+def inspect_db(
+    session: Session,
+    name: Name = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Ask this instead.")] = None,
+) -> Report:
+    """Show the rows of the table in PostgreSQL.
+
+    They are read with psql beside the server. Without a declared table it lists the tables.
+
+    \b
+    Examples:
+      stackctl inspect db
+      stackctl inspect db --query "SELECT count(*) FROM visit_counter"
+    """
+    from stack.operations.inspect import inspect_db
+
+    return inspect_db(session.settings, name, query)
+
+
+@_command(inspect_app.command("cache"))
+def inspect_cache(
+    session: Session,
+    name: Name = None,
+    key: Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")] = None,
+) -> Report:
+    """Show the value in Redis, and whether PostgreSQL agrees.
+
+    \b
+    Examples:
+      stackctl inspect cache
+      stackctl inspect cache --key visit_counter:about
+    """
+    from stack.operations.inspect import inspect_cache
+
+    return inspect_cache(session.settings, name, key)
+
+
+@_command(app.command("logs"), short_file=False)
+def logs(
+    session: Session,
+    service: Annotated[str | None, typer.Argument(metavar="SERVICE", help="Only this one.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come; Ctrl-C ends it.")] = False,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
+) -> Report:
+    """Show what the components wrote.
+
+    \b
+    Examples:
+      stackctl logs
+      stackctl logs -f web
+      stackctl logs --tail 20 db
+    """
+    from stack.operations.access import logs
+
+    if follow and session.json:
+        raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
+    return logs(session.settings, service, tail, follow)
+
+
+@_command(app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}))
+def execute(
+    session: Session,
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The component: web, db, cache.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
+) -> Report:
+    """Run a command in a component.
+
+    It ends with the command's own exit code. It is interactive on a terminal, and plain otherwise, so that its
+    output can be piped.
+
+    \b
+    Examples:
+      stackctl exec db -- psql -U student -d student_notes
+      stackctl exec cache -- redis-cli DBSIZE
+    """
+    from stack.operations.access import execute
+
+    return execute(session.settings, service, command, capture=session.json)
+
+
+@_command(app.command("stop"))
+def stop(session: Session) -> Report:
+    """Stop the components; `start` brings them back."""
+    from stack.operations.lifecycle import stop
+
+    return stop(session.settings, session.progress)
+
+
+@_command(app.command("start"))
+def start(session: Session, timeout: Timeout = 120) -> Report:
+    """Start what `stop` stopped, and wait until it answers."""
+    from stack.operations.lifecycle import start
+
+    return start(session.settings, session.progress, timeout)
+
+
+@_command(app.command("down"))
+def down(session: Session) -> Report:
+    """Remove the components; keep the data.
+
+    `stackctl up` brings everything back.
+    """
+    from stack.operations.lifecycle import down
+
+    return down(session.settings, session.progress)
+
+
+@_command(app.command("reset"))
+def reset(session: Session, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> Report:
+    """Delete everything, the DATA included; ask first.
+
+    It says what it will delete. Without a terminal to answer on it needs --yes.
+    """
+    from stack.operations.reset import reset
+
+    return reset(session.settings, session.progress, lambda announcement: _confirm(announcement, yes))
+
+
+def _confirm(announcement: str, yes: bool) -> bool:
+    print(announcement, file=sys.stderr)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("reset asks before it deletes, and there is no terminal to answer on", "say --yes")
+    print("Delete it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@_command(app.command("render"))
+def render(session: Session) -> Report:
+    """Print the Compose file that `up` would use.
+
+    It needs no Docker and changes nothing.
+    """
+    from stack.operations.show import render
+
+    return render(session.settings)
+
+
+@_command(app.command("env"))
+def env(session: Session) -> Report:
+    """Print variables for plain `docker compose`.
+
+    \b
+    Example:
+      eval "$(stackctl env)" && docker compose ps
+    """
+    from stack.operations.show import env
+
+    return env(session.settings)
+
+
+@_command(app.command("version"))
+def version(session: Session) -> Report:
+    """Show the versions of stackctl and Python."""
+    from stack.operations.show import version
+
+    return version()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit code. What goes wrong before a command runs is told in the same way."""
+    words = sys.argv[1:] if arguments is None else arguments
+    own = words[: words.index("--")] if "--" in words else words
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(words, prog_name="stackctl", standalone_mode=False)
+    except typer.TyperException as error:
+        return _tell(_usage(error), None, "--json" in own, "--debug" in own)
+    except typer.Abort:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone, as in `stackctl logs | head`: nothing more to say, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    return code if isinstance(code, int) else int(ExitCode.DONE)
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "stackctl"
+    return UsageError(error.format_message(), f"`{where} --help` shows what there is")
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """A polite kill ends like Ctrl-C: what was started is ended too."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
