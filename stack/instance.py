@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Instance:
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
         source = self.stack[component].container().source
-        return None if source is None else (self.folder / source).resolve()
+        return None if source is None else Path(os.path.normpath(self.folder / source))
 
     @property
     def configuration(self) -> Path:

@@ -6,6 +6,7 @@ Constructing a wrong value raises `DeclarationError` at once, with a path to it:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -142,6 +143,11 @@ class Component:
         return ()
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the components that stackctl asks to inspect it."""
+        return ()
+
+    @property
     def listens(self) -> int:
         """The port that it listens on in its container."""
         raise NotImplementedError
@@ -184,6 +190,7 @@ class Stack:
         self._check_components()
         self._check_uses()
         self._check_cycles()
+        self._check_reads()
         self._check_environments()
         self._check_ports()
 
@@ -234,6 +241,15 @@ class Stack:
                 if used not in self.names:
                     raise self.wrong(
                         f"{component.name}/uses", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
+                    )
+
+    def _check_reads(self) -> None:
+        for component in self.components:
+            for read in component.reads:
+                if read not in self.names:
+                    raise self.wrong(
+                        f"{component.name}/inspect",
+                        f"reads {read!r}, which is not in the stack (it has {', '.join(self.names)})",
                     )
 
     def _check_cycles(self) -> None:
@@ -294,7 +310,7 @@ def checked_port(component: Component, field: str, value: object) -> int:
 
 
 def checked_amount(component: Component, field: str, value: object, least: float, unit: str) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= least:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
         raise component.wrong(field, f"{value!r} is not an amount in {unit} (at least {least:g})")
 
 

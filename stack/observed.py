@@ -14,10 +14,12 @@ Health = Literal["starting", "healthy", "unhealthy", "none"]
 class ComponentState:
     """One component as it runs: `state` is the engine's word (`running`, `exited`, `restarting`, `created`, …).
 
-    `restarts` counts those since the process was created, `exit_code` is the last one of a process that ended,
-    `health_output` what its last health check said, `since` when it started.
+    `id` is the engine's name for what runs, another after it was made anew. `restarts` counts those since then,
+    `exit_code` is the last one of a process that ended, `since` when it started, `health_output` what its last
+    health check said.
     """
 
+    id: str
     state: str
     health: Health
     restarts: int

@@ -24,6 +24,7 @@ from stack.model import Secret
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
+_IGNORE = ".gitignore"
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,13 @@ class State:
             return Secret(path.read_text(encoding="utf-8"))
 
     def delete(self) -> None:
+        """Delete the folder, and with the last instance the folder of them all."""
+        root = self.folder.parent
         with _explained(self.folder):
             if self.exists():
                 shutil.rmtree(self.folder)
-            with contextlib.suppress(OSError):  # others live beside it
-                self.folder.parent.rmdir()
+            if root.is_dir() and [entry.name for entry in root.iterdir()] == [_IGNORE]:
+                shutil.rmtree(root)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,8 +131,8 @@ class State:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""
         root = self.folder.parent
         root.mkdir(parents=True, exist_ok=True)
-        if not (root / ".gitignore").exists():
-            (root / ".gitignore").write_text("*\n", encoding="utf-8")
+        if not (root / _IGNORE).exists():
+            (root / _IGNORE).write_text("*\n", encoding="utf-8")
         for path in (root, self.folder, folder):
             path.mkdir(exist_ok=True)
             path.chmod(0o700)

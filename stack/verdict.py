@@ -87,14 +87,18 @@ def http_probe(url: str) -> Answer:
         return Answer(False, f"no answer from {url}: {reason}")
 
 
-def judge(observed: Observed, first: Observed) -> Failure | None:
-    """The failure that is certain from what is observed, compared with the first look at the same processes."""
+def judge(observed: Observed, before: Observed) -> Failure | None:
+    """The failure that is certain from what is observed; restarts of `before` do not count."""
     for name, component in observed.components.items():
-        begun = first.components.get(name)
-        restarts = component.restarts - (begun.restarts if begun and begun.restarts <= component.restarts else 0)
-        if failure := _failure(name, component, restarts):
+        if failure := _failure(name, component, _restarts_since(before.components.get(name), component)):
             return failure
     return None
+
+
+def _restarts_since(before: ComponentState | None, now: ComponentState) -> int:
+    """The engine counts from 0 again when it makes a component anew, or starts a stopped one."""
+    same = before is not None and before.id == now.id and before.restarts <= now.restarts
+    return now.restarts - before.restarts if before is not None and same else now.restarts
 
 
 def _failure(name: str, component: ComponentState, restarts: int) -> Failure | None:
@@ -128,15 +132,13 @@ def await_ready(
     """
     clock = clock or SystemClock()
     start = clock.now()
-    first: Observed | None = None
     answers: Mapping[str, Answer] = {}
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
-        first = first or observed
-        if failure := judge(fresh, first):
+        if failure := judge(fresh, before):
             raise _failed(engine, failure)
         if exit_code:
             raise engine.explain(job)

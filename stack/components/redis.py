@@ -59,6 +59,10 @@ class Redis(Component):
         return "Redis"
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.inspect.database.name,) if self.inspect else ()
+
+    @property
     def host(self) -> Reference:
         return Reference(self.name, "host")
 

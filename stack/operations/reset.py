@@ -27,8 +27,9 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm) -> Report:
     with opened.state.locked():
         progress.step(f"{name}: deleting")
         opened.engine.destroy()
-    opened.state.delete()
-    return Report("reset", f"{name} is deleted, its data included", {"instance": name, "deleted": _data(opened, left)})
+        deleted = _data(opened, left)
+        opened.state.delete()
+    return Report("reset", f"{name} is deleted, its data included", {"instance": name, "deleted": deleted})
 
 
 def _announcement(opened: Opened, left: Leftovers) -> str:

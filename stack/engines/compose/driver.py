@@ -237,6 +237,7 @@ def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]
     health = state.get("Health") or {}
     log = health.get("Log") or []
     return container["Config"]["Labels"][_SERVICE_LABEL], ComponentState(
+        id=container["Id"],
         state=state["Status"],
         health=_health(state["Status"], health.get("Status")),
         restarts=container["RestartCount"],

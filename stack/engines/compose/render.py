@@ -37,11 +37,11 @@ def _project(instance: Instance) -> dict[str, Any]:
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {name: _service(instance, name, container) for name, container in containers.items()},
-        "networks": {
-            _FRONTEND: {"driver": "bridge", "labels": _labels(instance)},
-            _BACKEND: {"driver": "bridge", "internal": True, "labels": _labels(instance)},
-        },
+        "networks": {_BACKEND: {"driver": "bridge", "internal": True, "labels": _labels(instance)}},
     }
+    if any(container.ports for container in containers.values()):
+        # A container on internal networks alone can't publish a port (moby/moby#36174).
+        project["networks"][_FRONTEND] = {"driver": "bridge", "labels": _labels(instance)}
     if volumes:
         project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
     if secrets:

@@ -1,0 +1,57 @@
+.DEFAULT_GOAL := help
+.PHONY: help up install test test-unit test-docker lint format golden clean
+
+PYTHON ?= python3
+# Always relative: the folder may have spaces in its name.
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+help: ## List what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+up: .venv/installed ## Set everything up, start the playground and print its URL
+	@$(BIN)/stackctl up
+	@echo "Next: $(BIN)/stackctl inspect, or \`source $(BIN)/activate\` and then \`stackctl --help\`"
+
+test: .venv/installed-dev ## Run everything that can run on this machine
+	$(PYTEST) -n 2 --dist loadgroup
+
+test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under 20 s)
+	$(PYTEST) -n 2 tests/unit
+
+test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
+	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) -n 2 --dist loadgroup -m docker
+
+lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint service/Dockerfile
+
+format: .venv/installed-dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: .venv/installed-dev ## Write the golden files anew; review the diff
+	$(PYTEST) -q tests/unit --update-golden
+
+install: .venv/installed ## Install stackctl into .venv
+
+clean: ## Remove what tests and tools leave; instances are kept
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-artifacts dist
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "stackctl needs Python 3.11 or newer; name one with \`make PYTHON=python3.12 up\`" >&2; exit 1; }
+	@echo "Installing into .venv …"
+	@$(PYTHON) -m venv .venv \
+		|| { echo "Python can't make a virtual environment; on Debian: sudo apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@

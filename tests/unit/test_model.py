@@ -1,0 +1,134 @@
+"""A wrong stack raises at once, with a path; a right one is a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from stack import CachedValue, DeclarationError, Postgres, Redis, Stack, WebApp
+from stack.model import Reference, Secret, SecretReference
+
+db = Postgres("db")
+cache = Redis("cache")
+Make = Callable[[], object]
+
+
+def web(**options: Any) -> WebApp:
+    return WebApp("web", **({"source": "."} | options))
+
+
+WRONG: Mapping[str, Make] = {
+    "Postgres: 'Db' is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Postgres("Db"),
+    "Redis: '' is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Redis(""),
+    "Redis: 7 is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Redis(7),  # type: ignore[arg-type]
+    "Stack: 'a b' is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Stack("a b", [db]),
+    "db/user: 'drop table' is not a plain SQL name (a-z, 0-9 and _, at most 63)": lambda: Postgres(
+        "db", user="drop table"
+    ),
+    "db/database: 'Notes' is not a plain SQL name (a-z, 0-9 and _, at most 63)": lambda: Postgres(
+        "db", database="Notes"
+    ),
+    "db/inspect: 'a;b' is not a plain SQL name (a-z, 0-9 and _, at most 63)": lambda: Postgres("db", inspect="a;b"),
+    "db/memory: 8 is not an amount in MiB (at least 64)": lambda: Postgres("db", memory=8),
+    "db/memory: 64.5 is not a whole number of MiB (at least 64)": lambda: Postgres("db", memory=64.5),  # type: ignore[arg-type]
+    "db/cpus: 0 is not an amount in CPUs (at least 0.1)": lambda: Postgres("db", cpus=0),
+    "db/cpus: nan is not an amount in CPUs (at least 0.1)": lambda: Postgres("db", cpus=float("nan")),
+    "db/cpus: inf is not an amount in CPUs (at least 0.1)": lambda: Postgres("db", cpus=float("inf")),
+    "cache/inspect: 'key' is not a CachedValue": lambda: Redis("cache", inspect="key"),  # type: ignore[arg-type]
+    "cache/memory: True is not an amount in MiB (at least 32)": lambda: Redis("cache", memory=True),
+    "web/source: '' is not the path of a folder": lambda: web(source=""),
+    "web/port: 80000 is not a port (1-65535)": lambda: web(port=80000),
+    "web/port: '8000' is not a port (1-65535)": lambda: web(port="8000"),
+    "web/port: True is not a port (1-65535)": lambda: web(port=True),
+    "web/publish: 0 is not a port (1-65535)": lambda: web(publish=0),
+    "web/health: 'health' is not a path of a URL (it starts with /)": lambda: web(health="health"),
+    "web/health: '/a b' is not a path of a URL (it starts with /)": lambda: web(health="/a b"),
+    "web/user: 'root' is not a user and group in numbers, or is root (like 10001:10001)": lambda: web(user="root"),
+    "web/user: '0:0' is not a user and group in numbers, or is root (like 10001:10001)": lambda: web(user="0:0"),
+    "web/stop_grace: 0 is not an amount in seconds (at least 1)": lambda: web(stop_grace=0),
+    "web/command: 'python app.py' is not a list of words, like ['python', 'app.py']": lambda: web(
+        command="python app.py"
+    ),
+    "web/command: [] is not a list of words, like ['python', 'app.py']": lambda: web(command=[]),
+    "web/command: 7 is not a word of a command": lambda: web(command=["sleep", 7]),
+    "web/environment: 'A=1' is not a mapping of names to values": lambda: web(environment="A=1"),
+    "web/environment: 'A-B' is not the name of a variable": lambda: web(environment={"A-B": "1"}),
+    "web/environment/A: None is not text, a number or a reference": lambda: web(environment={"A": None}),
+    "web/environment/A: True is not text, a number or a reference": lambda: web(environment={"A": True}),
+    "web/environment/A: holds a zero byte, which no environment can": lambda: web(environment={"A": "\0"}),
+    "web/environment/PGPASSWORD: a secret is passed as a file: end the name with _FILE": lambda: web(
+        environment={"PGPASSWORD": db.password}
+    ),
+    "web/uses: 'db' is not a list": lambda: web(uses="db"),
+    "web/uses: 7 is neither a component nor the name of one": lambda: web(uses=[7]),
+    "web/uses: 'db' stands twice": lambda: web(uses=[db, "db"]),
+    "components: 'db' is not a list": lambda: Stack("shop", "db"),  # type: ignore[arg-type]
+    "shop/components: is empty; a stack has at least one component": lambda: Stack("shop", []),
+    "shop/components/1: 'db' is not a component": lambda: Stack("shop", [db, "db"]),  # type: ignore[list-item]
+    "shop/db: stands twice; a name belongs to one component": lambda: Stack("shop", [db, Redis("db")]),
+    "shop/web/uses: 'db' is not in the stack (it has web, cache)": lambda: Stack("shop", [web(uses=[db]), cache]),
+    "shop/web/uses: goes in a circle: web -> api -> web": lambda: Stack(
+        "shop", [web(uses=["api"]), WebApp("api", source=".", port=8001, uses=["web"])]
+    ),
+    "shop/web/uses: goes in a circle: web -> web": lambda: Stack("shop", [web(uses=["web"])]),
+    "shop/web/environment/URL: refers to 'cache', which is not in its uses": lambda: Stack(
+        "shop", [web(environment={"URL": cache.host}, uses=[db]), db, cache]
+    ),
+    "shop/web/environment/DB_HOST: is given by 'db' already; choose another name": lambda: Stack(
+        "shop", [web(environment={"DB_HOST": "x"}, uses=[db]), db]
+    ),
+    "shop/api/publish: 8000 is published by 'web' already": lambda: Stack("shop", [web(), WebApp("api", source=".")]),
+    "shop/cache/inspect: reads 'db', which is not in the stack (it has cache)": lambda: Stack(
+        "shop", [Redis("cache", inspect=CachedValue("k", db, "SELECT 1"))]
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "make"), WRONG.items(), ids=WRONG)
+def test_a_wrong_value_raises_with_its_path(message: str, make: Make) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        make()
+    assert raised.value.message == message
+
+
+def test_components_are_compared_by_value() -> None:
+    assert web(uses=[db], environment={"A": 1}) == web(uses=("db",), environment={"A": "1"})
+    assert web(port=8001) != web()
+
+
+def test_components_cannot_be_changed() -> None:
+    given = {"A": "1"}
+    app = web(environment=given)
+    given["A"] = "2"
+    assert app.environment["A"] == "1"
+    with pytest.raises(TypeError):
+        app.environment["A"] = "3"  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        app.port = 1  # type: ignore[misc]
+
+
+def test_a_component_gets_what_those_that_it_uses_give() -> None:
+    stack = Stack("shop", [web(uses=["orders-db"]), Postgres("orders-db", user="u", database="d")])
+    assert dict(stack.container("web").environment) == {
+        "ORDERS_DB_HOST": Reference("orders-db", "host"),
+        "ORDERS_DB_PORT": Reference("orders-db", "port"),
+        "ORDERS_DB_NAME": "d",
+        "ORDERS_DB_USER": "u",
+        "ORDERS_DB_PASSWORD_FILE": SecretReference("orders-db", "password"),
+    }
+
+
+def test_only_who_uses_a_database_gets_its_password() -> None:
+    stack = Stack("shop", [web(uses=[db]), WebApp("api", source=".", port=8001), db])
+    assert stack.container("web").secrets == (db.password,)
+    assert stack.container("api").secrets == ()
+
+
+def test_a_secret_shows_itself_to_nobody() -> None:
+    secret = Secret("hunter2")
+    assert [repr(secret), str(secret), f"{secret}", f"{[secret]}"] == ["***", "***", "***", "[***]"]
+    assert secret.reveal() == "hunter2"
+    assert secret == Secret("hunter2")
+    assert secret != Secret("other")

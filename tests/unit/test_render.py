@@ -1,0 +1,121 @@
+"""The generated Compose project, whole, for the playground and for each option that changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack import Postgres, Redis, Stack, WebApp
+from stack.declaration import load_stack
+from stack.engines.compose.render import render
+from stack.instance import Instance, default_ports
+from stack.settings import PLAYGROUND
+
+FOLDER = Path("/project")
+db = Postgres("db")
+cache = Redis("cache")
+
+
+def instance(stack: Stack, **changes: Any) -> Instance:
+    plain = Instance(
+        name=stack.name,
+        project=f"stackctl-{stack.name}-123456",
+        stack=stack,
+        folder=FOLDER / "stack",
+        state=FOLDER / ".stackctl" / stack.name,
+        ports=default_ports(stack),
+    )
+    return replace(plain, **changes)
+
+
+def one(**options: Any) -> Instance:
+    return instance(Stack("shop", [WebApp("web", source=".", **options)]))
+
+
+PLAYGROUND_STACK = load_stack(PLAYGROUND)
+CASES: Mapping[str, Instance] = {
+    "playground": instance(PLAYGROUND_STACK),
+    "port": instance(PLAYGROUND_STACK, ports={"web": 9000}),
+    "instance": instance(
+        PLAYGROUND_STACK, name="review", project="stackctl-review-654321", state=FOLDER / ".stackctl" / "review"
+    ),
+    "web-plain": one(),
+    "web-port": one(port=3000, publish=8080),
+    "web-command": one(command=["node", "server.js", "--price=$5"]),
+    "web-environment": instance(
+        Stack(
+            "shop",
+            [
+                WebApp(
+                    "web",
+                    source="app",
+                    uses=[db],
+                    environment={
+                        "PRICE": '$5 & "more"',
+                        "RATIO": 0.5,
+                        "PGHOST": db.host,
+                        "PGPORT": db.port,
+                        "PGPASSWORD_FILE": db.password,
+                    },
+                ),
+                db,
+            ],
+        )
+    ),
+    "web-limits": one(memory=64, cpus=0.5, user="1000:1000", stop_grace=5),
+    "postgres-options": instance(Stack("shop", [Postgres("orders-db", user="u", database="d", memory=1024, cpus=4.0)])),
+    "redis-options": instance(Stack("shop", [Redis("cache", memory=256, cpus=0.5)])),
+    "two-apps": instance(
+        Stack(
+            "shop",
+            [
+                WebApp("web", source="web", uses=["api"]),
+                WebApp("api", source="api", port=8001, uses=[db, cache]),
+                db,
+                cache,
+            ],
+        )
+    ),
+    "odd-path": instance(PLAYGROUND_STACK, folder=Path("/my $HOME/it's"), state=Path("/my $HOME/it's/.stackctl/p")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_project_is_the_golden_one(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.compose.yaml", render(CASES[name]))
+
+
+def test_the_same_instance_gives_the_same_text() -> None:
+    assert render(CASES["two-apps"]) == render(CASES["two-apps"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_service_is_hardened(name: str) -> None:
+    project = yaml.safe_load(render(CASES[name]))
+    for service, settings in project["services"].items():
+        where = f"{service} of {name}"
+        assert settings["cap_drop"] == ["ALL"], where
+        assert "cap_add" not in settings, where
+        assert settings["read_only"] is True, where
+        assert settings["security_opt"] == ["no-new-privileges:true"], where
+        assert settings["user"].split(":")[0] != "0", where
+        assert {"mem_limit", "cpus", "pids_limit", "restart", "stop_grace_period"} <= settings.keys(), where
+        assert "container_name" not in settings, where
+        assert all(port.startswith("127.0.0.1:") for port in settings.get("ports", [])), where
+        assert ("frontend" in settings["networks"]) == ("ports" in settings), where
+    assert project["networks"]["backend"]["internal"] is True
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_secret_is_in_the_text(name: str) -> None:
+    project = yaml.safe_load(render(CASES[name]))
+    for secret in project.get("secrets", {}).values():
+        assert set(secret) == {"file"}
+    for settings in project["services"].values():
+        passwords = {k: v for k, v in settings.get("environment", {}).items() if "PASSWORD" in k}
+        assert all(value.startswith("/run/secrets/") for value in passwords.values())

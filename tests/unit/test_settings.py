@@ -1,0 +1,47 @@
+"""Options come before the environment, the environment before the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from stack.settings import PLAYGROUND, Settings
+
+
+def test_without_anything_it_is_the_playground_in_the_project_around(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    settings = Settings.read({}, inside)
+    assert settings == Settings(PLAYGROUND, None, tmp_path / ".stackctl")
+
+
+def test_outside_a_project_the_state_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert Settings.read({}, Path("/")).state_root == platformdirs.user_state_path("stackctl")
+
+
+def test_the_state_of_a_stack_file_is_beside_it(tmp_path: Path) -> None:
+    settings = Settings.read({}, tmp_path, file=Path("deep/shop.py"))
+    assert settings.file == tmp_path / "deep" / "shop.py"
+    assert settings.state_root == tmp_path / "deep" / ".stackctl"
+
+
+def test_options_come_before_the_environment(tmp_path: Path) -> None:
+    environment = {"STACKCTL_FILE": "env.py", "STACKCTL_INSTANCE": "env", "STACKCTL_STATE": "elsewhere"}
+    settings = Settings.read(environment, tmp_path, file=Path("option.py"), instance="option")
+    assert settings == Settings(tmp_path / "option.py", "option", tmp_path / "elsewhere")
+
+
+def test_the_environment_comes_before_the_defaults(tmp_path: Path) -> None:
+    environment = {"STACKCTL_FILE": "env.py", "STACKCTL_INSTANCE": "env"}
+    settings = Settings.read(environment, tmp_path)
+    assert settings == Settings(tmp_path / "env.py", "env", tmp_path / ".stackctl")
+
+
+def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    settings = Settings.read({"STACKCTL_FILE": "", "STACKCTL_INSTANCE": "", "STACKCTL_STATE": ""}, tmp_path)
+    assert settings == Settings(PLAYGROUND, None, tmp_path / ".stackctl")

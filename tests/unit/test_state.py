@@ -1,0 +1,134 @@
+"""What is remembered is written whole, readable by its owner alone, and held by one command at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack import state as state_module
+from stack.errors import StackError
+from stack.state import Record, State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / ".stackctl" / "shop")
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o777)
+
+
+def test_a_new_instance_has_no_record(state: State) -> None:
+    assert state.record() is None
+    assert not state.exists(), "reading must not make anything"
+
+
+def test_a_record_is_remembered(state: State) -> None:
+    state.remember(Record("stackctl-shop-123456", {"web": 8080}))
+    assert state.record() == Record("stackctl-shop-123456", {"web": 8080})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"schema": 1}', '{"schema": 1, "project": "x", "ports": 7}'])
+def test_a_damaged_record_is_told_and_kept(state: State, text: str) -> None:
+    path = state.write("record.json", text)
+    with pytest.raises(StackError, match="is damaged") as raised:
+        state.record()
+    assert raised.value.code == "state-unusable"
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_record_of_another_version_is_not_guessed_at(state: State) -> None:
+    state.write("record.json", '{"schema": 99}')
+    with pytest.raises(StackError, match="another version"):
+        state.record()
+
+
+def test_everything_is_readable_by_its_owner_alone(state: State) -> None:
+    record = state.write("record.json", "{}")
+    state.make_secret("db_password")
+    folders = [state.folder.parent, state.folder, state.folder / "secrets"]
+    assert [mode(folder) for folder in folders] == ["0o700"] * 3
+    assert mode(record) == "0o600"
+    # The users of containers read the file itself; nobody else gets through its folder.
+    assert mode(state.folder / "secrets" / "db_password") == "0o444"
+
+
+def test_git_never_sees_the_state(state: State, tmp_path: Path) -> None:
+    state.make_secret("db_password")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    seen = subprocess.run(["git", "-C", tmp_path, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    assert seen.stdout == ""
+
+
+def test_each_secret_is_another(state: State) -> None:
+    for name in ("a", "b"):
+        state.make_secret(name)
+    values = {state.secret(name).reveal() for name in ("a", "b")}
+    assert len(values) == 2
+    assert all(len(value) >= 32 for value in values)
+
+
+def test_a_write_that_fails_leaves_the_old_file(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = state.write("record.json", "old")
+    monkeypatch.setattr(state_module.os, "fsync", _disk_full)
+    with pytest.raises(StackError, match="No space left on device"):
+        state.write("record.json", "new")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [entry.name for entry in path.parent.iterdir()] == ["record.json"], "nothing half-written may stay"
+
+
+def _disk_full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_state_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".stackctl").touch()
+    with pytest.raises(StackError) as raised:
+        State(tmp_path / ".stackctl" / "shop").write("record.json", "{}")
+    assert raised.value.code == "state-unusable"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from stack.state import State
+with State(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_command_at_a_time_changes_an_instance(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "_LOCK_TIMEOUT", 0.1)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, state.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StackError) as raised, state.locked():
+            pytest.fail("two commands hold the lock")
+        assert raised.value.code == "instance-busy"
+        holder.kill()
+        holder.wait(10)
+        with state.locked():
+            assert state.exists(), "a lock ends with its process, also a killed one"
+
+
+def test_delete_leaves_nothing(state: State, tmp_path: Path) -> None:
+    with state.locked():
+        state.make_secret("db_password")
+    state.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_delete_leaves_other_instances(state: State) -> None:
+    other = State(state.folder.with_name("other"))
+    other.make_secret("db_password")
+    state.make_secret("db_password")
+    state.delete()
+    assert other.has_secret("db_password")
