@@ -14,13 +14,13 @@ up: .venv/installed ## Set everything up, start the playground and print its URL
 	@echo "Next: $(BIN)/stackctl inspect, or \`source $(BIN)/activate\` and then \`stackctl --help\`"
 
 test: .venv/installed-dev ## Run everything that can run on this machine
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2 --dist loadfile
 
 test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under 20 s)
 	$(PYTEST) -n 2 tests/unit
 
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
-	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) -n 2 --dist loadgroup -m docker
+	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) -n 2 --dist loadfile -m docker
 
 lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
 	$(BIN)/ruff check .

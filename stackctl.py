@@ -137,21 +137,27 @@ def _conclude(operate: Callable[[], Report], command: str | None, as_json: bool,
         return _tell(error, command, as_json, debug)
     except KeyboardInterrupt as interrupt:
         return _tell(_interrupted(interrupt), command, as_json, debug)
-    except BrokenPipeError:
-        raise
     except Exception as error:
         return _tell(_bug(error), command, as_json, debug)
-    text = reports.envelope(report) if as_json else report.text
-    if text:
-        print(text, flush=True)
+    _write(reports.envelope(report) if as_json else report.text)
     return report.exit_code
+
+
+def _write(text: str) -> None:
+    """To standard output; a reader that has gone, as in `stackctl logs | head`, is no error."""
+    try:
+        if text:
+            print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
     if debug:
         traceback.print_exception(error.__cause__ or error, file=sys.stderr)
     if as_json:
-        print(reports.error_envelope(command, error), flush=True)
+        _write(reports.error_envelope(command, error))
     else:
         _print_error(error)
     return int(error.exit_code)
@@ -441,7 +447,7 @@ def env(session: Session) -> Report:
 @_command(app.command("version"))
 def version(session: Session) -> Report:
     """Show the versions of stackctl and Python."""
-    from stack.operations.show import version
+    from stack.operations.version import version
 
     return version()
 
@@ -457,10 +463,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(_usage(error), None, "--json" in own, "--debug" in own)
     except typer.Abort:
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone, as in `stackctl logs | head`: nothing more to say, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.DONE)
     return code if isinstance(code, int) else int(ExitCode.DONE)
 
 

@@ -109,10 +109,6 @@ class Job:
         """The last lines that it wrote, of both streams."""
         return "\n".join(self._lines.copy())
 
-    @property
-    def last_line(self) -> str:
-        return next((line for line in reversed(self._lines.copy()) if line.strip()), "")
-
     def __enter__(self) -> Self:
         return self
 

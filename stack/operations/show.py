@@ -1,14 +1,12 @@
-"""`stackctl render`, `env` and `version`: what can be said without starting anything."""
+"""`stackctl render` and `env`: how the engine sees the instance."""
 
 from __future__ import annotations
 
-import platform
 import shlex
 
 from stack.operations.opening import open_instance
 from stack.report import Report
 from stack.settings import Settings
-from stack.version import __version__
 
 
 def render(settings: Settings) -> Report:
@@ -23,8 +21,3 @@ def env(settings: Settings) -> Report:
     variables = dict(open_instance(settings).engine.environment())
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     return Report("env", "\n".join(lines), variables)
-
-
-def version() -> Report:
-    data = {"stackctl": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    return Report("version", f"stackctl {__version__} (Python {data['python']}, {data['platform']})", data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from stack.settings import Settings
 from stack.verdict import Verdict, await_ready
 
 _PORTS_TRIED = 100
+_STEP_LENGTH = 80
 
 
 def up(
@@ -99,12 +101,17 @@ def _build(instance: Instance, engine: Engine, progress: Progress) -> None:
     built = [name for name in instance.stack.names if instance.source(name)]
     if not built:
         return
-    progress.step(f"{', '.join(built)}: building")
     with engine.build() as job:
         while (exit_code := job.wait(0.5)) is None:
-            progress.states(dict.fromkeys(built, f"building: {job.last_line}"))
+            progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
     if exit_code:
         raise engine.explain_build(job)
+
+
+def _step(output: str) -> str:
+    """The last step that a build began: `#9 [build 4/6] RUN make` gives `[build 4/6] RUN make`."""
+    steps = re.findall(r"^#\d+ (\[[^\]\n]*\d+/\d+\].*)$", output, re.MULTILINE)
+    return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 
 
 def _report(instance: Instance, before: Observed, verdict: Verdict) -> Report:

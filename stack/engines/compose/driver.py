@@ -47,13 +47,14 @@ class ComposeEngine:
         self._file = instance.configuration / "compose.yaml"
 
     def check(self) -> None:
-        """Raises `docker-client`, `docker-daemon`, `docker-permission`, `compose-missing` and `compose-old`."""
+        """Raises `docker-client`, `docker-daemon`, `docker-permission`, `docker-old`, `compose-missing`
+        and `compose-old`."""
         server = self._read(["version", "--format", "{{.Server.APIVersion}}"], _PING_TIMEOUT)
         if failures.version_of(server)[:2] < _API:
-            raise failures.too_old("Docker's API version", server.strip(), ".".join(map(str, _API)))
+            raise failures.too_old("docker-old", "Docker's API version", server.strip(), ".".join(map(str, _API)))
         compose = self._read(["compose", "version", "--short"], _PING_TIMEOUT)
         if failures.version_of(compose) < _COMPOSE:
-            raise failures.too_old("Docker Compose", compose.strip(), ".".join(map(str, _COMPOSE)))
+            raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, _COMPOSE)))
 
     def observe(self) -> Observed:
         ids = self._list("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.oneoff=False")

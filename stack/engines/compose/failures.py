@@ -111,8 +111,8 @@ def daemon_silent(detail: str) -> StackError:
     )
 
 
-def too_old(what: str, found: str, needed: str) -> StackError:
-    return StackError("compose-old", f"{what} {found} is too old; stackctl needs {needed} or newer", _INSTALL)
+def too_old(code: str, what: str, found: str, needed: str) -> StackError:
+    return StackError(code, f"{what} {found or '(unknown)'} is too old; stackctl needs {needed} or newer", _INSTALL)
 
 
 def version_of(text: str) -> tuple[int, ...]:

@@ -1,0 +1,186 @@
+"""Drive the real command line as a user does: another process, its own instance, a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
+LIMIT = 240.0
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended. `str()` of it says all, for the message of an assertion."""
+
+    command: Sequence[str]
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.command)} → {self.exit_code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        parsed = json.loads(self.stdout)
+        assert isinstance(parsed, dict), self
+        return parsed
+
+    @property
+    def error(self) -> dict[str, str]:
+        envelope = self.envelope
+        assert envelope["ok"] is False, self
+        error: dict[str, str] = envelope["error"]
+        return error
+
+
+@dataclass
+class Cli:
+    """`stackctl` for one instance, from a folder of its own."""
+
+    folder: Path
+    instance: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
+    port: int = field(default_factory=lambda: free_port())
+    file: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def arguments(self, *words: str) -> list[str]:
+        file = ["--file", str(self.file)] if self.file else []
+        return [*STACKCTL, *file, "--instance", self.instance, *words]
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command that goes on, in a session of its own; the caller ends it."""
+        return subprocess.Popen(
+            self.arguments(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.whole_environment,
+            start_new_session=True,
+        )
+
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        state = {"STACKCTL_STATE": str(self.folder / ".stackctl")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("STACKCTL_", "COMPOSE_"))}
+        return own | state | dict(self.environment)
+
+    def run(self, *words: str, stdin: str | None = None) -> Result:
+        command = self.arguments(*words)
+        ended = subprocess.run(
+            command,
+            input="" if stdin is None else stdin,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=self.whole_environment,
+            timeout=LIMIT,
+            check=False,
+        )
+        return Result(command, ended.returncode, ended.stdout, ended.stderr)
+
+    def ok(self, *words: str, stdin: str | None = None) -> Result:
+        result = self.run(*words, stdin=stdin)
+        assert result.exit_code == 0, result
+        return result
+
+    def data(self, *words: str) -> dict[str, Any]:
+        data: dict[str, Any] = self.ok(*words, "--json").envelope["data"]
+        return data
+
+    def fails(self, *words: str, code: str, exit_code: int = 1) -> dict[str, str]:
+        """The error of a command that must fail with this code."""
+        result = self.run(*words, "--json")
+        assert (result.exit_code, result.error["code"]) == (exit_code, code), result
+        assert result.error["message"], result
+        assert result.error["hint"], result
+        return result.error
+
+    def up(self, *words: str) -> dict[str, Any]:
+        return self.data("up", "--port", str(self.port), *words)
+
+    def reset(self) -> Result:
+        return self.run("reset", "--yes")
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".stackctl" / self.instance
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str = "/") -> tuple[int, dict[str, Any]]:
+        return get(self.url + path)
+
+    def visit(self) -> int:
+        status, answer = self.get()
+        assert status == 200, answer
+        return int(answer["visits"])
+
+    def saved_logs(self) -> str:
+        return "\n".join(str(self.run(*words)) for words in (("status",), ("logs", "--tail", "200")))
+
+
+def get(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a GET; status 0 when nobody answers."""
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=15) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with contextlib.suppress(ValueError):
+            return error.code, json.load(error)
+        return error.code, {}
+    except OSError as error:
+        return 0, {"error": str(error)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(look: Callable[[], Found], within: float = 60, every: float = 0.2) -> Found:
+    """The first true thing that `look` finds. Fails with the last false one when the time is over."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not so after {within:g} s; last seen: {found!r}"
+        threading.Event().wait(every)
+    return found
+
+
+_CRASHES = {
+    # An immediate shutdown: PostgreSQL leaves everything as it is and recovers at the next start.
+    "db": ("sh", "-c", "kill -QUIT 1"),
+    "cache": ("redis-cli", "SHUTDOWN", "NOSAVE"),
+}
+
+
+def crash(cli: Cli, component: str) -> None:
+    """End a server as a crash does, from inside: the engine has to bring it back by itself."""
+    before = cli.data("status")["components"][component]["restarts"]
+    cli.run("exec", component, "--", *_CRASHES[component])
+    eventually(lambda: cli.data("status")["components"][component]["restarts"] > before)

@@ -1,0 +1,223 @@
+"""The life of an instance: up, stop, start, down, reset, and several beside each other."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.harness import Cli, crash, eventually
+
+pytestmark = pytest.mark.docker
+
+Make = Callable[..., Cli]
+
+
+def test_data_survives_stop_and_start_and_down_and_up(cli: Cli) -> None:
+    cli.up()
+    count = cli.visit()
+    cli.ok("stop")
+    assert cli.data("status")["state"] == "stopped"
+    assert cli.get()[0] == 0
+    cli.ok("start")
+    assert cli.visit() == count + 1
+    assert "data is kept" in cli.ok("down").stdout
+    assert cli.data("status")["state"] == "absent"
+    cli.up()
+    assert cli.visit() == count + 2
+
+
+def test_a_changed_port_is_applied_and_remembered(cli: Cli, new_cli: Make) -> None:
+    cli.up()
+    count = cli.visit()
+    cli.port = new_cli().port
+    cli.up()
+    assert cli.visit() == count + 1
+    cli.ok("down")
+    assert cli.data("up")["urls"] == {"web": f"http://localhost:{cli.port}"}
+
+
+def test_two_instances_run_side_by_side(new_cli: Make) -> None:
+    one, two = new_cli(), new_cli()
+    one.up()
+    two.up()
+    for _ in range(3):
+        one.visit()
+    assert two.visit() == 1
+    assert one.visit() == 4
+    two.reset()
+    assert one.visit() == 5
+
+
+def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
+    ups = [cli.start("up", "--json", "--port", str(cli.port)) for _ in range(2)]
+    ended = [(up.communicate(timeout=200), up.returncode) for up in ups]
+    assert [exit_code for _, exit_code in ended] == [0, 0], ended
+    assert cli.visit() == 1
+
+
+def test_reset_without_a_terminal_needs_yes_and_keeps_all(cli: Cli) -> None:
+    cli.up()
+    count = cli.visit()
+    error = cli.fails("reset", code="usage", exit_code=2)
+    assert "--yes" in error["hint"]
+    assert cli.visit() == count + 1
+
+
+@pytest.mark.parametrize(("answer", "exit_code", "state"), [("n", 1, "up"), ("", 1, "up"), ("y", 0, "absent")])
+def test_reset_asks_on_a_terminal(cli: Cli, answer: str, exit_code: int, state: str) -> None:
+    cli.up()
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        cli.arguments("reset"), stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=cli.whole_environment, cwd=cli.folder, text=True,
+    ) as reset:  # fmt: skip
+        os.write(leader, f"{answer}\n".encode())
+        _, said = reset.communicate(timeout=120)
+    os.close(follower)
+    os.close(leader)
+    assert reset.returncode == exit_code, said
+    assert "volumes: " in said
+    assert str(cli.state) in said
+    assert cli.data("status")["state"] == state
+
+
+def test_reset_of_nothing_is_no_error(cli: Cli) -> None:
+    assert "nothing to delete" in cli.ok("reset").stdout
+
+
+def test_commands_on_what_is_not_up_say_so(cli: Cli) -> None:
+    for words in (["exec", "web", "--", "true"], ["inspect", "db"], ["inspect", "cache"], ["inspect"], ["logs"],
+                  ["stop"], ["start"], ["env"]):  # fmt: skip
+        error = cli.fails(*words, code="instance-down")
+        assert "stackctl up" in error["hint"]
+    assert cli.data("status")["state"] == "absent"
+    assert "is down" in cli.ok("down").stdout
+    assert not cli.state.exists() or not (cli.state / "secrets").exists(), "asking must not make anything"
+
+
+def test_a_component_that_does_not_run_is_told(cli: Cli) -> None:
+    cli.up()
+    subprocess.run(["docker", "compose", "stop", "db"], env=compose_environment(cli), check=True, capture_output=True)
+    error = cli.fails("exec", "db", "--", "true", code="component-down")
+    assert "db does not run" in error["message"]
+    assert cli.fails("inspect", "db", code="component-down")
+    assert cli.data("status")["state"] == "degraded"
+    assert cli.up()["changed"] is True
+    assert cli.data("status")["state"] == "up"
+
+
+def compose_environment(cli: Cli) -> dict[str, str]:
+    return cli.whole_environment | cli.data("env")
+
+
+def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        error = cli.fails("up", "--port", str(port), code="port-taken")
+        assert str(port) in error["message"]
+        assert "--port" in error["hint"]
+    assert cli.data("status")["state"] == "absent"
+    assert not cli.state.joinpath("secrets").exists()
+
+
+@pytest.mark.parametrize("mark", ["building", "db: starting", "db: healthy"])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli, mark: str, ending: signal.Signals) -> None:
+    with cli.start("up", "--port", str(cli.port)) as up:
+        assert up.stderr is not None
+        for line in up.stderr:
+            if mark in line:
+                up.send_signal(ending)
+                break
+        said = up.stderr.read()
+        assert up.wait(60) == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    cli.up()
+    assert cli.visit() == 1
+
+
+def test_interrupting_an_up_of_an_instance_with_data_keeps_it(cli: Cli) -> None:
+    cli.up()
+    count = cli.visit()
+    cli.ok("down")
+    with cli.start("up") as up:
+        assert up.stderr is not None
+        eventually(lambda: "web: " in (up.stderr.readline() if up.stderr else ""))
+        up.send_signal(signal.SIGINT)
+        up.communicate(timeout=60)
+    cli.up()
+    assert cli.visit() == count + 1
+
+
+def test_a_lost_password_is_told_and_the_data_kept(cli: Cli) -> None:
+    cli.up()
+    count = cli.visit()
+    cli.ok("down")
+    secrets = cli.state / "secrets"
+    shutil.move(secrets, secrets.with_name("elsewhere"))
+    error = cli.fails("up", code="secret-lost")
+    assert str(secrets / "db_password") in error["message"]
+    shutil.move(secrets.with_name("elsewhere"), secrets)
+    cli.up()
+    assert cli.visit() == count + 1
+
+
+def test_an_instance_whose_state_is_lost_can_still_be_deleted(cli: Cli) -> None:
+    cli.up()
+    shutil.rmtree(cli.state)
+    assert cli.data("status")["state"] == "up"
+    assert cli.ok("reset", "--yes")
+    assert cli.data("status")["state"] == "absent"
+
+
+def test_counting_goes_on_while_a_server_dies_and_comes_back(cli: Cli) -> None:
+    """Every answered visit is counted once, whatever is killed in between."""
+    cli.up()
+    numbers: list[int] = []
+    refused: list[int] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            status, answer = cli.get()
+            (numbers if status == 200 else refused).append(answer.get("visits", status))
+
+    def wait_for(more: int) -> None:
+        goal = len(numbers) + more
+        eventually(lambda: len(numbers) >= goal)
+
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for name in ("cache", "db"):
+        wait_for(50)
+        crash(cli, name)
+        wait_for(50)
+    over.set()
+    for visitor in visitors:
+        visitor.join(30)
+    assert len(numbers) == len(set(numbers)), "a number was given twice"
+    final = cli.visit()
+    assert final > max(numbers)
+    assert final - 1 - len(numbers) <= len(refused), "more was counted than was asked"
+
+
+def test_it_works_from_a_folder_with_a_space(new_cli: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "my café's $HOME"
+    folder.mkdir()
+    cli = new_cli(folder=folder)
+    cli.up()
+    assert cli.visit() == 1
+    assert cli.data("inspect", "cache")["agreement"] == "agrees"

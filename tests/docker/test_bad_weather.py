@@ -1,0 +1,158 @@
+"""What goes wrong for real, and the one clear error that it gives."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.harness import Cli
+
+pytestmark = pytest.mark.docker
+
+Make = Callable[..., Cli]
+GOOD_APP = {
+    "Dockerfile": """
+        FROM python:3.14-slim
+        COPY app.py /app.py
+        CMD ["python", "/app.py"]
+        """,
+    "app.py": """
+        import http.server, json, os
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(dict(os.environ)).encode()
+                self.send_response(200 if self.path == os.environ.get("HEALTH", "/health") else 404)
+                self.end_headers()
+                self.wfile.write(body)
+        http.server.HTTPServer(("", 3000), Handler).serve_forever()
+        """,
+}
+
+
+def app(folder: Path, options: str = "", files: Mapping[str, str] = GOOD_APP) -> Path:
+    """A stack file with one web app, and the folder of that app. Gives the stack file."""
+    source = folder / "app"
+    source.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (source / name).write_text(textwrap.dedent(text).strip() + "\n", encoding="utf-8")
+    file = folder / "shop.py"
+    file.write_text(
+        "from stack import Stack, WebApp\n"
+        f'web = WebApp("web", source="app", port=3000, {options})\n'
+        'stack = Stack("shop", [web])\n',
+        encoding="utf-8",
+    )
+    return file
+
+
+def test_any_app_with_a_dockerfile_is_a_web_app(new_cli: Make, tmp_path: Path) -> None:
+    options = """environment={"PRICE": "$5 'x'", "HEALTH": "/ready"}, health="/ready", stop_grace=1"""
+    cli = new_cli(file=app(tmp_path, options))
+    cli.up()
+    status, environment = cli.get("/ready")
+    assert (status, environment["PRICE"]) == (200, "$5 'x'")
+
+
+def test_a_command_replaces_that_of_the_image(new_cli: Make, tmp_path: Path) -> None:
+    options = """command=["python", "-c", "print('mine'); exec(open('/app.py').read())"], stop_grace=1"""
+    cli = new_cli(file=app(tmp_path, options))
+    cli.up()
+    assert cli.get("/health")[0] == 200
+
+
+def test_a_declaration_that_changed_is_applied(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, 'environment={"COLOUR": "red"}, stop_grace=1'))
+    cli.up()
+    app(tmp_path, 'environment={"COLOUR": "blue"}, stop_grace=1')
+    assert cli.up()["changed"] is True
+    assert cli.get("/health")[1]["COLOUR"] == "blue"
+
+
+def test_source_that_changed_is_built_anew(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, "stop_grace=1"))
+    cli.up()
+    source = tmp_path / "app" / "app.py"
+    source.write_text(source.read_text().replace("dict(os.environ)", '{"version": 2}'), encoding="utf-8")
+    cli.up()
+    assert cli.get("/health")[1] == {"version": 2}
+
+
+def test_an_app_that_ends_again_and_again_is_told_with_its_last_words(new_cli: Make, tmp_path: Path) -> None:
+    options = """command=["python", "-c", "import sys; print('no config'); sys.exit(3)"]"""
+    cli = new_cli(file=app(tmp_path, options))
+    error = cli.fails("up", "--port", str(cli.port), code="crash-loop")
+    assert "web ends again and again" in error["message"]
+    assert "exit code 3" in error["message"]
+    assert "no config" in error["output"]
+    assert "stackctl logs web" in error["hint"]
+
+
+def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, 'health="/nowhere", stop_grace=1'))
+    error = cli.fails("up", "--port", str(cli.port), "--timeout", "5", code="not-ready")
+    assert f"404 from http://127.0.0.1:{cli.port}/nowhere" in error["message"]
+
+
+def test_an_unhealthy_app_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
+    check = '\nHEALTHCHECK --start-period=1s --interval=1s --retries=1 CMD ["sh", "-c", "echo not well; exit 1"]\n'
+    files = GOOD_APP | {"Dockerfile": textwrap.dedent(GOOD_APP["Dockerfile"]) + check}
+    cli = new_cli(file=app(tmp_path, "stop_grace=1", files))
+    error = cli.fails("up", "--port", str(cli.port), "--timeout", "8", code="not-ready")
+    assert "web starting" in error["message"]
+
+
+def test_an_app_that_needs_too_much_memory_is_told(new_cli: Make, tmp_path: Path) -> None:
+    options = """memory=32, command=["python", "-c", "x = b'x' * 200_000_000; input()"]"""
+    cli = new_cli(file=app(tmp_path, options))
+    error = cli.fails("up", "--port", str(cli.port), code="out-of-memory")
+    assert "web needed more memory" in error["message"]
+
+
+def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, "stop_grace=1"))
+    cli.up()
+    app(tmp_path, "stop_grace=1", {"Dockerfile": "FROM python:3.14-slim\nRUN echo the cause && false\n"})
+    error = cli.fails("up", code="build-failed")
+    assert "the cause" in error["output"]
+    assert cli.get("/health")[0] == 200, "what ran before still runs"
+
+
+def test_a_base_image_that_cannot_be_pulled_is_told(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, "", {"Dockerfile": "FROM localhost:1/nothing/of-this-name:1\n"}))
+    error = cli.fails("up", "--port", str(cli.port), code="image-unavailable")
+    assert "localhost:1/nothing/of-this-name:1" in error["output"]
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"), [({}, "has no Dockerfile"), (None, "is not a folder")], ids=["empty", "missing"]
+)
+def test_a_source_without_a_dockerfile_is_told_with_its_path(
+    new_cli: Make, tmp_path: Path, files: Mapping[str, str] | None, problem: str
+) -> None:
+    file = app(tmp_path, "", files or {})
+    if files is None:
+        (tmp_path / "app").rmdir()
+    error = new_cli(file=file).fails("up", code="declaration-invalid", exit_code=2)
+    assert error["message"] == f"shop/web/source: {tmp_path / 'app'} {problem}"
+
+
+def test_without_a_daemon_every_command_says_so(new_cli: Make, tmp_path: Path) -> None:
+    cli = Cli(tmp_path, environment={"DOCKER_HOST": f"unix://{tmp_path}/no.sock"})
+    for words in (["up"], ["status"], ["logs"], ["exec", "web", "--", "true"], ["inspect"], ["stop"], ["start"],
+                  ["down"], ["reset", "--yes"]):  # fmt: skip
+        error = cli.fails(*words, code="docker-daemon")
+        assert "docker version" in error["hint"]
+
+
+def test_without_the_compose_plugin_it_says_so(tmp_path: Path) -> None:
+    plugins = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins",
+               "/usr/local/libexec/docker/cli-plugins")  # fmt: skip
+    if any(Path(folder, "docker-compose").exists() for folder in plugins):
+        pytest.skip("Compose is installed for the whole machine: it can't be taken away for a test")
+    cli = Cli(tmp_path, environment={"DOCKER_CONFIG": os.fspath(tmp_path)})
+    error = cli.fails("up", code="compose-missing")
+    assert "Compose plugin" in error["message"]

@@ -1,0 +1,210 @@
+"""The command line before any engine is asked: usage, the JSON envelope, exit codes, what it loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stackctl
+from stack.version import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    exit_code = stackctl.main(list(words))
+    printed = capsys.readouterr()
+    return exit_code, printed.out, printed.err
+
+
+COMMANDS = [
+    "up", "status", "logs", "exec", "stop", "start", "down", "reset", "render", "env", "version",
+    "inspect", "inspect db", "inspect cache",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, out, err = run(capsys, *command.split(), "--help")
+    assert (exit_code, err) == (0, "")
+    assert f"Usage: stackctl {command}".rstrip() in out
+    assert "--instance" in out
+    assert "--json" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fly"], "No such command 'fly'."),
+        (["up", "--fast"], "No such option: --fast"),
+        (["up", "--port", "0"], "--port: '0' is not a port (1-65535)"),
+        (["up", "--port", "web"], "--port: 'web' is not a port (1-65535)"),
+        (["up", "--port", "=80"], "--port: '=80' is not a port (1-65535)"),
+        (["up", "--port", "70000"], "--port: '70000' is not a port (1-65535)"),
+        (["up", "--port", "db=8000"], "--port: 'db' publishes no port"),
+        (["up", "--timeout", "0"], "Invalid value for '--timeout': Input should be greater than or equal to 1"),
+        (["up", "--timeout", "soon"], "Invalid value for '--timeout': Input should be a valid number"),
+        (["up", "extra"], "Got unexpected extra argument(s) (extra)"),
+        (["--instance", "A b", "status"], "'A b' is not a name for an instance"),
+        (["--instance", "../x", "status"], "'../x' is not a name for an instance"),
+        (["--file", "none.py", "status"], f"{ROOT / 'none.py'}: there is no such file"),
+        (["status", "--file", "none.py"], f"{ROOT / 'none.py'}: there is no such file"),
+        (["exec"], "Missing argument 'SERVICE'."),
+        (["exec", "db"], "Missing argument '-- CMD…'."),
+        (["exec", "nobody", "--", "true"], "'nobody' is not a component of playground"),
+        (["logs", "nobody"], "'nobody' is not a component of playground"),
+        (["logs", "--tail", "-1"], "Invalid value for '--tail' / '-n': Input should be greater than or equal to 0"),
+        (["inspect", "db", "cache"], "'cache' is a Redis"),
+        (["inspect", "cache", "nobody"], "'nobody' is not a component of playground"),
+    ],
+)
+def test_wrong_usage_is_one_error_with_a_hint(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    exit_code, out, err = run(capsys, *words)
+    assert (exit_code, out) == (2, "")
+    assert message in err
+    assert "Hint: " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["--json", "fly"], ["status", "--json", "--fast"], ["--json", "--file", "x", "up"]])
+def test_a_failure_before_the_command_speaks_json_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, out, err = run(capsys, *words)
+    envelope = json.loads(out)
+    assert (exit_code, err) == (2, "")
+    assert set(envelope) == {"schema", "command", "ok", "data", "error"}
+    assert (envelope["schema"], envelope["ok"], envelope["data"]) == (1, False, {})
+    assert {"code", "message", "hint"} <= set(envelope["error"])
+
+
+def test_a_commands_own_arguments_are_not_read_as_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, err = run(capsys, "exec", "nobody", "--", "cat", "--json")
+    assert (out, "service-unknown" in err) == ("", True)
+
+
+def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, out, err = run(capsys, "version", "--json")
+    assert (exit_code, err) == (0, "")
+    envelope = json.loads(out)
+    assert (envelope["command"], envelope["ok"], envelope["error"]) == ("version", True, None)
+    assert envelope["data"]["stackctl"] == __version__
+
+
+def test_version_also_as_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"stackctl {__version__}\n", "")
+
+
+def test_following_logs_cannot_be_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, out, _ = run(capsys, "logs", "-f", "--json")
+    assert exit_code == 2
+    assert json.loads(out)["error"]["code"] == "usage"
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "shop.py"
+    file.write_text("1 / 0\n", encoding="utf-8")
+    assert "Traceback" not in run(capsys, "--file", str(file), "render")[2]
+    assert "ZeroDivisionError" in run(capsys, "--debug", "--file", str(file), "render")[2]
+
+
+def test_render_needs_no_docker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    exit_code, out, err = run(capsys, "render")
+    assert (exit_code, err) == (0, "")
+    assert "services:" in out
+
+
+def test_reset_without_a_terminal_needs_yes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STACKCTL_STATE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    make_docker(tmp_path / "bin", "exit 0")
+    secret = tmp_path / "playground" / "secrets" / "db_password"
+    secret.parent.mkdir(parents=True)
+    secret.touch()
+    exit_code, _, err = run(capsys, "reset")
+    assert exit_code == 2
+    assert "say --yes" in err
+    assert str(tmp_path / "playground") in err, "what would be deleted is said before the question"
+    assert secret.exists()
+
+
+def make_docker(folder: Path, script: str) -> None:
+    folder.mkdir()
+    (folder / "docker").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (folder / "docker").chmod(0o755)
+
+
+BAD_WEATHER = {
+    "docker-client": None,
+    "docker-daemon": "echo 'Cannot connect to the Docker daemon at unix:///x.' >&2; exit 1",
+    "docker-permission": "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1",
+    "compose-missing": '[ "$1" = version ] && echo 1.51 || { echo "unknown command: docker compose" >&2; exit 1; }',
+    "compose-old": '[ "$1" = version ] && echo 1.51 || echo 2.10.2',
+    "docker-old": "echo 1.40",
+}
+
+
+@pytest.mark.parametrize("code", BAD_WEATHER)
+def test_a_machine_that_cannot_run_it_is_told_before_anything_is_made(
+    code: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STACKCTL_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    script = BAD_WEATHER[code]
+    if script is not None:
+        make_docker(tmp_path / "bin", script)
+    exit_code, out, _ = run(capsys, "up", "--json")
+    error = json.loads(out)["error"]
+    assert (exit_code, error["code"]) == (1, code)
+    assert error["hint"]
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_daemon_that_never_answers_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("stack.engines.compose.driver._PING_TIMEOUT", 0.3)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    make_docker(tmp_path / "bin", "exec sleep 60")
+    exit_code, out, _ = run(capsys, "up", "--json")
+    assert (exit_code, json.loads(out)["error"]["code"]) == (1, "docker-daemon")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["up", "--help"], ["version"], []])
+def test_help_and_version_load_neither_docker_nor_flask(words: list[str]) -> None:
+    seen = subprocess.run(
+        [sys.executable, "-X", "importtime", "stackctl.py", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in seen.stderr.splitlines()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint({"python_on_whales", "flask", "psycopg2", "redis", "yaml"})
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} stackctl.py render | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete(shell: str) -> None:
+    script = subprocess.run(
+        [sys.executable, "stackctl.py", "--show-completion", shell],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "_STACKCTL_COMPLETE" in script.stdout + script.stderr, script
