@@ -1,0 +1,80 @@
+"""A visit counter on Flask: cache-aside, with PostgreSQL as the truth and Redis as its copy.
+
+It runs from environment variables alone (`config.py` has them):
+
+    gunicorn -c service/gunicorn_conf.py 'service:create_app()'
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+from flask import Flask, Response, request
+
+from . import errors, routes
+from .breaker import Breaker
+from .cache import RedisCache
+from .config import Config
+from .counter import Cache, Counter, Database
+from .database import Database as PostgresDatabase
+from .health import Health
+from .metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The service on its PostgreSQL and Redis, of which neither need be up. Once a process, after a fork.
+
+    Without a `config` the environment is read; raises ConfigError.
+    """
+    config = config or Config.from_environment(os.environ)
+    metrics = Metrics()
+    # PostgreSQL is tried again sooner: while it is given up, visits are refused.
+    breakers = {
+        "database": _breaker("database", metrics, interval=0.5),
+        "cache": _breaker("cache", metrics, interval=1.0),
+    }
+    database = PostgresDatabase(config, breakers["database"])
+    database.prepare()
+    return assemble(database, RedisCache(config, breakers["cache"]), breakers, metrics)
+
+
+def assemble(database: Database, cache: Cache, breakers: Mapping[str, Breaker], metrics: Metrics) -> Flask:
+    """An application on any database and cache. `breakers` has that of each of the two, by these names."""
+    app = Flask(__name__)
+    health = Health(database, cache, breakers, time.monotonic)
+    app.extensions["visit_counter"] = routes.Parts(Counter(database, cache), health, metrics)
+    metrics.init_app(app)
+    app.register_blueprint(routes.bp)
+    app.after_request(_add_headers)
+    errors.init_app(app)
+    return app
+
+
+def _breaker(dependency: str, metrics: Metrics, interval: float) -> Breaker:
+    def report(is_open: bool, reason: str) -> None:
+        metrics.breaker(dependency, is_open)
+        if is_open:
+            _log.warning("the %s is unavailable: %s", dependency, reason)
+        else:
+            _log.info("the %s is available again", dependency)
+
+    metrics.breaker(dependency, False)
+    return Breaker(time.monotonic, interval=interval, on_change=report)
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.extend(_HEADERS)
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response

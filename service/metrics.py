@@ -1,0 +1,72 @@
+"""What Prometheus is told. With several workers each writes its share to files that /metrics adds up."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from .counter import Answer
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"})
+
+
+class Metrics:
+    """The metrics of one application in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._visits = Counter("visits", "Visits that were committed.", registry=self._registry)
+        self._lookups = Counter(
+            "cache_requests", "Look-ups in Redis that a count was answered with.", ["result"], registry=self._registry
+        )
+        self._breakers = Gauge(
+            "breaker_open",
+            "Whether a worker has given up asking the database or the cache: 1 if so.",
+            ["dependency"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self._durations = Histogram(
+            "http_request_duration_seconds",
+            "How long requests took.",
+            ["method", "route", "status"],
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
+
+    def init_app(self, app: Flask) -> None:
+        """Time every request of `app`."""
+        app.before_request(self._begin)
+        app.after_request(self._end)
+
+    def visited(self) -> None:
+        self._visits.inc()
+
+    def looked_up(self, answer: Answer) -> None:
+        self._lookups.labels(answer.result.value).inc()
+
+    def breaker(self, dependency: str, is_open: bool) -> None:
+        self._breakers.labels(dependency).set(is_open)
+
+    def render(self) -> Response:
+        """All metrics as text, summed over the workers where there are several."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    def _begin(self) -> None:
+        g.began = time.perf_counter()
+
+    def _end(self, response: Response) -> Response:
+        # Names that a client makes up must not make up series.
+        method = request.method if request.method in _METHODS else "other"
+        route = request.url_rule.rule if request.url_rule else "none"
+        self._durations.labels(method, route, response.status_code).observe(time.perf_counter() - g.began)
+        return response

@@ -1,0 +1,112 @@
+"""What can be asked over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Blueprint, Response, current_app, jsonify, render_template
+
+from .counter import HOMEPAGE, Answer, Counter, Result
+from .health import Health
+from .metrics import Metrics
+from .negotiation import html_wanted, is_visit
+
+bp = Blueprint("counter", __name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes work with. An application has it as its extension `visit_counter`."""
+
+    counter: Counter
+    health: Health
+    metrics: Metrics
+
+
+@bp.get("/")
+def homepage() -> Response:
+    """Count a visit and show it: a page to a browser, JSON to a program."""
+    answer = _visit(HOMEPAGE) if is_visit() else _read(HOMEPAGE)
+    response = _page(answer) if html_wanted() else _json(answer)
+    response.vary.add("Accept")
+    return response
+
+
+@bp.get("/visits/<page>")
+def read(page: str) -> Response:
+    return _json(_read(page))
+
+
+@bp.post("/visits/<page>")
+def visit(page: str) -> Response:
+    return _json(_visit(page))
+
+
+@bp.get("/health")
+def health() -> Response:
+    """Readiness: 503 only if visits are refused."""
+    report = _parts().health.report()
+    response = jsonify(report.as_dict())
+    response.status_code = 503 if report.status == "fail" else 200
+    response.mimetype = "application/health+json"
+    return response
+
+
+@bp.get("/livez")
+def livez() -> Response:
+    """Liveness: this process answers, whatever the others do."""
+    return jsonify(status="pass")
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    return _parts().metrics.render()
+
+
+def _parts() -> Parts:
+    return cast(Parts, current_app.extensions["visit_counter"])
+
+
+def _visit(page: str) -> Answer:
+    answer = _parts().counter.visit(page)
+    _parts().metrics.visited()
+    _parts().metrics.looked_up(answer)
+    return answer
+
+
+def _read(page: str) -> Answer:
+    answer = _parts().counter.read(page)
+    _parts().metrics.looked_up(answer)
+    return answer
+
+
+def _page(answer: Answer) -> Response:
+    return _with_cache_status(Response(render_template("page.html", answer=answer)), answer)
+
+
+def _json(answer: Answer) -> Response:
+    members: dict[str, object] = {"page": answer.page, "visits": answer.visits, "source": answer.source}
+    if answer.stale:
+        members["stale"] = True
+    return _with_cache_status(jsonify(members), answer)
+
+
+def _with_cache_status(response: Response, answer: Answer) -> Response:
+    response.headers["Cache-Status"] = f"redis; {_cache_status(answer)}"
+    return response
+
+
+def _cache_status(answer: Answer) -> str:
+    """How Redis took part, in the words of RFC 9211."""
+    if answer.stale:
+        return 'hit; detail="stale"'
+    if answer.source == "cache":
+        return "hit"
+    status = {
+        Result.HIT: "fwd=stale",
+        Result.MISS: "fwd=miss",
+        Result.ERROR: 'fwd=miss; detail="error"',
+        Result.BYPASS: 'fwd=bypass; detail="breaker-open"',
+    }[answer.result]
+    return f"{status}; stored" if answer.stored else status
