@@ -369,7 +369,11 @@ def execute(
     """
     from stack.operations.access import execute
 
-    return execute(session.settings, service, command, capture=session.json)
+    # Options after SERVICE are the command's own, with and without the `--` that says so.
+    words = command[1:] if command[0] == "--" else command
+    if not words:
+        raise UsageError("exec: there is no command after --", "for example: stackctl exec db -- psql --version")
+    return execute(session.settings, service, words, capture=session.json)
 
 
 @_command(app.command("stop"))

@@ -46,7 +46,7 @@ class DeclarationError(StackError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, path: str, problem: str, hint: str = "") -> None:
+    def __init__(self, path: str, problem: str, hint: str = "mend this value in the stack file") -> None:
         super().__init__("declaration-invalid", f"{path}: {problem}", hint)
         self.path = path
         self.problem = problem

@@ -33,20 +33,20 @@ class Completed:
 
 def run(command: Sequence[str], environment: Mapping[str, str], timeout: float | None) -> Completed:
     """Run a command to its end. Raises `FileNotFoundError` and `TimeoutError`."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=dict(environment),
         start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(f"`{' '.join(command[:3])} …` gave no answer in {timeout:g} s") from None
-    finally:
-        _end(process)
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"`{' '.join(command[:3])} …` gave no answer in {timeout:g} s") from None
+        finally:
+            _end(process)
     return Completed(process.returncode, _text(stdout), _text(stderr))
 
 

@@ -41,12 +41,12 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
 def down(settings: Settings, progress: Progress) -> Report:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
     opened = open_instance(settings)
-    with opened.state.locked():
-        if opened.engine.observe().exists:
+    left = opened.engine.leftovers()
+    if left.containers or left.networks:
+        with opened.state.locked():
             progress.step(f"{opened.instance.name}: removing its components")
-        opened.engine.down()
-        kept = opened.engine.leftovers().volumes
+            opened.engine.down()
     text = f"{opened.instance.name} is down"
-    if kept:
-        text += f"; its data is kept ({', '.join(kept)}): `stackctl up` brings it back"
-    return Report("down", text, {"instance": opened.instance.name, "kept": list(kept)})
+    if left.volumes:
+        text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"
+    return Report("down", text, {"instance": opened.instance.name, "kept": list(left.volumes)})

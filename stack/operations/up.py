@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stack.engines.base import Engine
-from stack.errors import StackError
+from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
 from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance
@@ -47,7 +47,8 @@ def _check_sources(instance: Instance) -> None:
         source = instance.source(name)
         if source is not None and not (source / "Dockerfile").is_file():
             problem = "has no Dockerfile" if source.is_dir() else "is not a folder"
-            raise instance.stack.wrong(f"{name}/source", f"{source} {problem}")
+            hint = "write a Dockerfile there, or name the folder that has one"
+            raise DeclarationError(f"{instance.stack.name}/{name}/source", f"{source} {problem}", hint)
 
 
 def _check_ports(instance: Instance, before: Observed) -> None:

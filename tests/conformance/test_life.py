@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import Cli, crash, eventually
+from tests.cli import Cli, crash, eventually
 
 pytestmark = pytest.mark.docker
 
@@ -131,7 +131,7 @@ def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
     assert not cli.state.joinpath("secrets").exists()
 
 
-@pytest.mark.parametrize("mark", ["building", "db: starting", "db: healthy"])
+@pytest.mark.parametrize("mark", ["db: starting", "db: healthy"])
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli, mark: str, ending: signal.Signals) -> None:
     with cli.start("up", "--port", str(cli.port)) as up:

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.conformance.harness import Cli, eventually, get
+from tests.cli import Cli, eventually, get
 
 pytestmark = pytest.mark.docker
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import Cli
+from tests.cli import Cli
 
 pytestmark = pytest.mark.docker
 
@@ -119,6 +120,23 @@ def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tm
     error = cli.fails("up", code="build-failed")
     assert "the cause" in error["output"]
     assert cli.get("/health")[0] == 200, "what ran before still runs"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_keeps_what_ran(new_cli: Make, tmp_path: Path, ending: signal.Signals) -> None:
+    cli = new_cli(file=app(tmp_path, "stop_grace=1"))
+    cli.up()
+    app(tmp_path, "stop_grace=1", {"Dockerfile": "FROM python:3.14-slim\nRUN sleep 60\n"})
+    with cli.start("up") as up:
+        assert up.stderr is not None
+        assert any("sleep 60" in line for line in up.stderr), "the build never began"
+        up.send_signal(ending)
+        said = up.stderr.read()
+        assert up.wait(60) == 130, said
+    assert "interrupted" in said
+    assert cli.get("/health")[0] == 200, "what ran before still runs"
+    app(tmp_path, "stop_grace=1")
+    cli.up()
 
 
 def test_a_base_image_that_cannot_be_pulled_is_told(new_cli: Make, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import Cli
+from tests.cli import Cli
 
 pytestmark = pytest.mark.docker
 
@@ -77,14 +77,3 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert kept == f"{project}_db-pgdata\n", "`up` never deletes data"
     cli.ok("reset", "--yes")
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
-
-
-def test_an_anonymous_volume_is_never_made(cli: Cli) -> None:
-    before = subprocess.run(["docker", "volume", "ls", "-q"], capture_output=True, text=True, check=True).stdout
-    cli.up()
-    project = cli.data("env")["COMPOSE_PROJECT_NAME"]
-    mounts = subprocess.run(
-        ["docker", "ps", "--filter", f"label=com.docker.compose.project={project}", "--format", "{{.Mounts}}"],
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    assert sum(len(mount) >= 64 for mount in mounts) == 0, (mounts, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_each_secret_is_another(state: State) -> None:
 
 def test_a_write_that_fails_leaves_the_old_file(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     path = state.write("record.json", "old")
-    monkeypatch.setattr(state_module.os, "fsync", _disk_full)
+    monkeypatch.setattr(os, "fsync", _disk_full)
     with pytest.raises(StackError, match="No space left on device"):
         state.write("record.json", "new")
     assert path.read_text(encoding="utf-8") == "old"

@@ -34,6 +34,8 @@ _COMPOSE = (2, 24, 0)
 _API = (1, 44)
 _PING_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
+# An image that a newer build took the name from has only its number.
+_IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
 _SERVICE_LABEL = "com.docker.compose.service"
 
 
@@ -73,7 +75,7 @@ class ComposeEngine:
             containers=self._list("ps", "--all", "--format", "{{.Names}}"),
             networks=self._list("network", "ls", "--format", "{{.Name}}"),
             volumes=self._list("volume", "ls", "--format", "{{.Name}}"),
-            images=self._list("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
+            images=self._list("image", "ls", "--format", _IMAGE_NAME),
         )
 
     def render(self) -> str:
@@ -81,7 +83,7 @@ class ComposeEngine:
 
     def environment(self) -> Mapping[str, str]:
         if not self._file.exists():
-            raise StackError("instance-down", f"{self._instance.name} was never up here", "run `stackctl up` first")
+            self._recover_configuration()
         return {"COMPOSE_FILE": str(self._file), "COMPOSE_PROJECT_NAME": self._instance.project}
 
     def build(self) -> Job:
@@ -179,6 +181,12 @@ class ComposeEngine:
     def _write_configuration(self) -> None:
         State(self._instance.state).write("compose/compose.yaml", self.render())
 
+    def _recover_configuration(self) -> None:
+        """What runs can be asked also when its state was lost; asking for what never was makes nothing."""
+        if not self.observe().exists:
+            raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
+        self._write_configuration()
+
     def _call(self, verb: str, **options: Any) -> None:
         """Let python-on-whales carry out one verb of Compose."""
         from python_on_whales.exceptions import DockerException
@@ -198,7 +206,7 @@ class ComposeEngine:
 
     def _compose_arguments(self, arguments: Sequence[str]) -> list[str]:
         if not self._file.exists():
-            self._write_configuration()
+            self._recover_configuration()
         return ["compose", "--file", str(self._file), "--project-name", self._instance.project, *arguments]
 
     def _list(self, *arguments: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ _KNOWN = (
     ),
     _Known(
         r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"
-        r"|unknown flag: --project-name|unknown flag: --file|unknown shorthand flag: 'f'",
+        r"|unknown flag: --(?:short|project-name|file)|unknown shorthand flag: 'f'",
         "compose-missing",
         "the docker client has no Compose plugin",
         _INSTALL,

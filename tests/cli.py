@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
 LIMIT = 240.0
 
@@ -104,12 +104,12 @@ class Cli:
         return result
 
     def data(self, *words: str) -> dict[str, Any]:
-        data: dict[str, Any] = self.ok(*words, "--json").envelope["data"]
+        data: dict[str, Any] = self.ok("--json", *words).envelope["data"]
         return data
 
     def fails(self, *words: str, code: str, exit_code: int = 1) -> dict[str, str]:
         """The error of a command that must fail with this code."""
-        result = self.run(*words, "--json")
+        result = self.run("--json", *words)
         assert (result.exit_code, result.error["code"]) == (exit_code, code), result
         assert result.error["message"], result
         assert result.error["hint"], result
