@@ -19,8 +19,8 @@ class Engine(Protocol):
 
     name: str
 
-    def check(self) -> None:
-        """Raise with what is missing where this engine can't run on this machine."""
+    def check(self, within: float = 5) -> None:
+        """Raise with what is missing where this engine can't run on this machine, or gives no answer in seconds."""
 
     def observe(self) -> Observed:
         """Read what exists of the instance now; change nothing."""

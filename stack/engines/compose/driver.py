@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 # `start_interval` came with Docker Engine 25 (API 1.44) and Compose 2.24.
 _COMPOSE = (2, 24, 0)
 _API = (1, 44)
-_PING_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
 # An image that a newer build took the name from has only its number.
 _IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
@@ -48,13 +47,13 @@ class ComposeEngine:
         self._instance = instance
         self._file = instance.configuration / "compose.yaml"
 
-    def check(self) -> None:
+    def check(self, within: float = 5) -> None:
         """Raises `docker-client`, `docker-daemon`, `docker-permission`, `docker-old`, `compose-missing`
         and `compose-old`."""
-        server = self._read(["version", "--format", "{{.Server.APIVersion}}"], _PING_TIMEOUT)
+        server = self._read(["version", "--format", "{{.Server.APIVersion}}"], within)
         if failures.version_of(server)[:2] < _API:
             raise failures.too_old("docker-old", "Docker's API version", server.strip(), ".".join(map(str, _API)))
-        compose = self._read(["compose", "version", "--short"], _PING_TIMEOUT)
+        compose = self._read(["compose", "version", "--short"], within)
         if failures.version_of(compose) < _COMPOSE:
             raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, _COMPOSE)))
 
