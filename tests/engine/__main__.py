@@ -28,6 +28,9 @@ def main(name: str) -> int:
     except PermissionError as error:
         sys.stderr.write(f"{name}: {error}. Only root may change the engine.\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"{name}: {error}. Put this right, then try again.\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

@@ -75,7 +75,9 @@ def ensure_engine() -> None:
     needs += [f"The docker client lacks the plugin {plugin}." for plugin in missing]
     for need in needs:
         say(need)
-    require_debian_root("\n".join(needs))
+    require_debian_root(
+        "\n".join(needs), "Install Docker with Compose and start it (https://docs.docker.com/get-docker/)"
+    )
     with alone():
         tree = ensure_tree()
         install_plugins(tree)

@@ -30,10 +30,15 @@ ENVIRONMENT = {
 # mounts later is seen inside.
 IN_NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
 
+# The same for a command that must not outlive this program, even one that is killed: what it started goes with it.
+# Otherwise the next run would remove a tree that an orphan still writes.
+WHILE_THIS_RUNS = ("setpriv", "--pdeathsig", "KILL", *IN_NAMESPACE, "--pid", "--fork", "--kill-child", "--mount-proc")
+
 # What apt needs to reach the mirror on this machine, and so needs in a stand-in too.
 INHERITED_APT_SETTINGS = ("Acquire::Check-Valid-Until ", "Acquire::http::Proxy ", "Acquire::https::Proxy ")
 
-APT_INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
+# A new machine may be updating itself: its apt is waited for.
+APT_INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=120")
 
 # How apt names what it takes from the Debian archive itself, whatever the format of its sources.
 DEBIAN_MAIN = ("Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main")
@@ -85,8 +90,8 @@ def run(command: Sequence[str], timeout: float = 900) -> None:
         raise Problem(f"`{' '.join(command)}` ended with {done.returncode}:\n{tail(done.stdout)}")
 
 
-def require_debian_root(need: str) -> None:
-    """Whatever changes the machine needs a Debian and its root. `need` is a sentence that says why."""
+def require_debian_root(need: str, otherwise: str) -> None:
+    """Whatever changes the machine needs a Debian and its root. `need` says why, `otherwise` what else would help."""
     obstacles = []
     if platform.system() != "Linux" or shutil.which("apt-get", path=ENVIRONMENT["PATH"]) is None:
         obstacles.append("this is no Debian")
@@ -95,16 +100,23 @@ def require_debian_root(need: str) -> None:
     if obstacles:
         raise Problem(
             f"{need}\nThis could be made from Debian's packages, but {' and '.join(obstacles)}.\n"
-            "Install Docker with Compose and start it (https://docs.docker.com/get-docker/), then try again."
+            f"{otherwise}, then try again."
         )
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let one run at a time change the cache folder. The kernel drops the lock with its process."""
+    """Let one run at a time change the cache folder. The kernel drops the lock with its process.
+
+    The wait ends, since every step of the other run has a time limit.
+    """
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another run works in {CACHE}; waiting for its end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in CACHE.glob(".building-*"):
             remove_tree(leftover)
         yield
@@ -124,7 +136,13 @@ def debian_tree(suite: str, packages: Sequence[str]) -> Path:
     tree.chmod(0o755)
     suite_script = [] if script.exists() else [str(script.with_name("sid"))]
     options = ["--variant=minbase", "--force-check-gpg", f"--include={','.join(packages)}"]
-    run([*IN_NAMESPACE, debootstrap, *options, suite, str(tree), mirror, *suite_script])
+    try:
+        run([*WHILE_THIS_RUNS, debootstrap, *options, suite, str(tree), mirror, *suite_script])
+    except Problem as problem:
+        log = tree / "debootstrap" / "debootstrap.log"
+        details = f"\nIts log ends with:\n{tail(log.read_text(errors='replace'))}" if log.exists() else ""
+        remove_tree(tree)
+        raise Problem(f"{problem}{details}") from None
     return tree
 
 

@@ -6,6 +6,7 @@ was built from, so that a changed Dockerfile is built anew and an unchanged one 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import select
@@ -17,7 +18,6 @@ from pathlib import Path
 from tests.engine.machine import (
     CERTIFICATES,
     ENVIRONMENT,
-    Problem,
     alone,
     answer,
     debian_tree,
@@ -64,12 +64,13 @@ LEFT_OUT = (
 
 
 def ensure_images() -> None:
-    refused = pull(missing_images())
+    refused, reason = pull(missing_images())
     if not refused:
         return
-    need = f"No registry gives {', '.join(image.name for image in refused)}."
-    say(f"{need} Building stand-ins from Debian's packages")
-    require_debian_root(need)
+    need = f"No registry gives {', '.join(image.name for image in refused)}: {reason}"
+    say(need)
+    require_debian_root(need, "Give the engine a way to a registry")
+    say("building stand-ins from Debian's packages (about a minute)")
     with alone():
         # Another run may have built them meanwhile.
         missing = missing_images()
@@ -97,33 +98,34 @@ def labels(names: list[str]) -> dict[str, dict[str, str]]:
     return {tag: image["Config"].get("Labels") or {} for image in images for tag in image["RepoTags"]}
 
 
-def pull(images: list[Image]) -> list[Image]:
-    """Pull what a registry gives. The first refusal answers for all the rest."""
+def pull(images: list[Image]) -> tuple[list[Image], str]:
+    """Pull what a registry gives: what it does not give, and why. The first refusal answers for all the rest."""
     for position, image in enumerate(images):
-        if not pulled(image.name):
-            return images[position:]
+        if refusal := pull_refusal(image.name):
+            return images[position:], refusal
         say(f"{image.name} pulled")
-    return []
+    return [], ""
 
 
-def pulled(name: str) -> bool:
-    """Wait shortly for the registry's first word, and long for a pull that has begun."""
+def pull_refusal(name: str) -> str:
+    """Why no registry gives this image; empty once it is here.
+
+    The wait is short for the registry's first word, and long for a pull that has begun.
+    """
     with subprocess.Popen(
         ["docker", "pull", name],
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
     ) as puller:
-        try:
-            spoke = puller.stdout and select.select([puller.stdout], [], [], REGISTRY_ANSWERS_WITHIN)[0]
-            if spoke:
-                puller.communicate(timeout=PULLED_WITHIN)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            puller.kill()
-    return puller.returncode == 0
+        said = ""
+        if puller.stdout and select.select([puller.stdout], [], [], REGISTRY_ANSWERS_WITHIN)[0]:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said, _ = puller.communicate(timeout=PULLED_WITHIN)
+        puller.kill()
+    return "" if puller.returncode == 0 else tail(said, 1) or "it gives no answer"
 
 
 def base_name(suite: str) -> str:
@@ -168,24 +170,15 @@ def ensure_base(suite: str) -> None:
 
 
 def import_tree(tree: Path, name: str, labelled: dict[str, str]) -> None:
-    changes = [f"--change=LABEL {key}={value}" for key, value in labelled.items()]
+    changes = ['--change=CMD ["bash"]', *(f"--change=LABEL {key}={value}" for key, value in labelled.items())]
     left_out = [f"--exclude=./{path}/*" for path in LEFT_OUT]
-    with subprocess.Popen(
-        ["tar", "--create", "--numeric-owner", "--directory", str(tree), *left_out, "."],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as packer:
-        imported = subprocess.run(
-            ["docker", "import", *changes, '--change=CMD ["bash"]', "-", name],
-            env=ENVIRONMENT,
-            stdin=packer.stdout,
-            capture_output=True,
-            text=True,
-        )
-        packing_errors = packer.stderr.read().decode(errors="replace") if packer.stderr else ""
-    if packer.returncode != 0 or imported.returncode != 0:
-        raise Problem(f"The base image could not be imported:\n{tail(packing_errors + imported.stderr)}")
+    # Beside the tree and named like it, so that a killed run's is removed as its tree is.
+    archive = tree.with_suffix(".tar")
+    try:
+        run(["tar", f"--file={archive}", "--create", "--numeric-owner", f"--directory={tree}", *left_out, "."])
+        run(["docker", "import", *changes, str(archive), name])
+    finally:
+        archive.unlink(missing_ok=True)
 
 
 def build(image: Image) -> None:
