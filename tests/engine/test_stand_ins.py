@@ -92,9 +92,10 @@ class Bench:
 
     def refusal(self, image: str, *options: str) -> str:
         """What a container says that must not start."""
-        done = docker("run", "--label=stackctl.test", f"--name={self._container()}", *options, image)
-        assert done.returncode == 1, f"it ended with {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        box = self.run(image, options=options)
+        eventually(lambda: setting("container", box.name, "State.Status") == "exited", within=20, every=0.1)
+        assert setting("container", box.name, "State.ExitCode") == 1, box.log()
+        return box.log()
 
     def _container(self) -> str:
         """The name of a container to come. It is removed whether or not it comes to run."""
