@@ -70,7 +70,8 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, most: int, kind: str) -> int:
     text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+    # int() itself refuses what has thousands of digits, with an error that names no variable.
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most):
         raise ConfigError(name, f"is {text!r}, which is not {kind} (1-{most})")
     return int(text)
 

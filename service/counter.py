@@ -49,10 +49,16 @@ class Result(Enum):
 
 @dataclass(frozen=True)
 class Lookup:
-    """What the cache said: `count` with a HIT, else None."""
+    """What the cache said: `count` with a HIT, else None. `behind` is a copy that is known to lack visits."""
 
     result: Result
     count: int | None = None
+    behind: int | None = None
+
+    @property
+    def last_known(self) -> int | None:
+        """What can be told if the database cannot be asked."""
+        return self.behind if self.count is None else self.count
 
 
 @dataclass(frozen=True)
@@ -109,15 +115,14 @@ class Counter:
     def read(self, page: str) -> Answer:
         """The count of `page`. Raises InvalidPage or, if neither can tell, DatabaseUnavailable."""
         lookup = self._look_up(page)
-        if lookup.count is None:
-            return self._from_database(page, lookup)
-        copy = Answer(page, lookup.count, "cache", lookup.result)
-        if not self._database.suspect:
-            return copy
+        if lookup.count is not None and not self._database.suspect:
+            return Answer(page, lookup.count, "cache", lookup.result)
         try:
             return self._from_database(page, lookup)
         except DatabaseUnavailable:
-            return Answer(page, lookup.count, "cache", lookup.result, stale=True)
+            if lookup.last_known is None:
+                raise
+            return Answer(page, lookup.last_known, "cache", Result.HIT, stale=True)
 
     def visit(self, page: str) -> Answer:
         """Count one visit and return its own number, durable once this returns.
@@ -125,11 +130,12 @@ class Counter:
         Raises InvalidPage, DatabaseUnavailable (not counted) or OutcomeUnknown (perhaps counted).
         """
         lookup = self._look_up(page)
-        found = self._from_database(page, lookup) if lookup.count is None else None
         try:
+            found = self._from_database(page, lookup) if lookup.count is None else None
             number = self._commit(page)
         except (DatabaseUnavailable, OutcomeUnknown) as error:
-            error.last_known = lookup.count
+            if lookup.last_known is not None:  # an error may be shared with others who asked for this page
+                error.last_known = lookup.last_known
             if isinstance(error, OutcomeUnknown):
                 self._floors.unknown(page)
             raise
@@ -148,7 +154,7 @@ class Counter:
             raise InvalidPage
         lookup = self._cache.get(page)
         if lookup.count is not None and lookup.count < self._floors.of(page):
-            return Lookup(Result.MISS)
+            return Lookup(Result.MISS, behind=lookup.count)
         return lookup
 
     def _from_database(self, page: str, lookup: Lookup) -> Answer:

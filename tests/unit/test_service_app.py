@@ -1,0 +1,362 @@
+"""The service over HTTP, on a database and a cache in memory."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.test import TestResponse
+
+import service
+from service.breaker import Breaker
+from service.counter import Result
+from service.metrics import Metrics
+from tests.unit.service_fakes import FakeCache, FakeDatabase
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    return FakeDatabase(homepage=41)
+
+
+@pytest.fixture
+def cache() -> FakeCache:
+    return FakeCache()
+
+
+@pytest.fixture
+def client(database: FakeDatabase, cache: FakeCache, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    breakers = {name: Breaker(time.monotonic) for name in ("database", "cache")}
+    return service.assemble(database, cache, breakers, Metrics()).test_client()
+
+
+def _problem(response: TestResponse) -> dict[str, Any]:
+    """The members of a problem, which has those of RFC 9457 and the response's own status."""
+    assert response.mimetype == "application/problem+json", response.text
+    members: dict[str, Any] = response.get_json()
+    assert {"type", "title", "status", "detail", "instance"} <= members.keys()
+    assert (members["status"], members["instance"]) == (response.status_code, response.request.path)
+    return members
+
+
+# Counting and reading
+
+
+def test_the_homepage_counts_a_visit_and_tells_a_program_in_json(client: FlaskClient) -> None:
+    response = client.get("/")
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    assert response.get_json() == {"page": "homepage", "visits": 42, "source": "database"}
+    assert client.get("/").get_json() == {"page": "homepage", "visits": 43, "source": "cache"}
+
+
+def test_a_post_counts_a_visit_of_any_page_and_a_get_reads_it(client: FlaskClient, database: FakeDatabase) -> None:
+    assert [client.post("/visits/about").get_json()["visits"] for _ in range(3)] == [1, 2, 3]
+    assert client.get("/visits/about").get_json() == {"page": "about", "visits": 3, "source": "cache"}
+    assert database.counts == {"homepage": 41, "about": 3}
+
+
+def test_the_homepage_is_the_page_of_that_name(client: FlaskClient) -> None:
+    client.get("/")
+    assert client.post("/visits/homepage").get_json()["visits"] == 43
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("HEAD", {}),
+        ("GET", {"Sec-Purpose": "prefetch"}),
+        ("GET", {"Sec-Purpose": "prefetch;prerender"}),
+        ("GET", {"Purpose": "prefetch"}),
+    ],
+)
+def test_nobody_is_counted_who_does_not_look(
+    method: str, headers: dict[str, str], client: FlaskClient, database: FakeDatabase
+) -> None:
+    response = client.open("/", method=method, headers=headers)
+    assert response.status_code == 200
+    assert database.counts == {"homepage": 41}
+    assert response.text == "" if method == "HEAD" else response.get_json()["visits"] == 41
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_reading_a_page_counts_nothing_and_makes_no_row(
+    method: str, client: FlaskClient, database: FakeDatabase
+) -> None:
+    assert client.open("/visits/new", method=method).status_code == 200
+    assert database.counts == {"homepage": 41}
+
+
+# A page or JSON
+
+
+@pytest.mark.parametrize(
+    ("accept", "mimetype"),
+    [
+        (BROWSER["Accept"], "text/html"),
+        ("text/html", "text/html"),
+        ("application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("image/png", "application/json"),
+        ("text/html;q=0.5, application/json", "application/json"),
+    ],
+)
+def test_a_browser_gets_a_page_and_a_program_gets_json(accept: str, mimetype: str, client: FlaskClient) -> None:
+    response = client.get("/", headers={"Accept": accept})
+    assert response.mimetype == mimetype
+    assert "Accept" in response.vary
+
+
+@pytest.mark.parametrize(("before", "words"), [(0, "1 visit"), (1, "2 visits"), (999999, "1000000 visits")])
+def test_the_page_says_the_count_and_where_it_was_looked_up(
+    before: int, words: str, client: FlaskClient, database: FakeDatabase
+) -> None:
+    database.counts["homepage"] = before
+    text = client.get("/", headers=BROWSER).text
+    assert f"<h1>{words}</h1>" in text
+    assert "<strong>PostgreSQL</strong>" in text
+    assert "<strong>Redis</strong>" in client.get("/", headers=BROWSER).text
+
+
+def test_what_the_page_links_to_is_there(client: FlaskClient) -> None:
+    text = client.get("/", headers=BROWSER).text
+    paths = [part.partition('"')[0] for part in text.split('href="')[1:]]
+    assert paths == ["/static/page.css", "/visits/homepage", "/health", "/metrics"]
+    for path in paths:
+        with client.get(path) as response:
+            assert response.status_code == 200, path
+
+
+# Without PostgreSQL
+
+
+def test_a_visit_is_refused_with_the_last_known_count_and_when_to_try_again(
+    client: FlaskClient, database: FakeDatabase
+) -> None:
+    client.post("/visits/about")
+    database.down = True
+    response = client.post("/visits/about")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    problem = _problem(response)
+    assert (problem["type"], problem["last_known"]) == ("urn:problem-type:database-unavailable", 1)
+    assert database.counts["about"] == 1
+
+
+def test_a_visit_is_refused_without_a_count_where_redis_has_none(client: FlaskClient, database: FakeDatabase) -> None:
+    database.down = True
+    for response in (client.get("/"), client.post("/visits/about"), client.get("/visits/about")):
+        assert response.status_code == 503
+        assert "last_known" not in _problem(response)
+
+
+def test_a_read_is_served_from_redis_and_marked_stale(client: FlaskClient, database: FakeDatabase) -> None:
+    client.get("/")
+    database.down = database.suspect = True
+    response = client.get("/visits/homepage")
+    assert response.get_json() == {"page": "homepage", "visits": 42, "source": "cache", "stale": True}
+    assert response.headers["Cache-Status"] == 'redis; hit; detail="stale"'
+
+
+def test_a_visit_of_unknown_outcome_is_told_as_such_and_nobody_is_invited_to_repeat_it(
+    client: FlaskClient, database: FakeDatabase
+) -> None:
+    client.get("/")
+    database.breaks_on_commit = True
+    response = client.get("/")
+    assert response.status_code == 503
+    assert "Retry-After" not in response.headers
+    problem = _problem(response)
+    assert (problem["type"], problem["last_known"]) == ("urn:problem-type:outcome-unknown", 42)
+
+
+def test_a_browser_is_told_with_a_page(client: FlaskClient, database: FakeDatabase) -> None:
+    client.get("/")
+    database.down = True
+    response = client.get("/", headers=BROWSER)
+    assert (response.status_code, response.mimetype) == (503, "text/html")
+    assert "<h1>The database is unavailable</h1>" in response.text
+    assert "The last known count is 42." in response.text
+
+
+# Other problems
+
+
+@pytest.mark.parametrize("page", ["UPPER", "-dash", "a%20b", "%C3%A9", "a" * 65, "a%0A", "<script>"])
+def test_a_name_that_no_page_can_have_is_a_problem(page: str, client: FlaskClient, database: FakeDatabase) -> None:
+    for response in (client.get(f"/visits/{page}"), client.post(f"/visits/{page}")):
+        assert response.status_code == 400
+        assert _problem(response)["type"] == "urn:problem-type:invalid-page"
+    assert database.counts == {"homepage": 41}
+
+
+def test_what_is_not_there_is_a_problem(client: FlaskClient) -> None:
+    for path in ("/nothing", "/visits/", "/visits/a/b", "/static/nothing.css"):
+        response = client.get(path, headers=BROWSER)
+        assert response.status_code == 404, path
+        assert _problem(response)["title"] == "Not Found"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("DELETE", "/visits/a"), ("POST", "/health")])
+def test_a_method_that_is_not_allowed_is_a_problem_that_says_which_are(
+    method: str, path: str, client: FlaskClient
+) -> None:
+    response = client.open(path, method=method)
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
+    assert _problem(response)["title"] == "Method Not Allowed"
+
+
+def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(client: FlaskClient, database: FakeDatabase) -> None:
+    def fail() -> None:
+        raise RuntimeError("inside")
+
+    database.before = fail
+    response = client.get("/")
+    assert response.status_code == 500
+    assert "inside" not in response.text
+    assert _problem(response)["title"] == "Internal Server Error"
+
+
+# Headers
+
+
+def test_cache_status_says_how_redis_took_part(client: FlaskClient, database: FakeDatabase, cache: FakeCache) -> None:
+    def status(method: str = "GET") -> str:
+        return client.open("/visits/homepage", method=method).headers["Cache-Status"]
+
+    assert status() == "redis; fwd=miss; stored"
+    assert status() == "redis; hit"
+    assert status("POST") == "redis; hit"
+    cache.copies.clear()
+    assert status("POST") == "redis; fwd=miss; stored"
+    database.suspect = True
+    assert status() == "redis; fwd=stale; stored", "a copy that was there, but not enough"
+    cache.result = Result.ERROR
+    assert status() == 'redis; fwd=miss; detail="error"'
+    assert status("POST") == 'redis; fwd=miss; detail="error"'
+    cache.result = Result.BYPASS
+    assert status() == 'redis; fwd=bypass; detail="breaker-open"'
+
+
+@pytest.mark.parametrize("path", ["/", "/visits/a", "/visits/A", "/health", "/livez", "/metrics", "/nothing"])
+def test_no_answer_is_kept_guessed_at_or_framed(path: str, client: FlaskClient) -> None:
+    headers = client.get(path).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_the_style_sheet_may_be_kept(client: FlaskClient) -> None:
+    with client.get("/static/page.css") as response:
+        assert response.mimetype == "text/css"
+        assert "no-store" not in response.headers["Cache-Control"]
+
+
+# Health
+
+
+@pytest.mark.parametrize(
+    ("down", "redis", "status_code", "status"),
+    [
+        (False, Result.HIT, 200, "pass"),
+        (False, Result.ERROR, 200, "warn"),
+        (True, Result.HIT, 503, "fail"),
+        (True, Result.ERROR, 503, "fail"),
+    ],
+)
+def test_health_is_ready_exactly_if_visits_are_counted(
+    down: bool,
+    redis: Result,
+    status_code: int,
+    status: str,
+    client: FlaskClient,
+    database: FakeDatabase,
+    cache: FakeCache,
+) -> None:
+    database.down = down
+    cache.result = redis
+    response = client.get("/health")
+    assert (response.status_code, response.mimetype) == (status_code, "application/health+json")
+    report = response.get_json()
+    assert report["status"] == status
+    assert report["checks"]["database"]["status"] == ("fail" if down else "pass")
+    assert report["checks"]["cache"]["status"] == ("fail" if redis is Result.ERROR else "pass")
+    assert (client.post("/visits/a").status_code == 200) == (status_code == 200)
+
+
+def test_the_process_is_alive_whatever_the_servers_do(
+    client: FlaskClient, database: FakeDatabase, cache: FakeCache
+) -> None:
+    database.down = True
+    cache.result = Result.ERROR
+    response = client.get("/livez")
+    assert (response.status_code, response.get_json()) == (200, {"status": "pass"})
+    assert (database.reads, cache.asked) == (0, 0)
+
+
+# Metrics
+
+
+def _metrics(client: FlaskClient) -> dict[tuple[str, frozenset[str]], float]:
+    """Every sample by its name and the values of its labels."""
+    response = client.get("/metrics")
+    assert response.mimetype == "text/plain"
+    families = text_string_to_metric_families(response.text)
+    return {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_visits_look_ups_and_requests(client: FlaskClient) -> None:
+    client.get("/")
+    client.post("/visits/a")
+    client.post("/visits/b")
+    client.get("/visits/a")
+    metrics = _metrics(client)
+    assert metrics["visits_total", frozenset()] == 3
+    assert metrics["cache_requests_total", frozenset({"miss"})] == 3
+    assert metrics["cache_requests_total", frozenset({"hit"})] == 1
+    requests = {labels: value for (name, labels), value in metrics.items() if name.endswith("_seconds_count")}
+    assert requests == {
+        frozenset({"GET", "/", "200"}): 1,
+        frozenset({"POST", "/visits/<page>", "200"}): 2,
+        frozenset({"GET", "/visits/<page>", "200"}): 1,
+    }
+
+
+def test_a_visit_that_was_refused_is_not_in_the_metrics(client: FlaskClient, database: FakeDatabase) -> None:
+    database.down = True
+    client.get("/")
+    metrics = _metrics(client)
+    assert metrics["visits_total", frozenset()] == 0
+    assert metrics["http_request_duration_seconds_count", frozenset({"GET", "/", "503"})] == 1
+
+
+def test_what_clients_make_up_makes_no_new_series(client: FlaskClient) -> None:
+    for n in range(5):
+        client.open(f"/made-up-{n}", method=f"MADE{n}")
+        client.get(f"/visits/page-{n}")
+    durations = [(name, labels) for name, labels in _metrics(client) if name.endswith("_seconds_count")]
+    assert {labels for _, labels in durations} == {
+        frozenset({"other", "none", "404"}),
+        frozenset({"GET", "/visits/<page>", "200"}),
+    }
+
+
+@pytest.mark.parametrize("dependency", ["database", "cache"])
+def test_a_breaker_is_shown_while_it_is_open(dependency: str, client: FlaskClient) -> None:
+    metrics: Metrics = client.application.extensions["visit_counter"].metrics
+    for is_open in (False, True, False):
+        metrics.breaker(dependency, is_open)
+        assert _metrics(client)["breaker_open", frozenset({dependency})] == is_open

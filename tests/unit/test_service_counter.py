@@ -1,0 +1,225 @@
+"""The rules of the counter, without Flask and without servers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.counter import Answer, Counter, DatabaseUnavailable, InvalidPage, OutcomeUnknown, Result
+from tests.unit.service_fakes import FakeCache, FakeDatabase
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    return FakeDatabase(homepage=41)
+
+
+@pytest.fixture
+def cache() -> FakeCache:
+    return FakeCache()
+
+
+@pytest.fixture
+def counter(database: FakeDatabase, cache: FakeCache) -> Counter:
+    return Counter(database, cache)
+
+
+def test_a_visit_on_a_cold_cache_is_looked_up_in_the_database_and_moves_the_cache(
+    counter: Counter, cache: FakeCache
+) -> None:
+    assert counter.visit("homepage") == Answer("homepage", 42, "database", Result.MISS, stored=True)
+    assert cache.copies == {"homepage": 42}
+
+
+def test_a_visit_on_a_warm_cache_is_looked_up_there(counter: Counter, database: FakeDatabase) -> None:
+    counter.visit("homepage")
+    assert counter.visit("homepage") == Answer("homepage", 43, "cache", Result.HIT, stored=True)
+    assert database.reads == 1
+
+
+def test_a_read_fills_the_cache_and_counts_nothing(counter: Counter, database: FakeDatabase, cache: FakeCache) -> None:
+    assert counter.read("homepage") == Answer("homepage", 41, "database", Result.MISS, stored=True)
+    assert counter.read("homepage") == Answer("homepage", 41, "cache", Result.HIT)
+    assert (database.counts, cache.copies, database.reads) == ({"homepage": 41}, {"homepage": 41}, 1)
+
+
+def test_a_page_that_nobody_visited_reads_0_and_costs_one_query(counter: Counter, database: FakeDatabase) -> None:
+    assert [counter.read("new").visits for _ in range(3)] == [0, 0, 0]
+    assert database.reads == 1
+
+
+@pytest.mark.parametrize("page", ["", "A", "-a", ".", "a/b", "a b", "é", "a" * 65, "a\n"])
+def test_a_name_that_no_page_can_have_is_refused_before_anything_is_asked(
+    page: str, counter: Counter, cache: FakeCache
+) -> None:
+    for ask in (counter.read, counter.visit):
+        with pytest.raises(InvalidPage):
+            ask(page)
+    assert cache.asked == 0
+
+
+@pytest.mark.parametrize("result", [Result.ERROR, Result.BYPASS])
+def test_without_a_cache_every_answer_is_exact_and_comes_from_the_database(
+    result: Result, counter: Counter, cache: FakeCache
+) -> None:
+    cache.result = result
+    assert counter.visit("homepage") == Answer("homepage", 42, "database", result)
+    assert counter.read("homepage") == Answer("homepage", 42, "database", result)
+
+
+def test_a_request_whose_look_up_failed_does_not_wait_for_the_cache_again(counter: Counter, cache: FakeCache) -> None:
+    cache.result = Result.ERROR
+    counter.visit("homepage")
+    assert cache.asked == 1
+
+
+def test_a_cache_that_missed_visits_is_not_believed_when_it_is_back(
+    counter: Counter, cache: FakeCache, database: FakeDatabase
+) -> None:
+    counter.visit("homepage")
+    cache.result = Result.ERROR
+    counter.visit("homepage")
+    cache.result = Result.HIT
+    assert cache.copies == {"homepage": 42}
+    assert counter.read("homepage").visits == 43
+    assert cache.copies == {"homepage": 43}
+    assert counter.read("homepage").source == "cache"
+
+
+def test_a_visit_is_refused_without_the_database_and_the_last_known_count_is_told(
+    counter: Counter, cache: FakeCache, database: FakeDatabase
+) -> None:
+    counter.visit("homepage")
+    database.down = True
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        counter.visit("homepage")
+    assert refusal.value.last_known == 42
+    assert cache.copies == {"homepage": 42}
+
+
+def test_a_read_without_the_database_is_served_from_the_cache_and_marked_stale(
+    counter: Counter, database: FakeDatabase
+) -> None:
+    counter.visit("homepage")
+    database.down = database.suspect = True
+    assert counter.read("homepage") == Answer("homepage", 42, "cache", Result.HIT, stale=True)
+    with pytest.raises(DatabaseUnavailable):
+        counter.read("elsewhere")
+
+
+def test_reads_are_fresh_again_as_soon_as_the_database_is_back(counter: Counter, database: FakeDatabase) -> None:
+    counter.visit("homepage")
+    database.suspect = True
+    answer = counter.read("homepage")
+    assert (answer.visits, answer.source, answer.stale) == (42, "database", False)
+    assert counter.read("homepage").source == "cache"
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_visit_of_unknown_outcome_is_not_repeated_and_the_next_read_asks_the_database(
+    committed: bool, counter: Counter, database: FakeDatabase
+) -> None:
+    counter.visit("homepage")
+    database.breaks_on_commit = committed
+    with pytest.raises(OutcomeUnknown):
+        counter.visit("homepage")
+    assert counter.read("homepage").visits == database.counts["homepage"] == 42 + committed
+    assert counter.read("homepage").source == "cache"
+
+
+@pytest.mark.parametrize("truth", [0, 41, 998, 999])
+def test_a_visit_brings_a_cache_back_that_is_ahead_of_the_database(
+    truth: int, counter: Counter, cache: FakeCache, database: FakeDatabase
+) -> None:
+    cache.copies["homepage"] = 1000
+    database.counts["homepage"] = truth
+    assert counter.visit("homepage").visits == truth + 1
+    assert cache.copies == {"homepage": truth + 1}
+
+
+def test_readers_who_come_together_on_a_cold_page_cause_one_query(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    together = threading.Barrier(64, timeout=20)
+    cache.before = _once_each_thread(together.wait)
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(counter.read, ["homepage"] * 64))
+    assert {answer.visits for answer in answers} == {41}
+    assert database.reads == 1
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_after_a_visit_of_unknown_outcome_a_read_without_the_database_is_the_last_known_count_and_stale(
+    committed: bool, counter: Counter, database: FakeDatabase
+) -> None:
+    counter.visit("homepage")
+    database.breaks_on_commit = committed
+    with pytest.raises(OutcomeUnknown) as refusal:
+        counter.visit("homepage")
+    assert refusal.value.last_known == 42
+    database.down = database.suspect = True
+    assert counter.read("homepage") == Answer("homepage", 42, "cache", Result.HIT, stale=True)
+    with pytest.raises(DatabaseUnavailable) as second_refusal:
+        counter.visit("homepage")
+    assert second_refusal.value.last_known == 42
+
+
+def test_the_cache_learns_of_a_visit_only_after_its_commit(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    counter.visit("homepage")
+    seen: list[tuple[int, int]] = []
+    cache.before = lambda: seen.append((cache.copies["homepage"], database.counts["homepage"]))
+    counter.visit("homepage")
+    assert seen == [(42, 42), (42, 43)], "look-up, then the commit, then the cache"
+
+
+def test_a_refused_visit_on_a_cold_cache_counts_nothing_and_stores_nothing(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    database.down = True
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        counter.visit("homepage")
+    assert refusal.value.last_known is None
+    assert (database.counts, cache.copies) == ({"homepage": 41}, {})
+
+
+def test_a_read_corrects_a_cache_that_is_ahead_when_it_asks_the_database(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    cache.copies["homepage"] = 1000
+    database.suspect = True
+    assert counter.read("homepage").visits == 41
+    assert cache.copies == {"homepage": 41}
+
+
+def test_visits_at_the_same_time_get_numbers_of_their_own_and_the_cache_ends_at_the_last(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(counter.visit, ["homepage"] * 400))
+    assert sorted(answer.visits for answer in answers) == list(range(42, 442))
+    assert cache.copies == database.counts == {"homepage": 441}
+
+
+def test_pages_are_counted_apart(counter: Counter, database: FakeDatabase, cache: FakeCache) -> None:
+    counter.visit("a")
+    counter.visit("b")
+    counter.visit("b")
+    assert database.counts == {"homepage": 41, "a": 1, "b": 2}
+    assert cache.copies == {"a": 1, "b": 2}
+
+
+def _once_each_thread(call: Callable[[], object]) -> Callable[[], None]:
+    """Call it the first time a thread comes by."""
+    been = threading.local()
+
+    def once() -> None:
+        if not hasattr(been, "here"):
+            been.here = True
+            call()
+
+    return once
