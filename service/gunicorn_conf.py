@@ -28,6 +28,8 @@ def _number(name: str, default: int, most: int) -> int:
     return int(text)
 
 
+# The package `service` is found from any working folder, its own included.
+chdir = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 bind = f"{os.environ.get('BIND') or '127.0.0.1'}:{_number('PORT', 8000, most=65535)}"
 workers = _number("WEB_CONCURRENCY", 2, most=1024)
 worker_class = "gthread"
@@ -65,7 +67,7 @@ def _remove(folder: str, owner: int) -> None:
 # The metrics of all workers meet in files. The library looks for the variable when it is first imported.
 # A folder that was given is its giver's; one made here is gone after any end but SIGKILL.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="visit-counter-", dir=_memory)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"visit-counter-{os.getpid()}-", dir=_memory)
     atexit.register(_remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
 
 
