@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 # How long a command may take to end after it was asked to, before it is killed.
 _GRACE = 10.0
@@ -70,8 +70,42 @@ def _interrupts_left_to_the_command() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class Job:
-    """A command that runs while its caller looks on. Leaving the `with` block ends it if it still runs.
+class Job(Protocol):
+    """Work that goes on while its caller looks on. Leaving the `with` block ends it if it still runs."""
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code, or None when it still runs after so many seconds."""
+
+    @property
+    def output(self) -> str:
+        """The last lines that it wrote, of both streams."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class FinishedJob:
+    """Work that was done before anybody could look on."""
+
+    output = ""
+
+    def wait(self, seconds: float) -> int:
+        return 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """There is nothing to end."""
+
+
+class CommandJob:
+    """A command that runs while its caller looks on; see `Job`.
 
     It has a session of its own: a Ctrl-C on the terminal reaches the caller, which decides.
     """
@@ -96,7 +130,6 @@ class Job:
                 self._lines.append(_text(line).rstrip())
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code, or None when it still runs after so many seconds."""
         try:
             exit_code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -106,7 +139,6 @@ class Job:
 
     @property
     def output(self) -> str:
-        """The last lines that it wrote, of both streams."""
         return "\n".join(self._lines.copy())
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stack.engines import process
 from stack.engines.compose import failures
 from stack.engines.compose.render import LABEL_PROJECT, render
-from stack.engines.process import Completed, Job
+from stack.engines.process import CommandJob, Completed, Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.model import Container
@@ -201,7 +201,7 @@ class ComposeEngine:
             raise self._failed(verb, error.stderr or "") from error
 
     def _compose_job(self, arguments: Sequence[str]) -> Job:
-        return Job(self._command(self._compose_arguments(arguments)), self._environment)
+        return CommandJob(self._command(self._compose_arguments(arguments)), self._environment)
 
     def _compose_arguments(self, arguments: Sequence[str]) -> list[str]:
         if not self._file.exists():
