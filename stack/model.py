@@ -1,7 +1,8 @@
 """What a stack is made of: frozen values that do nothing.
 
 Constructing a wrong value raises `DeclarationError` at once, with a path to it: `web/port: 80000 is not a port
-(1-65535)`. Nothing here knows an engine: a component says how it runs in a container, an engine renders that.
+(1-65535)`. Nothing here knows an engine: a component says how it runs in a container and as a process, an engine
+renders that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 from stack.errors import DeclarationError
 
@@ -41,7 +43,11 @@ class Secret:
 
 @dataclass(frozen=True)
 class Reference:
-    """A fact about a component that only the engine knows: its `host` or `port`."""
+    """A fact about a component that only the engine knows.
+
+    `host` and `port` are where it answers. Of a process there are also `data`, the folder that is its own,
+    `socket`, the folder for its unix sockets, and `access`, the file that says who may use it.
+    """
 
     component: str
     field: str
@@ -121,6 +127,21 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Process:
+    """How a component runs as a process of this machine; everything that an engine for processes has to know.
+
+    `command` begins with the name of a program. `source` is the working folder, relative to the stack file, where
+    the component has one. `stop_signal` asks it to end, `stop_grace` is the time in seconds from there to the kill.
+    """
+
+    command: tuple[Value, ...]
+    stop_signal: Literal["TERM", "INT"]
+    stop_grace: int
+    source: str | None = None
+    environment: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Component:
     """One declared part of a stack. Subclasses live in `stack/components/`, one file each."""
 
@@ -152,16 +173,23 @@ class Component:
         """The port that it listens on in its container."""
         raise NotImplementedError
 
-    def gives(self) -> Mapping[str, Value]:
-        """What those who use it get in their environment, by the end of the variable: `HOST`, `PASSWORD_FILE`."""
+    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
+        """What those who use it get in their environment, by the end of the variable: `HOST`, `PASSWORD_FILE`.
+
+        `exposed` where others than those can reach it, as every user of a machine reaches its loopback address.
+        """
         raise NotImplementedError
 
-    def secrets(self) -> tuple[SecretReference, ...]:
-        """The secrets that belong to it and are generated for an instance."""
+    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
+        """The secrets that belong to it and are generated for an instance; `exposed` as in `gives`."""
         return ()
 
     def container(self) -> Container:
         """How it runs in a container, without what the components that it uses give to it."""
+        raise NotImplementedError
+
+    def process(self) -> Process:
+        """The same for a process. Raises `DeclarationError` for what is declared for a container alone."""
         raise NotImplementedError
 
     def wrong(self, field: str, problem: str) -> DeclarationError:
@@ -207,20 +235,30 @@ class Stack:
     def names(self) -> tuple[str, ...]:
         return tuple(component.name for component in self.components)
 
-    def secrets(self) -> tuple[SecretReference, ...]:
-        return tuple(secret for component in self.components for secret in component.secrets())
+    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
+        return tuple(secret for component in self.components for secret in component.secrets(exposed))
 
     def container(self, name: str) -> Container:
         """How a component runs in a container, with what the components that it uses give to it."""
-        component = self[name]
-        own = component.container()
-        given: dict[str, Value] = {}
-        for used in component.needs:
-            prefix = variable_prefix(used)
-            given |= {f"{prefix}_{suffix}": value for suffix, value in self[used].gives().items()}
-        environment = given | dict(own.environment)
+        own = self[name].container()
+        environment = self._given(name, exposed=False) | dict(own.environment)
         needed = [value for value in environment.values() if isinstance(value, SecretReference)]
         return replace(own, environment=environment, secrets=tuple(dict.fromkeys([*own.secrets, *needed])))
+
+    def process(self, name: str) -> Process:
+        """The same for a process of this machine, where others can reach it too."""
+        try:
+            own = self[name].process()
+        except DeclarationError as error:
+            raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
+        return replace(own, environment=self._given(name, exposed=True) | dict(own.environment))
+
+    def _given(self, name: str, exposed: bool) -> dict[str, Value]:
+        return {
+            f"{variable_prefix(used)}_{suffix}": value
+            for used in self[name].needs
+            for suffix, value in self[used].gives(exposed).items()
+        }
 
     def wrong(self, path: str, problem: str) -> DeclarationError:
         return DeclarationError(f"{self.name}/{path}", problem)
@@ -270,7 +308,7 @@ class Stack:
                 if isinstance(value, Reference) and value.component not in (component.name, *component.needs):
                     raise self.wrong(path, f"refers to {value.component!r}, which is not in its uses")
                 for used in component.needs:
-                    suffixes = self[used].gives()
+                    suffixes = self[used].gives(exposed=True)
                     if variable in {f"{variable_prefix(used)}_{suffix}" for suffix in suffixes}:
                         raise self.wrong(path, f"is given by {used!r} already; choose another name")
 

@@ -11,6 +11,12 @@ homepage = CachedValue(
 )
 cache = Redis("cache", inspect=homepage)
 
-web = WebApp("web", source="../service", port=8000, uses=[db, cache])
+web = WebApp(
+    "web",
+    source="../service",
+    port=8000,
+    command=["gunicorn", "-c", "gunicorn_conf.py", "service:create_app()"],
+    uses=[db, cache],
+)
 
 stack = Stack("playground", [web, db, cache])

@@ -13,6 +13,7 @@ from stack.model import (
     Container,
     Healthcheck,
     Limits,
+    Process,
     Reference,
     SecretReference,
     Value,
@@ -28,6 +29,7 @@ DATA = "/var/lib/postgresql"
 # The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
 USER = "999:999"
 PORT = 5432
+_STOP_GRACE = 60
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -79,7 +81,7 @@ class Postgres(Component):
     def listens(self) -> int:
         return PORT
 
-    def gives(self) -> Mapping[str, Value]:
+    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
         return {
             "HOST": self.host,
             "PORT": self.port,
@@ -88,7 +90,7 @@ class Postgres(Component):
             "PASSWORD_FILE": self.password,
         }
 
-    def secrets(self) -> tuple[SecretReference, ...]:
+    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
         return (self.password,)
 
     def container(self) -> Container:
@@ -106,8 +108,18 @@ class Postgres(Component):
             # A query: pg_isready looks at neither the user nor the database.
             healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
-            stop_grace=60,
+            stop_grace=_STOP_GRACE,
         )
+
+    def process(self) -> Process:
+        # fmt: off
+        command = (
+            "postgres", "-D", Reference(self.name, "data"),
+            "-h", self.host, "-p", self.port, "-k", Reference(self.name, "socket"),
+        )
+        # fmt: on
+        # Fast shutdown: TERM would wait for every client to leave.
+        return Process(command, stop_signal="INT", stop_grace=_STOP_GRACE)
 
     def query(self, sql: str, host: str | None = None) -> tuple[str, ...]:
         """The `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

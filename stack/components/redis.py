@@ -12,7 +12,9 @@ from stack.model import (
     Container,
     Healthcheck,
     Limits,
+    Process,
     Reference,
+    SecretReference,
     Value,
     checked_amount,
     checked_whole,
@@ -21,6 +23,7 @@ from stack.model import (
 IMAGE = "redis:8"
 USER = "999:999"
 PORT = 6379
+_STOP_GRACE = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class CachedValue:
 
 @dataclass(frozen=True)
 class Redis(Component):
-    """A Redis server used as a cache. It has no password: only those who use it can reach it.
+    """A Redis server used as a cache. It has a password where others than those who use it can reach it.
 
     `inspect` is what `stackctl inspect cache` shows. `memory` is in MiB, half of it for keys and values.
     Raises `DeclarationError` for a wrong value.
@@ -74,25 +77,44 @@ class Redis(Component):
     def listens(self) -> int:
         return PORT
 
-    def gives(self) -> Mapping[str, Value]:
-        return {"HOST": self.host, "PORT": self.port}
+    @property
+    def password(self) -> SecretReference:
+        return SecretReference(self.name, "password")
+
+    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
+        where: dict[str, Value] = {"HOST": self.host, "PORT": self.port}
+        return where | {"PASSWORD_FILE": self.password} if exposed else where
+
+    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
+        return (self.password,) if exposed else ()
 
     def container(self) -> Container:
+        return Container(
+            image=IMAGE,
+            user=USER,
+            command=self._server(),
+            tmpfs=("/data", "/tmp"),  # noqa: S108 - paths in the container
+            healthcheck=Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING")),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
+            stop_grace=_STOP_GRACE,
+        )
+
+    def process(self) -> Process:
         # fmt: off
-        command = (
+        command: tuple[Value, ...] = (
+            *self._server(), "--bind", self.host, "--port", self.port,
+            "--aclfile", Reference(self.name, "access"), "--dir", Reference(self.name, "data"),
+        )
+        # fmt: on
+        return Process(command, stop_signal="TERM", stop_grace=_STOP_GRACE)
+
+    def _server(self) -> tuple[str, ...]:
+        # fmt: off
+        return (
             "redis-server", "--save", "", "--appendonly", "no",
             "--maxmemory", f"{self.memory // 2}mb", "--maxmemory-policy", "allkeys-lru",
         )
         # fmt: on
-        return Container(
-            image=IMAGE,
-            user=USER,
-            command=command,
-            tmpfs=("/data", "/tmp"),  # noqa: S108 - paths in the container
-            healthcheck=Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING")),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
-            stop_grace=10,
-        )
 
     def lookup(self, key: str) -> tuple[str, ...]:
         """The `redis-cli` command that reads a key with its type and time to live, at one moment, as JSON.

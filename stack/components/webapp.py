@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stack.errors import DeclarationError
 from stack.model import (
     Component,
     Container,
     Healthcheck,
     Limits,
     Port,
+    Process,
     Reference,
     Value,
     checked_amount,
@@ -33,10 +35,11 @@ class WebApp(Component):
     """A web app that is built from `source` and published on 127.0.0.1.
 
     - `source`: the folder with its Dockerfile, relative to the stack file.
-    - `port`: where it listens in its container; `publish`: the port on this machine (default: the same).
+    - `port`: where it listens in its container; `publish`: the port on this machine (default: the same). The app
+      gets in `PORT` where it has to listen: on `port` in a container, without one on 127.0.0.1 at `publish`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
       has one, is what the engine asks; `stackctl up` asks this path from outside.
-    - `command`: replaces the CMD of its Dockerfile.
+    - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
     - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
     - `user`: the numeric user and group that it runs as; `memory` in MiB; `stop_grace`: the seconds that it gets to
@@ -99,7 +102,7 @@ class WebApp(Component):
     def listens(self) -> int:
         return self.port
 
-    def gives(self) -> Mapping[str, Value]:
+    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
         return {"HOST": Reference(self.name, "host"), "PORT": Reference(self.name, "port")}
 
     def container(self) -> Container:
@@ -107,10 +110,28 @@ class WebApp(Component):
             source=self.source,
             user=self.user,
             command=None if self.command is None else tuple(self.command),
-            environment=checked_environment(self, self.environment),
+            environment=self._environment(),
             ports=(Port(self.port, self.publish or self.port),),
             tmpfs=("/tmp",),  # noqa: S108 - a path in the container
             healthcheck=Healthcheck(test=None),
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
             stop_grace=self.stop_grace,
         )
+
+    def process(self) -> Process:
+        if self.command is None:
+            raise DeclarationError(
+                f"{self.name}/command",
+                "is missing; the embedded engine runs no image, whose Dockerfile would name one",
+                "say how the app starts in its source folder: WebApp(command=[…])",
+            )
+        return Process(
+            command=tuple(self.command),
+            source=self.source,
+            environment=self._environment(),
+            stop_signal="TERM",
+            stop_grace=self.stop_grace,
+        )
+
+    def _environment(self) -> Mapping[str, Value]:
+        return {"PORT": Reference(self.name, "port")} | dict(checked_environment(self, self.environment))

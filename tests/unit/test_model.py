@@ -117,7 +117,27 @@ def test_a_component_gets_what_those_that_it_uses_give() -> None:
         "ORDERS_DB_NAME": "d",
         "ORDERS_DB_USER": "u",
         "ORDERS_DB_PASSWORD_FILE": SecretReference("orders-db", "password"),
+        "PORT": Reference("web", "port"),
     }
+
+
+def test_an_app_is_told_its_port_unless_it_says_so_itself() -> None:
+    stack = Stack("shop", [web(environment={"PORT": 3000})])
+    assert stack.container("web").environment["PORT"] == "3000"
+
+
+def test_only_where_others_can_reach_it_a_cache_has_a_password() -> None:
+    stack = Stack("shop", [web(uses=[cache], command=["run"]), cache])
+    assert "CACHE_PASSWORD_FILE" not in stack.container("web").environment
+    assert stack.secrets() == ()
+    assert stack.process("web").environment["CACHE_PASSWORD_FILE"] == cache.password
+    assert stack.secrets(exposed=True) == (cache.password,)
+
+
+def test_a_process_needs_the_command_that_a_container_has_from_its_dockerfile() -> None:
+    with pytest.raises(DeclarationError, match="shop/web/command: is missing") as raised:
+        Stack("shop", [web()]).process("web")
+    assert "WebApp(command=[…])" in raised.value.hint
 
 
 def test_only_who_uses_a_database_gets_its_password() -> None:
