@@ -1,0 +1,112 @@
+"""How the service starts, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.counter.stores import truth
+from tests.servers import PostgresServer, ServiceServer, eventually, start_service
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def test_sigterm_lets_a_visit_that_is_under_way_finish_and_then_ends_well(
+    service: ServiceServer, postgres: PostgresServer
+) -> None:
+    assert service.get("/").json["visits"] == 1
+    connection = postgres.connect()
+    connection.autocommit = False
+    try:
+        with connection.cursor() as cursor, ThreadPoolExecutor(2) as pool:
+            cursor.execute("SELECT visits FROM visit_counter WHERE page = 'homepage' FOR UPDATE")
+            visit = pool.submit(service.get, "/")
+            eventually(lambda: _waits_for_a_lock(postgres), "the visit waits in PostgreSQL")
+            ended = pool.submit(service.end, signal.SIGTERM)
+            eventually(lambda: "Handling signal: term" in service.log.read_text(), "the service is told to end")
+            assert not visit.done()
+            connection.rollback()
+            reply = visit.result()
+            assert ended.result() == 0
+    finally:
+        connection.close()
+    assert (reply.status, reply.json["visits"]) == (200, 2), reply
+    assert truth(postgres) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_it_leaves_nothing_behind(number: signal.Signals, service: ServiceServer) -> None:
+    assert _metrics_folders(service)
+    assert service.end(number) == 0
+    assert not _metrics_folders(service)
+
+
+def test_a_folder_for_metrics_that_was_given_is_not_removed(
+    environment: dict[str, str], service_folder: Path, tmp_path: Path
+) -> None:
+    with start_service(service_folder, environment | {METRICS: str(tmp_path)}) as service:
+        service.get("/")
+        assert service.end(signal.SIGTERM) == 0
+    assert list(tmp_path.glob("counter_*.db"))
+
+
+def test_a_worker_that_dies_is_replaced_and_its_visits_stay_in_the_metrics(service: ServiceServer) -> None:
+    for _ in range(20):
+        service.get("/")
+    workers = set(eventually(service.children, "there are workers"))
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    eventually(lambda: workers.isdisjoint(service.children()), "the workers are gone")
+    eventually(lambda: service.get("/livez").status == 200, "others answer")
+    assert service.get("/").json["visits"] == 21
+    assert "\nvisits_total 21.0" in service.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"DB_HOST": ""}, "DB_HOST is not set; set it to, for example, db"),
+        ({"DB_PORT": "five"}, "DB_PORT is 'five', which is not a port (1-65535)"),
+        ({"DB_PASSWORD_FILE": "/no/such/file"}, "DB_PASSWORD_FILE names '/no/such/file', which cannot be read"),
+        ({"CACHE_TTL": "0"}, "CACHE_TTL is '0', which is not a number of seconds"),
+        ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY is '0', which is not a number"),
+        ({"PORT": "0"}, "PORT is '0', which is not a number"),
+    ],
+)
+def test_bad_configuration_is_one_clear_error(
+    changes: dict[str, str], message: str, environment: dict[str, str], service_folder: Path
+) -> None:
+    service = ServiceServer(service_folder, environment, workers=2)
+    service.environment.update(changes)
+    service.launch()
+    assert service.wait() == 1
+    log = service.log.read_text()
+    assert log.count(message) == 1, log
+    assert "Traceback" not in log
+    assert not _metrics_folders(service)
+
+
+def test_every_line_of_the_log_is_one_json_object(service: ServiceServer) -> None:
+    service.get("/")
+    service.end(signal.SIGTERM)
+    lines = service.log.read_text().splitlines()
+    assert lines
+    for line in lines:
+        assert {"time", "level", "logger", "process", "message"} <= json.loads(line).keys()
+
+
+def _waits_for_a_lock(postgres: PostgresServer) -> bool:
+    waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'visit-counter' AND wait_event_type = 'Lock'"
+    return bool(postgres.query(waiting))
+
+
+def _metrics_folders(service: ServiceServer) -> list[Path]:
+    """The folder that the service made for its metrics, where it still is."""
+    places = {Path("/dev/shm"), Path(tempfile.gettempdir())}
+    return [folder for place in places for folder in place.glob(f"visit-counter-{service.pid}-*")]
