@@ -56,12 +56,15 @@ def test_a_folder_for_metrics_that_was_given_is_not_removed(
     assert list(tmp_path.glob("counter_*.db"))
 
 
-def test_a_worker_that_dies_is_replaced_and_its_visits_stay_in_the_metrics(service: ServiceServer) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_ends_is_replaced_and_its_visits_stay_in_the_metrics(
+    number: signal.Signals, service: ServiceServer
+) -> None:
     for _ in range(20):
         service.get("/")
     workers = set(eventually(service.children, "there are workers"))
     for worker in workers:
-        os.kill(worker, signal.SIGKILL)
+        os.kill(worker, number)
     eventually(lambda: workers.isdisjoint(service.children()), "the workers are gone")
     eventually(lambda: service.get("/livez").status == 200, "others answer")
     assert service.get("/").json["visits"] == 21

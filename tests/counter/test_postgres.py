@@ -57,6 +57,16 @@ def test_reads_are_stale_and_visits_are_refused_with_the_last_known_count_until_
     eventually(lambda: service.get("/visits/homepage").json["visits"] == truth(postgres), "reads are the truth again")
 
 
+def test_the_first_read_after_postgresql_hung_up_is_marked_stale(
+    lone_service: ServiceServer, postgres: PostgresServer
+) -> None:
+    lone_service.get("/")
+    eventually(lambda: lone_service.get("/visits/homepage").json["source"] == "cache", "Redis has the count")
+    postgres.stop()
+    read = lone_service.get("/visits/homepage")
+    assert read.json == {"page": "homepage", "visits": 1, "source": "cache", "stale": True}
+
+
 def test_without_postgresql_and_redis_it_answers_that_nothing_can_be_told(
     service: ServiceServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
