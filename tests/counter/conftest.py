@@ -13,14 +13,12 @@ from tests.servers import PostgresServer, RedisServer, ServiceServer
 
 @pytest.fixture(scope="module")
 def postgres_of_module() -> Iterator[PostgresServer]:
-    _need_servers()
     with servers.server_folder() as folder, servers.start_postgres(folder) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def redis_of_module() -> Iterator[RedisServer]:
-    _need_servers()
     with servers.server_folder() as folder, servers.start_redis(folder) as server:
         yield server
 
@@ -75,8 +73,3 @@ def service_folder() -> Iterator[Path]:
     """An empty folder for a service."""
     with servers.server_folder() as folder:
         yield folder
-
-
-def _need_servers() -> None:
-    if servers.MISSING:
-        pytest.skip(servers.MISSING)
