@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from stack.engines.base import Engine
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.embedded.driver import EmbeddedEngine
 from stack.instance import Instance
 
-ENGINES: dict[str, Callable[[Instance], Engine]] = {"compose": ComposeEngine}
+ENGINES: dict[str, Callable[[Instance], Engine]] = {"compose": ComposeEngine, "embedded": EmbeddedEngine}

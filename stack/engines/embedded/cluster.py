@@ -1,0 +1,120 @@
+"""Make the data folder of a PostgreSQL where there is none, then become the server: a script that `launch` starts.
+
+    cluster.py --tools FOLDER --major N --data FOLDER --user U --database D --password-file FILE -- postgres WORD…
+
+The final name appears once everything beneath it is complete and on the disk, whatever is killed before. A folder
+with the final name is never made anew and never deleted here. It needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MARK = "stackctl.json"
+_SCHEMA = 1
+# Without a single word of the user's environment: not even a `PGOPTIONS` may have a say.
+_ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
+
+
+def main(arguments: list[str]) -> None:
+    cut = arguments.index("--")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--major", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--password-file", required=True)
+    options = parser.parse_args(arguments[:cut])
+    if not options.data.exists():
+        _make(options)
+    elif found := problem(options.data, options.major):
+        sys.exit(f"stackctl: {found[1]}")
+    os.execv(arguments[cut + 1], arguments[cut + 1 :])  # noqa: S606 - a list of words, no shell
+
+
+def problem(data: Path, major: int) -> tuple[str, str] | None:
+    """The error code and message of a folder that no server of version `major` may be started on, else None."""
+    try:
+        version = int((data / "PG_VERSION").read_text(encoding="utf-8").split(".")[0])
+    except (OSError, ValueError):
+        return "data-unusable", f"{data} is there but holds no data of PostgreSQL"
+    if version != major:
+        return "data-version", f"{data} was made by PostgreSQL {version}; this is PostgreSQL {major}"
+    if not (data / MARK).is_file():
+        return "data-unusable", f"{data} was not completed by stackctl: its {MARK} is missing"
+    return None
+
+
+def _make(options: argparse.Namespace) -> None:
+    data: Path = options.data
+    _remove_leftovers(data)
+    partial = Path(tempfile.mkdtemp(prefix=f".{data.name}.", dir=data.parent))
+    print(f"stackctl: making the data folder {data}", flush=True)  # noqa: T201 - the log
+    _run(
+        options.tools / "initdb", "-D", str(partial), f"--username={options.user}",
+        f"--pwfile={options.password_file}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
+        *_locale(options.major), "--no-sync", "--no-instructions",
+    )  # fmt: skip
+    if options.database not in ("postgres", "template0", "template1"):
+        _create_database(options, partial)
+    (partial / MARK).write_text(json.dumps({"schema": _SCHEMA, "database": options.database}), encoding="utf-8")
+    _run(options.tools / "initdb", "--sync-only", "-D", str(partial))
+    partial.rename(data)
+    _sync(data.parent)
+
+
+def _remove_leftovers(data: Path) -> None:
+    """What an attempt that was killed left. An initdb that still writes there fails; the next start cleans up."""
+    for partial in data.parent.glob(f".{data.name}.*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _locale(major: int) -> list[str]:
+    """The same order and the same letters on every machine: from 17 on PostgreSQL brings its own."""
+    if major >= 17:
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--locale=C"]
+
+
+def _create_database(options: argparse.Namespace, partial: Path) -> None:
+    """In single-user mode: nobody can connect, and it ends with a checkpoint."""
+    made = f"SELECT 'made ' || datname FROM pg_database WHERE datname = '{options.database}'"  # noqa: S608 - checked
+    said = _run(
+        options.tools / "postgres", "--single", "-D", str(partial), "postgres",
+        entered=f'CREATE DATABASE "{options.database}"\n{made}\n',
+    )  # fmt: skip
+    # In this mode an error of a statement is no error of the program.
+    if not re.search(rf'"made {options.database}"', said):
+        sys.exit(f"stackctl: the database {options.database} could not be made:\n{said}")
+
+
+def _run(*command: str | Path, entered: str = "") -> str:
+    """What a program wrote; exits with that where it fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        input=entered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_ENVIRONMENT, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"stackctl: {Path(command[0]).name} failed ({done.returncode}):\n{done.stdout}")
+    return done.stdout
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

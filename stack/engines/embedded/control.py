@@ -1,0 +1,119 @@
+"""Ask supervisord over its unix socket, in XML-RPC: every call ends by a time limit."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stack.errors import StackError
+
+_TIMEOUT = 10.0
+_NO_PROCESS = {"STOPPED", "EXITED", "FATAL"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as supervisord sees it. `state` is its word (`RUNNING`, `BACKOFF`, …), `since` a time of the epoch."""
+
+    name: str
+    state: str
+    process: int
+    since: float
+    exit_code: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether it stays down until somebody starts it."""
+        return self.state in _NO_PROCESS
+
+
+class Control:
+    """The supervisord behind a socket. Methods raise `supervisord-silent` when it gives no answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is a supervisord at all. One that is frozen or broken raises."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_TIMEOUT)
+                probe.connect(str(self._path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError as error:
+            raise _silent(self._path, error) from error
+        return True
+
+    def programs(self) -> tuple[Program, ...]:
+        return tuple(
+            Program(info["name"], info["statename"], info["pid"], info["start"], info["exitstatus"])
+            for info in self._call("getAllProcessInfo")
+        )
+
+    def reload(self) -> tuple[list[str], list[str], list[str]]:
+        """Read the configuration again. The names of programs that are new, changed and gone; none is touched."""
+        [[added, changed, removed]] = self._call("reloadConfig")
+        return added, changed, removed
+
+    def add(self, name: str) -> None:
+        """Take up a new program and start it."""
+        self._call("addProcessGroup", name)
+
+    def remove(self, name: str, limit: float) -> None:
+        """Stop a program, within so many seconds, and forget it."""
+        self._call("stopProcessGroup", name, timeout=limit + _TIMEOUT)
+        self._call("removeProcessGroup", name)
+
+    def start(self, name: str) -> None:
+        self._call("startProcess", name, False)
+
+    def shut_down(self) -> None:
+        """Begin to stop everything in order and then itself."""
+        self._call("shutdown")
+
+    def _call(self, method: str, *arguments: Any, timeout: float = _TIMEOUT) -> Any:
+        server = xmlrpc.client.ServerProxy("http://supervisord/RPC2", transport=_Transport(self._path, timeout))
+        try:
+            with server:
+                return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as error:
+            raise StackError(
+                "supervisord-failed", f"supervisord refused {method}: {error.faultString}", "look at its log"
+            ) from error
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise _silent(self._path, error) from error
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__()
+        self._path = path
+        self._limit = timeout
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _Connection(self._path, self._limit)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("supervisord", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _silent(path: Path, error: Exception) -> StackError:
+    return StackError(
+        "supervisord-silent",
+        f"supervisord does not answer at {path}: {error}",
+        "run `stackctl down`, which ends it, and then `stackctl up`; the data is kept",
+    )

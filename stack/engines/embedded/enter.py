@@ -1,0 +1,120 @@
+"""Become a command of a component's user and view of the files: a script with a JSON object, then the command.
+
+    enter.py '{"folder": "/…", "user": [65534, 65534], "covers": …}' PROGRAM WORD…
+
+- `folder`: where the command runs.
+- `user`: the user and group to become, without any other group.
+- `covers`, with `staging`: make a view of the files in which the server's user can reach what it needs: each
+  folder that it can't pass through is covered by an empty one, with only the given paths bound into it, read-only.
+- `join`: a process whose view is taken instead.
+- `log`: detach from the terminal and from who started it, and write there.
+
+The interpreter already runs when the view changes, so everything it needs is imported by then. It needs Linux for
+a view, and nothing else but Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+# The exit code when no view could be made; what was wrong is on standard error.
+NO_VIEW = 71
+
+_CLONE_NEWNS = 0x20000
+_RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 8192, 16384, 1 << 18
+
+
+def main(arguments: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    options: dict[str, Any] = json.loads(arguments[0])
+    command = arguments[1:]
+    try:
+        if options.get("covers"):
+            _make_view(options["covers"], options["staging"])
+        if options.get("join"):
+            _join_view(options["join"])
+    except OSError as error:
+        _fail(NO_VIEW, f"{error.filename or 'mount'}: {error.strerror}")
+    if options.get("user"):
+        user, group = options["user"]
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(user)
+    os.chdir(options["folder"])
+    if options.get("log"):
+        _detach(options["log"])
+    try:
+        os.execvpe(command[0], command, os.environ)  # noqa: S606 - a list of words, no shell
+    except FileNotFoundError:
+        _fail(127, f"{command[0]}: not found")
+    except OSError as error:
+        _fail(126, f"{command[0]}: {error.strerror}")
+
+
+def _fail(exit_code: int, problem: str) -> None:
+    print(f"stackctl: {problem}", file=sys.stderr)  # noqa: T201 - a program of its own
+    sys.exit(exit_code)
+
+
+def _make_view(covers: dict[str, list[str]], staging: str) -> None:
+    """A mount namespace of our own; what is mounted in it nobody else sees, and it ends with its last process."""
+    _check(_libc().unshare(_CLONE_NEWNS), "unshare")
+    _mount("none", "/", None, _REC | _PRIVATE)
+    for cover, paths in covers.items():
+        _mount("tmpfs", staging, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=1m")
+        for path in paths:
+            _bind(path, staging + path[len(cover) :])
+        _mount(None, staging, None, _REMOUNT | _BIND | _RDONLY)
+        _mount(staging, cover, None, _MOVE)
+
+
+def _bind(path: str, target: str) -> None:
+    made = Path(target)
+    if Path(path).is_dir():
+        made.mkdir(parents=True, exist_ok=True)
+    else:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.touch()
+    _mount(path, target, None, _BIND | _REC)
+    _mount(None, target, None, _REMOUNT | _BIND | _RDONLY)
+
+
+def _join_view(process: int) -> None:
+    descriptor = os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    _check(_libc().setns(descriptor, _CLONE_NEWNS), "setns")
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind, data)]
+    _check(_libc().mount(*words[:3], ctypes.c_ulong(flags), words[3]), target)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def _detach(log: str) -> None:
+    """A session of its own, whose first process is nobody's child: no terminal and no waiting parent can end it."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    silence = os.open(os.devnull, os.O_RDONLY)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor, stream in ((silence, 0), (written, 1), (written, 2)):
+        os.dup2(descriptor, stream)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,217 @@
+"""Whose processes the servers are, and how they reach their programs.
+
+A plain user's servers are that user's. Those of root never are root's: they are `nobody`'s, in a home outside root's
+own folders. What `nobody` can't reach from there, like a Python below `/root`, is bound into a private view of the
+files that the servers alone have (`enter.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stack.engines.embedded.layout import Home
+from stack.errors import StackError
+from stack.instance import Instance
+
+_UNPRIVILEGED = "nobody"
+# The homes of root's instances. Root owns this folder and the others may pass through it.
+ROOT_HOMES = Path("/var/lib/stackctl")
+_ENTER = Path(__file__).with_name("enter.py")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The user and group of the servers, where they are not those of the caller."""
+
+    user: int
+    group: int
+
+    @classmethod
+    def of_servers(cls) -> Identity | None:
+        """None for a plain user, whose servers are his own. Raises `user-missing`."""
+        if os.geteuid() != 0:
+            return None
+        try:
+            entry = pwd.getpwnam(_UNPRIVILEGED)
+        except KeyError:
+            raise StackError(
+                "user-missing",
+                f"servers never run as root, and this machine has no user {_UNPRIVILEGED!r} to run them as",
+                f"make it (`useradd --system {_UNPRIVILEGED}`), or run stackctl as another user than root",
+            ) from None
+        return cls(entry.pw_uid, entry.pw_gid)
+
+
+@contextlib.contextmanager
+def acting(identity: Identity | None) -> Iterator[None]:
+    """Change files as the servers' user: in a folder that is theirs, root could be led astray by a link."""
+    if identity is None:
+        yield
+        return
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(identity.group)
+    os.seteuid(identity.user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def home_of(instance: Instance, identity: Identity | None) -> Home:
+    """A plain user's lies in the instance's state, with sockets in a short path beside it; root's lies elsewhere."""
+    if identity is None:
+        name = hashlib.sha256(instance.project.encode()).hexdigest()[:10]
+        runtime = Path(f"/tmp/stackctl-{os.geteuid()}-{name}")  # noqa: S108 - made by make_private alone
+        return Home(instance.state / "embedded", runtime, instance.state / "secrets")
+    folder = ROOT_HOMES / instance.project
+    return Home(folder, folder / "run", folder / "secrets")
+
+
+def make_private(folder: Path, identity: Identity | None) -> None:
+    """Make a folder of the servers' user that nobody else can enter, or see that it is one.
+
+    Raises `state-unusable` for a link and for what belongs to somebody else.
+    """
+    owner = os.geteuid() if identity is None else identity.user
+    try:
+        folder.mkdir(mode=0o700)
+        if identity is not None and os.geteuid() == 0:
+            os.chown(folder, identity.user, identity.group)
+    except FileExistsError:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
+            raise StackError(
+                "state-unusable",
+                f"{folder}: is not a folder of the user that the servers run as",
+                "see what it is; stackctl can't use it, and needs this name",
+            ) from None
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.chmod(folder, 0o700)
+
+
+def write_private(path: Path, text: str, mode: int = 0o600) -> bool:
+    """Write a file whole or not at all, unless it holds that already. Says whether it did."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_text(encoding="utf-8") == text and stat.S_IMODE(path.stat().st_mode) == mode:
+            return False
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+@dataclass(frozen=True)
+class View:
+    """What is bound over which folders so that the servers' user reaches it; empty where all is reachable."""
+
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def plan_view(needed: Iterable[Path]) -> View:
+    """The covers that let any user reach each path. Raises `embedded-unreachable` for a path that is closed itself."""
+    covers: dict[str, list[str]] = {}
+    for path in _outermost(needed):
+        if (closed := _closed_ancestor(path)) is not None:
+            covers.setdefault(str(closed), []).append(str(path))
+        if not _is_open(path):
+            raise _unreachable(path, "only its owner may read it")
+    return View({cover: tuple(paths) for cover, paths in covers.items()})
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """Without those that lie in another of them, nor in what a link leads to."""
+    every = dict.fromkeys(step for path in paths for step in _steps(path))
+    return [path for path in every if not any(other in path.parents for other in every)]
+
+
+def _steps(path: Path) -> list[Path]:
+    """A path, and where it really is: each has to be reachable."""
+    absolute = Path(os.path.abspath(path))
+    return [absolute, absolute.resolve()]
+
+
+def links_of(program: Path) -> list[Path]:
+    """A program and each link between its name and its file."""
+    found = [program]
+    while found[-1].is_symlink():
+        found.append(Path(os.path.normpath(found[-1].parent / os.readlink(found[-1]))))
+    return found
+
+
+def _closed_ancestor(path: Path) -> Path | None:
+    """The outermost folder on the way that others can't pass through."""
+    return next((folder for folder in reversed(path.parents) if not _mode(folder) & stat.S_IXOTH), None)
+
+
+def _is_open(path: Path) -> bool:
+    wanted = stat.S_IROTH | stat.S_IXOTH if path.is_dir() else stat.S_IROTH
+    return _mode(path) & wanted == wanted
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        raise _unreachable(path, error.strerror or "it can't be read") from error
+
+
+def _unreachable(path: Path | str, why: str) -> StackError:
+    return StackError(
+        "embedded-unreachable",
+        f"root's servers run as the user {_UNPRIVILEGED!r}, who can't reach {path}: {why}",
+        "use a project folder and a Python that other users can read, or run stackctl as a plain user",
+    )
+
+
+def view_refused(said: str) -> StackError:
+    """What `enter.py` could not do."""
+    return _unreachable("what it needs", f"this machine allows no private view of the files ({said.strip()})")
+
+
+def enter(
+    command: Sequence[str],
+    folder: Path,
+    identity: Identity | None,
+    view: View | None = None,
+    join: int | None = None,
+    log: Path | None = None,
+) -> list[str]:
+    """The command that runs `command` as the servers' user, in a view to make or in that of the process `join`."""
+    options: dict[str, Any] = {"folder": str(folder)}
+    if identity is not None:
+        options["user"] = [identity.user, identity.group]
+    if view is not None and view.covers:
+        options |= {"covers": view.covers, "staging": str(ROOT_HOMES / ".view")}
+    if join is not None and not _sees_what_we_see(join):
+        options["join"] = join
+    if log is not None:
+        options["log"] = str(log)
+    return [sys.executable, "-I", "-S", str(_ENTER), json.dumps(options), *command]
+
+
+def _sees_what_we_see(process: int) -> bool:
+    try:
+        return os.readlink(f"/proc/{process}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return True

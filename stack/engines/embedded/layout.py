@@ -1,0 +1,101 @@
+"""Where everything of an embedded instance lies: paths and ports, and nothing done with them.
+
+HOME/conf/      the configuration of supervisord, who may use a cache, the passwords for psql
+HOME/data/      a folder for each component; that of a database outlives `down`
+HOME/logs/      what each component wrote, with older parts beside it
+HOME/runs/      one file a component, a line for each time that it was started
+HOME/bin/       commands for `stackctl exec`
+HOME/ports.json the ports that were chosen
+RUNTIME/        sockets, whose paths must be short
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.engines.embedded.binaries import Programs
+
+# Every server listens on this address alone.
+HOST = "127.0.0.1"
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+_SCRIPTS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of an instance, and that of its secret files."""
+
+    folder: Path
+    runtime: Path
+    secrets: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "conf" / "supervisord.conf"
+
+    @property
+    def password_file(self) -> Path:
+        """The passwords of the databases, as psql reads them."""
+        return self.folder / "conf" / "pgpass"
+
+    @property
+    def ports(self) -> Path:
+        return self.folder / "ports.json"
+
+    @property
+    def commands(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def control(self) -> Path:
+        """The socket of supervisord."""
+        return self.runtime / "supervisord.sock"
+
+    def access(self, component: str) -> Path:
+        return self.folder / "conf" / f"access-{component}"
+
+    def data(self, component: str) -> Path:
+        return self.folder / "data" / component
+
+    def log(self, component: str) -> Path:
+        return self.logs / f"{component}.log"
+
+    def run(self, component: str) -> Path:
+        return self.runs / component
+
+    def secret(self, secret_id: str) -> Path:
+        return self.secrets / secret_id
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A home, with the programs that run in it and the port of each component."""
+
+    home: Home
+    ports: Mapping[str, int]
+    programs: Programs
+    python: str = sys.executable
+    scripts: Path = _SCRIPTS
+
+    @property
+    def path(self) -> str:
+        """The PATH of every component: the commands that came with stackctl, and the system's.
+
+        Not the user's, which is another in every shell: the same declaration has to run the same programs.
+        """
+        return f"{Path(self.python).parent}:{_SYSTEM_PATH}"
+
+    def script(self, name: str) -> tuple[str, ...]:
+        """A script of this folder, that needs nothing but Python."""
+        return (self.python, "-I", "-S", str(self.scripts / f"{name}.py"))

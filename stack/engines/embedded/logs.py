@@ -1,0 +1,65 @@
+"""Read and follow the files that supervisord writes for each component, beyond the ends of their parts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+_PARTS = 3  # older parts beside a file; `.1` is the youngest
+_INTERVAL = 0.2
+
+
+def last_lines(path: Path, count: int | None) -> list[str]:
+    """The last `count` lines of a log (None: all)."""
+    lines: list[str] = []
+    for part in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _PARTS + 1))):
+        if count is not None and len(lines) >= count:
+            break
+        try:
+            lines = part.read_text(encoding="utf-8", errors="replace").splitlines() + lines
+        except FileNotFoundError:
+            break
+    return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+
+class _Tail:
+    """A log from where it ends now. `read` gives the whole lines that came since, of a new part too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rest = b""
+        self._file = path.open("rb") if path.exists() else None
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
+
+    def read(self) -> list[str]:
+        raw = self._rest + (self._file.read() if self._file is not None else b"")
+        if self._was_replaced():
+            if self._file is not None:
+                raw += self._file.read()
+                self._file.close()
+            self._file = self._path.open("rb")
+            raw += self._file.read()
+        *lines, self._rest = raw.split(b"\n")
+        return [line.decode("utf-8", errors="replace") for line in lines]
+
+    def _was_replaced(self) -> bool:
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return self._file is None or os.fstat(self._file.fileno()).st_ino != now.st_ino
+
+
+def follow(paths: Mapping[str, Path], write: Callable[[str, str], None]) -> NoReturn:
+    """Hand each line that comes to `write`, with the name of its log. Never returns; an interrupt ends it."""
+    tails = {name: _Tail(path) for name, path in paths.items()}
+    pause = threading.Event()
+    while True:
+        for name, tail in tails.items():
+            for line in tail.read():
+                write(name, line)
+        pause.wait(_INTERVAL)

@@ -1,0 +1,147 @@
+"""Turn an instance into a configuration of supervisord: pure, the same text for the same instance and layout."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from stack.components.postgres import Postgres
+from stack.engines.embedded.layout import HOST, Layout
+from stack.instance import Instance
+from stack.model import Reference, SecretReference, Value
+
+# The paths are relative to the home, where supervisord runs: its configuration knows no way to quote a path.
+_SUPERVISORD = """\
+; Made by stackctl from the stack {stack!r}; `stackctl up` writes it anew.
+[unix_http_server]
+file = {socket}
+chmod = 0700
+
+[supervisord]
+identifier = {identifier}
+nodaemon = true
+silent = true
+umask = 077
+nocleanup = true
+pidfile = runs/supervisord.pid
+logfile = logs/supervisord.log
+logfile_maxbytes = 10MB
+logfile_backups = 3
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl = unix://{socket}
+"""
+
+# A start that fails is tried again after 1 s, 2 s, 3 s, …; one that held is made good at once.
+_PROGRAM = """
+[program:{name}]
+command = {command}
+priority = {priority}
+autorestart = true
+startsecs = 1
+startretries = 100
+stopsignal = {stop_signal}
+stopwaitsecs = {stop_grace}
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = logs/{name}.log
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 3
+"""
+
+
+def render(instance: Instance, layout: Layout) -> str:
+    """The text of `supervisord.conf`. Raises `DeclarationError` for what can't run as a process."""
+    head = _SUPERVISORD.format(
+        stack=instance.stack.name, identifier=instance.project, socket=_literal(str(layout.home.control))
+    )
+    return head + "".join(_program(instance, layout, name) for name in instance.stack.names)
+
+
+def _program(instance: Instance, layout: Layout, name: str) -> str:
+    process = instance.stack.process(name)
+    return _PROGRAM.format(
+        name=name,
+        command=quote(command(instance, layout, name)),
+        priority=100 * (1 + depth(instance, name)),
+        stop_signal=process.stop_signal,
+        stop_grace=process.stop_grace,
+    )
+
+
+def depth(instance: Instance, name: str) -> int:
+    """How many uses lie below a component: what is used is started first and stopped last."""
+    return max((1 + depth(instance, used) for used in instance.stack[name].needs), default=0)
+
+
+def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
+    """All the words: `launch` with the environment, for a database `cluster`, and the program itself."""
+    component = instance.stack[name]
+    reach = [word for used in component.needs for word in ("--reach", f"{HOST}:{layout.ports[used]}")]
+    folder = instance.source(name) if instance.stack.process(name).source else layout.home.folder
+    variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
+    make = _cluster(layout, component) if isinstance(component, Postgres) else ()
+    own = [resolve(layout, value) for value in instance.stack.process(name).command]
+    own[0] = _program_path(layout, own[0])
+    return (
+        *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
+        *variables, "--", *make, *own,
+    )  # fmt: skip
+
+
+def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
+    """What the process of a component gets, and nothing else of whoever started it."""
+    base = {"PATH": layout.path, "HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    own = instance.stack.process(name).environment
+    return base | {variable: resolve(layout, value) for variable, value in own.items()}
+
+
+def _cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
+    return (
+        *layout.script("cluster"),
+        "--tools", str(layout.programs.postgres_tools), "--major", str(layout.programs.postgres_major),
+        "--data", str(layout.home.data(database.name)), "--user", database.user, "--database", database.database,
+        "--password-file", str(layout.home.secret(database.password.id)), "--",
+    )  # fmt: skip
+
+
+def _program_path(layout: Layout, program: str) -> str:
+    own = {"postgres": layout.programs.postgres, "redis-server": layout.programs.redis_server}
+    return str(own.get(program, program))
+
+
+def resolve(layout: Layout, value: Value) -> str:
+    """Processes of one machine find each other on its loopback address."""
+    if isinstance(value, SecretReference):
+        return str(layout.home.secret(value.id))
+    if isinstance(value, Reference):
+        return {
+            "host": HOST,
+            "port": str(layout.ports[value.component]),
+            "data": str(layout.home.data(value.component)),
+            "socket": str(layout.home.runtime),
+            "access": str(layout.home.access(value.component)),
+        }[value.field]
+    return value
+
+
+def quote(words: Sequence[str]) -> str:
+    """A command as `launch` reads it that supervisord split as a shell would, replaced `%` in and had from an INI file.
+
+    No value of such a file can hold every line end, so `launch` knows them as `\\n` and `\\r`. There ` ;` and ` #`
+    begin a comment: a quotation that ends and begins again parts the two, and changes nothing for a shell.
+    """
+    quoted = " ".join(shlex.quote(_one_line(word)) for word in words)
+    return _literal(re.sub(r"(\s)([;#])", r"\1''\2", quoted))
+
+
+def _one_line(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
