@@ -12,7 +12,6 @@ from typing import Any
 from stack.errors import StackError
 
 _TIMEOUT = 10.0
-_NO_PROCESS = {"STOPPED", "EXITED", "FATAL"}
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,7 @@ class Program:
 
     name: str
     state: str
-    process: int
     since: float
-    exit_code: int
-
-    @property
-    def ended(self) -> bool:
-        """Whether it stays down until somebody starts it."""
-        return self.state in _NO_PROCESS
 
 
 class Control:
@@ -52,8 +44,7 @@ class Control:
 
     def programs(self) -> tuple[Program, ...]:
         return tuple(
-            Program(info["name"], info["statename"], info["pid"], info["start"], info["exitstatus"])
-            for info in self._call("getAllProcessInfo")
+            Program(info["name"], info["statename"], info["start"]) for info in self._call("getAllProcessInfo")
         )
 
     def reload(self) -> tuple[list[str], list[str], list[str]]:

@@ -62,6 +62,7 @@ _POLL = 0.02
 _START_PERIOD = 60.0
 _READ_TIMEOUT = 30.0
 _LOG_LINES = 15
+_EXITS_SEARCHED = 1000
 # The words of supervisord in those that every engine uses. `EXITED` lasts until it is started again, at once.
 _STATES = {
     "STARTING": "running",
@@ -521,13 +522,19 @@ class EmbeddedEngine:
             state=state,
             health=status,
             restarts=max(0, own.starts - 1),
-            exit_code=program.exit_code if program is not None else 0,
+            exit_code=self._exit_code(name, state),
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
             image=self._program_name(name) if declared else "",
             port=ports.get(name) if name in self._instance.ports else None,
             health_output=said,
         )
+
+    def _exit_code(self, name: str, state: str) -> int:
+        """That of a component that ended by itself."""
+        if state == "running":
+            return 0
+        return logs.last_exit(logs.last_lines(self._home.log(_SUPERVISORD), _EXITS_SEARCHED), name) or 0
 
     def _program_name(self, name: str) -> str:
         return str(self._instance.stack.process(name).command[0])

@@ -39,18 +39,28 @@ class Identity:
 
     @classmethod
     def of_servers(cls) -> Identity | None:
-        """None for a plain user, whose servers are his own. Raises `user-missing`."""
-        if os.geteuid() != 0:
-            return None
+        """None for a plain user, whose servers are his own. Raises `user-missing` where the user has no name:
+        PostgreSQL insists on one."""
+        caller = os.geteuid()
         try:
-            entry = pwd.getpwnam(_UNPRIVILEGED)
+            entry = pwd.getpwnam(_UNPRIVILEGED) if caller == 0 else pwd.getpwuid(caller)
         except KeyError:
-            raise StackError(
-                "user-missing",
-                f"servers never run as root, and this machine has no user {_UNPRIVILEGED!r} to run them as",
-                f"make it (`useradd --system {_UNPRIVILEGED}`), or run stackctl as another user than root",
-            ) from None
-        return cls(entry.pw_uid, entry.pw_gid)
+            raise _no_user(caller) from None
+        return cls(entry.pw_uid, entry.pw_gid) if caller == 0 else None
+
+
+def _no_user(caller: int) -> StackError:
+    if caller == 0:
+        return StackError(
+            "user-missing",
+            f"servers never run as root, and this machine has no user {_UNPRIVILEGED!r} to run them as",
+            f"make it (`useradd --system {_UNPRIVILEGED}`), or run stackctl as another user than root",
+        )
+    return StackError(
+        "user-missing",
+        f"the user {caller} has no name on this machine, which PostgreSQL insists on",
+        "add the user to /etc/passwd, or run stackctl as one that is in it",
+    )
 
 
 @contextlib.contextmanager

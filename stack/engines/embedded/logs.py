@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +28,19 @@ def last_lines(path: Path, count: int | None) -> list[str]:
     return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
 
 
+def last_exit(lines: Iterable[str], name: str) -> int | None:
+    """The exit code of the last end of a program that supervisord's log tells of, 128 + n if signal n ended it.
+
+    Supervisord itself forgets it when a start fails, and never knew the signal's number.
+    """
+    ended = re.compile(rf"(?:exited|stopped): {re.escape(name)} \((?:exit status (\d+)|terminated by (SIG\w+))")
+    found = [match for line in lines if (match := ended.search(line))]
+    if not found:
+        return None
+    status, name_of_signal = found[-1].groups()
+    return int(status) if status else 128 + getattr(signal, name_of_signal, 0)
+
+
 class _Tail:
     """A log from where it ends now. `read` gives the whole lines that came since, of a new part too."""
 
@@ -38,13 +54,16 @@ class _Tail:
     def read(self) -> list[str]:
         raw = self._rest + (self._file.read() if self._file is not None else b"")
         if self._was_replaced():
-            if self._file is not None:
-                raw += self._file.read()
-                self._file.close()
+            raw += self._file.read() if self._file is not None else b""
+            self.close()
             self._file = self._path.open("rb")
             raw += self._file.read()
         *lines, self._rest = raw.split(b"\n")
         return [line.decode("utf-8", errors="replace") for line in lines]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _was_replaced(self) -> bool:
         try:
@@ -56,10 +75,11 @@ class _Tail:
 
 def follow(paths: Mapping[str, Path], write: Callable[[str, str], None]) -> NoReturn:
     """Hand each line that comes to `write`, with the name of its log. Never returns; an interrupt ends it."""
-    tails = {name: _Tail(path) for name, path in paths.items()}
     pause = threading.Event()
-    while True:
-        for name, tail in tails.items():
-            for line in tail.read():
-                write(name, line)
-        pause.wait(_INTERVAL)
+    with contextlib.ExitStack() as stack:
+        tails = {name: stack.enter_context(contextlib.closing(_Tail(path))) for name, path in paths.items()}
+        while True:
+            for name, tail in tails.items():
+                for line in tail.read():
+                    write(name, line)
+            pause.wait(_INTERVAL)

