@@ -11,7 +11,7 @@ from typing import Any
 
 from stack.errors import StackError
 
-_TIMEOUT = 10.0
+_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,13 @@ class Program:
     since: float
 
 
+class Gone(StackError):
+    """There is no supervisord behind the socket, or it ended before it answered."""
+
+
 class Control:
-    """The supervisord behind a socket. Methods raise `supervisord-silent` when it gives no answer."""
+    """The supervisord behind a socket. Methods raise `Gone` where there is none, and `supervisord-silent` when it
+    gives no answer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,7 +63,7 @@ class Control:
 
     def remove(self, name: str, limit: float) -> None:
         """Stop a program, within so many seconds, and forget it."""
-        self._call("stopProcessGroup", name, timeout=limit + _TIMEOUT)
+        self._call("stopProcessGroup", name, longer=limit)
         self._call("removeProcessGroup", name)
 
     def start(self, name: str) -> None:
@@ -68,8 +73,9 @@ class Control:
         """Begin to stop everything in order and then itself."""
         self._call("shutdown")
 
-    def _call(self, method: str, *arguments: Any, timeout: float = _TIMEOUT) -> Any:
-        server = xmlrpc.client.ServerProxy("http://supervisord/RPC2", transport=_Transport(self._path, timeout))
+    def _call(self, method: str, *arguments: Any, longer: float = 0) -> Any:
+        transport = _Transport(self._path, _TIMEOUT + longer)
+        server = xmlrpc.client.ServerProxy("http://supervisord/RPC2", transport=transport)
         try:
             with server:
                 return getattr(server.supervisor, method)(*arguments)
@@ -77,6 +83,8 @@ class Control:
             raise StackError(
                 "supervisord-failed", f"supervisord refused {method}: {error.faultString}", "look at its log"
             ) from error
+        except (ConnectionError, FileNotFoundError) as error:
+            raise Gone("supervisord-silent", f"there is no supervisord at {self._path}", "run `stackctl up`") from error
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise _silent(self._path, error) from error
 
@@ -88,7 +96,9 @@ class _Transport(xmlrpc.client.Transport):
         self._limit = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path, self._limit)
+        # Kept where `close` finds it.
+        self._connection = host, _Connection(self._path, self._limit)
+        return self._connection[1]
 
 
 class _Connection(http.client.HTTPConnection):

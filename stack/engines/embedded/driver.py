@@ -29,21 +29,20 @@ from stack.components.redis import Redis
 from stack.engines import process
 from stack.engines.embedded import cluster, enter, health, logs
 from stack.engines.embedded.binaries import Programs, find_programs
-from stack.engines.embedded.control import Control, Program
+from stack.engines.embedded.control import Control, Gone, Program
 from stack.engines.embedded.identity import (
     ROOT_HOMES,
     Identity,
     View,
     acting,
+    enter_command,
+    entering_view,
     home_of,
     links_of,
     make_private,
     plan_view,
     view_refused,
     write_private,
-)
-from stack.engines.embedded.identity import (
-    enter as entering,
 )
 from stack.engines.embedded.layout import HOST, Home, Layout
 from stack.engines.embedded.render import depth, environment, render
@@ -252,8 +251,10 @@ class EmbeddedEngine:
 
     def _running_programs(self) -> dict[str, Program]:
         """By name; none where there is no supervisord."""
-        control = self._control
-        return {program.name: program for program in control.programs()} if control.answers else {}
+        try:
+            return {program.name: program for program in self._control.programs()}
+        except Gone:
+            return {}
 
     @contextlib.contextmanager
     def _at_home(self) -> Iterator[None]:
@@ -327,8 +328,6 @@ class EmbeddedEngine:
         if self._identity is not None:
             ROOT_HOMES.mkdir(mode=0o711, parents=True, exist_ok=True)
             make_private(self._home.folder, self._identity)
-            staging = ROOT_HOMES / ".view"
-            staging.mkdir(mode=0o711, exist_ok=True)
         else:
             self._home.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._at_home():
@@ -357,13 +356,10 @@ class EmbeddedEngine:
             for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
         ]
         write_private(home.password_file, "".join(lines))
-        client = [sys.executable, "-P", str(layout.scripts / "redis_cli.py")]
-        packages = shlex.quote(str(_package_folder("redis").parent))
-        write_private(
-            home.commands / "redis-cli",
-            f'#!/bin/sh\nPYTHONPATH={packages} exec {shlex.join(client)} "$@"\n',
-            0o700,
-        )
+        control = ["-m", "supervisor.supervisorctl", "-c", str(home.configuration)]
+        write_private(home.commands / "supervisorctl", _script("supervisor", control), 0o700)
+        client = [str(layout.scripts / "redis_cli.py")]
+        write_private(home.commands / "redis-cli", _script("redis", client), 0o700)
 
     def _check_data(self, major: int) -> None:
         for database in self._databases:
@@ -412,9 +408,8 @@ class EmbeddedEngine:
             f"PYTHONPATH={_package_folder('supervisor').parent}", "PYTHONWARNINGS=ignore", "--",
             sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(self._home.configuration),
         ]  # fmt: skip
-        started = process.run(
-            entering(command, self._home.folder, self._identity, view=view, log=output), {}, _READ_TIMEOUT
-        )
+        with entering_view(command, self._home.folder, self._identity, view, output) as entering:
+            started = process.run(entering, {}, _READ_TIMEOUT)
         if started.exit_code == enter.NO_VIEW:
             raise view_refused(started.stderr)
         if not started.ok:
@@ -458,16 +453,15 @@ class EmbeddedEngine:
         limit = _PATIENCE + sum(self._stop_grace(name) for name in self._instance.stack.names)
         supervisor = self._runs(_SUPERVISORD).process
         try:
-            if self._control.answers:
-                self._control.shut_down()
-            elif supervisor is not None:
-                os.kill(supervisor, signal.SIGTERM)
+            self._control.shut_down()
+        except Gone:
+            if supervisor is not None:
+                _signal(supervisor, signal.SIGTERM)
         except StackError:
             # It is frozen or broken: what it runs is ended below.
             limit = 0
         if not _wait(self._is_gone, limit) and supervisor is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(supervisor, signal.SIGKILL)
+            _signal(supervisor, signal.SIGKILL)
             _wait(self._is_gone, _PATIENCE)
         self._end_orphans()
 
@@ -488,8 +482,7 @@ class EmbeddedEngine:
             return self._runs(name).process is None
 
         for number, within in ((ending, limit), (signal.SIGKILL, _PATIENCE)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(target, number)
+            _signal(target, number)
             if _wait(gone, within):
                 return
         raise StackError(
@@ -556,7 +549,7 @@ class EmbeddedEngine:
     def _inside(self, component: str, command: Sequence[str]) -> list[str]:
         join = self._runs(component).process
         source = self._instance.source(component)
-        return entering(command, source or self._home.folder, self._identity, join=join)
+        return enter_command(command, source or self._home.folder, self._identity, join=join)
 
     def _exec_environment(self, name: str) -> dict[str, str]:
         """That of the component, with the commands that its container would have."""
@@ -583,11 +576,22 @@ class EmbeddedEngine:
         }
 
 
+def _signal(target: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(target, number)
+
+
 def _state(program: Program | None, runs: Runs) -> str:
     """Without supervisord a component that lives still runs; one that does not was stopped, or went with a reboot."""
     if program is None:
         return "exited" if runs.process is None else "running"
     return _STATES.get(program.state, "dead")
+
+
+def _script(package: str, arguments: Sequence[str]) -> str:
+    """A command that runs Python with a package, in the environment of any component."""
+    packages = shlex.quote(str(_package_folder(package).parent))
+    return f'#!/bin/sh\nPYTHONPATH={packages} exec {shlex.join([sys.executable, "-P", *arguments])} "$@"\n'
 
 
 def _package_folder(name: str) -> Path:

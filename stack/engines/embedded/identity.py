@@ -15,6 +15,7 @@ import pwd
 import secrets
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,25 +200,34 @@ def view_refused(said: str) -> StackError:
     return _unreachable("what it needs", f"this machine allows no private view of the files ({said.strip()})")
 
 
-def enter(
+def enter_command(
     command: Sequence[str],
     folder: Path,
     identity: Identity | None,
-    view: View | None = None,
     join: int | None = None,
-    log: Path | None = None,
 ) -> list[str]:
-    """The command that runs `command` as the servers' user, in a view to make or in that of the process `join`."""
-    options: dict[str, Any] = {"folder": str(folder)}
-    if identity is not None:
-        options["user"] = [identity.user, identity.group]
-    if view is not None and view.covers:
-        options |= {"covers": view.covers, "staging": str(ROOT_HOMES / ".view")}
-    if join is not None and not _sees_what_we_see(join):
-        options["join"] = join
-    if log is not None:
-        options["log"] = str(log)
-    return [sys.executable, "-I", "-S", str(_ENTER), json.dumps(options), *command]
+    """The command that runs `command` as the servers' user, in the view of the process `join`."""
+    options = {} if join is None or _sees_what_we_see(join) else {"join": join}
+    return _entering(command, folder, identity, options)
+
+
+@contextlib.contextmanager
+def entering_view(
+    command: Sequence[str], folder: Path, identity: Identity | None, view: View, log: Path
+) -> Iterator[list[str]]:
+    """The command that runs `command` as the servers' user in a view of its own, detached, writing to `log`."""
+    options: dict[str, Any] = {"log": str(log)}
+    with contextlib.ExitStack() as stack:
+        if view.covers:
+            # Only a place to put it together, in the one namespace that will have it.
+            staging = stack.enter_context(tempfile.TemporaryDirectory(prefix=".view-", dir=ROOT_HOMES))
+            options |= {"covers": view.covers, "staging": staging}
+        yield _entering(command, folder, identity, options)
+
+
+def _entering(command: Sequence[str], folder: Path, identity: Identity | None, options: Mapping[str, Any]) -> list[str]:
+    user = {} if identity is None else {"user": [identity.user, identity.group]}
+    return [sys.executable, "-I", "-S", str(_ENTER), json.dumps({"folder": str(folder), **user, **options}), *command]
 
 
 def _sees_what_we_see(process: int) -> bool:

@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--folder", required=True)
     parser.add_argument("variables", nargs="*")
     options = parser.parse_intermixed_args(words[:cut])
+    os.umask(0o077)
     note_start(options.run)
     for address in options.reach:
         _await(address)

@@ -22,7 +22,6 @@ chmod = 0700
 identifier = {identifier}
 nodaemon = true
 silent = true
-umask = 077
 nocleanup = true
 pidfile = runs/supervisord.pid
 logfile = logs/supervisord.log
