@@ -22,7 +22,7 @@ import pytest
 from stack import Postgres, Redis, Stack, WebApp
 from stack.engines.embedded import cluster, enter
 from stack.engines.embedded.identity import Identity, plan_view
-from stack.errors import StackError
+from stack.errors import DeclarationError, StackError
 from tests.cli import ROOT, eventually
 from tests.embedded.running import Running, kill, running
 from tests.servers import MISSING
@@ -277,6 +277,26 @@ def test_every_folder_is_its_owners_alone(up: Running) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
     for file in (home.configuration, home.password_file, home.access("cache"), home.log("db")):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_an_app_without_a_command_is_told_before_anything_is_made(one: Running) -> None:
+    one.stack = Stack("shop", [WebApp("web", source="../service")])
+    with pytest.raises(DeclarationError, match="shop/web/command"):
+        one.up()
+    assert not one.home.folder.exists()
+
+
+def test_an_app_that_lost_its_command_can_still_be_ended(one: Running) -> None:
+    one.up()
+    one.stack = Stack(one.stack.name, [WebApp("web", source="../service")])
+    assert set(one.states()) == set(NAMES)
+    one.engine.down()
+    assert one.processes() == []
+
+
+def test_a_pipe_that_ends_early_ends_a_command_quietly(up: Running) -> None:
+    answer = up.engine.run("web", ["sh", "-c", "yes | head -n 1"])
+    assert (answer.stdout, answer.stderr) == ("y\n", "")
 
 
 @as_root

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> None:
         _make(options)
     elif found := problem(options.data, options.major):
         sys.exit(f"stackctl: {found[1]}")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec would pass that on
     os.execv(arguments[cut + 1], arguments[cut + 1 :])  # noqa: S606 - a list of words, no shell
 
 
@@ -86,11 +88,11 @@ def _locale(major: int) -> list[str]:
 
 
 def _create_database(options: argparse.Namespace, partial: Path) -> None:
-    """In single-user mode: nobody can connect, and it ends with a checkpoint."""
+    """In single-user mode: nobody can connect. All of it is synced at the end, and so nothing here (`-F`)."""
     made = f"SELECT 'made ' || datname FROM pg_database WHERE datname = '{options.database}'"  # noqa: S608 - checked
     said = _run(
-        options.tools / "postgres", "--single", "-D", str(partial), "postgres",
-        entered=f'CREATE DATABASE "{options.database}"\n{made}\n',
+        options.tools / "postgres", "--single", "-F", "-D", str(partial), "postgres",
+        entered=f'CREATE DATABASE "{options.database}" STRATEGY FILE_COPY\n{made}\n',
     )  # fmt: skip
     # In this mode an error of a statement is no error of the program.
     if not re.search(rf'"made {options.database}"', said):
@@ -117,4 +119,7 @@ def _sync(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit("stackctl: interrupted; the next start begins anew")

@@ -48,8 +48,9 @@ from stack.engines.embedded.layout import HOST, Home, Layout
 from stack.engines.embedded.render import depth, environment, render
 from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.process import Completed, FinishedJob, Job
-from stack.errors import StackError
+from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
+from stack.model import Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
 from stack.state import State
 
@@ -88,13 +89,15 @@ class EmbeddedEngine:
 
     def check(self, within: float = 5) -> None:
         """Raises `embedded-unsupported`, `supervisor-missing`, `binaries-missing`, `binaries-old`, `user-missing`
-        and `embedded-unreachable`."""
+        and `embedded-unreachable`, and `DeclarationError` for what can't run as a process."""
         if sys.platform not in ("linux", "darwin"):
             raise StackError(
                 "embedded-unsupported",
                 f"the embedded engine runs on Linux and macOS, and not on {sys.platform}",
                 "use Docker: --engine compose",
             )
+        for name in self._instance.stack.names:
+            self._instance.stack.process(name)
         self._view(self._programs)
 
     def observe(self) -> Observed:
@@ -494,11 +497,19 @@ class EmbeddedEngine:
         return depth(self._instance, name) if name in self._instance.stack.names else 1000
 
     def _stop_grace(self, name: str) -> int:
-        return self._instance.stack.process(name).stop_grace if name in self._instance.stack.names else 10
+        declared = self._process(name)
+        return declared.stop_grace if declared else 10
 
     def _stop_signal(self, name: str) -> signal.Signals:
-        declared = name in self._instance.stack.names
-        return signal.Signals[f"SIG{self._instance.stack.process(name).stop_signal if declared else 'TERM'}"]
+        declared = self._process(name)
+        return signal.Signals[f"SIG{declared.stop_signal if declared else 'TERM'}"]
+
+    def _process(self, name: str) -> Process | None:
+        """As declared now. What runs may have been declared otherwise, and has to end all the same."""
+        try:
+            return self._instance.stack.process(name)
+        except (KeyError, DeclarationError):
+            return None
 
     # Components
 
@@ -509,7 +520,7 @@ class EmbeddedEngine:
         state = _state(program, own)
         status, said = self._health(name, runs, ports) if state == "running" else ("none", "")
         since = own.since or (program.since if program is not None else None)
-        declared = name in self._instance.stack.names
+        declared = self._process(name)
         return ComponentState(
             id=own.id,
             state=state,
@@ -518,7 +529,7 @@ class EmbeddedEngine:
             exit_code=self._exit_code(name, state),
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
-            image=self._program_name(name) if declared else "",
+            image=str(declared.command[0]) if declared else "",
             port=ports.get(name) if name in self._instance.ports else None,
             health_output=said,
         )
@@ -528,9 +539,6 @@ class EmbeddedEngine:
         if state == "running":
             return 0
         return logs.last_exit(logs.last_lines(self._home.log(_SUPERVISORD), _EXITS_SEARCHED), name) or 0
-
-    def _program_name(self, name: str) -> str:
-        return str(self._instance.stack.process(name).command[0])
 
     def _health(self, name: str, runs: Mapping[str, Runs], ports: Mapping[str, int]) -> tuple[Health, str]:
         if name not in self._instance.stack.names or name not in ports:

@@ -31,7 +31,9 @@ _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 1, 2, 4, 32, 
 
 
 def main(arguments: list[str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # As for any command: Python treats both in its own way, and an exec would pass on that one is ignored.
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     options: dict[str, Any] = json.loads(arguments[0])
     command = arguments[1:]
     try:

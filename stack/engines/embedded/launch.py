@@ -12,6 +12,7 @@ import argparse
 import fcntl
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -75,6 +76,7 @@ def _await(address: str) -> None:
 
 def become(command: list[str], environment: dict[str, str]) -> None:
     """Go on as a program, found on the PATH of `environment`. Exits as a shell does where there is none."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec would pass that on
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - a list of words, no shell
     except FileNotFoundError:
