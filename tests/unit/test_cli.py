@@ -172,7 +172,6 @@ def test_a_machine_that_cannot_run_it_is_told_before_anything_is_made(
 def test_a_daemon_that_never_answers_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("stack.engines.compose.driver._PING_TIMEOUT", 0.3)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     make_docker(tmp_path / "bin", "exec sleep 60")
     exit_code, out, _ = run(capsys, "up", "--json")

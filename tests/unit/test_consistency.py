@@ -1,0 +1,108 @@
+"""What has to be said in two places is said in both: this names what was forgotten."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import typer.main
+
+import stackctl
+from service.config import VARIABLES
+from stack.components import COMPONENTS
+from stack.components.postgres import Postgres
+from stack.components.redis import Redis
+from stack.engines import ENGINES
+from stack.version import __version__
+from tests.cli import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def modules(folder: str) -> set[str]:
+    return {path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"}
+
+
+def sources() -> list[Path]:
+    return [ROOT / "stackctl.py", *(ROOT / "stack").rglob("*.py")]
+
+
+def test_each_component_has_one_file_and_one_line_in_the_registry() -> None:
+    assert set(COMPONENTS) == modules("stack/components")
+    for name, kind in COMPONENTS.items():
+        assert kind.__module__ == f"stack.components.{name}"
+        assert f"{kind.__name__}(" in README, f"the README never shows {kind.__name__}"
+
+
+def test_each_engine_has_one_folder_and_one_line_in_the_registry() -> None:
+    folders = {path.parent.name for path in (ROOT / "stack" / "engines").glob("*/driver.py")}
+    assert set(ENGINES) == folders
+    for name in ENGINES:
+        assert (ROOT / "stack" / "engines" / name / "render.py").is_file()
+        assert list(GOLDEN.glob("playground.*")), f"no golden file shows the playground on {name}"
+        assert f"{name}/" in README, f"the README does not tell of {name}"
+
+
+def commands() -> dict[str, object]:
+    group = typer.main.get_command(stackctl.app)
+    found: dict[str, object] = dict(getattr(group, "commands", {}))
+    return found
+
+
+def test_each_command_is_in_the_readme_and_has_a_help() -> None:
+    for name, command in commands().items():
+        assert re.search(rf"stackctl (?:--\S+ \S+ )?{name}\b", README), f"the README never runs `stackctl {name}`"
+        assert getattr(command, "help", None), f"`stackctl {name} --help` says nothing"
+
+
+def error_codes() -> set[str]:
+    """What the code gives to its errors, by the position of the code among a call's arguments."""
+    positions = {"StackError": 0, "FileError": 0, "too_old": 0, "_Known": 1, "Failure": 1, "classify": 1}
+    found = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                position = positions.get(name, 99)
+                if len(node.args) > position and isinstance(argument := node.args[position], ast.Constant):
+                    found.add(str(argument.value))
+            # What is wrong with a cluster is found as a value, a code and a message.
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+                first = node.value.elts[0]
+                if isinstance(first, ast.Constant) and re.fullmatch(r"data-[a-z]+", str(first.value)):
+                    found.add(str(first.value))
+    return found
+
+
+def test_each_error_code_is_in_the_readme_and_each_of_the_readme_exists() -> None:
+    (table,) = re.findall(r"^\| code \| what happened \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL)
+    told = {code for row in table.splitlines()[1:] for code in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert told == error_codes() | {"usage", "declaration-invalid"}
+
+
+def test_each_variable_that_is_read_is_in_the_readme() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources())
+    # What an engine gives to its own redis-cli is not for users.
+    read = set(re.findall(r"\"(STACKCTL_(?!REDIS_)[A-Z_]+)\"", text))
+    told = set(re.findall(r"^\| `(STACKCTL_[A-Z_]+)`", README, re.MULTILINE))
+    assert told == read
+
+
+def test_the_stack_gives_the_variables_that_the_service_reads() -> None:
+    given = {f"DB_{suffix}" for suffix in Postgres("db").gives()}
+    given |= {f"CACHE_{suffix}" for suffix in Redis("cache").gives()}
+    assert given <= set(VARIABLES)
+    assert set(VARIABLES) - given <= {"CACHE_TTL", "CACHE_PASSWORD_FILE"}
+
+
+def test_the_image_of_the_service_installs_what_the_project_requires() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = (ROOT / "service" / "requirements.txt").read_text(encoding="utf-8").split()
+    assert set(wanted) <= set(project["dependencies"]), "service/requirements.txt and pyproject.toml differ"
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
