@@ -70,7 +70,7 @@ def error_codes() -> set[str]:
                 if len(node.args) > position and isinstance(argument := node.args[position], ast.Constant):
                     found.add(str(argument.value))
             # What is wrong with a cluster is found as a value, a code and a message.
-            if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and node.value.elts:
                 first = node.value.elts[0]
                 if isinstance(first, ast.Constant) and re.fullmatch(r"data-[a-z]+", str(first.value)):
                     found.add(str(first.value))
