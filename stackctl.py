@@ -61,6 +61,10 @@ class _Shared:
     # `-f` follows in `logs`, as everywhere.
     long_file = Annotated[Path | None, typer.Option("--file", metavar="PATH", help="A stack file to use instead.")]
     instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which copy of the stack.")]
+    engine = Annotated[
+        str | None,
+        typer.Option("--engine", metavar="NAME", help="compose, embedded, or auto: Docker if it answers."),
+    ]
     json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
     debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -81,7 +85,7 @@ def _command(register: Callable[[Callable[..., None]], object], short_file: bool
         @functools.wraps(function)
         def run(context: typer.Context, **values: Any) -> None:
             outer: Mapping[str, Any] = context.obj or {}
-            shared = {key: values.pop(key) or outer.get(key) for key in ("file", "instance", "json", "debug")}
+            shared = {key: values.pop(key) or outer.get(key) for key in ("file", "instance", "engine", "json", "debug")}
             if context.invoked_subcommand:
                 context.obj = shared
                 return
@@ -113,6 +117,7 @@ def _signature(own: Mapping[str, python_inspect.Parameter], short_file: bool) ->
     parameters += [
         option("file", _Shared.file if short_file else _Shared.long_file, None),
         option("instance", _Shared.instance, None),
+        option("engine", _Shared.engine, None),
         option("json", _Shared.json, False),
         option("debug", _Shared.debug, False),
     ]
@@ -120,7 +125,7 @@ def _signature(own: Mapping[str, python_inspect.Parameter], short_file: bool) ->
 
 
 def _session(shared: Mapping[str, Any]) -> Session:
-    settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"])
+    settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"])
     return Session(settings, _Lines(sys.stderr), bool(shared["json"]))
 
 
@@ -221,13 +226,14 @@ def _outer(
     context: typer.Context,
     file: _Shared.file = None,
     instance: _Shared.instance = None,
+    engine: _Shared.engine = None,
     json: _Shared.json = False,
     debug: _Shared.debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = {"file": file, "instance": instance, "json": json, "debug": debug}
+    context.obj = {"file": file, "instance": instance, "engine": engine, "json": json, "debug": debug}
 
 
 Port = Annotated[
@@ -241,7 +247,14 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which componen
 
 
 @_command(app.command("up"))
-def up(session: Session, port: Port = None, timeout: Timeout = 120) -> Report:
+def up(
+    session: Session,
+    port: Port = None,
+    timeout: Timeout = 120,
+    system_binaries: Annotated[
+        bool, typer.Option("--use-system-binaries", help="Embedded: run the servers that are on PATH.")
+    ] = False,
+) -> Report:
     """Build and start everything; say where it answers.
 
     A second `up` changes only what is declared differently; data is always kept.
@@ -251,10 +264,11 @@ def up(session: Session, port: Port = None, timeout: Timeout = 120) -> Report:
       stackctl up
       stackctl up --port 8080
       stackctl up --instance review
+      stackctl up --engine embedded
     """
     from stack.operations.up import up
 
-    return up(session.settings, session.progress, _ports(port or []), timeout)
+    return up(session.settings, session.progress, _ports(port or []), timeout, system_binaries)
 
 
 def _ports(texts: list[str]) -> dict[str | None, int]:
@@ -426,9 +440,9 @@ def _confirm(announcement: str, yes: bool) -> bool:
 
 @_command(app.command("render"))
 def render(session: Session) -> Report:
-    """Print the Compose file that `up` would use.
+    """Print the configuration that `up` would use.
 
-    It needs no Docker and changes nothing.
+    It is a Compose file, or that of supervisord for the embedded engine. It needs no Docker and changes nothing.
     """
     from stack.operations.show import render
 
@@ -437,7 +451,9 @@ def render(session: Session) -> Report:
 
 @_command(app.command("env"))
 def env(session: Session) -> Report:
-    """Print variables for plain `docker compose`.
+    """Print variables for the engine's own tools.
+
+    With them plain `docker compose` works on the instance; with the embedded engine `psql` and `redis-cli` do.
 
     \b
     Example:

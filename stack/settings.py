@@ -19,12 +19,14 @@ class Settings:
     """What holds for one run of a command.
 
     `file` is the stack file, `instance` the name of the instance (None: that of the stack), `state_root` the
-    folder that holds a folder for each instance.
+    folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
+    fits).
     """
 
     file: Path
     instance: str | None
     state_root: Path
+    engine: str | None = None
 
     @classmethod
     def read(
@@ -33,15 +35,22 @@ class Settings:
         folder: Path,
         file: Path | None = None,
         instance: str | None = None,
+        engine: str | None = None,
     ) -> Settings:
-        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE` and `STACKCTL_STATE`, then the defaults."""
+        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE` and `STACKCTL_ENGINE`, then the
+        defaults."""
         chosen = file or _path(environment, "STACKCTL_FILE")
         where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
         return cls(
             file=(folder / chosen).resolve() if chosen else PLAYGROUND,
             instance=instance or environment.get("STACKCTL_INSTANCE") or None,
             state_root=(folder / where).resolve(),
+            engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
         )
+
+
+def _engine(chosen: str | None) -> str | None:
+    return None if chosen in (None, "", "auto") else chosen
 
 
 def _path(environment: Mapping[str, str], name: str) -> Path | None:

@@ -29,10 +29,15 @@ _IGNORE = ".gitignore"
 
 @dataclass(frozen=True)
 class Record:
-    """What must stay the same from one `up` to the next: the engine's name for the instance, and its ports."""
+    """What must stay the same from one `up` to the next: the engine, its name for the instance, and the ports.
+
+    `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH.
+    """
 
     project: str
     ports: Mapping[str, int]
+    engine: str | None = None
+    system_binaries: bool = False
 
 
 class State:
@@ -51,7 +56,12 @@ class State:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise _unusable(path, f"was written by another version of stackctl (schema {data['schema']})")
-            return Record(project=str(data["project"]), ports={str(k): int(v) for k, v in data["ports"].items()})
+            return Record(
+                project=str(data["project"]),
+                ports={str(component): int(port) for component, port in data["ports"].items()},
+                engine=str(data["engine"]) if data.get("engine") else None,
+                system_binaries=bool(data.get("system_binaries", False)),
+            )
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -59,6 +59,7 @@ class Cli:
     instance: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
     port: int = field(default_factory=lambda: free_port())
     file: Path | None = None
+    engine: str = "compose"
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, *words: str) -> list[str]:
@@ -80,7 +81,7 @@ class Cli:
 
     @property
     def whole_environment(self) -> dict[str, str]:
-        state = {"STACKCTL_STATE": str(self.folder / ".stackctl")}
+        state = {"STACKCTL_STATE": str(self.folder / ".stackctl"), "STACKCTL_ENGINE": self.engine}
         own = {name: value for name, value in os.environ.items() if not name.startswith(("STACKCTL_", "COMPOSE_"))}
         return own | state | dict(self.environment)
 
@@ -174,7 +175,7 @@ def eventually(look: Callable[[], Found], within: float = 60, every: float = 0.2
 
 _CRASHES = {
     # An immediate shutdown: PostgreSQL leaves everything as it is and recovers at the next start.
-    "db": ("sh", "-c", "kill -QUIT 1"),
+    "db": ("sh", "-c", 'kill -QUIT "$(head -n 1 "$PGDATA/postmaster.pid")"'),
     "cache": ("redis-cli", "SHUTDOWN", "NOSAVE"),
 }
 

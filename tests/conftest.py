@@ -79,13 +79,20 @@ def _clean(cli: Cli, request: pytest.FixtureRequest) -> None:
     assert result.exit_code == 0, result
 
 
+@pytest.fixture(scope="module")
+def engine() -> str:
+    """The engine that a test's instances are on."""
+    return "compose"
+
+
 @pytest.fixture
-def new_cli(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Cli]]:
+def new_cli(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> Iterator[Callable[..., Cli]]:
     """Make command lines for instances that are deleted after the test."""
     made: list[Cli] = []
 
     def make(**options: Any) -> Cli:
-        made.append(Cli(**({"folder": tmp_path} | options)))
+        values: dict[str, Any] = {"folder": tmp_path, "engine": engine}
+        made.append(Cli(**(values | options)))
         return made[-1]
 
     yield make
@@ -100,9 +107,9 @@ def cli(new_cli: Callable[..., Cli]) -> Cli:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+def up(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Cli]:
     """An instance of the playground that is up, for the tests of a module that leave it as it was."""
-    cli = Cli(tmp_path_factory.mktemp("up"))
+    cli = Cli(tmp_path_factory.mktemp("up"), engine=engine)
     try:
         cli.up()
         yield cli

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from stack.engines.base import Engine
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.instance import Instance
 
-ENGINES: dict[str, Callable[[Instance], Engine]] = {"compose": ComposeEngine, "embedded": EmbeddedEngine}
+
+class EngineClass(Protocol):
+    def __call__(self, instance: Instance, system_binaries: bool = False) -> Engine: ...
+
+
+ENGINES: dict[str, EngineClass] = {"compose": ComposeEngine, "embedded": EmbeddedEngine}

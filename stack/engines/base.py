@@ -18,6 +18,8 @@ class Engine(Protocol):
     """
 
     name: str
+    builds: bool
+    """Whether it builds an image from the folder of an app, which then needs a Dockerfile."""
 
     def check(self, within: float = 5) -> None:
         """Raise with what is missing where this engine can't run on this machine, or gives no answer in seconds."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from stack.declaration import load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
-from stack.errors import ExitCode, StackError, UsageError
+from stack.errors import DeclarationError, ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
 from stack.model import Component
 from stack.observed import Observed
@@ -27,12 +27,31 @@ class Opened:
     state: State
     engine: Engine
     record: Record
+    choice: Choice
 
 
-def open_instance(settings: Settings, ports: Mapping[str | None, int] | None = None) -> Opened:
+@dataclass(frozen=True)
+class Choice:
+    """Which engine an instance has and why. `free`: nobody chose it, and another may take its place."""
+
+    engine: str
+    reason: str
+    free: bool = False
+
+
+Choose = Callable[[Instance], Choice]
+
+
+def open_instance(
+    settings: Settings,
+    ports: Mapping[str | None, int] | None = None,
+    system_binaries: bool = False,
+    choose: Choose | None = None,
+) -> Opened:
     """Read the declaration and what is remembered of the instance. Changes nothing.
 
     `ports` are those chosen on the command line, by component; None stands for the only one that is published.
+    `choose` picks the engine of a new instance for which none was asked; without it, `fitting_engine` does.
     """
     stack = load_stack(settings.file)
     name = settings.instance or stack.name
@@ -43,7 +62,11 @@ def open_instance(settings: Settings, ports: Mapping[str | None, int] | None = N
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
     declared = default_ports(stack)
     kept = {component: port for component, port in remembered.ports.items() if component in declared}
-    record = replace(remembered, ports=kept | _chosen(declared, ports or {}))
+    record = replace(
+        remembered,
+        ports=kept | _chosen(declared, ports or {}),
+        system_binaries=remembered.system_binaries or system_binaries,
+    )
     instance = Instance(
         name=name,
         project=record.project,
@@ -52,7 +75,63 @@ def open_instance(settings: Settings, ports: Mapping[str | None, int] | None = N
         state=folder,
         ports=dict(declared) | dict(record.ports),
     )
-    return Opened(instance, state, ENGINES["compose"](instance), record)
+    choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
+    return _opened(instance, state, record, choice)
+
+
+def _opened(instance: Instance, state: State, record: Record, choice: Choice) -> Opened:
+    engine = ENGINES[choice.engine](instance, system_binaries=record.system_binaries)
+    return Opened(instance, state, engine, replace(record, engine=choice.engine), choice)
+
+
+def without_docker(opened: Opened, reason: str) -> Opened | None:
+    """The same instance on the embedded engine; None where somebody chose the engine, or it can't run there."""
+    if not opened.choice.free or opened.engine.name == "embedded" or not _runs_as_processes(opened.instance):
+        return None
+    return _opened(opened.instance, opened.state, opened.record, Choice("embedded", reason, free=True))
+
+
+def _remembered_or_asked(settings: Settings, instance: Instance, record: Record) -> Choice | None:
+    """Data does not move between engines by itself: an instance stays on its own."""
+    asked, own = settings.engine, record.engine
+    for name in (asked, own):
+        if name is not None and name not in ENGINES:
+            raise UsageError(f"{name!r} is not an engine", f"the engines are: auto, {', '.join(ENGINES)}")
+    if asked and own and asked != own:
+        raise StackError(
+            "engine-differs",
+            f"{instance.name} is on the engine {own}, and its data with it; {asked} was asked for",
+            f"leave --engine and STACKCTL_ENGINE out, take another --instance NAME, or begin anew with "
+            f"`stackctl --engine {own} reset`",
+        )
+    if own:
+        return Choice(own, "as at its first `up`")
+    return Choice(asked, "as asked") if asked else None
+
+
+def fitting_engine(instance: Instance) -> Choice:
+    """Docker Compose where a daemon answers within two seconds and has Compose, else embedded where it can run."""
+    try:
+        ENGINES["compose"](instance).check(within=2)
+    except StackError as error:
+        if not _runs_as_processes(instance):
+            return Choice("compose", "the stack can run on it alone")
+        return Choice("embedded", f"no Docker: {error.message}", free=True)
+    return Choice("compose", "Docker answers", free=True)
+
+
+def _runs_as_processes(instance: Instance) -> bool:
+    try:
+        for name in instance.stack.names:
+            instance.stack.process(name)
+    except DeclarationError:
+        return False
+    return True
+
+
+def compose_unseen(instance: Instance) -> Choice:
+    """For what needs no engine that runs."""
+    return Choice("compose", "the default", free=True)
 
 
 def _chosen(declared: Mapping[str, int], ports: Mapping[str | None, int]) -> dict[str, int]:

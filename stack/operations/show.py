@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shlex
 
-from stack.operations.opening import open_instance
+from stack.operations.opening import compose_unseen, open_instance
 from stack.report import Report
 from stack.settings import Settings
 
 
 def render(settings: Settings) -> Report:
     """The configuration that `up` would hand to the engine."""
-    opened = open_instance(settings)
+    opened = open_instance(settings, choose=compose_unseen)
     text = opened.engine.render()
     return Report("render", text.rstrip("\n"), {"engine": opened.engine.name, "configuration": text})
 
 
 def env(settings: Settings) -> Report:
-    """Variables for a shell, with which plain `docker compose` works on the instance."""
+    """Variables for a shell, with which the engine's own tools, like plain `docker compose`, work on the instance."""
     variables = dict(open_instance(settings).engine.environment())
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     return Report("env", "\n".join(lines), variables)

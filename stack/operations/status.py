@@ -18,11 +18,15 @@ def status(settings: Settings) -> Report:
     data = {
         "instance": opened.instance.name,
         "engine": opened.engine.name,
+        "engine_reason": opened.choice.reason,
         "state": overall(opened.instance, observed),
         "urls": dict(opened.instance.urls) if observed.running else {},
         "components": component_data(opened.instance, observed),
     }
-    return Report("status", _text(opened.instance, observed, datetime.now(UTC)), data)
+    text = _text(opened.instance, observed, datetime.now(UTC))
+    if observed.exists:
+        text += f"\n\nengine: {opened.engine.name} ({opened.choice.reason})"
+    return Report("status", text, data)
 
 
 def overall(instance: Instance, observed: Observed) -> str:

@@ -11,7 +11,7 @@ from stack.engines.base import Engine
 from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
 from stack.observed import Observed
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.status import component_data
 from stack.progress import Progress
 from stack.report import Report
@@ -27,19 +27,40 @@ def up(
     progress: Progress,
     ports: Mapping[str | None, int] | None = None,
     timeout: float = 120,
+    system_binaries: bool = False,
 ) -> Report:
-    """Build, start and judge. `timeout` in seconds is for the time from the start of the components."""
-    opened = open_instance(settings, ports)
-    _check_sources(opened.instance)
+    """Build, start and judge. `timeout` in seconds is for the time from the start of the components.
+
+    A new instance for which no engine was asked goes to the embedded one where Docker has no images.
+    """
+    opened = open_instance(settings, ports, system_binaries)
+    if opened.choice.free and opened.engine.name == "embedded":
+        progress.step(f"on the embedded engine ({opened.choice.reason})")
     opened.engine.check()
+    if opened.engine.builds:
+        _check_sources(opened.instance)
     with opened.state.locked():
-        before = opened.engine.observe()
-        _check_ports(opened.instance, before)
-        _prepare(opened)
-        _build(opened.instance, opened.engine, progress)
-        with opened.engine.apply() as job:
-            verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
-    return _report(opened.instance, before, verdict)
+        try:
+            return _make(opened, progress, timeout)
+        except StackError as error:
+            other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
+            if other is None:
+                raise
+        progress.step(f"on the embedded engine ({other.choice.reason})")
+        other.engine.check()
+        # What Docker made of it until here; it holds no data, for there was no instance before.
+        opened.engine.destroy()
+        return _make(other, progress, timeout)
+
+
+def _make(opened: Opened, progress: Progress, timeout: float) -> Report:
+    before = opened.engine.observe()
+    _check_ports(opened.instance, before)
+    _prepare(opened)
+    _build(opened.instance, opened.engine, progress)
+    with opened.engine.apply() as job:
+        verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+    return _report(opened, before, verdict)
 
 
 def _check_sources(instance: Instance) -> None:
@@ -115,13 +136,16 @@ def _step(output: str) -> str:
     return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 
 
-def _report(instance: Instance, before: Observed, verdict: Verdict) -> Report:
+def _report(opened: Opened, before: Observed, verdict: Verdict) -> Report:
+    instance = opened.instance
     same = _processes(before) == _processes(verdict.observed)
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
     lines = [f"{instance.name} {done}", *(f"  {name}: {url}" for name, url in instance.urls.items())]
+    lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
     data = {
         "instance": instance.name,
-        "engine": "compose",
+        "engine": opened.engine.name,
+        "engine_reason": opened.choice.reason,
         "changed": not same,
         "urls": dict(instance.urls),
         "components": component_data(instance, verdict.observed),

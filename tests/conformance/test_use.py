@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -12,8 +13,6 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
-
-pytestmark = pytest.mark.docker
 
 
 def test_every_visit_counts_one(up: Cli) -> None:
@@ -147,7 +146,7 @@ def test_exec_is_interactive_on_a_terminal(up: Cli) -> None:
 def test_logs_of_one_and_of_all(up: Cli) -> None:
     assert "ready to accept connections" in up.ok("logs", "db").stdout
     everything = up.data("logs")["lines"]
-    assert {line.split("-1 ")[0] for line in everything} == {"web", "db", "cache"}
+    assert {re.split(r"-1 | ", line)[0] for line in everything} == {"web", "db", "cache"}
     assert len(up.data("logs", "--tail", "2", "cache")["lines"]) == 2
 
 
@@ -174,7 +173,9 @@ def test_status_shows_each_component(up: Cli) -> None:
         assert (component["state"], component["health"], component["restarts"]) == ("running", "healthy", 0), name
     lines = up.ok("status").stdout.splitlines()
     assert lines[0].split() == ["COMPONENT", "ROLE", "STATE", "SINCE", "RESTARTS", "URL"]
-    assert [line.split()[0] for line in lines[1:]] == ["web", "db", "cache"]
+    assert [line.split()[0] for line in lines[1:4]] == ["web", "db", "cache"]
+    assert lines[-1] == f"engine: {up.engine} (as at its first `up`)"
+    assert (found["engine"], found["engine_reason"]) == (up.engine, "as at its first `up`")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
+from tests.servers import MISSING
 
 pytestmark = pytest.mark.docker
 
@@ -174,3 +175,30 @@ def test_without_the_compose_plugin_it_says_so(tmp_path: Path) -> None:
     cli = Cli(tmp_path, environment={"DOCKER_CONFIG": os.fspath(tmp_path)})
     error = cli.fails("up", code="compose-missing")
     assert "Compose plugin" in error["message"]
+
+
+PROCESS_APP = """
+    import http.server, os
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"engine": "embedded"}')
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    """
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_without_images_a_new_instance_is_embedded_unless_docker_was_asked_for(new_cli: Make, tmp_path: Path) -> None:
+    files = {"Dockerfile": "FROM localhost:1/nothing/of-this-name:1\n", "app.py": PROCESS_APP}
+    file = app(tmp_path, 'command=["python3", "app.py"], stop_grace=1', files)
+    asked = new_cli(file=file)
+    assert "docker load" in asked.fails("up", "--port", str(asked.port), code="image-unavailable")["hint"]
+    free = new_cli(file=file, engine="auto")
+    said = free.ok("up", "--port", str(free.port))
+    (line,) = [line for line in said.stderr.splitlines() if "embedded" in line]
+    assert "on the embedded engine (an image is neither on this machine nor can be pulled)" in line
+    assert free.get("/health") == (200, {"engine": "embedded"})
+    assert free.data("status")["engine"] == "embedded"
+    error = Cli(tmp_path, free.instance, free.port, file).fails("up", code="engine-differs")
+    assert "is on the engine embedded" in error["message"]

@@ -54,6 +54,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["--instance", "../x", "status"], "'../x' is not a name for an instance"),
         (["--file", "none.py", "status"], f"{ROOT / 'none.py'}: there is no such file"),
         (["status", "--file", "none.py"], f"{ROOT / 'none.py'}: there is no such file"),
+        (["--engine", "swarm", "status"], "'swarm' is not an engine"),
         (["exec"], "Missing argument 'SERVICE'."),
         (["exec", "db"], "Missing argument '-- CMD…'."),
         (["exec", "nobody", "--", "true"], "'nobody' is not a component of playground"),
@@ -162,7 +163,7 @@ def test_a_machine_that_cannot_run_it_is_told_before_anything_is_made(
     script = BAD_WEATHER[code]
     if script is not None:
         make_docker(tmp_path / "bin", script)
-    exit_code, out, _ = run(capsys, "up", "--json")
+    exit_code, out, _ = run(capsys, "up", "--engine", "compose", "--json")
     error = json.loads(out)["error"]
     assert (exit_code, error["code"]) == (1, code)
     assert error["hint"]
@@ -174,7 +175,7 @@ def test_a_daemon_that_never_answers_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     make_docker(tmp_path / "bin", "exec sleep 60")
-    exit_code, out, _ = run(capsys, "up", "--json")
+    exit_code, out, _ = run(capsys, "up", "--engine", "compose", "--json")
     assert (exit_code, json.loads(out)["error"]["code"]) == (1, "docker-daemon")
 
 

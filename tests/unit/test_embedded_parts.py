@@ -59,9 +59,9 @@ def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
 @pytest.mark.parametrize(
     ("postgres", "redis", "message"),
     [
-        ("postgres (PostgreSQL) 15.9", "Redis server v=7.2.0", "15.9; stackctl needs 16 or newer"),
+        ("postgres (PostgreSQL) 14.9", "Redis server v=7.2.0", "14.9; stackctl needs 15 or newer"),
         ("postgres (PostgreSQL) 18.1", "Redis server v=6.2.5", "6.2.5; stackctl needs 7 or newer"),
-        ("nonsense", "Redis server v=7.2.0", "nonsense; stackctl needs 16"),
+        ("nonsense", "Redis server v=7.2.0", "nonsense; stackctl needs 15"),
     ],
 )
 def test_a_server_that_is_too_old_is_told(path: Path, postgres: str, redis: str, message: str) -> None:

@@ -45,3 +45,10 @@ def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     settings = Settings.read({"STACKCTL_FILE": "", "STACKCTL_INSTANCE": "", "STACKCTL_STATE": ""}, tmp_path)
     assert settings == Settings(PLAYGROUND, None, tmp_path / ".stackctl")
+
+
+def test_auto_asks_for_no_engine(tmp_path: Path) -> None:
+    assert Settings.read({"STACKCTL_ENGINE": "auto"}, tmp_path).engine is None
+    assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path).engine == "embedded"
+    assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path, engine="compose").engine == "compose"
+    assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path, engine="auto").engine is None

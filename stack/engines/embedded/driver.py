@@ -50,7 +50,7 @@ from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.process import Completed, FinishedJob, Job
 from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
-from stack.model import Process
+from stack.model import Component, Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
 from stack.state import State
 
@@ -82,6 +82,7 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
+    builds = False
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         self._instance = instance
@@ -129,8 +130,10 @@ class EmbeddedEngine:
             raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
         tools = self._programs.postgres_tools
         variables = {"PATH": f"{self._home.commands}:{tools}:{os.environ.get('PATH', os.defpath)}"}
-        for database in self._databases:
-            return variables | self._psql_environment(database, self._remembered_ports())
+        ports = self._remembered_ports()
+        # The first of each kind wins, as there is one set of names.
+        for component in reversed(list(self._instance.stack)):
+            variables |= self._client_environment(component, ports)
         return variables
 
     def build(self) -> Job:
@@ -153,8 +156,9 @@ class EmbeddedEngine:
             self._end_orphans()
         layout = self._layout(self._choose_ports(keep=answers))
         text = render(self._instance, layout)
+        commands = self._commands(layout)
         with self._at_home():
-            self._write_files(layout, secrets)
+            self._write_files(layout, secrets, commands)
         if answers:
             self._update(text)
         else:
@@ -342,7 +346,15 @@ class EmbeddedEngine:
                 if isinstance(component, Redis):
                     make_private(home.data(component.name), self._identity)
 
-    def _write_files(self, layout: Layout, secrets: Mapping[str, str]) -> None:
+    def _commands(self, layout: Layout) -> dict[str, str]:
+        """The scripts of the instance's own commands, by name. Where packages are is seen by this user alone."""
+        control = ["-m", "supervisor.supervisorctl", "-c", str(self._home.configuration)]
+        return {
+            "supervisorctl": _script("supervisor", control),
+            "redis-cli": _script("redis", [str(layout.scripts / "redis_cli.py")]),
+        }
+
+    def _write_files(self, layout: Layout, secrets: Mapping[str, str], commands: Mapping[str, str]) -> None:
         """What the servers read besides the configuration, each for its owner alone."""
         home = self._home
         if self._identity is not None:
@@ -359,10 +371,8 @@ class EmbeddedEngine:
             for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
         ]
         write_private(home.password_file, "".join(lines))
-        control = ["-m", "supervisor.supervisorctl", "-c", str(home.configuration)]
-        write_private(home.commands / "supervisorctl", _script("supervisor", control), 0o700)
-        client = [str(layout.scripts / "redis_cli.py")]
-        write_private(home.commands / "redis-cli", _script("redis", client), 0o700)
+        for name, script in commands.items():
+            write_private(home.commands / name, script, 0o700)
 
     def _check_data(self, major: int) -> None:
         for database in self._databases:
@@ -566,22 +576,27 @@ class EmbeddedEngine:
         tools = f"{self._home.commands}:{self._programs.postgres_tools}"
         variables["PATH"] = f"{tools}:{variables['PATH']}"
         component = self._instance.stack[name]
+        variables |= self._client_environment(component, layout.ports)
         if isinstance(component, Postgres):
-            variables |= self._psql_environment(component, layout.ports)
             variables["PGDATA"] = str(self._home.data(name))
-        if isinstance(component, Redis):
-            variables["STACKCTL_REDIS_PORT"] = str(layout.ports[name])
-            variables["STACKCTL_REDIS_PASSWORD_FILE"] = str(self._home.secret(component.password.id))
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
 
-    def _psql_environment(self, database: Postgres, ports: Mapping[str, int]) -> dict[str, str]:
-        return {
-            "PGHOST": HOST,
-            "PGPORT": str(ports[database.name]),
-            "PGUSER": database.user,
-            "PGDATABASE": database.database,
-            "PGPASSFILE": str(self._home.password_file),
-        }
+    def _client_environment(self, component: Component, ports: Mapping[str, int]) -> dict[str, str]:
+        """How the command-line client of a component finds it."""
+        if isinstance(component, Postgres):
+            return {
+                "PGHOST": HOST,
+                "PGPORT": str(ports[component.name]),
+                "PGUSER": component.user,
+                "PGDATABASE": component.database,
+                "PGPASSFILE": str(self._home.password_file),
+            }
+        if isinstance(component, Redis):
+            return {
+                "STACKCTL_REDIS_PORT": str(ports[component.name]),
+                "STACKCTL_REDIS_PASSWORD_FILE": str(self._home.secret(component.password.id)),
+            }
+        return {}
 
 
 def _signal(target: int, number: signal.Signals) -> None:

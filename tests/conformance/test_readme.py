@@ -1,0 +1,114 @@
+"""Every command of the README works, in its order, in a clean clone whose folder has a space in its name."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli import ROOT, free_port, get
+
+# It runs all tests, this one among them.
+NOT_HERE = {"make test"}
+# What makes a machine one without Docker.
+NO_DAEMON = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Path]:
+    """A clone of what is committed, with what is not yet on top; its playground is published on a port of its own."""
+    folder = tmp_path_factory.mktemp("readme") / "my clone"
+    copy_project(folder)
+    playground = folder / "stack" / "playground.py"
+    text = playground.read_text(encoding="utf-8")
+    assert "port=8000" in text
+    playground.write_text(text.replace("port=8000", f"port=8000, publish={free_port()}"), encoding="utf-8")
+    try:
+        yield folder
+    finally:
+        stackctl = str(folder / ".venv" / "bin" / "stackctl")
+        for instance in ("playground", "review"):
+            command = [stackctl, "--instance", instance, "reset", "--yes"]
+            subprocess.run(command, cwd=folder, env=environment(engine), check=False)
+
+
+def copy_project(folder: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        source, target = ROOT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+
+
+def environment(engine: str) -> dict[str, str]:
+    """The user's, without what this test run has set for itself; of a machine without Docker where it is embedded."""
+    foreign = ("STACKCTL_", "COMPOSE_", "VIRTUAL_ENV", "PYTEST_", "MAKE", "MFLAGS")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return own | (NO_DAEMON if engine == "embedded" else {})
+
+
+def commands(readme: str, engine: str) -> list[str]:
+    """The lines of its ```sh blocks, without those that are for Docker alone where there is none."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    here = [block for block in blocks if engine == "compose" or "docker compose" not in block]
+    return [line for block in here for line in block.splitlines() if line not in NOT_HERE]
+
+
+def published(clone: Path) -> str:
+    found = re.search(r"publish=(\d+)", (clone / "stack" / "playground.py").read_text(encoding="utf-8"))
+    assert found
+    return found[1]
+
+
+def bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-xc", script], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+
+
+def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
+    lines = commands((clone / "README.md").read_text(encoding="utf-8"), engine)
+    assert lines[0] == "make up", "the README begins with the command that sets everything up"
+    port = published(clone)
+    script = "\n".join(["set -euo pipefail", *lines, 'echo "all done"'])
+    script = script.replace("localhost:8000", f"localhost:{port}").replace("8081", str(free_port()))
+    ended = bash(script, clone, environment(engine))
+    said = f"{ended.stdout[-6000:]}\n--- standard error:\n{ended.stderr[-6000:]}"
+    assert ended.returncode == 0, said
+    assert ended.stdout.endswith("all done\n"), said
+    assert f"http://localhost:{port}" in ended.stdout, said
+    assert f"engine: {engine}" in ended.stdout, said
+    assert '{"page":"homepage","source":"database","visits":1}' in ended.stdout, said
+    assert '{"page":"homepage","source":"cache","visits":2}' in ended.stdout, said
+    assert get(f"http://localhost:{port}/visits/homepage")[1]["visits"] == 2, "down and up kept the data"
+
+
+def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: str) -> None:
+    if engine == "compose":
+        pytest.skip("the README's own commands show those of Docker Compose")
+    lines = ["set -euo pipefail", "source .venv/bin/activate", "stackctl up", 'eval "$(stackctl env)"',
+             "psql -c 'SELECT visits FROM visit_counter'", "pg_dump -t visit_counter", "redis-cli PING",
+             "supervisorctl status"]  # fmt: skip
+    ended = bash("\n".join(lines), clone, environment(engine))
+    assert ended.returncode == 0, ended.stderr
+    for part in ("visits", "CREATE TABLE", "PONG", "RUNNING"):
+        assert part in ended.stdout, ended.stdout
+
+
+def test_the_stack_file_of_the_readme_is_a_stack(tmp_path: Path, engine: str) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    file = tmp_path / "shop.py"
+    command = 'command=["python", "app.py"], ' if engine == "embedded" else ""
+    file.write_text(example.replace("uses=", f"{command}uses="), encoding="utf-8")
+    words = [str(ROOT / ".venv/bin/stackctl"), "--file", str(file), "--engine", engine, "render"]
+    rendered = subprocess.run(words, capture_output=True, text=True, env=environment(engine), check=False)
+    assert rendered.returncode == 0, rendered.stderr
+    assert re.search(r"DB_PASSWORD_FILE.*db_password", rendered.stdout), rendered.stdout
