@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from stack.fields import Fields
 
 Health = Literal["starting", "healthy", "unhealthy", "none"]
 
@@ -16,7 +18,8 @@ class ComponentState:
 
     `id` is the engine's name for what runs, another after it was made anew. `restarts` counts those since then,
     `exit_code` is the last one of a process that ended, `since` when it started, `health_output` what its last
-    health check said.
+    health check said. `process` is its number where it runs, `memory_limit` is in bytes. `declaration` is the
+    fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
     """
 
     id: str
@@ -29,6 +32,11 @@ class ComponentState:
     image: str
     port: int | None
     health_output: str = ""
+    process: int | None = None
+    memory_limit: int | None = None
+    declaration: str = ""
+    image_id: str = ""
+    live: Fields = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -44,9 +52,15 @@ class ComponentState:
 
 @dataclass(frozen=True)
 class Observed:
-    """The components of an instance that exist, by name, those that are no longer declared included."""
+    """The components of an instance that exist, by name, those that are no longer declared included.
+
+    `images`: the image that each would be made from now, where it is there. `stores`: the engine's names of the data
+    stores that there are.
+    """
 
     components: Mapping[str, ComponentState]
+    images: Mapping[str, str] = field(default_factory=dict)
+    stores: frozenset[str] = frozenset()
 
     @property
     def exists(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,20 @@ class Report:
     exit_code: int = 0
 
 
+@dataclass(frozen=True)
+class Style:
+    """How text looks where it is shown: with colours, within so many columns (None: as wide as it is)."""
+
+    colour: bool = False
+    width: int | None = None
+
+    def paint(self, text: str, colour: str | None) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour else text
+
+
+PLAIN = Style()
+
+
 def envelope(report: Report) -> str:
     return _json(report.command, ok=True, data=report.data, error=None)
 
@@ -43,10 +57,15 @@ def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapp
     return json.dumps(whole, ensure_ascii=False)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their headers, each as wide as its widest entry, no blank at the end of a line."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable[[str], str] = str) -> str:
+    """Columns under their headers, each as wide as its widest entry, no blank at the end of a line.
+
+    `paint` colours a cell of the rows; it changes nothing about its width.
+    """
     widths = [max(len(line[column]) for line in (headers, *rows)) for column in range(len(headers))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in (headers, *rows)
-    )
+
+    def line_of(cells: Sequence[str], paint: Callable[[str], str]) -> str:
+        blanks = [" " * (width - len(cell)) for cell, width in zip(cells, widths, strict=True)]
+        return "  ".join(paint(cell) + blank for cell, blank in zip(cells, blanks, strict=True)).rstrip()
+
+    return "\n".join([line_of(headers, str), *(line_of(row, paint) for row in rows)])

@@ -19,12 +19,14 @@ from pathlib import Path
 
 import filelock
 
+from stack.applied import Applied, FileState
 from stack.errors import StackError
 from stack.model import Secret
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
 _IGNORE = ".gitignore"
+_APPLIED = "applied.json"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,21 @@ class State:
 
     def remember(self, record: Record) -> None:
         self.write("record.json", json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n")
+
+    def applied(self) -> Applied:
+        """What is remembered of the last `up`; nothing where that is of another version, or damaged."""
+        try:
+            data = json.loads((self.folder / _APPLIED).read_text(encoding="utf-8"))
+            if data.pop("schema") != SCHEMA:
+                return Applied()
+            sources = data.pop("sources").items()
+            files = {name: {path: FileState(**values) for path, values in states.items()} for name, states in sources}
+            return Applied(sources=files, **data)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return Applied()
+
+    def remember_applied(self, applied: Applied) -> None:
+        self.write(_APPLIED, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
 
     def write(self, name: str, text: str, mode: int = 0o600) -> Path:
         """Write a file whole or not at all, in folders that only the owner can enter."""

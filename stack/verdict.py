@@ -152,6 +152,25 @@ def await_ready(
             clock.wait(_INTERVAL)
 
 
+def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
+    """Watch `job` until all that exists runs and is well, whatever is declared. Raises `StackError` if it does not."""
+    clock = clock or SystemClock()
+    start = clock.now()
+    while True:
+        exit_code = job.wait(_INTERVAL)
+        observed = engine.observe()
+        progress.states({name: component.summary for name, component in observed.components.items()})
+        if exit_code:
+            raise engine.explain(job)
+        states = observed.components.values()
+        if exit_code == 0 and all(state.running and state.health in ("healthy", "none") for state in states):
+            return
+        if clock.now() - start >= timeout:
+            raise _too_late(engine, observed, {}, timeout)
+        if exit_code is not None:
+            clock.wait(_INTERVAL)
+
+
 def _changed(before: Observed, observed: Observed) -> Observed:
     """Without the processes that were there before: the job may be about to replace or start them."""
     old = {name: component.since for name, component in before.components.items()}

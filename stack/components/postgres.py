@@ -30,6 +30,8 @@ DATA = "/var/lib/postgresql"
 USER = "999:999"
 PORT = 5432
 _STOP_GRACE = 60
+# As far as PostgreSQL has counted them.
+_ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -140,6 +142,11 @@ class Postgres(Component):
         if self.inspect:
             return f"SELECT * FROM {self.inspect} ORDER BY 1 LIMIT 100"  # noqa: S608 - a checked SQL name
         return "SELECT schemaname, relname, n_live_tup FROM pg_stat_user_tables ORDER BY 1, 2 LIMIT 100"
+
+    def holdings(self) -> tuple[str, ...]:
+        """The SQL that gives the size of the database in bytes, and that for the number of rows of what is shown."""
+        counted = f"SELECT count(*) FROM {self.inspect}" if self.inspect else _ALL_ROWS  # noqa: S608 - a checked name
+        return "SELECT pg_database_size(current_database())", f"SET statement_timeout = '2s'; {counted}"
 
 
 @dataclass(frozen=True)

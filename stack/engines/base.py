@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from stack.engines.process import Completed, Job
 from stack.errors import StackError
+from stack.fields import Fields
 from stack.observed import Leftovers, Observed
 
 
@@ -27,6 +28,15 @@ class Engine(Protocol):
     def observe(self) -> Observed:
         """Read what exists of the instance now; change nothing."""
 
+    def fields(self) -> Mapping[str, Fields]:
+        """The declaration of each component, field by field, as `observe` gives the fingerprint of."""
+
+    def stores(self) -> Mapping[str, str]:
+        """The data store of each component that has one, by the engine's name for it."""
+
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        """The bytes that each component uses now, where that can be known."""
+
     def leftovers(self) -> Leftovers:
         """What `destroy` would delete."""
 
@@ -39,8 +49,20 @@ class Engine(Protocol):
     def build(self) -> Job:
         """Start to build what the declaration names as source."""
 
-    def apply(self) -> Job:
-        """Start to make the instance as declared; `verdict` judges how it went."""
+    def apply(self, anew: Collection[str] = ()) -> Job:
+        """Start to make the instance as declared; `verdict` judges how it went.
+
+        The components of `anew` are made anew although their configuration is as declared.
+        """
+
+    def keep_good(self) -> None:
+        """Keep what runs now, which was found ready, for `restore_good`."""
+
+    def has_good(self) -> bool:
+        """Whether there is something for `restore_good`."""
+
+    def restore_good(self) -> Job:
+        """Start to make what `keep_good` kept last, with the images that it had."""
 
     def explain(self, job: Job) -> StackError:
         """What a job of `apply` or `start` that ended with an error tells of the cause."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stack.operations.opening import open_instance, require_up
+from stack.operations.planning import remember_wanted
 from stack.operations.status import component_data
 from stack.progress import Progress
 from stack.report import Report
@@ -17,6 +18,7 @@ def stop(settings: Settings, progress: Progress) -> Report:
     with opened.state.locked():
         progress.step(f"{opened.instance.name}: stopping")
         opened.engine.stop()
+        remember_wanted(opened, "stopped")
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
     return Report("stop", text, {"instance": opened.instance.name})
 
@@ -28,6 +30,7 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
     require_up(opened.instance, before)
     with opened.state.locked(), opened.engine.start() as job:
         verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+        remember_wanted(opened, "up")
     lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
     lines += [f"  {name}: {url}" for name, url in opened.instance.urls.items()]
     data = {
@@ -46,6 +49,7 @@ def down(settings: Settings, progress: Progress) -> Report:
         with opened.state.locked():
             progress.step(f"{opened.instance.name}: removing its components")
             opened.engine.down()
+            remember_wanted(opened, "down")
     text = f"{opened.instance.name} is down"
     if left.volumes:
         text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"

@@ -5,43 +5,59 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from stack.engines.base import Engine
+from stack.engines.process import FinishedJob
 from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
 from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance, without_docker
+from stack.operations.plan import check_saved
+from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
 from stack.operations.status import component_data
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
-from stack.verdict import Verdict, await_ready
+from stack.verdict import Verdict, await_ready, await_well
 
 _PORTS_TRIED = 100
 _STEP_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How `up` is to go about it. `timeout` in seconds is for the time from the start of the components.
+
+    `saved`: the file of a plan that has to hold still. `rollback`: put back what ran when what is new fails.
+    """
+
+    timeout: float = 120
+    saved: Path | None = None
+    rollback: bool = False
 
 
 def up(
     settings: Settings,
     progress: Progress,
     ports: Mapping[str | None, int] | None = None,
-    timeout: float = 120,
     system_binaries: bool = False,
+    wish: Wish | None = None,
 ) -> Report:
-    """Build, start and judge. `timeout` in seconds is for the time from the start of the components.
+    """Plan, build, start and judge.
 
     A new instance for which no engine was asked goes to the embedded one where Docker has no images.
     """
-    opened = open_instance(settings, ports, system_binaries)
+    opened, wish = open_instance(settings, ports, system_binaries), wish or Wish()
     if opened.choice.free and opened.engine.name == "embedded":
         progress.step(f"on the embedded engine ({opened.choice.reason})")
-    opened.engine.check()
+    if not opened.state.exists():
+        opened.engine.check()
     if opened.engine.builds:
         _check_sources(opened.instance)
     with opened.state.locked():
         try:
-            return _make(opened, progress, timeout)
+            return _make(opened, progress, wish)
         except StackError as error:
             other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -50,17 +66,46 @@ def up(
         other.engine.check()
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
-        return _make(other, progress, timeout)
+        return _make(other, progress, wish)
 
 
-def _make(opened: Opened, progress: Progress, timeout: float) -> Report:
-    before = opened.engine.observe()
+def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
+    surveyed = survey(opened)
+    if wish.saved is not None:
+        check_saved(wish.saved, surveyed)
+    if surveyed.obstacle is not None:
+        raise surveyed.obstacle
+    before = surveyed.observed
+    if not surveyed.plan.changes:
+        with FinishedJob() as nothing:
+            verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
+        return _report(opened, surveyed, verdict)
+    opened.engine.check()
     _check_ports(opened.instance, before)
-    _prepare(opened)
-    _build(opened.instance, opened.engine, progress)
-    with opened.engine.apply() as job:
-        verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
-    return _report(opened, before, verdict)
+    for action in surveyed.plan.changes:
+        progress.step(str(action))
+    _prepare(opened, surveyed)
+    _build(opened, surveyed, progress)
+    try:
+        with opened.engine.apply(surveyed.plan.forced) as job:
+            verdict = await_ready(opened.instance, opened.engine, job, before, wish.timeout, progress)
+    except StackError as error:
+        remember_made(opened, surveyed)
+        if wish.rollback and opened.engine.has_good():
+            raise _rolled_back(opened, error, progress, wish.timeout) from error
+        raise
+    remember_made(opened, surveyed)
+    opened.engine.keep_good()
+    return _report(opened, surveyed, verdict)
+
+
+def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
+    """The same failure, after what ran before was put back."""
+    progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
+    with opened.engine.restore_good() as job:
+        await_well(opened.engine, job, timeout, progress)
+    hint = f"what ran before runs again, and no data was touched; {error.hint}"
+    return StackError(error.code, error.message, hint, error.output)
 
 
 def _check_sources(instance: Instance) -> None:
@@ -100,34 +145,25 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _prepare(opened: Opened) -> None:
+def _prepare(opened: Opened, surveyed: Survey) -> None:
     """Make what the engine will read: the record, and the secrets that are not there yet."""
-    missing = [secret for secret in opened.instance.stack.secrets() if not opened.state.has_secret(secret.id)]
-    for secret in missing:
-        if opened.engine.has_data(secret.component):
-            raise _secret_lost(secret.component, opened.instance.secret_file(secret.id))
     opened.state.remember(opened.record)
-    for secret in missing:
-        opened.state.make_secret(secret.id)
+    for secret in opened.instance.stack.secrets():
+        if not opened.state.has_secret(secret.id):
+            opened.state.make_secret(secret.id)
+    remember_intended(opened, surveyed)
 
 
-def _secret_lost(component: str, file: Path) -> StackError:
-    return StackError(
-        "secret-lost",
-        f"there is data of {component} from an earlier `up`, but its password is gone: {file}",
-        "put the file back; or, to begin anew without that data, `stackctl reset`",
-    )
-
-
-def _build(instance: Instance, engine: Engine, progress: Progress) -> None:
-    built = [name for name in instance.stack.names if instance.source(name)]
+def _build(opened: Opened, surveyed: Survey, progress: Progress) -> None:
+    built = surveyed.plan.builds
     if not built:
         return
-    with engine.build() as job:
+    with opened.engine.build() as job:
         while (exit_code := job.wait(0.5)) is None:
             progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
     if exit_code:
-        raise engine.explain_build(job)
+        raise opened.engine.explain_build(job)
+    remember_built(opened, surveyed)
 
 
 def _step(output: str) -> str:
@@ -136,8 +172,8 @@ def _step(output: str) -> str:
     return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 
 
-def _report(opened: Opened, before: Observed, verdict: Verdict) -> Report:
-    instance = opened.instance
+def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
+    instance, before = opened.instance, surveyed.observed
     same = _processes(before) == _processes(verdict.observed)
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
     lines = [f"{instance.name} {done}", *(f"  {name}: {url}" for name, url in instance.urls.items())]
@@ -149,6 +185,7 @@ def _report(opened: Opened, before: Observed, verdict: Verdict) -> Report:
         "changed": not same,
         "urls": dict(instance.urls),
         "components": component_data(instance, verdict.observed),
+        "plan": plan_data(surveyed),
     }
     return Report("up", "\n".join(lines), data)
 

@@ -23,7 +23,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 COMMANDS = [
-    "up", "status", "logs", "exec", "stop", "start", "down", "reset", "render", "env", "version",
+    "up", "plan", "status", "logs", "exec", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache",
 ]  # fmt: skip
 

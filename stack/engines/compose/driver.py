@@ -11,16 +11,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from stack.engines import process
-from stack.engines.compose import failures
-from stack.engines.compose.render import LABEL_PROJECT, render
+from stack.engines import memory, process
+from stack.engines.compose import failures, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.errors import StackError
+from stack.fields import Fields
 from stack.instance import Instance
 from stack.model import Container
 from stack.observed import ComponentState, Health, Leftovers, Observed
@@ -33,9 +33,16 @@ if TYPE_CHECKING:
 _COMPOSE = (2, 24, 0)
 _API = (1, 44)
 _READ_TIMEOUT = 30.0
+# A component may take its whole grace to stop.
+_STOP_TIMEOUT = 300.0
 # An image that a newer build took the name from has only its number.
 _IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
+# In the state of an instance: what runs is made from the one, what was found ready last from the other.
+_CONFIGURATION = "compose/compose.yaml"
+_GOOD = "compose/good.yaml"
+_GOOD_TAG = "good"
 _SERVICE_LABEL = "com.docker.compose.service"
+_IMAGE_LABEL = "com.docker.compose.image"
 
 
 class ComposeEngine:
@@ -61,15 +68,33 @@ class ComposeEngine:
 
     def observe(self) -> Observed:
         ids = self._list("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.oneoff=False")
-        if not ids:
-            return Observed({})
-        # A container may be gone between the two questions: `inspect` then still answers for the others.
-        answer = self._run(["container", "inspect", *ids], _READ_TIMEOUT)
-        if not answer.ok and "no such container" not in answer.stderr.lower():
-            raise self._failed("container inspect", answer.stderr)
-        states = [_component_state(container) for container in json.loads(answer.stdout or "[]")]
+        images, volumes = render.images(self._instance), render.volumes(self._instance)
+        objects = self._inspect([*ids, *dict.fromkeys([*images.values(), *volumes.values()])])
+        containers = [entry for entry in objects if "State" in entry]
+        there = {tag: entry["Id"] for entry in objects for tag in entry.get("RepoTags") or []}
         order = {name: position for position, name in enumerate(self._instance.stack.names)}
-        return Observed(dict(sorted(states, key=lambda item: order.get(item[0], len(order)))))
+        states = sorted(map(_component_state, containers), key=lambda item: order.get(item[0], len(order)))
+        return Observed(
+            dict(states),
+            images={name: there[_tag(image)] for name, image in images.items() if _tag(image) in there},
+            stores=frozenset(
+                [entry["Name"] for entry in objects if "Mountpoint" in entry]
+                + [name for container in containers for name in _mounted(container, self._instance.project)]
+            ),
+        )
+
+    def fields(self) -> Mapping[str, Fields]:
+        return render.fields(self._instance)
+
+    def stores(self) -> Mapping[str, str]:
+        return render.volumes(self._instance)
+
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        return {
+            name: used
+            for name, component in observed.components.items()
+            if component.process and (used := memory.of_container(component.process, component.id)) is not None
+        }
 
     def leftovers(self) -> Leftovers:
         return Leftovers(
@@ -80,7 +105,7 @@ class ComposeEngine:
         )
 
     def render(self) -> str:
-        return render(self._instance)
+        return render.render(self._instance)
 
     def environment(self) -> Mapping[str, str]:
         if not self._file.exists():
@@ -91,9 +116,26 @@ class ComposeEngine:
         self._write_configuration()
         return self._compose_job(["build"])
 
-    def apply(self) -> Job:
+    def apply(self, anew: Collection[str] = ()) -> Job:
         self._write_configuration()
+        if anew:
+            # Compose compares configurations, and those are as they were.
+            self._read(self._compose_arguments(["rm", "--stop", "--force", *anew]), _STOP_TIMEOUT)
         return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"])
+
+    def keep_good(self) -> None:
+        self._state.write(_GOOD, self._file.read_text(encoding="utf-8"))
+        for image in self._built_images():
+            self._read(["image", "tag", image, f"{image}:{_GOOD_TAG}"], _READ_TIMEOUT)
+
+    def has_good(self) -> bool:
+        return (self._instance.state / _GOOD).exists()
+
+    def restore_good(self) -> Job:
+        self._state.write(_CONFIGURATION, (self._instance.state / _GOOD).read_text(encoding="utf-8"))
+        for image in self._built_images():
+            self._run(["image", "tag", f"{image}:{_GOOD_TAG}", image], _READ_TIMEOUT)
+        return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans"])
 
     def explain(self, job: Job) -> StackError:
         return self._failed("compose up", job.output)
@@ -179,8 +221,16 @@ class ComposeEngine:
         # An attestation holds the time: every build would give a new image, and each `up` a new container.
         return own | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never"}
 
+    @property
+    def _state(self) -> State:
+        return State(self._instance.state)
+
+    def _built_images(self) -> list[str]:
+        names = render.images(self._instance)
+        return [image for name, image in names.items() if self._instance.source(name) is not None]
+
     def _write_configuration(self) -> None:
-        State(self._instance.state).write("compose/compose.yaml", self.render())
+        self._state.write(_CONFIGURATION, self.render())
 
     def _recover_configuration(self) -> None:
         """What runs can be asked also when its state was lost; asking for what never was makes nothing."""
@@ -211,8 +261,17 @@ class ComposeEngine:
         return ["compose", "--file", str(self._file), "--project-name", self._instance.project, *arguments]
 
     def _list(self, *arguments: str) -> tuple[str, ...]:
-        filters = ["--filter", f"label={LABEL_PROJECT}={self._instance.project}"]
+        filters = ["--filter", f"label={render.LABEL_PROJECT}={self._instance.project}"]
         return tuple(self._read([*arguments, *filters], _READ_TIMEOUT).split())
+
+    def _inspect(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Everything of these names, of whatever kind, in one question. What is gone or never was is left out."""
+        answer = self._run(["inspect", *names], _READ_TIMEOUT)
+        complaints = [line for line in answer.stderr.splitlines() if "no such" not in line.lower()]
+        if not answer.ok and complaints:
+            raise self._failed("inspect", answer.stderr)
+        found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
+        return found
 
     def _read(self, arguments: Sequence[str], timeout: float) -> str:
         answer = self._run(arguments, timeout)
@@ -243,10 +302,10 @@ class ComposeEngine:
 
 def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]:
     """The service and the state of one entry of `docker container inspect`."""
-    state = container["State"]
+    state, labels = container["State"], container["Config"]["Labels"]
     health = state.get("Health") or {}
     log = health.get("Log") or []
-    return container["Config"]["Labels"][_SERVICE_LABEL], ComponentState(
+    return labels[_SERVICE_LABEL], ComponentState(
         id=container["Id"],
         state=state["Status"],
         health=_health(state["Status"], health.get("Status")),
@@ -257,7 +316,38 @@ def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]
         image=container["Config"]["Image"],
         port=_published(container),
         health_output=log[-1].get("Output", "").strip() if log else "",
+        process=state["Pid"] or None,
+        memory_limit=container["HostConfig"]["Memory"] or None,
+        declaration=labels.get(render.LABEL_DECLARATION, ""),
+        image_id=labels.get(_IMAGE_LABEL, container["Image"]),
+        live=_live(container),
     )
+
+
+def _live(container: Mapping[str, Any]) -> dict[str, str]:
+    """What `docker update` and `docker network disconnect` change without a new container, as `render` writes it."""
+    host = container["HostConfig"]
+    networks = container["NetworkSettings"]["Networks"]
+    short = [name for name in render.NETWORKS if any(network.endswith(f"_{name}") for network in networks)]
+    return {
+        "mem_limit": f"{host['Memory'] // 2**20}m",
+        "cpus": f"{host['NanoCpus'] / 1e9:g}",
+        "pids_limit": str(host["PidsLimit"]),
+        "restart": host["RestartPolicy"]["Name"],
+        "networks": " ".join(short),
+    }
+
+
+def _mounted(container: Mapping[str, Any], project: str) -> list[str]:
+    """The named volumes of a container, also of one that is no longer declared."""
+    names = [mount.get("Name", "") for mount in container["Mounts"] if mount["Type"] == "volume"]
+    return [name for name in names if name.startswith(f"{project}_")]
+
+
+def _tag(image: str) -> str:
+    """The name of an image as Docker lists it: `docker.io/library/redis` is `redis:latest`."""
+    name = image.removeprefix("docker.io/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _health(status: str, health: str | None) -> Health:

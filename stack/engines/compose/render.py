@@ -6,20 +6,25 @@ off; what a component needs of its own is in its `Container`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.model import Container, Healthcheck, Reference, SecretReference, Value
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
+# The fingerprint of what a container was made from.
+LABEL_DECLARATION = "stackctl.declaration"
 # Compose adds this label to all that it makes; it finds an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 
 _FRONTEND = "frontend"
 _BACKEND = "backend"
+NETWORKS = (_FRONTEND, _BACKEND)
 
 
 def render(instance: Instance) -> str:
@@ -30,13 +35,36 @@ def render(instance: Instance) -> str:
     return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` writes it anew.\n{text}"
 
 
+def fields(instance: Instance) -> dict[str, dict[str, str]]:
+    """The declaration of each service, field by field, as its container is made from it."""
+    return {name: _fields(_service(instance, name, instance.stack.container(name))) for name in instance.stack.names}
+
+
+def volumes(instance: Instance) -> dict[str, str]:
+    """The volume of each component that keeps data, by Docker's name for it."""
+    return {
+        name: f"{instance.project}_{volume.name}"
+        for name in instance.stack.names
+        for volume in instance.stack.container(name).volumes
+    }
+
+
+def images(instance: Instance) -> dict[str, str]:
+    """The image of each component; one that is built has Compose's name for it."""
+    return {name: instance.stack.container(name).image or f"{instance.project}-{name}" for name in instance.stack.names}
+
+
+def _fields(service: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text.replace("$$", "$") for name, text in flatten(service).items()}
+
+
 def _project(instance: Instance) -> dict[str, Any]:
     containers = {name: instance.stack.container(name) for name in instance.stack.names}
     volumes = [volume.name for container in containers.values() for volume in container.volumes]
     secrets = [secret.id for secret in instance.stack.secrets()]
     project: dict[str, Any] = {
         "name": instance.project,
-        "services": {name: _service(instance, name, container) for name, container in containers.items()},
+        "services": {name: _marked(_service(instance, name, container)) for name, container in containers.items()},
         "networks": {_BACKEND: {"driver": "bridge", "internal": True, "labels": _labels(instance)}},
     }
     if any(container.ports for container in containers.values()):
@@ -88,6 +116,10 @@ def _service(instance: Instance, name: str, container: Container) -> dict[str, A
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "labels": _labels(instance),
     }
+
+
+def _marked(service: dict[str, Any]) -> dict[str, Any]:
+    return service | {"labels": service["labels"] | {LABEL_DECLARATION: fingerprint(_fields(service))}}
 
 
 def _condition(instance: Instance, needed: str) -> str:

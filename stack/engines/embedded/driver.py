@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -19,14 +18,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
-from stack.engines import process
+from stack.engines import memory, process
 from stack.engines.embedded import cluster, enter, health, logs
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
@@ -45,10 +45,20 @@ from stack.engines.embedded.identity import (
     write_private,
 )
 from stack.engines.embedded.layout import HOST, Home, Layout
-from stack.engines.embedded.render import depth, environment, render
+from stack.engines.embedded.render import (
+    CONFIGURATION,
+    EDITED,
+    GENERATED,
+    depth,
+    environment,
+    fields,
+    render,
+    sections,
+)
 from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.process import Completed, FinishedJob, Job
 from stack.errors import DeclarationError, StackError
+from stack.fields import Fields, digest, fingerprint
 from stack.instance import Instance
 from stack.model import Component, Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
@@ -105,22 +115,34 @@ class EmbeddedEngine:
         programs = self._running_programs()
         runs = {name: self._runs(name) for name in programs or self._configured()}
         ports = self._remembered_ports()
+        applied, sections = self._applied(), self._sections()
         declared = [name for name in self._instance.stack.names if name in runs]
+        states = {
+            name: self._component_state(name, programs.get(name), runs, ports)
+            for name in dict.fromkeys([*declared, *runs])
+        }
         return Observed(
-            {
-                name: self._component_state(name, programs.get(name), runs, ports)
-                for name in dict.fromkeys([*declared, *runs])
-            }
+            {name: _marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},
+            stores=frozenset(self._data_folders()),
         )
+
+    def fields(self) -> Mapping[str, Fields]:
+        return fields(self._instance, self._layout({}))
+
+    def stores(self) -> Mapping[str, str]:
+        return {database.name: str(self._home.data(database.name)) for database in self._databases}
+
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        return {
+            name: used
+            for name, component in observed.components.items()
+            if component.process and (used := memory.of_processes(component.process)) is not None
+        }
 
     def leftovers(self) -> Leftovers:
         running = self._running_programs()
-        data = self._home.folder / "data"
-        kept = sorted(path for path in data.iterdir() if (path / "PG_VERSION").exists()) if data.is_dir() else []
         names = list(running) or self._configured()
-        return Leftovers(
-            containers=tuple(f"{name} (process)" for name in names), volumes=tuple(str(path) for path in kept)
-        )
+        return Leftovers(containers=tuple(f"{name} (process)" for name in names), volumes=tuple(self._data_folders()))
 
     def render(self) -> str:
         return render(self._instance, self._layout(self._declared_ports(self._remembered_ports())))
@@ -139,8 +161,8 @@ class EmbeddedEngine:
     def build(self) -> Job:
         return FinishedJob()
 
-    def apply(self) -> Job:
-        """Make everything as declared; a program whose configuration is unchanged is not touched."""
+    def apply(self, anew: Collection[str] = ()) -> Job:
+        """Make everything as declared; a program whose configuration is unchanged is not touched but in `anew`."""
         programs = self._programs
         view = self._view(programs)
         for secret in self._instance.stack.secrets(exposed=True):
@@ -160,10 +182,26 @@ class EmbeddedEngine:
         with self._at_home():
             self._write_files(layout, secrets, commands)
         if answers:
-            self._update(text)
+            self._update(text, anew)
         else:
             self._launch(text, view)
+        self._note_applied(text)
         self._await_starts()
+        return FinishedJob()
+
+    def keep_good(self) -> None:
+        with self._at_home():
+            for path in (self._home.configuration, self._home.applied):
+                write_private(_good(path), path.read_text(encoding="utf-8"))
+
+    def has_good(self) -> bool:
+        return _good(self._home.configuration).exists()
+
+    def restore_good(self) -> Job:
+        """What is in an app's folder is the user's, and stays as it is."""
+        self._update(_good(self._home.configuration).read_text(encoding="utf-8"), ())
+        with self._at_home():
+            write_private(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
         return FinishedJob()
 
     def explain(self, job: Job) -> StackError:
@@ -292,11 +330,7 @@ class EmbeddedEngine:
 
     def _configured(self) -> list[str]:
         """The components of the configuration that is there, none where there is none."""
-        try:
-            text = self._home.configuration.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        return re.findall(r"^\[program:(.+)\]$", text, re.MULTILINE)
+        return list(self._sections())
 
     # Ports
 
@@ -431,23 +465,50 @@ class EmbeddedEngine:
             said = "\n".join(logs.last_lines(output, _LOG_LINES))
             raise StackError("supervisord-failed", f"supervisord did not start in {_PATIENCE:g} s", "see above", said)
 
-    def _update(self, text: str) -> None:
+    def _update(self, text: str, anew: Collection[str]) -> None:
         """Let a supervisord that runs take up what is declared differently, and start what ended."""
         control = self._control
         with self._at_home():
-            changed_at_all = write_private(self._home.configuration, text)
-        if changed_at_all:
-            added, changed, removed = control.reload()
-            for name in sorted([*changed, *removed], key=self._depth, reverse=True):
-                control.remove(name, self._stop_grace(name))
-            for name in sorted([*added, *changed], key=self._depth):
-                self._forget_runs(name)
-                control.add(name)
+            write_private(self._home.configuration, text)
+        added, changed, removed = control.reload()
+        again = {*changed, *(name for name in anew if name not in (*added, *removed))}
+        for name in sorted({*again, *removed}, key=self._depth, reverse=True):
+            control.remove(name, self._stop_grace(name))
+        for name in sorted({*added, *again}, key=self._depth):
+            self._forget_runs(name)
+            control.add(name)
         for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
             if program.state in ("STOPPED", "FATAL") and program.name in self._instance.stack.names:
                 self._forget_runs(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)
+
+    def _note_applied(self, text: str) -> None:
+        """Last, for whoever is killed before: the next `up` then finds that there is something to do."""
+        parts = sections(text)
+        applied = {
+            name: {"declaration": fingerprint(values), "section": digest(parts[name])}
+            for name, values in self.fields().items()
+        }
+        with self._at_home():
+            write_private(self._home.applied, json.dumps(applied) + "\n")
+
+    def _applied(self) -> Mapping[str, Mapping[str, str]]:
+        """What is not there or not whole was not taken up."""
+        try:
+            return dict(json.loads(self._home.applied.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def _sections(self) -> Mapping[str, str]:
+        try:
+            return sections(self._home.configuration.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    def _data_folders(self) -> list[str]:
+        data = self._home.folder / "data"
+        return sorted(str(path) for path in data.iterdir() if (path / "PG_VERSION").exists()) if data.is_dir() else []
 
     def _forget_runs(self, name: str) -> None:
         with self._at_home():
@@ -542,6 +603,7 @@ class EmbeddedEngine:
             image=str(declared.command[0]) if declared else "",
             port=ports.get(name) if name in self._instance.ports else None,
             health_output=said,
+            process=own.process,
         )
 
     def _exit_code(self, name: str, state: str) -> int:
@@ -609,6 +671,19 @@ def _state(program: Program | None, runs: Runs) -> str:
     if program is None:
         return "exited" if runs.process is None else "running"
     return _STATES.get(program.state, "dead")
+
+
+def _good(path: Path) -> Path:
+    """Where the same of what was found ready last is kept."""
+    return path.with_name(f"good-{path.name}")
+
+
+def _marked(state: ComponentState, applied: Mapping[str, str] | None, section: str | None) -> ComponentState:
+    """With what it was made from, and whether its part of the configuration is still what was written."""
+    if applied is None:
+        return state
+    same = section is not None and digest(section) == applied["section"]
+    return replace(state, declaration=applied["declaration"], live={CONFIGURATION: GENERATED if same else EDITED})
 
 
 def _script(package: str, arguments: Sequence[str]) -> str:

@@ -37,6 +37,11 @@ class Home:
         return self.folder / "conf" / "supervisord.conf"
 
     @property
+    def applied(self) -> Path:
+        """What of the configuration supervisord has taken up."""
+        return self.folder / "conf" / "applied.json"
+
+    @property
     def password_file(self) -> Path:
         """The passwords of the databases, as psql reads them."""
         return self.folder / "conf" / "pgpass"

@@ -8,8 +8,14 @@ from collections.abc import Sequence
 
 from stack.components.postgres import Postgres
 from stack.engines.embedded.layout import HOST, Layout
+from stack.fields import flatten
 from stack.instance import Instance
 from stack.model import Reference, SecretReference, Value
+
+# A field whose value is another one where somebody edited the file.
+CONFIGURATION = "configuration"
+GENERATED = "generated"
+EDITED = "edited by hand"
 
 # The paths are relative to the home, where supervisord runs: its configuration knows no way to quote a path.
 _SUPERVISORD = """\
@@ -59,6 +65,38 @@ def render(instance: Instance, layout: Layout) -> str:
         stack=instance.stack.name, identifier=instance.project, socket=_literal(str(layout.home.control))
     )
     return head + "".join(_program(instance, layout, name) for name in instance.stack.names)
+
+
+def fields(instance: Instance, layout: Layout) -> dict[str, dict[str, str]]:
+    """The declaration of each component, field by field. What the engine chooses stays a name: `<db.port>`."""
+    return {name: _fields(instance, layout, name) for name in instance.stack.names}
+
+
+def sections(text: str) -> dict[str, str]:
+    """The part of a configuration that is each program's."""
+    parts = re.split(r"^\[program:(.+)\]$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
+    process = instance.stack.process(name)
+    program, *words = map(_shown, process.command)
+    return flatten(
+        {
+            "command": [_program_path(layout, program), *words],
+            "environment": {variable: _shown(value) for variable, value in process.environment.items()},
+            "source": str(instance.source(name)) if process.source else "",
+            "port": instance.ports.get(name, "chosen by the engine"),
+            "uses": instance.stack[name].needs,
+            "stop_signal": process.stop_signal,
+            "stop_grace": process.stop_grace,
+            CONFIGURATION: GENERATED,
+        }
+    )
+
+
+def _shown(value: Value) -> str:
+    return f"<{value.component}.{value.field}>" if isinstance(value, Reference) else value
 
 
 def _program(instance: Instance, layout: Layout, name: str) -> str:

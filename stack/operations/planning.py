@@ -1,0 +1,259 @@
+"""Look at all that a plan depends on, and make it. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stack.applied import Applied, Files, Wanted, changed_files
+from stack.components.postgres import Postgres, read_rows
+from stack.errors import StackError
+from stack.fields import Fields, digest, fingerprint
+from stack.model import SecretReference
+from stack.observed import Observed
+from stack.operations.opening import Opened
+from stack.plan import Action, Declared, Plan, make_plan
+from stack.sources import read_files
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What there was when the plan was made. `obstacle`: why `up` can't apply it."""
+
+    plan: Plan
+    observed: Observed
+    applied: Applied
+    fields: Mapping[str, Fields]
+    sources: Mapping[str, Files]
+    obstacle: StackError | None = None
+
+    @property
+    def basis(self) -> str:
+        """Stands for all that the plan was made from: it is another one once the world has moved."""
+        things = {name: (state.id, state.state, state.image_id) for name, state in self.observed.components.items()}
+        wholes = [
+            {name: fingerprint(fields) for name, fields in self.fields.items()},
+            {name: [(path, state.digest) for path, state in files.items()] for name, files in self.sources.items()},
+            things,
+            dict(self.observed.images),
+            sorted(self.observed.stores),
+            self.obstacle.message if self.obstacle else None,
+        ]
+        return digest(json.dumps(wholes, sort_keys=True))
+
+
+def survey(opened: Opened, holdings: bool = False) -> Survey:
+    """The plan for an instance. With `holdings` it says what each database that runs holds, which takes a query."""
+    engine, instance = opened.engine, opened.instance
+    applied, observed, fields = opened.state.applied(), engine.observe(), engine.fields()
+    sources = read_sources(opened, applied)
+    declared = Declared(
+        components=fields,
+        stores=engine.stores(),
+        sources=_changed_sources(opened, applied, observed, sources),
+        secrets=_changed_secrets(opened, applied),
+        builds=engine.builds,
+    )
+    holds = _holdings(opened, observed) if holdings else {}
+    plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
+    return Survey(plan, observed, applied, fields, sources, _obstacle(opened, applied, observed))
+
+
+def plan_data(surveyed: Survey) -> dict[str, Any]:
+    plan, obstacle = surveyed.plan, surveyed.obstacle
+    return {
+        "instance": plan.instance,
+        "engine": plan.engine,
+        "changes": bool(plan.changes),
+        "actions": [_action_data(action) for action in plan.actions],
+        "data": [{"store": data.store, "effect": data.effect, "holds": data.holds} for data in plan.data],
+        "obstacle": {"code": obstacle.code, "message": obstacle.message, "hint": obstacle.hint} if obstacle else None,
+        "basis": surveyed.basis,
+    }
+
+
+def _action_data(action: Action) -> dict[str, Any]:
+    return {
+        "component": action.target,
+        "action": action.kind,
+        "reasons": list(action.reasons),
+        "differences": [
+            {"field": each.field, "before": each.shown(each.before), "after": each.shown(each.after)}
+            for each in action.differences
+        ],
+        "drift": action.drift,
+        "builds": action.builds,
+    }
+
+
+def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
+    folders = {name: opened.instance.source(name) for name in opened.instance.stack.names}
+    return {
+        name: read_files(folder, applied.sources.get(name, {}))
+        for name, folder in folders.items()
+        if folder is not None
+    }
+
+
+def _changed_sources(
+    opened: Opened, applied: Applied, observed: Observed, sources: Mapping[str, Files]
+) -> dict[str, list[str]]:
+    changed = {}
+    for name, files in sources.items():
+        known = applied.sources.get(name)
+        if opened.engine.builds and (known is None or name not in observed.images):
+            changed[name] = list[str]()
+        elif known is not None and (different := changed_files(known, files)):
+            changed[name] = different
+    return changed
+
+
+def secret_digests(opened: Opened) -> dict[str, str]:
+    """Of each secret that is there."""
+    state = opened.state
+    ids = {secret.id for exposed in (False, True) for secret in opened.instance.stack.secrets(exposed)}
+    return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
+
+
+def _changed_secrets(opened: Opened, applied: Applied) -> dict[str, list[str]]:
+    now = secret_digests(opened)
+    changed = [each for each, value in now.items() if applied.secrets.get(each, value) != value]
+    reads = {name: _read_by(opened, name) for name in opened.instance.stack.names}
+    return {name: concerned for name, ids in reads.items() if (concerned := [each for each in ids if each in changed])}
+
+
+def _read_by(opened: Opened, name: str) -> list[str]:
+    stack = opened.instance.stack
+    given = stack.container(name).secrets if opened.engine.builds else stack.process(name).environment.values()
+    own = stack[name].secrets(exposed=not opened.engine.builds)
+    return list(dict.fromkeys(each.id for each in (*own, *given) if isinstance(each, SecretReference)))
+
+
+def identities(opened: Opened) -> dict[str, Fields]:
+    """With which names and which password each database is made."""
+    secrets = secret_digests(opened)
+    return {
+        component.name: {
+            "user": component.user,
+            "database": component.database,
+            "password": secrets.get(component.password.id, ""),
+        }
+        for component in opened.instance.stack
+        if isinstance(component, Postgres)
+    }
+
+
+def remember_intended(opened: Opened, surveyed: Survey) -> None:
+    """Before anything is made: whatever is killed from here on, the next plan can tell what was made of what."""
+    known = surveyed.applied
+    fields = {fingerprint(each): each for each in surveyed.fields.values()}
+    stores = opened.engine.stores()
+    new = {name: each for name, each in identities(opened).items() if stores[name] not in surveyed.observed.stores}
+    opened.state.remember_applied(replace(known, fields={**known.fields, **fields}, data={**known.data, **new}))
+
+
+def remember_built(opened: Opened, surveyed: Survey) -> None:
+    """The images are made of the sources as they were read."""
+    known = opened.state.applied()
+    built = {name: surveyed.sources[name] for name in surveyed.plan.builds}
+    opened.state.remember_applied(replace(known, sources={**known.sources, **built}))
+
+
+def remember_made(opened: Opened, surveyed: Survey) -> None:
+    """All was made as declared, whether it works or not. Forgets what nothing is made from any more."""
+    known, observed = opened.state.applied(), opened.engine.observe()
+    used = {state.declaration for state in observed.components.values()}
+    used |= {fingerprint(each) for each in surveyed.fields.values()}
+    kept = {name: files for name, files in known.sources.items() if name in surveyed.sources}
+    sources = kept if opened.engine.builds else dict(surveyed.sources)
+    opened.state.remember_applied(
+        Applied(
+            wanted="up",
+            fields={mark: each for mark, each in known.fields.items() if mark in used},
+            sources=sources,
+            secrets=secret_digests(opened),
+            data=known.data,
+        )
+    )
+
+
+def remember_wanted(opened: Opened, wanted: Wanted) -> None:
+    """`stop` and `down` are no drift."""
+    opened.state.remember_applied(replace(opened.state.applied(), wanted=wanted))
+
+
+def _obstacle(opened: Opened, applied: Applied, observed: Observed) -> StackError | None:
+    """What is declared for a database, and its password, fit the data that is there; else nothing is started."""
+    stores = opened.engine.stores()
+    for name, now in identities(opened).items():
+        made = applied.data.get(name)
+        if stores[name] not in observed.stores:
+            continue
+        (password,) = opened.instance.stack[name].secrets()
+        secret = opened.instance.secret_file(password.id)
+        if not now["password"]:
+            return _secret_lost(name, secret)
+        if made is None:
+            continue
+        if made["password"] != now["password"]:
+            return _password_differs(name, secret)
+        for field in ("user", "database"):
+            if made[field] != now[field]:
+                return _identity_differs(name, field, made[field], now[field])
+    return None
+
+
+def _secret_lost(component: str, file: Path) -> StackError:
+    return StackError(
+        "secret-lost",
+        f"there is data of {component} from an earlier `up`, but its password is gone: {file}",
+        f"put the file back; or give the data a new password with `stackctl rotate {component}`",
+    )
+
+
+def _password_differs(component: str, file: Path) -> StackError:
+    return StackError(
+        "password-mismatch",
+        f"the password in {file} is not the one that the data of {component} has",
+        f"put the file back; or give the data a new password with `stackctl rotate {component}`",
+    )
+
+
+def _identity_differs(component: str, field: str, made: str, now: str) -> StackError:
+    return StackError(
+        "data-differs",
+        f"the data of {component} was made for the {field} {made!r}, and {now!r} is declared; nothing was changed",
+        f"declare {made!r} again, or make {now!r} yourself with `stackctl exec {component} -- psql`; "
+        "to begin anew without the data, `stackctl reset`",
+    )
+
+
+def _holdings(opened: Opened, observed: Observed) -> dict[str, str]:
+    running = {name for name, state in observed.components.items() if state.running}
+    databases = [each for each in opened.instance.stack if isinstance(each, Postgres) and each.name in running]
+    return {database.name: _holds(opened, database) for database in databases}
+
+
+def _holds(opened: Opened, database: Postgres) -> str:
+    """For people: `41 rows, 12 MB`. A database that does not answer says nothing, which stops no plan."""
+    answers = [opened.engine.run(database.name, database.query(sql), limit=5) for sql in database.holdings()]
+    rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
+    values = [int(found[0][0] or 0) for found in rows if found]
+    if len(values) == len(answers) == 2:
+        rows_held = f"{values[1]} row{'' if values[1] == 1 else 's'}"
+        return f"{rows_held}, {size(values[0])}"
+    return size(values[0]) if values else ""
+
+
+def size(amount: float) -> str:
+    """`12 MB`, in powers of 1000."""
+    for unit in _UNITS:
+        if amount < 1000 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    raise AssertionError

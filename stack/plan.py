@@ -1,0 +1,211 @@
+"""What `up` would do and why: the difference between what is declared, what was made, and what is there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from stack.applied import Applied
+from stack.fields import Fields, fingerprint, is_hidden
+from stack.observed import ComponentState, Observed
+
+Kind = Literal["create", "recreate", "rebuild", "restart", "start", "remove", "keep"]
+
+_MOST_FILES = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that was made with another value than it is declared with; None: it is not there."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+    def shown(self, value: str | None) -> str | None:
+        return "***" if value is not None and is_hidden(self.field) else value
+
+    def __str__(self) -> str:
+        name = self.field.replace(".", " ", 1)
+        if is_hidden(self.field):
+            return f"{name} changed"
+        if self.before is None:
+            return f"{name} is new: {self.after}"
+        if self.after is None:
+            return f"{name} is gone: {self.before}"
+        return f"{name} {self.before} → {self.after}"
+
+
+@dataclass(frozen=True)
+class Action:
+    """What happens to one component.
+
+    `drift`: because of what somebody did by hand, and not of the declaration. `forced`: to the engine, which
+    compares configurations, it is as declared. `builds`: first an image is made of its source.
+    """
+
+    target: str
+    kind: Kind
+    reasons: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    drift: bool = False
+    forced: bool = False
+    builds: bool = False
+
+    @property
+    def why(self) -> str:
+        return "; ".join([*self.reasons, *map(str, self.differences)])
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.kind}" + (f", because {self.why}" if self.why else "")
+
+
+@dataclass(frozen=True)
+class DataEffect:
+    """What happens to a data store. No plan of `up` ever deletes any."""
+
+    store: str
+    effect: Literal["create", "keep"]
+    holds: str = ""
+
+    def __str__(self) -> str:
+        done = {"create": "is made, empty", "keep": "is kept"}[self.effect]
+        return f"{self.store}: {done}" + (f" ({self.holds})" if self.holds else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All actions of an `up`, in the order of the declaration, and their consequences for data."""
+
+    instance: str
+    engine: str
+    actions: tuple[Action, ...]
+    data: tuple[DataEffect, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Action, ...]:
+        return tuple(action for action in self.actions if action.kind != "keep")
+
+    @property
+    def forced(self) -> frozenset[str]:
+        """The components that the engine would leave as they are."""
+        return frozenset(action.target for action in self.actions if action.forced)
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """The components whose source may have to be built."""
+        return tuple(action.target for action in self.actions if action.builds)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What there should be.
+
+    `components`: the fields of each. `stores`: the name of the data store of each that has one. Of those that
+    changed since the last `up`, and of no others: `sources`, the files of a component's source (none where it was
+    never built), and `secrets`, the secrets that it reads. `builds`: the engine makes an image of a source, and does
+    not run in it.
+    """
+
+    components: Mapping[str, Fields]
+    stores: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    builds: bool = True
+
+
+def make_plan(
+    instance: str,
+    engine: str,
+    declared: Declared,
+    made: Applied,
+    observed: Observed,
+    holds: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan. `holds` says, for people, what the data of a component holds now."""
+    actions = [_action(name, declared, made, observed) for name in declared.components]
+    actions += [
+        _removal(name, made, state) for name, state in observed.components.items() if name not in declared.components
+    ]
+    return Plan(instance, engine, tuple(actions), tuple(_data(declared, observed, holds or {})))
+
+
+def _data(declared: Declared, observed: Observed, holds: Mapping[str, str]) -> Iterator[DataEffect]:
+    for name, store in declared.stores.items():
+        yield DataEffect(store, "keep" if store in observed.stores else "create", holds.get(name, ""))
+    for store in sorted(observed.stores.difference(declared.stores.values())):
+        yield DataEffect(store, "keep", "nothing that is declared uses it")
+
+
+def _removal(name: str, made: Applied, state: ComponentState) -> Action:
+    known = state.declaration in made.fields
+    reason = "it is no longer declared" if known else "it was added by hand and is not declared"
+    return Action(name, "remove", (reason,), drift=not known)
+
+
+def _action(name: str, declared: Declared, made: Applied, observed: Observed) -> Action:
+    builds = declared.builds and name in declared.sources
+    return replace(_judged(name, declared, made, observed), builds=builds)
+
+
+def _judged(name: str, declared: Declared, made: Applied, observed: Observed) -> Action:
+    state = observed.components.get(name)
+    if state is None:
+        return _creation(name, made, observed)
+    fields = declared.components[name]
+    if state.declaration != fingerprint(fields):
+        return _change(name, fields, made, state)
+    if drifted := _drifted(fields, state):
+        return Action(name, "recreate", ("it was changed by hand",), drifted, drift=True, forced=True)
+    if name in declared.secrets:
+        reasons = tuple(f"the secret {secret} changed" for secret in declared.secrets[name])
+        return Action(name, "recreate", reasons, forced=True)
+    if name in declared.sources:
+        reasons = (_files(declared.sources[name]),)
+        return Action(name, "rebuild", reasons) if declared.builds else Action(name, "restart", reasons, forced=True)
+    wanted = observed.images.get(name)
+    if wanted is not None and wanted != state.image_id:
+        return Action(name, "recreate", (f"the image {state.image} is another one now",))
+    return Action(name, "keep") if state.running else _start(name, made, state)
+
+
+def _creation(name: str, made: Applied, observed: Observed) -> Action:
+    if made.wanted in ("up", "stopped"):
+        what = "it was" if observed.exists else "everything was"
+        return Action(name, "create", (f"{what} removed by hand",), drift=True)
+    return Action(name, "create", ("it was taken down" if made.wanted == "down" else "it is not there yet",))
+
+
+def _change(name: str, fields: Fields, made: Applied, state: ComponentState) -> Action:
+    before = made.fields.get(state.declaration)
+    if before is None:
+        return Action(name, "recreate", ("it was made from a declaration that is not known here",), drift=True)
+    return Action(name, "recreate", differences=_differences(before, fields))
+
+
+def _differences(before: Fields, after: Fields) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(key, before.get(key), after.get(key))
+        for key in dict.fromkeys([*after, *before])
+        if before.get(key) != after.get(key)
+    )
+
+
+def _drifted(fields: Fields, state: ComponentState) -> tuple[Difference, ...]:
+    """Of the fields of which the engine can tell what they are now."""
+    return _differences(state.live, {key: fields[key] for key in state.live if key in fields})
+
+
+def _start(name: str, made: Applied, state: ComponentState) -> Action:
+    if made.wanted == "stopped":
+        return Action(name, "start", ("it is stopped",))
+    return Action(name, "start", (f"it does not run: {state.summary}",), drift=made.wanted == "up")
+
+
+def _files(names: Sequence[str]) -> str:
+    if not names:
+        return "its source was not built yet"
+    shown = ", ".join(names[:_MOST_FILES])
+    more = len(names) - _MOST_FILES
+    return f"its source changed: {shown}" + (f" and {more} more" if more > 0 else "")

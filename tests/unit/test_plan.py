@@ -1,0 +1,164 @@
+"""What a plan says, for each way in which the declaration, what was made and what is there can differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from stack.applied import Applied, Wanted
+from stack.fields import Fields, fingerprint, flatten, is_hidden
+from stack.observed import ComponentState, Observed
+from stack.plan import Action, DataEffect, Declared, Difference, Plan, make_plan
+
+WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "512m"}
+DB: Fields = {"image": "postgres:18"}
+DECLARED = Declared({"web": WEB, "db": DB}, stores={"db": "p_db-pgdata"})
+MADE = Applied(wanted="up", fields={fingerprint(WEB): WEB, fingerprint(DB): DB})
+
+
+def component(fields: Fields, **changes: object) -> ComponentState:
+    since = datetime(2026, 1, 2, tzinfo=UTC)
+    state = ComponentState("id", "running", "healthy", 0, 0, False, since, "web:1", None, image_id="sha256:1")
+    return replace(state, declaration=fingerprint(fields), **changes)  # type: ignore[arg-type]
+
+
+def observed(stores: frozenset[str] = frozenset({"p_db-pgdata"}), **components: ComponentState) -> Observed:
+    return Observed(components, images=dict.fromkeys(components, "sha256:1"), stores=stores)
+
+
+THERE = observed(web=component(WEB), db=component(DB))
+
+
+def plan(declared: Declared = DECLARED, made: Applied = MADE, there: Observed = THERE) -> Plan:
+    return make_plan("playground", "compose", declared, made, there)
+
+
+def of_web(declared: Declared = DECLARED, made: Applied = MADE, there: Observed = THERE) -> Action:
+    return plan(declared, made, there).actions[0]
+
+
+def test_what_is_as_declared_is_kept() -> None:
+    assert plan().changes == ()
+    assert [str(action) for action in plan().actions] == ["web: keep", "db: keep"]
+
+
+def test_a_new_instance_is_made_with_empty_data() -> None:
+    made = plan(made=Applied(), there=observed(frozenset()))
+    assert [str(action) for action in made.actions] == [
+        "web: create, because it is not there yet",
+        "db: create, because it is not there yet",
+    ]
+    assert made.data == (DataEffect("p_db-pgdata", "create"),)
+
+
+def test_a_field_that_differs_is_named_with_both_values() -> None:
+    now = {**WEB, "environment.CACHE_TTL": "60", "environment.MODE": "fast"}
+    del now["mem_limit"]
+    action = of_web(replace(DECLARED, components={"web": now, "db": DB}))
+    assert action.differences == (
+        Difference("environment.CACHE_TTL", "30", "60"),
+        Difference("environment.MODE", None, "fast"),
+        Difference("mem_limit", "512m", None),
+    )
+    assert str(action) == (
+        "web: recreate, because environment CACHE_TTL 30 → 60; environment MODE is new: fast; mem_limit is gone: 512m"
+    )
+    assert not action.drift
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "DB_PASSWORD", "ACCESS_TOKEN", "app_secret"])
+def test_a_value_that_may_be_a_secret_is_shown_as_changed(name: str) -> None:
+    before, after = {f"environment.{name}": "old-one"}, {f"environment.{name}": "new-one"}
+    made = Applied(wanted="up", fields={fingerprint(before): before})
+    action = of_web(Declared({"web": after}), made, observed(web=component(before)))
+    assert str(action) == f"web: recreate, because environment {name} changed"
+    assert [action.differences[0].shown(value) for value in ("old-one", "new-one", None)] == ["***", "***", None]
+
+
+def test_the_path_of_a_secret_is_none() -> None:
+    assert not is_hidden("environment.DB_PASSWORD_FILE")
+
+
+@pytest.mark.parametrize(
+    ("there", "action"),
+    [
+        (observed(db=component(DB)), "web: create, because it was removed by hand"),
+        (observed(), "web: create, because everything was removed by hand"),
+        (
+            observed(web=component(WEB, state="exited", exit_code=3), db=component(DB)),
+            "web: start, because it does not run: exited (3)",
+        ),
+        (
+            observed(web=component(WEB, live={"mem_limit": "256m"}), db=component(DB)),
+            "web: recreate, because it was changed by hand; mem_limit 256m → 512m",
+        ),
+        (
+            observed(web=component({"image": "other"}), db=component(DB)),
+            "web: recreate, because it was made from a declaration that is not known here",
+        ),
+    ],
+)
+def test_what_somebody_did_by_hand_is_drift(there: Observed, action: str) -> None:
+    found = of_web(there=there)
+    assert (str(found), found.drift) == (action, True)
+
+
+def test_only_what_the_engine_would_overlook_is_forced() -> None:
+    changed = observed(web=component(WEB, live={"mem_limit": "256m"}), db=component(DB))
+    assert plan(there=changed).forced == {"web"}
+    assert plan(replace(DECLARED, secrets={"web": ["db_password"]})).forced == {"web"}
+    assert plan(replace(DECLARED, sources={"web": ["app.py"]}, builds=False)).forced == {"web"}
+    assert plan(replace(DECLARED, sources={"web": ["app.py"]})).forced == frozenset()
+    assert plan(replace(DECLARED, components={"web": {"image": "web:2"}, "db": DB})).forced == frozenset()
+
+
+@pytest.mark.parametrize(("wanted", "reason"), [("stopped", "it is stopped"), ("down", "it was taken down")])
+def test_what_a_command_of_ours_did_is_no_drift(wanted: Wanted, reason: str) -> None:
+    state = observed(web=component(WEB, state="exited")) if wanted == "stopped" else observed()
+    found = of_web(made=replace(MADE, wanted=wanted), there=state)
+    assert (found.why, found.drift) == (reason, False)
+
+
+def test_what_is_no_longer_declared_goes_and_its_data_stays() -> None:
+    there = observed(frozenset({"p_db-pgdata"}), web=component(WEB), db=component(DB), odd=component({"x": "y"}))
+    made = plan(Declared({"web": WEB}), MADE, there)
+    assert [str(action) for action in made.changes] == [
+        "db: remove, because it is no longer declared",
+        "odd: remove, because it was added by hand and is not declared",
+    ]
+    assert [action.drift for action in made.changes] == [False, True]
+    assert made.data == (DataEffect("p_db-pgdata", "keep", "nothing that is declared uses it"),)
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ([], "its source was not built yet"),
+        (["app.py"], "its source changed: app.py"),
+        (["a", "b", "c", "d", "e"], "its source changed: a, b, c and 2 more"),
+    ],
+)
+def test_source_that_changed_is_built_or_started_again(files: list[str], why: str) -> None:
+    built = of_web(replace(DECLARED, sources={"web": files}))
+    assert (built.kind, built.why, built.builds) == ("rebuild", why, True)
+    run = of_web(replace(DECLARED, sources={"web": files}, builds=False))
+    assert (run.kind, run.why, run.builds) == ("restart", why, False)
+
+
+def test_a_change_of_declaration_and_source_is_built_too() -> None:
+    action = of_web(replace(DECLARED, components={"web": {"image": "web:2"}}, sources={"web": ["app.py"]}))
+    assert (action.kind, action.builds) == ("recreate", True)
+
+
+def test_an_image_that_was_pulled_anew_is_used() -> None:
+    there = replace(THERE, images={"web": "sha256:2", "db": "sha256:1"})
+    assert str(of_web(there=there)) == "web: recreate, because the image web:1 is another one now"
+
+
+def test_fields_are_flat_text() -> None:
+    nested = {"environment": {"A": "1"}, "cpus": 2.0, "cpus_more": 0.5, "command": ["sh", "-c", "echo 'x'"], "pids": 3}
+    assert flatten(nested) == {
+        "environment.A": "1", "cpus": "2", "cpus_more": "0.5", "command": "sh -c 'echo '\"'\"'x'\"'\"''", "pids": "3",
+    }  # fmt: skip
