@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.cli import ROOT, Cli
 GOLDEN = Path(__file__).parent / "golden"
 ARTIFACTS = ROOT / "test-artifacts"
 _FAILED = pytest.StashKey[bool]()
+
+# A run in the background ignores Ctrl-C, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -113,7 +113,8 @@ def test_a_component_that_does_not_run_is_told(cli: Cli) -> None:
     assert cli.fails("inspect", "db", code="component-down")
     assert cli.data("status")["state"] == "degraded"
     assert cli.up()["changed"] is True
-    assert cli.data("status")["state"] == "up"
+    # Each process of the app notices for itself that the database is back.
+    eventually(lambda: cli.data("status")["state"] == "up")
 
 
 def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 COMMANDS = [
     "up", "plan", "status", "logs", "exec", "stop", "start", "down", "reset", "render", "env", "version",
-    "inspect", "inspect db", "inspect cache",
+    "inspect", "inspect db", "inspect cache", "wait", "events",
 ]  # fmt: skip
 
 
@@ -49,6 +50,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["up", "--port", "db=8000"], "--port: 'db' publishes no port"),
         (["up", "--timeout", "0"], "Invalid value for '--timeout': Input should be greater than or equal to 1"),
         (["up", "--timeout", "soon"], "Invalid value for '--timeout': Input should be a valid number"),
+        (["wait", "--timeout", "0"], "Invalid value for '--timeout': Input should be greater than or equal to 1"),
+        (["events", "--until", "later"], "Invalid value for '--until'"),
+        (["status", "--watch"], "status --watch draws on a terminal"),
         (["up", "extra"], "Got unexpected extra argument(s) (extra)"),
         (["--instance", "A b", "status"], "'A b' is not a name for an instance"),
         (["--instance", "../x", "status"], "'../x' is not a name for an instance"),
@@ -106,6 +110,21 @@ def test_following_logs_cannot_be_one_object(capsys: pytest.CaptureFixture[str])
     exit_code, out, _ = run(capsys, "logs", "-f", "--json")
     assert exit_code == 2
     assert json.loads(out)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["events"], "events are JSON lines already"),
+        (["status", "--watch"], "status --watch draws on a terminal"),
+    ],
+)
+def test_what_has_no_end_cannot_be_one_object(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code, out, _ = run(capsys, *words, "--json")
+    assert exit_code == 2
+    assert message in json.loads(out)["error"]["message"]
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -194,7 +213,7 @@ def test_help_and_version_load_neither_docker_nor_flask(words: list[str]) -> Non
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
-    command = f"{sys.executable} stackctl.py render | true; exit ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(sys.executable)} stackctl.py render | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False
     )
