@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import inspect as python_inspect
 import os
+import select
+import shutil
 import signal
 import sys
 import time
@@ -12,14 +14,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from stack import report as reports
 from stack.errors import ExitCode, StackError, UsageError
 from stack.progress import Progress
-from stack.report import Report
+from stack.report import Report, Style
 from stack.settings import Settings
 from stack.version import __version__
 
@@ -150,12 +152,30 @@ def _conclude(operate: Callable[[], Report], command: str | None, as_json: bool,
 
 def _write(text: str) -> None:
     """To standard output; a reader that has gone, as in `stackctl logs | head`, is no error."""
-    try:
-        if text:
-            print(text, flush=True)
-    except BrokenPipeError:
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if text:
+        _Reader().write(text)
+
+
+class _Reader:
+    """Who reads standard output; see `stack.operations.events.Reader`."""
+
+    def __init__(self) -> None:
+        self._refused = False
+
+    @property
+    def gone(self) -> bool:
+        """As the kernel knows it: who has nothing to write would not notice."""
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return self._refused or bool(poll.poll(0))
+
+    def write(self, line: str) -> None:
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            self._refused = True
+            # Python flushes once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
@@ -177,10 +197,18 @@ def _print_error(error: StackError) -> None:
 
 
 def _paint(text: str, colour: str) -> str:
-    """Colour on a terminal alone, and not where the user said no (https://no-color.org)."""
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\x1b[1;{colour}m{text}\x1b[0m"
+    return Style(_has_colour(sys.stderr)).paint(text, f"1;{colour}")
+
+
+def _style() -> Style:
+    """That of standard output now."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return Style(_has_colour(sys.stdout), width)
+
+
+def _has_colour(stream: IO[str]) -> bool:
+    """On a terminal alone, and not where the user said no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _interrupted(cause: BaseException) -> StackError:
@@ -243,6 +271,7 @@ Port = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
 ]
+Until = Literal["ready", "down"]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
 
 
@@ -251,13 +280,18 @@ def up(
     session: Session,
     port: Port = None,
     timeout: Timeout = 120,
+    saved: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Only if the plan saved in this file holds still.")
+    ] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Put back what ran if what is new fails.")] = False,
     system_binaries: Annotated[
         bool, typer.Option("--use-system-binaries", help="Embedded: run the servers that are on PATH.")
     ] = False,
 ) -> Report:
     """Build and start everything; say where it answers.
 
-    A second `up` changes only what is declared differently; data is always kept.
+    A second `up` changes only what is declared differently; data is always kept. `plan` shows before what it
+    would do.
 
     \b
     Examples:
@@ -266,9 +300,32 @@ def up(
       stackctl up --instance review
       stackctl up --engine embedded
     """
-    from stack.operations.up import up
+    from stack.operations.up import Wish, up
 
-    return up(session.settings, session.progress, _ports(port or []), timeout, system_binaries)
+    return up(session.settings, session.progress, _ports(port or []), system_binaries, Wish(timeout, saved, rollback))
+
+
+@_command(app.command("plan"))
+def plan(
+    session: Session,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 3 if something would change.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save it for `up --plan FILE`.")
+    ] = None,
+) -> Report:
+    """Show what `up` would do, why, and what happens to the data.
+
+    It changes nothing. What somebody changed by hand is marked as drift.
+
+    \b
+    Examples:
+      stackctl plan
+      stackctl plan --exit-code
+      stackctl plan --output next.json && stackctl up --plan next.json
+    """
+    from stack.operations.plan import plan
+
+    return plan(session.settings, exit_code, output)
 
 
 def _ports(texts: list[str]) -> dict[str | None, int]:
@@ -283,11 +340,67 @@ def _ports(texts: list[str]) -> dict[str | None, int]:
 
 
 @_command(app.command("status"))
-def status(session: Session) -> Report:
-    """Show each component and how it is."""
-    from stack.operations.status import status
+def status(
+    session: Session,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Show it again each second; Ctrl-C ends it.")] = False,
+) -> Report:
+    """Show each component and how it is.
 
-    return status(session.settings)
+    \b
+    Examples:
+      stackctl status
+      stackctl status --watch
+    """
+    from stack.operations.status import status, watch
+
+    if not watching:
+        return status(session.settings, _style())
+    if session.json or not sys.stdout.isatty():
+        raise UsageError("status --watch draws on a terminal", "programs read `stackctl events`")
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        return watch(session.settings, _style, lambda text: live.update(Text.from_ansi(text), refresh=True))
+
+
+@_command(app.command("wait"))
+def wait(session: Session, timeout: Timeout = 120) -> Report:
+    """Wait until everything is ready, whoever starts it.
+
+    It ends with 0 as soon as all components are well and a real request was answered, and with 1 when that can't be
+    any more or the time is over.
+
+    \b
+    Example:
+      stackctl wait --timeout 60 && npm test
+    """
+    from stack.operations.wait import wait
+
+    return wait(session.settings, session.progress, timeout)
+
+
+@_command(app.command("events"))
+def events(
+    session: Session,
+    until: Annotated[
+        Until | None, typer.Option("--until", help="End when it is ready, or when nothing of it runs any more.")
+    ] = None,
+) -> Report:
+    """Follow what changes, one JSON object a line; Ctrl-C ends it.
+
+    First comes the state of each component, then each change of its state or health and each restart.
+
+    \b
+    Examples:
+      stackctl events
+      stackctl events --until ready | jq .component
+    """
+    from stack.operations.events import events
+
+    if session.json:
+        raise UsageError("events are JSON lines already, --json is one object", "leave --json out")
+    return events(session.settings, _Reader(), until)
 
 
 @_command(inspect_app.callback(invoke_without_command=True))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -45,6 +47,9 @@ def _groups(process: int, container: str, proc: Path, cgroups: Path) -> list[tup
 
 def of_processes(process: int) -> int | None:
     """Bytes in use by a process and all below it; what they share is counted once. None when it is gone."""
+    # 6 ms: only for what needs it.
+    import psutil
+
     try:
         root = psutil.Process(process)
         sizes = [_own(each) for each in (root, *root.children(recursive=True))]
@@ -55,6 +60,8 @@ def of_processes(process: int) -> int | None:
 
 def _own(process: psutil.Process) -> int:
     """What a process takes, with its part of what it shares; Linux alone knows that part."""
+    import psutil
+
     try:
         info = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import open_instance
-from stack.report import Report, table
+from stack.operations.opening import Opened, open_instance
+from stack.report import PLAIN, Report, Style, table
 from stack.settings import Settings
 
+_WATCH_INTERVAL = 1.0
+_HEADERS = ("COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE")
+# What is left of the name of an image in the narrowest terminal.
+_SHORTEST_IMAGE = 8
+_MIB = 2**20
+_GREEN, _YELLOW, _RED = "32", "33", "31"
+_COLOURS = {
+    "running": _GREEN,
+    "healthy": _GREEN,
+    "up": _GREEN,
+    "starting": _YELLOW,
+    "restarting": _YELLOW,
+    "stopping": _YELLOW,
+    "created": _YELLOW,
+    "stopped": _YELLOW,
+    "degraded": _RED,
+    "unhealthy": _RED,
+    "exited": _RED,
+    "dead": _RED,
+    "absent": _RED,
+}
 
-def status(settings: Settings) -> Report:
+
+def status(settings: Settings, style: Style = PLAIN) -> Report:
     opened = open_instance(settings)
     observed = opened.engine.observe()
+    memory = opened.engine.memory(observed)
+    components = component_data(opened.instance, observed)
     data = {
         "instance": opened.instance.name,
         "engine": opened.engine.name,
         "engine_reason": opened.choice.reason,
         "state": overall(opened.instance, observed),
         "urls": dict(opened.instance.urls) if observed.running else {},
-        "components": component_data(opened.instance, observed),
+        "components": components,
+        "memory": {name: _memory_data(observed.components.get(name), memory.get(name)) for name in components},
     }
-    text = _text(opened.instance, observed, datetime.now(UTC))
-    if observed.exists:
-        text += f"\n\nengine: {opened.engine.name} ({opened.choice.reason})"
-    return Report("status", text, data)
+    return Report("status", _text(opened, observed, memory, datetime.now(UTC), style), data)
+
+
+def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report:
+    """Show the status again and again, failures too, until interrupted. `style` is asked each time: windows change."""
+    pause = threading.Event()
+    try:
+        while True:
+            try:
+                text = status(settings, style()).text
+            except StackError as error:
+                text = f"{error.message} ({error.code}); trying again"
+            show(text)
+            pause.wait(_WATCH_INTERVAL)
+    except KeyboardInterrupt:
+        return Report("status", "", exit_code=ExitCode.INTERRUPTED)
 
 
 def overall(instance: Instance, observed: Observed) -> str:
@@ -61,20 +101,61 @@ def _component_data(component: ComponentState | None) -> dict[str, Any]:
     }
 
 
-def _text(instance: Instance, observed: Observed, now: datetime) -> str:
+def _memory_data(component: ComponentState | None, used: int | None) -> dict[str, int | None]:
+    return {"used": used, "limit": component.memory_limit if component else None}
+
+
+def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: datetime, style: Style) -> str:
+    instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
-    rows = [_row(instance, name, observed.components.get(name), now) for name in component_data(instance, observed)]
-    return table(["COMPONENT", "ROLE", "STATE", "SINCE", "RESTARTS", "URL"], rows)
+    names = component_data(instance, observed)
+    rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
+    state = overall(instance, observed)
+    where = "".join(f"  {url}" for url in instance.urls.values()) if observed.running else ""
+    lines = [
+        table(_HEADERS, _fitted(rows, style.width), lambda cell: style.paint(cell, _COLOURS.get(cell.split(" ")[0]))),
+        "",
+        f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
+        f"engine: {opened.engine.name} ({opened.choice.reason})",
+    ]
+    if gone := [name for name in names if name not in instance.stack.names]:
+        lines.insert(2, f"no longer declared: {', '.join(gone)}; `stackctl up` removes it")
+    return "\n".join(lines)
 
 
-def _row(instance: Instance, name: str, component: ComponentState | None, now: datetime) -> list[str]:
-    role = instance.stack[name].role if name in instance.stack.names else "no longer declared"
+def _row(
+    instance: Instance, name: str, component: ComponentState | None, memory: int | None, now: datetime
+) -> list[str]:
     if component is None:
-        return [name, role, "absent", "-", "-", "-"]
-    since = duration((now - component.since).total_seconds()) if component.running and component.since else "-"
-    url = f"http://localhost:{component.port}" if component.running and component.port else "-"
-    return [name, role, component.summary, since, str(component.restarts), url]
+        return [name, "absent", *["-"] * (len(_HEADERS) - 2)]
+    running = component.running
+    return [
+        name,
+        "running" if running else component.summary,
+        "-" if component.health == "none" else component.health,
+        duration((now - component.since).total_seconds()) if running and component.since else "-",
+        str(component.restarts),
+        str(component.port) if running and component.port else "-",
+        _memory(memory, component.memory_limit),
+        "(built)" if component.image.startswith(f"{instance.project}-") else component.image,
+    ]
+
+
+def _memory(used: int | None, limit: int | None) -> str:
+    """`73/512 MiB`, and without a limit `73 MiB`."""
+    if used is None:
+        return "-"
+    return f"{used / _MIB:.0f}" + (f"/{limit / _MIB:.0f}" if limit else "") + " MiB"
+
+
+def _fitted(rows: list[list[str]], width: int | None) -> list[list[str]]:
+    """With images cut at their front, so that the table fits the width where it can."""
+    if width is None:
+        return rows
+    others = zip(_HEADERS[:-1], *(row[:-1] for row in rows), strict=True)
+    room = max(_SHORTEST_IMAGE, width - sum(max(map(len, column)) + 2 for column in others))
+    return [[*row[:-1], row[-1] if len(row[-1]) <= room else f"…{row[-1][1 - room :]}"] for row in rows]
 
 
 def duration(seconds: float) -> str:

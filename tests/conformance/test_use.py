@@ -172,7 +172,7 @@ def test_status_shows_each_component(up: Cli) -> None:
         component = found["components"][name]
         assert (component["state"], component["health"], component["restarts"]) == ("running", "healthy", 0), name
     lines = up.ok("status").stdout.splitlines()
-    assert lines[0].split() == ["COMPONENT", "ROLE", "STATE", "SINCE", "RESTARTS", "URL"]
+    assert lines[0].split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE"]
     assert [line.split()[0] for line in lines[1:4]] == ["web", "db", "cache"]
     assert lines[-1] == f"engine: {up.engine} (as at its first `up`)"
     assert (found["engine"], found["engine_reason"]) == (up.engine, "as at its first `up`")

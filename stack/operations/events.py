@@ -1,0 +1,111 @@
+"""`stackctl events`: what changes, as it changes, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from stack.engines.process import FinishedJob
+from stack.errors import ExitCode, StackError
+from stack.observed import ComponentState, Observed
+from stack.operations.opening import Opened, open_instance
+from stack.operations.status import overall
+from stack.report import Report
+from stack.settings import Settings
+from stack.verdict import await_ready
+
+Until = Literal["ready", "down"]
+Components = Mapping[str, ComponentState | None]
+"""By name; None: it is not there."""
+
+_INTERVAL = 1.0
+# How long what is well may take to answer before what goes on is told.
+_ANSWER_TIMEOUT = 5.0
+
+
+class Reader(Protocol):
+    """Who reads the lines."""
+
+    @property
+    def gone(self) -> bool:
+        """Nobody reads any more."""
+
+    def write(self, line: str) -> None:
+        """One line, at once."""
+
+
+def events(settings: Settings, reader: Reader, until: Until | None = None) -> Report:
+    """Write the state of each component, and then each change.
+
+    Ends when interrupted, when nobody reads, and with `until` when the instance is ready, or when nothing of it runs.
+    """
+    pause = threading.Event()
+    known: Components = {}
+    try:
+        while not reader.gone:
+            opened = open_instance(settings)
+            observed = opened.engine.observe()
+            now = dict.fromkeys(opened.instance.stack.names) | dict(observed.components)
+            for event in changes(known, now, datetime.now(UTC)):
+                reader.write(json.dumps(event))
+            known = now
+            if until is not None and _is_over(until, opened, observed):
+                break
+            pause.wait(_INTERVAL)
+    except KeyboardInterrupt:
+        return Report("events", "", exit_code=ExitCode.INTERRUPTED)
+    return Report("events", "")
+
+
+def changes(before: Components, after: Components, time: datetime) -> Iterator[dict[str, Any]]:
+    """What a look differs from the one before it in: a state, a health, a start that fell in between."""
+    for name in dict.fromkeys([*after, *before]):
+        old, new = before.get(name), after.get(name)
+        if name in before and _identity(old) == _identity(new):
+            continue
+        ended = new is not None and new.state in ("exited", "restarting", "dead")
+        yield {
+            "time": time.isoformat(timespec="milliseconds"),
+            "component": name,
+            "from": _word(old) if name in before else None,
+            "to": _word(new),
+            "restarts": new.restarts if new else 0,
+            "exit_code": new.exit_code if new and ended else None,
+        }
+
+
+def _identity(component: ComponentState | None) -> object:
+    return None if component is None else (component.id, component.restarts, _word(component))
+
+
+def _word(component: ComponentState | None) -> str:
+    """Its health where it runs and has one, else its state."""
+    if component is None:
+        return "absent"
+    return component.state if component.health == "none" else component.health
+
+
+def _is_over(until: Until, opened: Opened, observed: Observed) -> bool:
+    if until == "down":
+        return not observed.running
+    return overall(opened.instance, observed) == "up" and _answers(opened, observed)
+
+
+def _answers(opened: Opened, observed: Observed) -> bool:
+    """Whether the verdict of `up` is that it is ready."""
+    try:
+        await_ready(opened.instance, opened.engine, FinishedJob(), observed, _ANSWER_TIMEOUT, _Silence())
+    except StackError:
+        return False
+    return True
+
+
+class _Silence:
+    def step(self, text: str) -> None:
+        """Standard error is for errors here."""
+
+    def states(self, states: Mapping[str, str]) -> None:
+        """The events tell them."""

@@ -1,0 +1,72 @@
+"""`stackctl wait`: block until the instance is ready, whoever starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stack.engines.process import FinishedJob
+from stack.errors import StackError
+from stack.observed import Observed
+from stack.operations.opening import Opened, open_instance
+from stack.operations.status import component_data, overall
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.verdict import Clock, SystemClock, await_ready, judge
+
+_INTERVAL = 0.5
+# Of the failures that `up` is sure of, the one that no other command may be about to mend.
+_HOPELESS = "crash-loop"
+
+
+def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Clock | None = None) -> Report:
+    """Ready is what `up` calls so. An instance that is not up yet may be on its way: another command makes it.
+
+    Raises `not-ready` after `timeout` seconds, and `crash-loop` as soon as that is certain.
+    """
+    clock = clock or SystemClock()
+    start = clock.now()
+    opened, observed = _await_up(settings, progress, timeout, clock)
+    left = max(0.0, timeout - (clock.now() - start))
+    verdict = await_ready(opened.instance, opened.engine, FinishedJob(), observed, left, progress)
+    seconds = clock.now() - start
+    data = {
+        "instance": opened.instance.name,
+        "engine": opened.engine.name,
+        "urls": dict(opened.instance.urls),
+        "seconds": round(seconds, 1),
+        "components": component_data(opened.instance, verdict.observed),
+    }
+    lines = [f"{opened.instance.name} is ready ({seconds:.1f} s)"]
+    lines += [f"  {name}: {url}" for name, url in opened.instance.urls.items()]
+    return Report("wait", "\n".join(lines), data)
+
+
+def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clock) -> tuple[Opened, Observed]:
+    """Look until everything runs and is well. What `up` in another terminal remembers is read each time."""
+    deadline = clock.now() + timeout
+    first: Observed | None = None
+    while True:
+        opened = open_instance(settings)
+        observed = opened.engine.observe()
+        first = first or observed
+        if overall(opened.instance, observed) == "up":
+            return opened, observed
+        states = _states(opened, observed)
+        progress.states(states)
+        failure = judge(observed, first)
+        if failure is not None and failure.code == _HOPELESS:
+            raise StackError(failure.code, failure.problem, f"look at `stackctl logs {failure.component}`")
+        if clock.now() >= deadline:
+            raise StackError(
+                "not-ready",
+                f"not ready after {timeout:g} s: " + ", ".join(f"{name} {state}" for name, state in states.items()),
+                "`stackctl up` starts it; look at `stackctl status` and `stackctl logs`, "
+                "or give it longer with --timeout SECONDS",
+            )
+        clock.wait(_INTERVAL)
+
+
+def _states(opened: Opened, observed: Observed) -> Mapping[str, str]:
+    there = {name: component.summary for name, component in observed.components.items()}
+    return dict.fromkeys(opened.instance.stack.names, "absent") | there

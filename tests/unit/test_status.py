@@ -1,0 +1,159 @@
+"""The table of `status`: what a person reads at a glance, and that it fits a terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from stack import Postgres, Redis, Stack, WebApp
+from stack.engines.base import Engine
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.observed import ComponentState, Observed
+from stack.operations import status as module
+from stack.operations.opening import Choice, Opened
+from stack.operations.status import duration, overall, status, watch
+from stack.report import PLAIN, Style
+from stack.settings import PLAYGROUND, Settings
+from stack.state import Record, State
+
+STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])
+INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {"web": 8000})
+SETTINGS = Settings(PLAYGROUND, None, Path("/"))
+UP = ComponentState(
+    "1", "running", "healthy", 0, 0, False, datetime.now(UTC) - timedelta(seconds=200), "docker.io/library/postgres:18",
+    None, process=7, memory_limit=512 * 2**20,
+)  # fmt: skip
+WEB = replace(UP, port=8000, image="stackctl-shop-abc-web")
+ALL_UP = {"web": WEB, "db": UP, "cache": UP}
+
+
+@dataclass
+class FakeEngine:
+    components: dict[str, ComponentState] = field(default_factory=lambda: dict(ALL_UP))
+    name: str = "compose"
+
+    def observe(self) -> Observed:
+        return Observed(self.components)
+
+    def memory(self, observed: Observed) -> dict[str, int]:
+        return {name: 73 * 2**20 for name in observed.components if name != "cache"}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    made = FakeEngine()
+    choice = Choice("compose", "as asked")
+    opened = Opened(INSTANCE, State(Path("/")), cast(Engine, made), Record("stackctl-shop-abc", {}), choice)
+    monkeypatch.setattr(module, "open_instance", lambda settings: opened)
+    return made
+
+
+def lines(style: Style = PLAIN) -> list[str]:
+    return status(SETTINGS, style).text.splitlines()
+
+
+def test_each_component_has_a_line_with_all_that_matters(engine: FakeEngine) -> None:
+    header, web, db, cache, *rest = lines()
+    assert header.split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE"]
+    assert web.split() == ["web", "running", "healthy", "3m", "20s", "0", "8000", "73/512", "MiB", "(built)"]
+    assert re.split(r"\s{2,}", db)[4:] == ["0", "-", "73/512 MiB", "docker.io/library/postgres:18"]
+    assert re.split(r"\s{2,}", cache)[6] == "-", "memory that can't be known is not guessed"
+    assert rest == ["", "shop is up  http://localhost:8000", "engine: compose (as asked)"]
+
+
+def test_a_narrow_terminal_cuts_the_image_at_its_front(engine: FakeEngine) -> None:
+    narrow = lines(Style(width=80))
+    assert max(map(len, narrow)) <= 80, narrow
+    assert narrow[2].endswith("…y/postgres:18")
+    assert lines(Style(width=200)) == lines()
+
+
+@pytest.mark.parametrize("width", [1, 20, 60])
+def test_what_cannot_fit_is_still_whole_but_for_the_image(engine: FakeEngine, width: int) -> None:
+    assert lines(Style(width=width))[2].endswith("…gres:18")
+
+
+def test_colours_change_no_column(engine: FakeEngine) -> None:
+    engine.components["db"] = replace(UP, health="unhealthy")
+    engine.components["cache"] = replace(UP, state="exited", health="none", exit_code=3, process=None)
+    painted = status(SETTINGS, Style(colour=True)).text
+    assert re.sub(r"\x1b\[\d*m", "", painted) == status(SETTINGS).text
+    for word in ("32mhealthy", "31munhealthy", "31mexited (3)", "31mdegraded"):
+        assert f"\x1b[{word}\x1b[0m" in painted
+    assert "\x1b" not in status(SETTINGS).text
+
+
+def test_an_absent_and_an_undeclared_component_are_shown(engine: FakeEngine) -> None:
+    engine.components = {"web": WEB, "db": UP, "old": UP}
+    shown = lines()
+    assert shown[3].split() == ["cache", "absent", *["-"] * 6]
+    assert shown[4].split()[:2] == ["old", "running"]
+    assert "no longer declared: old; `stackctl up` removes it" in shown
+    assert "shop is degraded  http://localhost:8000" in shown
+
+
+def test_nothing_at_all_is_one_line(engine: FakeEngine) -> None:
+    engine.components = {}
+    assert lines() == ["shop is not up; `stackctl up` starts it"]
+
+
+def test_programs_read_bytes(engine: FakeEngine) -> None:
+    data = status(SETTINGS).data
+    assert data["memory"] == {
+        "web": {"used": 73 * 2**20, "limit": 512 * 2**20},
+        "db": {"used": 73 * 2**20, "limit": 512 * 2**20},
+        "cache": {"used": None, "limit": 512 * 2**20},
+    }
+    assert data["components"]["web"]["port"] == 8000
+
+
+def test_watching_shows_failures_too_and_ends_when_interrupted(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WATCH_INTERVAL", 0)
+    shown: list[str] = []
+
+    def fail() -> Observed:
+        raise StackError("docker-daemon", "the Docker daemon does not answer")
+
+    def show(text: str) -> None:
+        shown.append(text)
+        monkeypatch.setattr(engine, "observe", fail)
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+
+    ended = watch(SETTINGS, lambda: PLAIN, show)
+    assert (ended.exit_code, ended.text) == (130, "")
+
+    assert shown[0].startswith("COMPONENT")
+    assert shown[1] == "the Docker daemon does not answer (docker-daemon); trying again"
+
+
+@pytest.mark.parametrize(
+    ("components", "word"),
+    [
+        ({}, "absent"),
+        ({"db": replace(UP, state="exited", health="none")}, "stopped"),
+        (ALL_UP, "up"),
+        (ALL_UP | {"web": replace(WEB, health="none")}, "up"),
+        (ALL_UP | {"web": replace(WEB, health="starting")}, "degraded"),
+        (ALL_UP | {"web": replace(WEB, health="unhealthy")}, "degraded"),
+        ({"web": WEB, "db": UP}, "degraded"),
+    ],
+)
+def test_the_state_of_the_whole(components: dict[str, ComponentState], word: str) -> None:
+    assert overall(INSTANCE, Observed(components)) == word
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0s"), (0, "0s"), (42.9, "42s"), (60, "1m 0s"), (200, "3m 20s"), (18120, "5h 2m"), (273600, "3d 4h")],
+)
+def test_a_duration_has_the_two_units_that_matter(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
