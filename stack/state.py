@@ -27,6 +27,7 @@ SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
 _IGNORE = ".gitignore"
 _APPLIED = "applied.json"
+_SECRET_MODE = 0o444
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,18 @@ class State:
     def has_secret(self, secret_id: str) -> bool:
         return (self.folder / "secrets" / secret_id).is_file()
 
-    def make_secret(self, secret_id: str) -> None:
-        """Make a secret of 256 random bits.
+    def provide_secret(self, secret_id: str) -> None:
+        """Make a secret of 256 random bits where there is none.
 
         The file can be read by every user of a container: Compose mounts a file secret with the mode that it has
         (docker/compose#9648), and the users in containers are not its owner. What keeps everybody else out is its
         folder, 0700.
         """
-        self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=0o444)
+        if not self.has_secret(secret_id):
+            self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=_SECRET_MODE)
+        path = self.folder / "secrets" / secret_id
+        with _explained(path):
+            path.chmod(_SECRET_MODE)
 
     def secret(self, secret_id: str) -> Secret:
         path = self.folder / "secrets" / secret_id

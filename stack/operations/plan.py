@@ -50,7 +50,8 @@ def check_saved(path: Path, surveyed: Survey) -> None:
     now = plan_data(surveyed)
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        saved = saved.get("data", saved)
+        if "command" in saved:  # the envelope of `plan --json`
+            saved = saved["data"]
         basis, actions = saved["basis"], saved["actions"]
     except OSError as error:
         raise StackError("file-unusable", f"{path}: {error.strerror or error}", "name the file of a plan") from error

@@ -149,8 +149,7 @@ def _prepare(opened: Opened, surveyed: Survey) -> None:
     """Make what the engine will read: the record, and the secrets that are not there yet."""
     opened.state.remember(opened.record)
     for secret in opened.instance.stack.secrets():
-        if not opened.state.has_secret(secret.id):
-            opened.state.make_secret(secret.id)
+        opened.state.provide_secret(secret.id)
     remember_intended(opened, surveyed)
 
 

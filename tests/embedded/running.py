@@ -84,9 +84,7 @@ class Running:
         return int(answer["visits"])
 
     def make_secret(self, name: str) -> None:
-        state = State(self.instance.state)
-        if not state.has_secret(name):
-            state.make_secret(name)
+        State(self.instance.state).provide_secret(name)
 
     def make_home(self, folder: Path) -> None:
         """The folders down to one in the home, as the engine makes them."""

@@ -50,7 +50,7 @@ def test_a_record_of_another_version_is_not_guessed_at(state: State) -> None:
 
 def test_everything_is_readable_by_its_owner_alone(state: State) -> None:
     record = state.write("record.json", "{}")
-    state.make_secret("db_password")
+    state.provide_secret("db_password")
     folders = [state.folder.parent, state.folder, state.folder / "secrets"]
     assert [mode(folder) for folder in folders] == ["0o700"] * 3
     assert mode(record) == "0o600"
@@ -59,7 +59,7 @@ def test_everything_is_readable_by_its_owner_alone(state: State) -> None:
 
 
 def test_git_never_sees_the_state(state: State, tmp_path: Path) -> None:
-    state.make_secret("db_password")
+    state.provide_secret("db_password")
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     seen = subprocess.run(["git", "-C", tmp_path, "status", "--porcelain"], capture_output=True, text=True, check=True)
     assert seen.stdout == ""
@@ -67,7 +67,7 @@ def test_git_never_sees_the_state(state: State, tmp_path: Path) -> None:
 
 def test_each_secret_is_another(state: State) -> None:
     for name in ("a", "b"):
-        state.make_secret(name)
+        state.provide_secret(name)
     values = {state.secret(name).reveal() for name in ("a", "b")}
     assert len(values) == 2
     assert all(len(value) >= 32 for value in values)
@@ -122,14 +122,14 @@ def test_one_command_at_a_time_changes_an_instance(state: State, monkeypatch: py
 
 def test_delete_leaves_nothing(state: State, tmp_path: Path) -> None:
     with state.locked():
-        state.make_secret("db_password")
+        state.provide_secret("db_password")
     state.delete()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_delete_leaves_other_instances(state: State) -> None:
     other = State(state.folder.with_name("other"))
-    other.make_secret("db_password")
-    state.make_secret("db_password")
+    other.provide_secret("db_password")
+    state.provide_secret("db_password")
     state.delete()
     assert other.has_secret("db_password")

@@ -27,7 +27,7 @@ from pathlib import Path
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.engines import memory, process
-from stack.engines.embedded import cluster, enter, health, logs
+from stack.engines.embedded import checks, cluster, enter, health, logs
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
 from stack.engines.embedded.identity import (
@@ -59,6 +59,7 @@ from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.process import Completed, FinishedJob, Job
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
+from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Component, Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
@@ -110,6 +111,15 @@ class EmbeddedEngine:
         for name in self._instance.stack.names:
             self._instance.stack.process(name)
         self._view(self._programs)
+
+    def examine(self, own: bool) -> Iterator[Finding]:
+        try:
+            self.check()
+        except StackError as error:
+            yield failed("embedded engine", error)
+        else:
+            yield from checks.of_programs(self._programs)
+        yield checks.of_orphans()
 
     def observe(self) -> Observed:
         programs = self._running_programs()
@@ -166,8 +176,7 @@ class EmbeddedEngine:
         programs = self._programs
         view = self._view(programs)
         for secret in self._instance.stack.secrets(exposed=True):
-            if not self._state.has_secret(secret.id):
-                self._state.make_secret(secret.id)
+            self._state.provide_secret(secret.id)
         secrets = {
             secret.id: self._state.secret(secret.id).reveal() for secret in self._instance.stack.secrets(exposed=True)
         }
