@@ -503,6 +503,32 @@ def execute(
     return execute(session.settings, service, words, capture=session.json)
 
 
+@_command(app.command("doctor"))
+def doctor(
+    session: Session,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Write a zip for a report of a problem, without secrets."),
+    ] = None,
+) -> Report:
+    """Examine this machine and the instance; say what to type where something is wrong.
+
+    It changes nothing, and ends with 1 when something failed.
+
+    \b
+    Examples:
+      stackctl doctor
+      stackctl doctor --bundle report.zip
+    """
+    if bundle is None:
+        from stack.operations.doctor import doctor
+
+        return doctor(session.settings, _style())
+    from stack.operations.bundle import bundle as write_bundle
+
+    return write_bundle(session.settings, bundle, _style())
+
+
 @_command(app.command("stop"))
 def stop(session: Session) -> Report:
     """Stop the components; `start` brings them back."""

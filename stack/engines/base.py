@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
+from stack.findings import Finding
 from stack.observed import Leftovers, Observed
 
 
@@ -24,6 +25,13 @@ class Engine(Protocol):
 
     def check(self, within: float = 5) -> None:
         """Raise with what is missing where this engine can't run on this machine, or gives no answer in seconds."""
+
+    def examine(self, own: bool) -> Iterator[Finding]:
+        """Look at what this engine needs of the machine, and at what is left of instances that are gone.
+
+        `own`: the instance is on this engine, and what it needs is looked at too. Changes nothing; each question has
+        a time limit.
+        """
 
     def observe(self) -> Observed:
         """Read what exists of the instance now; change nothing."""

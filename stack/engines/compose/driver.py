@@ -11,16 +11,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stack.engines import memory, process
-from stack.engines.compose import failures, render
+from stack.engines.compose import checks, failures, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
+from stack.findings import Finding
 from stack.instance import Instance
 from stack.model import Container
 from stack.observed import ComponentState, Health, Leftovers, Observed
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 # `start_interval` came with Docker Engine 25 (API 1.44) and Compose 2.24.
-_COMPOSE = (2, 24, 0)
 _API = (1, 44)
 _READ_TIMEOUT = 30.0
+_EXAMINE_TIMEOUT = 10.0
 # A component may take its whole grace to stop.
 _STOP_TIMEOUT = 300.0
 # An image that a newer build took the name from has only its number.
@@ -63,8 +65,39 @@ class ComposeEngine:
         if failures.version_of(server)[:2] < _API:
             raise failures.too_old("docker-old", "Docker's API version", server.strip(), ".".join(map(str, _API)))
         compose = self._read(["compose", "version", "--short"], within)
-        if failures.version_of(compose) < _COMPOSE:
-            raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, _COMPOSE)))
+        if failures.version_of(compose) < checks.COMPOSE:
+            raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, checks.COMPOSE)))
+
+    def examine(self, own: bool) -> Iterator[Finding]:
+        asked = datetime.now(UTC)
+        answer = self._run(["info", "--format", "{{json .}}"], _EXAMINE_TIMEOUT)
+        info = _object(answer.stdout)
+        docker = checks.Docker(info, answer.stderr, asked, datetime.now(UTC), _free(info.get("DockerRootDir", "")))
+        found = tuple(checks.of_docker(docker))
+        yield from found
+        if all(finding.level != "fail" for finding in found):
+            if own:
+                yield from checks.of_images(self._image_times(), datetime.now(UTC))
+            yield checks.of_orphans([each for each in self._labelled() if not Path(each.state).is_dir()])
+
+    def _image_times(self) -> dict[str, datetime | None]:
+        names = dict.fromkeys(render.images(self._instance).values())
+        there = {tag: entry for entry in self._inspect([*names]) for tag in entry.get("RepoTags") or []}
+        return {name: _time(there[_tag(name)]["Created"]) if _tag(name) in there else None for name in names}
+
+    def _labelled(self) -> list[checks.Labelled]:
+        """What there is of all instances on this machine."""
+        found = []
+        for kind, name, *listing in (
+            ("container", "{{.Names}}", "ps", "--all"),
+            ("network", "{{.Name}}", "network", "ls"),
+            ("volume", "{{.Name}}", "volume", "ls"),
+        ):
+            layout = f'{name}\t{{{{.Label "{render.LABEL_STATE}"}}}}'
+            filters = ["--filter", f"label={render.LABEL_STATE}", "--format", layout]
+            lines = self._read([*listing, *filters], _EXAMINE_TIMEOUT).splitlines()
+            found += [checks.Labelled(kind, *line.split("\t", 1)) for line in lines]
+        return found
 
     def observe(self) -> Observed:
         ids = self._list("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.oneoff=False")
@@ -298,6 +331,23 @@ class ComposeEngine:
         return failures.classify(
             text, "docker-failed", f"`docker {what}` failed", "read Docker's own words above; --debug shows more"
         )
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; an empty one of what is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _free(folder: str) -> int | None:
+    """The bytes that are free where Docker keeps its data, if that is on this machine."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]:

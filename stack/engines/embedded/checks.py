@@ -1,0 +1,62 @@
+"""Look at what the embedded engine needs of this machine: programs that run, and no processes without an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stack.engines import process
+from stack.engines.embedded.binaries import Programs
+from stack.findings import Finding, ok
+
+_LIMIT = 10.0
+_SUPERVISORD = "supervisor.supervisord"
+
+
+def of_programs(programs: Programs) -> Iterator[Finding]:
+    """Whether each server starts here at all, and its version."""
+    for program in (programs.postgres, programs.redis_server):
+        check = f"embedded {program.name}"
+        try:
+            answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _LIMIT)
+        except (OSError, TimeoutError) as error:
+            yield _does_not_run(check, program, str(error))
+            continue
+        if answer.ok:
+            yield ok(check, f"{answer.stdout.strip()} ({program})")
+        else:
+            yield _does_not_run(check, program, (answer.stderr or answer.stdout).strip())
+
+
+def _does_not_run(check: str, program: Path, said: str) -> Finding:
+    cure = "use the servers of the system with --use-system-binaries, or Docker with --engine compose"
+    return Finding(check, "fail", f"{program} does not run on this machine: {said}", cure)
+
+
+def of_orphans() -> Finding:
+    """Supervisors whose configuration is gone, and with it the instance."""
+    orphans = sorted(_supervisors_without_home())
+    if not orphans:
+        return ok("embedded orphans", "no processes without their instance")
+    shown = ", ".join(f"process {number} of {folder}" for number, folder in orphans)
+    numbers = " ".join(str(number) for number, _ in orphans)
+    return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", f"end it: `kill {numbers}`")
+
+
+def _supervisors_without_home() -> Iterator[tuple[int, Path]]:
+    # 6 ms: only for what needs it.
+    import psutil
+
+    for each in psutil.process_iter(["cmdline"]):
+        configuration = configuration_of(each.info["cmdline"] or [])
+        if configuration is not None and not configuration.parent.parent.is_dir():
+            yield each.pid, configuration.parent.parent
+
+
+def configuration_of(command: Sequence[str]) -> Path | None:
+    """The configuration that a command line of supervisord names, if it is one of ours: HOME/conf/supervisord.conf."""
+    words = list(command)
+    if _SUPERVISORD not in words or "-c" not in words[:-1]:
+        return None
+    path = Path(words[words.index("-c") + 1])
+    return path if path.parts[-2:] == ("conf", "supervisord.conf") else None

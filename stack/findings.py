@@ -1,0 +1,38 @@
+"""What an examination of the machine or of an instance found: values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stack.errors import StackError
+
+Level = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `doctor`: what was looked at, how it is, and what to type where it is not well."""
+
+    check: str
+    level: Level
+    message: str
+    cure: str = ""
+
+
+def ok(check: str, message: str) -> Finding:
+    return Finding(check, "ok", message)
+
+
+def failed(check: str, error: StackError) -> Finding:
+    return Finding(check, "fail", error.message, error.hint)
+
+
+def disk(check: str, free: int, where: str) -> Finding:
+    """How much room there is, in bytes."""
+    message = f"{free / 2**30:.1f} GiB free in {where}"
+    if free < 2**28:
+        return Finding(check, "fail", message, "make room: PostgreSQL stops when a disk is full")
+    if free < 2**31:
+        return Finding(check, "warn", message, "make room before it is full: images, builds and data need it")
+    return ok(check, message)

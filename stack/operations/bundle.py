@@ -1,0 +1,107 @@
+"""`stackctl doctor --bundle`: what a report of a problem needs, in one file, without anything that is secret."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from stack.errors import StackError, UsageError
+from stack.fields import is_hidden
+from stack.findings import Finding
+from stack.operations.doctor import doctor, text_of
+from stack.operations.opening import Opened, compose_unseen, open_instance
+from stack.operations.status import status
+from stack.operations.version import version
+from stack.redaction import Redactor
+from stack.report import PLAIN, Report, Style
+from stack.settings import Settings
+
+_LOG_LINES = 300
+
+
+def bundle(settings: Settings, file: Path, style: Style = PLAIN) -> Report:
+    """Run `doctor` and write what it found and what it looked at. Raises `UsageError` where there is a file already."""
+    if file.exists() or file.is_symlink():
+        raise UsageError(f"--bundle: {file} exists already", "name another file; this one was not touched")
+    found = doctor(settings, style)
+    opened = _opened(settings)
+    redactor = Redactor(tuple(_secrets(opened)) if opened else (), getpass.getuser(), str(Path.home()))
+    _write(file, dict(_parts(settings, opened, found, redactor)))
+    text = f"{found.text}\n\nwritten to {file}, without secrets: read it before you send it"
+    return Report("doctor", text, {**found.data, "bundle": str(file)}, exit_code=found.exit_code)
+
+
+def _opened(settings: Settings) -> Opened | None:
+    try:
+        return open_instance(settings, choose=compose_unseen)
+    except StackError:
+        # `doctor` has a line about it.
+        return None
+
+
+def _secrets(opened: Opened) -> Iterator[str]:
+    """Every secret file of the instance, and the values of variables whose names say that they are secret."""
+    folder = opened.instance.state / "secrets"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        yield path.read_text(encoding="utf-8", errors="replace")
+    for name in opened.instance.stack.names:
+        for variable, value in opened.instance.stack.container(name).environment.items():
+            if isinstance(value, str) and is_hidden(f"environment.{variable}"):
+                yield value
+
+
+def _parts(settings: Settings, opened: Opened | None, found: Report, redactor: Redactor) -> Iterator[tuple[str, str]]:
+    """The files of the bundle, by name. What can't be had says why."""
+    findings = [Finding(**check) for check in found.data["checks"]]
+    yield "doctor.txt", redactor.text(text_of(findings))
+    yield "doctor.json", _json(redactor, {"checks": [asdict(finding) for finding in findings]})
+    yield "versions.json", _json(redactor, version().data)
+    yield "status.json", _told(lambda: _json(redactor, status(settings).data))
+    if opened is None:
+        return
+    yield "configuration.txt", redactor.text(_told(opened.engine.render))
+    yield "record.json", _told(lambda: _json(redactor, asdict(opened.record)))
+    for name in _logged(opened):
+        yield f"logs/{name}.txt", redactor.text("\n".join(opened.engine.log_lines(name, _LOG_LINES)))
+
+
+def _logged(opened: Opened) -> tuple[str, ...]:
+    """The components whose logs can be read. Where none can, `doctor` says why."""
+    try:
+        opened.engine.check()
+        return tuple(opened.engine.observe().components)
+    except StackError:
+        return ()
+
+
+def _json(redactor: Redactor, data: Mapping[str, object]) -> str:
+    """Redacted before it is written, so that it stays JSON."""
+    return json.dumps(redactor.data(data), indent=2, ensure_ascii=False)
+
+
+def _told(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except StackError as error:
+        return f"not to be had: {error.code}: {error.message}"
+
+
+def _write(file: Path, parts: Mapping[str, str]) -> None:
+    """Whole, for its owner alone, and never over another file."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(f"{file.stem}/{name}", text.rstrip("\n") + "\n")
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+            target.write(content.getvalue())
+    except OSError as error:
+        raise StackError(
+            "file-unusable", f"{file} can't be written: {error.strerror}", "name a file in a folder that can be"
+        ) from error

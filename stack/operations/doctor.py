@@ -1,0 +1,248 @@
+"""`stackctl doctor`: what is wrong with this machine or with the instance, each with a cure.
+
+To add a check: a function below, and its line in `CHECKS`. What an engine needs is examined by the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from stack.declaration import load_stack
+from stack.engines import ENGINES
+from stack.engines.base import Engine
+from stack.errors import StackError
+from stack.findings import Finding, Level, disk, failed, ok
+from stack.instance import Instance, default_project
+from stack.observed import ComponentState, Observed
+from stack.operations.opening import Opened, open_instance
+from stack.report import PLAIN, Report, Style
+from stack.settings import PLAYGROUND, Settings
+from stack.version import __version__
+
+_OLDEST_PYTHON = (3, 11)
+_COLOURS: Mapping[Level, str] = {"ok": "32", "warn": "33", "fail": "31"}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined. Without `opened` or `observed` they could not be had, and `problem` says why."""
+
+    settings: Settings
+    opened: Opened | None
+    observed: Observed | None
+    problem: StackError | None = None
+
+
+Check = Callable[[Patient], Iterable[Finding]]
+
+
+def doctor(settings: Settings, style: Style = PLAIN) -> Report:
+    """Run every check. What is broken is a line and never an error; the exit code is 1 when something failed."""
+    findings = examine(settings)
+    failures = sum(finding.level == "fail" for finding in findings)
+    warnings = sum(finding.level == "warn" for finding in findings)
+    data = {"failed": failures, "warned": warnings, "checks": [asdict(finding) for finding in findings]}
+    return Report("doctor", text_of(findings, style), data, exit_code=1 if failures else 0)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    patient = _patient(settings)
+    return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, patient)]
+
+
+def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
+    """A line a finding, its cure below it, and what it comes to."""
+    found = list(findings)
+    width = max((len(finding.check) for finding in found), default=0)
+    lines = []
+    for finding in found:
+        level = style.paint(f"{finding.level:<4}", _COLOURS[finding.level])
+        lines.append(f"{level}  {finding.check:<{width}}  {' '.join(finding.message.split())}")
+        if finding.cure:
+            lines.append(f"{' ' * (width + 8)}→ {finding.cure}")
+    counts = {level: sum(finding.level == level for finding in found) for level in _COLOURS}
+    lines += ["", f"{counts['fail']} failed, {counts['warn']} to look at, {counts['ok']} well"]
+    return "\n".join(lines)
+
+
+def _patient(settings: Settings) -> Patient:
+    try:
+        opened = open_instance(settings)
+    except StackError as error:
+        return Patient(settings, None, None, error)
+    try:
+        # Within seconds, where the questions below might wait for as long as a slow daemon may take.
+        opened.engine.check()
+        return Patient(settings, opened, opened.engine.observe())
+    except StackError as error:
+        return Patient(settings, opened, None, error)
+
+
+def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
+    """A check that can't be carried out is a finding too, whatever stands in its way: others follow."""
+    try:
+        yield from check(patient)
+    except StackError as error:
+        yield failed(name, error)
+    except Exception as error:
+        what = f"it could not be examined: {type(error).__name__}: {error}"
+        yield Finding(name, "fail", what, "report it, with what `stackctl doctor --bundle FILE` writes")
+
+
+def _versions(patient: Patient) -> Iterator[Finding]:
+    yield of_python(sys.version_info[:3], sys.executable)
+
+
+def of_python(version: tuple[int, ...], executable: str) -> Finding:
+    found = f"{'.'.join(map(str, version))} ({executable}), stackctl {__version__}"
+    if version < _OLDEST_PYTHON:
+        oldest = ".".join(map(str, _OLDEST_PYTHON))
+        return Finding("python", "fail", found, f"stackctl needs {oldest} or newer: make its environment anew with one")
+    return ok("python", found)
+
+
+def _engines(patient: Patient) -> Iterator[Finding]:
+    """The engine of the instance has to be well; of the other one it is good to know."""
+    for name, engine in _every_engine(patient).items():
+        own = patient.opened is not None and patient.opened.engine.name == name
+        for finding in _guarded(name, lambda _, engine=engine, own=own: engine.examine(own), patient):  # type: ignore[misc]
+            yield finding if own else _less(finding)
+
+
+def _every_engine(patient: Patient) -> dict[str, Engine]:
+    if patient.opened is not None:
+        opened = patient.opened
+        others = {name: make(opened.instance) for name, make in ENGINES.items() if name != opened.engine.name}
+        return {opened.engine.name: opened.engine} | others
+    instance = _any_instance(patient.settings)
+    return {name: make(instance) for name, make in ENGINES.items()}
+
+
+def _any_instance(settings: Settings) -> Instance:
+    """One that is nowhere, where that of the settings can't be had: the machine can be examined all the same."""
+    state = settings.state_root / "doctor"
+    return Instance("doctor", default_project("doctor", state), load_stack(PLAYGROUND), PLAYGROUND.parent, state, {})
+
+
+def _less(finding: Finding) -> Finding:
+    if finding.level != "fail":
+        return finding
+    return replace(finding, level="warn", message=f"{finding.message} (this instance does not need it)")
+
+
+def _state(patient: Patient) -> Iterator[Finding]:
+    root = patient.settings.state_root
+    there = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    yield disk("state disk", shutil.disk_usage(there).free, str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        cure = "give it to yourself, or set STACKCTL_STATE to another folder"
+        yield Finding("state folder", "fail", f"{there} can't be written", cure)
+        return
+    if patient.opened is None:
+        return
+    instance = patient.opened.instance
+    if not instance.state.is_dir():
+        yield ok("state folder", f"{instance.state} is not there yet: `stackctl up` makes it")
+        return
+    open_ones = [folder for folder in (instance.state, instance.state / "secrets") if folder.is_dir() and _open(folder)]
+    for folder in open_ones:
+        yield Finding("state folder", "fail", f"{folder} is open to others", f"`chmod 700 {folder}`")
+    if not open_ones:
+        yield ok("state folder", f"{instance.state} is its owner's alone")
+    yield from _secrets(patient.opened, engine_answers=patient.problem is None)
+
+
+def _open(folder: Path) -> bool:
+    return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)
+
+
+def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
+    secrets = opened.instance.stack.secrets()
+    missing = [secret for secret in secrets if not opened.state.has_secret(secret.id)]
+    for secret in missing:
+        file = opened.instance.secret_file(secret.id)
+        if engine_answers and opened.engine.has_data(secret.component):
+            cure = "put the file back; or, to begin anew without that data, `stackctl reset`"
+            yield Finding("secrets", "fail", f"there is data of {secret.component}, but {file} is gone", cure)
+        else:
+            yield Finding("secrets", "warn", f"{file} is not there", "`stackctl up` makes it")
+    if not missing:
+        yield ok("secrets", f"{len(secrets)} there")
+
+
+def _ports(patient: Patient) -> Iterator[Finding]:
+    if patient.opened is None:
+        return
+    components = patient.observed.components if patient.observed else {}
+    for name, port in patient.opened.instance.ports.items():
+        if patient.observed is None and not _is_free(port):
+            yield Finding(
+                "ports", "warn", f"{port}, for {name}, is in use; by whom can't be told", "see `instance` below"
+            )
+            continue
+        own = components.get(name)
+        yield of_port(name, port, ours=own is not None and own.running and own.port == port, free=_is_free(port))
+
+
+def of_port(name: str, port: int, ours: bool, free: bool) -> Finding:
+    if ours:
+        return ok("ports", f"{port} is published by {name}")
+    if free:
+        return ok("ports", f"{port}, for {name}, is free")
+    cure = f"choose another, like `stackctl up --port {name}=PORT`, or end the program (`ss -ltnp` names it)"
+    return Finding("ports", "fail", f"{port}, which {name} publishes, is taken by another program", cure)
+
+
+def _is_free(port: int) -> bool:
+    """Whether nobody listens. Below 1024 a bind is refused also where the engine may do it."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _instance(patient: Patient) -> Iterator[Finding]:
+    if patient.problem is not None:
+        problem = patient.problem
+        yield Finding("instance", "fail", f"it can't be examined: {problem.message}", problem.hint)
+    if patient.opened is None or patient.observed is None:
+        return
+    name = patient.opened.instance.name
+    if not patient.observed.running:
+        what = "is stopped" if patient.observed.exists else "is not up"
+        yield ok("instance", f"{name} {what}")
+        return
+    yield ok("instance", f"{name} on {patient.opened.engine.name} ({patient.opened.choice.reason})")
+    for component in patient.opened.instance.stack.names:
+        yield of_component(component, patient.observed.components.get(component))
+
+
+def of_component(name: str, component: ComponentState | None) -> Finding:
+    if component is None:
+        return Finding(name, "fail", "is not there", "`stackctl up` makes it")
+    if not component.running:
+        return Finding(name, "fail", f"is {component.summary}", f"look at `stackctl logs {name}`, then `stackctl up`")
+    if component.health == "unhealthy":
+        said = component.health_output or "nothing"
+        return Finding(name, "fail", f"is unhealthy; it says: {said}", f"look at `stackctl logs {name}`")
+    if component.health == "starting":
+        return Finding(name, "warn", "is starting", "`stackctl wait` waits until it is ready")
+    if component.restarts:
+        times = "once" if component.restarts == 1 else f"{component.restarts} times"
+        return Finding(name, "warn", f"was started again {times}", f"look at `stackctl logs {name}` for why")
+    return ok(name, component.summary)
+
+
+CHECKS: Mapping[str, Check] = {
+    "python": _versions,
+    "engines": _engines,
+    "state": _state,
+    "ports": _ports,
+    "instance": _instance,
+}
