@@ -25,9 +25,10 @@ from stack.state import Record, State
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])
 INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {"web": 8000})
 SETTINGS = Settings(PLAYGROUND, None, Path("/"))
+LONG_AGO = datetime.now(UTC) - timedelta(days=3, hours=4, minutes=30)
 UP = ComponentState(
-    "1", "running", "healthy", 0, 0, False, datetime.now(UTC) - timedelta(days=3, hours=4, minutes=30), "docker.io/library/postgres:18",
-    None, process=7, memory_limit=512 * 2**20,
+    "1", "running", "healthy", 0, 0, False, LONG_AGO, "docker.io/library/postgres:18", None,
+    process=7, memory_limit=512 * 2**20,
 )  # fmt: skip
 WEB = replace(UP, port=8000, image="stackctl-shop-abc-web")
 ALL_UP = {"web": WEB, "db": UP, "cache": UP}
