@@ -8,17 +8,21 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from stack.components.webapp import WebApp
+from stack.engines import ENGINES
+from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
 from stack.fields import is_hidden
 from stack.findings import Finding
+from stack.model import Component, Stack
 from stack.operations.doctor import doctor, text_of
 from stack.operations.opening import Opened, compose_unseen, open_instance
 from stack.operations.status import status
 from stack.operations.version import version
-from stack.redaction import Redactor
+from stack.redaction import HIDDEN, Redactor
 from stack.report import PLAIN, Report, Style
 from stack.settings import Settings
 
@@ -52,7 +56,7 @@ def _secrets(opened: Opened) -> Iterator[str]:
         yield path.read_text(encoding="utf-8", errors="replace")
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.container(name).environment.items():
-            if isinstance(value, str) and is_hidden(f"environment.{variable}"):
+            if isinstance(value, str) and _is_secret(variable):
                 yield value
 
 
@@ -65,7 +69,7 @@ def _parts(settings: Settings, opened: Opened | None, found: Report, redactor: R
     yield "status.json", _told(lambda: _json(redactor, status(settings).data))
     if opened is None:
         return
-    yield "configuration.txt", redactor.text(_told(opened.engine.render))
+    yield "configuration.txt", redactor.text(_told(lambda: _without_secrets(opened).render()))
     yield "record.json", _told(lambda: _json(redactor, asdict(opened.record)))
     for name in _logged(opened):
         yield f"logs/{name}.txt", redactor.text("\n".join(opened.engine.log_lines(name, _LOG_LINES)))
@@ -78,6 +82,25 @@ def _logged(opened: Opened) -> tuple[str, ...]:
         return tuple(opened.engine.observe().components)
     except StackError:
         return ()
+
+
+def _without_secrets(opened: Opened) -> Engine:
+    """The engine of the same instance with no secret in its declaration: a configuration quotes values in many ways."""
+    instance = opened.instance
+    components = [_shown(component) for component in instance.stack]
+    shown = replace(instance, stack=Stack(instance.stack.name, components))
+    return ENGINES[opened.engine.name](shown, system_binaries=opened.record.system_binaries)
+
+
+def _shown(component: Component) -> Component:
+    if not isinstance(component, WebApp):
+        return component
+    values = component.environment.items()
+    return replace(component, environment={name: HIDDEN if _is_secret(name) else value for name, value in values})
+
+
+def _is_secret(variable: str) -> bool:
+    return is_hidden(f"environment.{variable}")
 
 
 def _json(redactor: Redactor, data: Mapping[str, object]) -> str:

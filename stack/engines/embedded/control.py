@@ -12,6 +12,8 @@ from typing import Any
 from stack.errors import StackError
 
 _TIMEOUT = 5.0
+# The fault that supervisord answers with while it stops everything.
+_SHUTDOWN_STATE = 6
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Program:
 
 
 class Gone(StackError):
-    """There is no supervisord behind the socket, or it ended before it answered."""
+    """There is no supervisord behind the socket, or it ends and answers nothing any more."""
 
 
 class Control:
@@ -80,6 +82,10 @@ class Control:
             with server:
                 return getattr(server.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as error:
+            if error.faultCode == _SHUTDOWN_STATE:
+                raise Gone(
+                    "supervisord-silent", f"the supervisord at {self._path} ends", "run `stackctl up`"
+                ) from error
             raise StackError(
                 "supervisord-failed", f"supervisord refused {method}: {error.faultString}", "look at its log"
             ) from error
