@@ -529,6 +529,25 @@ def doctor(
     return write_bundle(session.settings, bundle, _style())
 
 
+@_command(app.command("rotate"))
+def rotate(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
+    timeout: Timeout = 120,
+) -> Report:
+    """Give a database another password, and the apps that use it.
+
+    It also works where the old one was lost. An app that reads its secrets once is started again.
+
+    \b
+    Example:
+      stackctl rotate db
+    """
+    from stack.operations.rotate import rotate
+
+    return rotate(session.settings, name, session.progress, timeout)
+
+
 @_command(app.command("stop"))
 def stop(session: Session) -> Report:
     """Stop the components; `start` brings them back."""

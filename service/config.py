@@ -35,11 +35,18 @@ class Config:
     db_port: int
     db_name: str
     db_user: str
-    db_password: str | None = field(repr=False)
+    db_password_file: Path | None
     cache_host: str
     cache_port: int
     cache_password: str | None = field(repr=False)
     cache_ttl: int
+
+    def db_password(self) -> str | None:
+        """As its file has it now: it may be rotated. Empty while it can't be read, which the server refuses."""
+        try:
+            return None if self.db_password_file is None else _read_secret(self.db_password_file)
+        except OSError:
+            return ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Config:
@@ -49,7 +56,7 @@ class Config:
             db_port=_port(environ, "DB_PORT", 5432),
             db_name=_text(environ, "DB_NAME"),
             db_user=_text(environ, "DB_USER"),
-            db_password=_secret(environ, "DB_PASSWORD_FILE"),
+            db_password_file=_secret_file(environ, "DB_PASSWORD_FILE"),
             cache_host=_text(environ, "CACHE_HOST"),
             cache_port=_port(environ, "CACHE_PORT", 6379),
             cache_password=_secret(environ, "CACHE_PASSWORD_FILE"),
@@ -76,13 +83,22 @@ def _number(environ: Mapping[str, str], name: str, default: int, *, most: int, k
     return int(text)
 
 
+def _read_secret(path: Path) -> str:
+    """The content of a file without its last line end."""
+    return path.read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def _secret_file(environ: Mapping[str, str], name: str) -> Path | None:
+    """The file that `name` names, which can be read; None where there is no such variable."""
+    return Path(environ[name]) if _secret(environ, name) else None
+
+
 def _secret(environ: Mapping[str, str], name: str) -> str | None:
-    """The content of the file that `name` names, without its last line end; None where there is no such variable."""
     path = environ.get(name)
     if not path:
         return None
     try:
-        secret = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        secret = _read_secret(Path(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(name, f"names {path!r}, which cannot be read ({reason})") from None

@@ -6,7 +6,9 @@ asynchronous one, and this module waits for its socket. Asynchronous connections
 
 from __future__ import annotations
 
+import re
 import select
+import threading
 import time
 from typing import Any
 
@@ -21,6 +23,11 @@ _POLLED = {
 }
 
 
+# How long, in seconds, a password may be refused that is about to be replaced.
+_ROTATION = 0.5
+_REFUSED = re.compile("password authentication failed|no password supplied")
+
+
 class ConnectionLost(Exception):
     """The connection broke or its deadline passed; whether a statement that was under way ran is unknown."""
 
@@ -31,24 +38,31 @@ class Connection:
     def __init__(self, config: Config, deadline: float, statement_timeout: float) -> None:
         """Connect. The server gives a statement up after `statement_timeout` seconds. Raises ConnectionLost."""
         self._in_use = False
-        try:
-            self._raw: Any = psycopg2.connect(
-                host=config.db_host,
-                port=config.db_port,
-                dbname=config.db_name,
-                user=config.db_user,
-                password=config.db_password,
-                application_name="visit-counter",
-                options=f"-c statement_timeout={round(statement_timeout * 1000)}",
-                async_=True,
-            )
-        except psycopg2.Error as error:
-            raise ConnectionLost(_first_line(error)) from error
+        patience = min(deadline, time.monotonic() + _ROTATION)
+        while True:
+            password = config.db_password()
+            try:
+                return self._connect(config, password, deadline, statement_timeout)
+            except psycopg2.Error as error:
+                if not _REFUSED.search(str(error)) or not _is_replaced(config, password, patience):
+                    raise ConnectionLost(_first_line(error)) from error
+
+    def _connect(self, config: Config, password: str | None, deadline: float, statement_timeout: float) -> None:
+        self._raw: Any = psycopg2.connect(
+            host=config.db_host,
+            port=config.db_port,
+            dbname=config.db_name,
+            user=config.db_user,
+            password=password,
+            application_name="visit-counter",
+            options=f"-c statement_timeout={round(statement_timeout * 1000)}",
+            async_=True,
+        )
         try:
             self._wait(deadline)
-        except psycopg2.Error as error:
+        except psycopg2.Error:
             self.close()
-            raise ConnectionLost(_first_line(error)) from error
+            raise
 
     @property
     def is_usable(self) -> bool:
@@ -90,6 +104,14 @@ class Connection:
             if not _ready(self._raw.fileno(), _POLLED[state], deadline - time.monotonic()):
                 self.close()
                 raise ConnectionLost("PostgreSQL does not answer")
+
+
+def _is_replaced(config: Config, password: str | None, until: float) -> bool:
+    """Whether the password becomes another one. While it is rotated the server knows the new one before its file."""
+    pause = threading.Event()
+    while (same := config.db_password() == password) and time.monotonic() < until:
+        pause.wait(0.02)
+    return not same
 
 
 def _ready(descriptor: int, events: int, seconds: float) -> bool:

@@ -17,6 +17,7 @@ web = WebApp(
     port=8000,
     command=["gunicorn", "-c", "gunicorn_conf.py", "service:create_app()"],
     uses=[db, cache],
+    rereads_secrets=True,
 )
 
 stack = Stack("playground", [web, db, cache])

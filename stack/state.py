@@ -123,6 +123,28 @@ class State:
         with _explained(path):
             path.chmod(_SECRET_MODE)
 
+    def coming_secret(self, secret_id: str) -> str:
+        """The value that a secret is to get: the one that was begun with, else a new one; kept until it is settled."""
+        name = f"secrets/{secret_id}.next"
+        path = self.folder / name
+        if not path.exists():
+            self.write(name, secrets.token_urlsafe(32))
+        with _explained(path):
+            return path.read_text(encoding="utf-8")
+
+    def has_coming_secret(self, secret_id: str) -> bool:
+        return (self.folder / "secrets" / f"{secret_id}.next").exists()
+
+    def settle_secret(self, secret_id: str) -> None:
+        """Make the coming value the secret's own, in the same file: a container sees that file, not its name."""
+        path = self.folder / "secrets" / secret_id
+        coming = path.with_name(f"{secret_id}.next")
+        with _explained(path):
+            path.chmod(0o600)
+            path.write_text(coming.read_text(encoding="utf-8"), encoding="utf-8")
+            path.chmod(_SECRET_MODE)
+            coming.unlink()
+
     def secret(self, secret_id: str) -> Secret:
         path = self.folder / "secrets" / secret_id
         with _explained(path):

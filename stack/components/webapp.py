@@ -42,6 +42,8 @@ class WebApp(Component):
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
     - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
+    - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
+      without being started again.
     - `user`: the numeric user and group that it runs as; `memory` in MiB; `stop_grace`: the seconds that it gets to
       finish what is in flight.
 
@@ -59,6 +61,7 @@ class WebApp(Component):
     memory: int = 512
     cpus: float = 2.0
     stop_grace: int = 20
+    rereads_secrets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +77,8 @@ class WebApp(Component):
         checked_whole(self, "memory", self.memory, least=16, unit="MiB")
         checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
         checked_whole(self, "stop_grace", self.stop_grace, least=1, unit="seconds")
+        if not isinstance(self.rereads_secrets, bool):
+            raise self.wrong("rereads_secrets", f"{self.rereads_secrets!r} is neither True nor False")
         self._freeze("environment", checked_environment(self, self.environment))
         self._freeze("uses", used_names(self, self.uses))
         if self.command is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from stack.components.postgres import Postgres
 from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
@@ -92,6 +93,12 @@ class Engine(Protocol):
 
     def has_data(self, component: str) -> bool:
         """Whether there is data of a component, from an earlier `up`."""
+
+    def renew_secrets(self) -> None:
+        """Hand the secrets, as they are now, to what runs."""
+
+    def ask_inside(self, database: Postgres, sql: str) -> Completed:
+        """Run SQL on the server's own socket, as its user, where no password is asked."""
 
     def run(self, component: str, command: Sequence[str], limit: float | None = 30) -> Completed:
         """Run a command in a running component and capture what it writes; it reads nothing.

@@ -15,6 +15,7 @@ from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
+from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data
 from stack.progress import Progress
 from stack.report import Report
@@ -70,6 +71,7 @@ def up(
 
 
 def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
+    finish_rotations(opened, progress, wish.timeout)
     surveyed = survey(opened)
     if wish.saved is not None:
         check_saved(wish.saved, surveyed)
@@ -93,10 +95,18 @@ def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
         remember_made(opened, surveyed)
         if wish.rollback and opened.engine.has_good():
             raise _rolled_back(opened, error, progress, wish.timeout) from error
-        raise
+        raise _left(opened, error) from error
     remember_made(opened, surveyed)
     opened.engine.keep_good()
     return _report(opened, surveyed, verdict)
+
+
+def _left(opened: Opened, error: StackError) -> StackError:
+    """The same failure, with what can be done about what it left running."""
+    if not opened.engine.has_good():
+        return error
+    hint = f"{error.hint}; `stackctl up --rollback` puts back what ran before"
+    return StackError(error.code, error.message, hint, error.output)
 
 
 def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:

@@ -52,7 +52,7 @@ def config(postgres: PostgresServer, redis: RedisServer) -> Config:
         postgres.port,
         postgres.database,
         postgres.user,
-        PASSWORD,
+        postgres.password_file,
         redis.host,
         redis.port,
         PASSWORD,

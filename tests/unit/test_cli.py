@@ -24,7 +24,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 COMMANDS = [
-    "up", "plan", "status", "logs", "exec", "stop", "start", "down", "reset", "render", "env", "version",
+    "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache", "wait", "events", "doctor",
 ]  # fmt: skip
 

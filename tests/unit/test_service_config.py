@@ -22,7 +22,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     rest = {"DB_PORT": "1", "CACHE_PORT": "65535", "CACHE_TTL": "7"}
     environment = LEAST | rest | {name: str(tmp_path / content) for name, content in files.items()}
     assert environment.keys() == VARIABLES.keys()
-    assert Config.from_environment(environment) == Config("db", 1, "notes", "student", "d", "cache", 65535, "c", 7)
+    assert Config.from_environment(environment) == Config(
+        "db", 1, "notes", "student", tmp_path / "d", "cache", 65535, "c", 7
+    )
 
 
 @pytest.mark.parametrize("name", LEAST)
@@ -64,7 +66,17 @@ def test_a_password_is_the_content_of_its_file_without_the_line_end(
 ) -> None:
     (tmp_path / "file").write_bytes(content)
     config = Config.from_environment(LEAST | {"DB_PASSWORD_FILE": str(tmp_path / "file")})
-    assert config.db_password == password
+    assert config.db_password() == password
+
+
+def test_the_databases_password_is_read_again_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old", encoding="utf-8")
+    config = Config.from_environment(LEAST | {"DB_PASSWORD_FILE": str(file)})
+    file.write_text("new", encoding="utf-8")
+    assert config.db_password() == "new"
+    file.unlink()
+    assert config.db_password() == "", "which the server refuses, until the file is there again"
 
 
 @pytest.mark.parametrize("name", ["DB_PASSWORD_FILE", "CACHE_PASSWORD_FILE"])

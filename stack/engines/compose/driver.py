@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stack.components.postgres import Postgres
 from stack.engines import memory, process
 from stack.engines.compose import checks, failures, render
 from stack.engines.process import CommandJob, Completed, Job
@@ -206,6 +207,12 @@ class ComposeEngine:
     def has_data(self, component: str) -> bool:
         mounted = {f"{self._instance.project}_{volume.name}" for volume in self._container(component).volumes}
         return not mounted.isdisjoint(self._list("volume", "ls", "--format", "{{.Name}}"))
+
+    def renew_secrets(self) -> None:
+        """Nothing: the files of a container's secrets are those of the state."""
+
+    def ask_inside(self, database: Postgres, sql: str) -> Completed:
+        return self.run(database.name, database.query(sql))
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         arguments = self._compose_arguments(["exec", "--no-TTY", component, *command])

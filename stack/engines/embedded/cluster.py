@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 
 MARK = "stackctl.json"
 _SCHEMA = 1
+_OWNER = "owner"
 # Without a single word of the user's environment: not even a `PGOPTIONS` may have a say.
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
@@ -66,12 +68,26 @@ def _make(options: argparse.Namespace) -> None:
         f"--pwfile={options.password_file}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
         *_locale(options.major), "--no-sync", "--no-instructions",
     )  # fmt: skip
+    _admit_owner(options, partial)
     if options.database not in ("postgres", "template0", "template1"):
         _create_database(options, partial)
     (partial / MARK).write_text(json.dumps({"schema": _SCHEMA, "database": options.database}), encoding="utf-8")
     _run(options.tools / "initdb", "--sync-only", "-D", str(partial))
     partial.rename(data)
     _sync(data.parent)
+
+
+def _admit_owner(options: argparse.Namespace, partial: Path) -> None:
+    """The system's user to whom all of it belongs needs no password on the socket, which is in a folder of its own.
+
+    So a lost password can be replaced. Whoever is this user can read the data anyway.
+    """
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    rules = partial / "pg_hba.conf"
+    admitted = f'local all "{options.user}" peer map={_OWNER}\n'
+    rules.write_text(admitted + rules.read_text(encoding="utf-8"), encoding="utf-8")
+    with (partial / "pg_ident.conf").open("a", encoding="utf-8") as names:
+        names.write(f'{_OWNER} "{owner}" "{options.user}"\n')
 
 
 def _remove_leftovers(data: Path) -> None:

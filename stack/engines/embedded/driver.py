@@ -177,9 +177,7 @@ class EmbeddedEngine:
         view = self._view(programs)
         for secret in self._instance.stack.secrets(exposed=True):
             self._state.provide_secret(secret.id)
-        secrets = {
-            secret.id: self._state.secret(secret.id).reveal() for secret in self._instance.stack.secrets(exposed=True)
-        }
+        secrets = self._secrets()
         self._make_home()
         self._check_data(programs.postgres_major)
         answers = self._control.answers
@@ -246,6 +244,15 @@ class EmbeddedEngine:
 
     def has_data(self, component: str) -> bool:
         return isinstance(self._instance.stack[component], Postgres) and self._home.data(component).exists()
+
+    def renew_secrets(self) -> None:
+        layout = self._layout(self._remembered_ports())
+        secrets, commands = self._secrets(), self._commands(layout)
+        with self._at_home():
+            self._write_files(layout, secrets, commands)
+
+    def ask_inside(self, database: Postgres, sql: str) -> Completed:
+        return self.run(database.name, database.query(sql, host=str(self._home.runtime)))
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         try:
@@ -388,6 +395,10 @@ class EmbeddedEngine:
             for component in self._instance.stack:
                 if isinstance(component, Redis):
                     make_private(home.data(component.name), self._identity)
+
+    def _secrets(self) -> dict[str, str]:
+        declared = self._instance.stack.secrets(exposed=True)
+        return {secret.id: self._state.secret(secret.id).reveal() for secret in declared}
 
     def _commands(self, layout: Layout) -> dict[str, str]:
         """The scripts of the instance's own commands, by name. Where packages are is seen by this user alone."""
