@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import zipfile
@@ -178,6 +179,31 @@ def test_doctor_names_what_is_broken_and_how_to_mend_it(cli: Cli) -> None:
     cli.state.chmod(0o700)
     cli.up()
     assert checks(cli)["db"]["level"] == "ok"
+
+
+def test_doctor_names_what_runs_although_its_folder_is_gone(cli: Cli) -> None:
+    cli.up()
+    embedded = cli.engine == "embedded"
+    # Where its servers live: HOME/bin is the first of what `env` puts on PATH.
+    folder = Path(cli.data("env")["PATH"].split(":")[0]).parent if embedded else cli.state
+    shutil.rmtree(folder)
+
+    def orphans() -> str:
+        (found,) = [
+            check
+            for check in cli.run("--json", "doctor").envelope["data"]["checks"]
+            if check["check"] == ("embedded orphans" if embedded else "docker orphans")
+        ]
+        named = f"{found['message']}; {found['cure']}"
+        return str(named) if str(folder) in named and found["level"] == "warn" else ""
+
+    named = orphans()
+    assert named, "what is left was not told"
+    if embedded:
+        number = re.search(rf"process (\d+) of {re.escape(str(folder))}\b", named)
+        assert number, named
+        os.kill(int(number[1]), signal.SIGTERM)
+        eventually(lambda: not orphans())
 
 
 def test_doctor_of_nothing_makes_nothing(new_cli: Make, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""`wait`: patient with what may still come, and done as soon as nothing can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from stack import Postgres, Stack
+from stack.engines.base import Engine
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.observed import ComponentState, Observed
+from stack.operations import wait as module
+from stack.operations.opening import Choice, Opened
+from stack.report import Report
+from stack.settings import PLAYGROUND, Settings
+from stack.state import Record, State
+from stack.verdict import Verdict
+
+INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
+UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
+EXITED = replace(UP, state="exited", health="none", exit_code=1)
+
+
+@dataclass
+class FakeClock:
+    time: float = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class FakeEngine:
+    """Shows one scene after the other, and the last one for ever."""
+
+    scenes: Sequence[ComponentState | None]
+    name: str = "compose"
+    shown: int = 0
+
+    def observe(self) -> Observed:
+        scene = self.scenes[min(self.shown, len(self.scenes) - 1)]
+        self.shown += 1
+        return Observed({"db": scene} if scene else {})
+
+
+@dataclass
+class Recorder:
+    seen: list[object] = field(default_factory=list)
+
+    def step(self, text: str) -> None:
+        self.seen.append(text)
+
+    def states(self, states: object) -> None:
+        self.seen.append(states)
+
+
+Wait = Callable[..., tuple[Report, dict[str, Any]]]
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
+    """Wait for an engine that shows these scenes; gives the report, and what the verdict was asked with."""
+
+    def run(*scenes: ComponentState | None, timeout: float = 10) -> tuple[Report, dict[str, Any]]:
+        asked: dict[str, Any] = {}
+
+        def judged(instance: object, engine: object, job: object, before: Observed, left: float, *_: object) -> Verdict:
+            asked.update(before=before, left=left)
+            return Verdict(0.1, before)
+
+        engine = cast(Engine, FakeEngine(scenes))
+        opened = Opened(INSTANCE, State(Path("/")), engine, Record("shop", {}), Choice("compose", ""))
+        monkeypatch.setattr(module, "open_instance", lambda settings: opened)
+        monkeypatch.setattr(module, "await_ready", judged)
+        return module.wait(Settings(PLAYGROUND, None, Path("/")), Recorder(), timeout, FakeClock()), asked
+
+    return run
+
+
+def test_it_waits_for_what_is_not_there_yet_and_then_for_the_verdict(wait: Wait) -> None:
+    report, asked = wait(None, None, replace(UP, health="starting"), UP)
+    assert report.text == "shop is ready (1.5 s)"
+    assert asked == {"before": Observed({"db": UP}), "left": 8.5}
+
+
+@pytest.mark.parametrize(
+    "first", [EXITED, replace(UP, health="unhealthy"), replace(EXITED, restarts=9), replace(UP, restarts=9)]
+)
+def test_what_is_broken_may_be_mended_by_somebody(wait: Wait, first: ComponentState) -> None:
+    assert wait(first, first, UP)[0].exit_code == 0
+
+
+def test_what_ends_again_and_again_never_gets_ready(wait: Wait) -> None:
+    scenes = [replace(EXITED, state="restarting", restarts=count) for count in range(9)]
+    with pytest.raises(StackError) as raised:
+        wait(*scenes, timeout=1000)
+    assert raised.value.code == "crash-loop"
+    assert "stackctl logs db" in raised.value.hint
+
+
+def test_it_ends_with_the_time_and_says_how_all_is(wait: Wait) -> None:
+    with pytest.raises(StackError) as raised:
+        wait(None, EXITED, timeout=3)
+    assert (raised.value.code, raised.value.message) == ("not-ready", "not ready after 3 s: db exited (1)")
+    assert raised.value.hint
