@@ -35,10 +35,18 @@ def bundle(settings: Settings, file: Path, style: Style = PLAIN) -> Report:
         raise UsageError(f"--bundle: {file} exists already", "name another file; this one was not touched")
     found = doctor(settings, style)
     opened = _opened(settings)
-    redactor = Redactor(tuple(_secrets(opened)) if opened else (), getpass.getuser(), str(Path.home()))
+    redactor = Redactor(tuple(_secrets(opened)) if opened else (), _user(), str(Path.home()))
     _write(file, dict(_parts(settings, opened, found, redactor)))
     text = f"{found.text}\n\nwritten to {file}, without secrets: read it before you send it"
     return Report("doctor", text, {**found.data, "bundle": str(file)}, exit_code=found.exit_code)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # One without a name has none to hide.
+        return ""
 
 
 def _opened(settings: Settings) -> Opened | None:
