@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os.path
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stack.model import Stack
+
+_PROJECT = re.compile(r"stackctl-(.+)-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Instance:
 def default_project(name: str, state: Path) -> str:
     """A project name that two checkouts of one stack do not share: they would take each other's data."""
     return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+
+
+def name_of_project(project: str) -> str:
+    """The instance that `default_project` named; another project is its own name."""
+    found = _PROJECT.fullmatch(project)
+    return found[1] if found else project
 
 
 def default_ports(stack: Stack) -> Mapping[str, int]:

@@ -1,12 +1,14 @@
-"""The engines that make a stack real. To add one: a folder beside this file, and a line here."""
+"""The engines that make a stack real. To add one: a folder beside this file, and a line in each dict here."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from stack.engines.base import Engine
+from stack.engines.base import Engine, Fleet
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.compose.fleet import ComposeFleet
 from stack.engines.embedded.driver import EmbeddedEngine
+from stack.engines.embedded.fleet import EmbeddedFleet
 from stack.instance import Instance
 
 
@@ -15,3 +17,4 @@ class EngineClass(Protocol):
 
 
 ENGINES: dict[str, EngineClass] = {"compose": ComposeEngine, "embedded": EmbeddedEngine}
+FLEETS: dict[str, Fleet] = {"compose": ComposeFleet(), "embedded": EmbeddedFleet()}

@@ -11,6 +11,7 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
 from stack.observed import Leftovers, Observed
+from stack.ports import Holder, Listener
 
 
 class Engine(Protocol):
@@ -114,3 +115,12 @@ class Engine(Protocol):
 
     def follow_logs(self, component: str | None, tail: int | None) -> int:
         """Write the logs to standard output as they come, until interrupted."""
+
+
+class Fleet(Protocol):
+    """What an engine has on this machine, of all instances together."""
+
+    name: str
+
+    def holder(self, port: int, listener: Listener | None) -> Holder | None:
+        """Who has a port, as this engine knows it; None where it is nobody of its own. `listener` is the process."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
+from stack.operations.ports import check_ports
 from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data
 from stack.progress import Progress
@@ -22,7 +22,6 @@ from stack.report import Report
 from stack.settings import Settings
 from stack.verdict import Verdict, await_ready, await_well
 
-_PORTS_TRIED = 100
 _STEP_LENGTH = 80
 
 
@@ -83,7 +82,7 @@ def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
             verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
         return _report(opened, surveyed, verdict)
     opened.engine.check()
-    _check_ports(opened.instance, before)
+    check_ports(opened.instance, before)
     for action in surveyed.plan.changes:
         progress.step(str(action))
     _prepare(opened, surveyed)
@@ -125,34 +124,6 @@ def _check_sources(instance: Instance) -> None:
             problem = "has no Dockerfile" if source.is_dir() else "is not a folder"
             hint = "write a Dockerfile there, or name the folder that has one"
             raise DeclarationError(f"{instance.stack.name}/{name}/source", f"{source} {problem}", hint)
-
-
-def _check_ports(instance: Instance, before: Observed) -> None:
-    """Ask before anything is changed, with an answer that helps; a race is still caught by the engine."""
-    for name, port in instance.ports.items():
-        own = before.components.get(name)
-        if own is not None and own.running and own.port == port:
-            continue
-        if not _is_free(port):
-            free = next((near for near in range(port + 1, min(port + _PORTS_TRIED, 65536)) if _is_free(near)), None)
-            choice = f"--port {free}" if len(instance.ports) == 1 else f"--port {name}={free}"
-            raise StackError(
-                "port-taken",
-                f"port {port} of 127.0.0.1, which {name} publishes, is taken by another program",
-                f"choose another, like `stackctl up {choice}`, or end the program (`ss -ltnp` names it)",
-            )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except PermissionError:  # below 1024: the engine may still bind it
-            return True
-        except OSError:
-            return False
-    return True
 
 
 def _prepare(opened: Opened, surveyed: Survey) -> None:

@@ -8,7 +8,6 @@ bounded or cut off from standard input, so those go through its command line and
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from stack.components.postgres import Postgres
 from stack.engines import memory, process
-from stack.engines.compose import checks, failures, render
+from stack.engines.compose import checks, client, failures, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
@@ -62,16 +61,16 @@ class ComposeEngine:
     def check(self, within: float = 5) -> None:
         """Raises `docker-client`, `docker-daemon`, `docker-permission`, `docker-old`, `compose-missing`
         and `compose-old`."""
-        server = self._read(["version", "--format", "{{.Server.APIVersion}}"], within)
+        server = client.read(["version", "--format", "{{.Server.APIVersion}}"], within)
         if failures.version_of(server)[:2] < _API:
             raise failures.too_old("docker-old", "Docker's API version", server.strip(), ".".join(map(str, _API)))
-        compose = self._read(["compose", "version", "--short"], within)
+        compose = client.read(["compose", "version", "--short"], within)
         if failures.version_of(compose) < checks.COMPOSE:
             raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, checks.COMPOSE)))
 
     def examine(self, own: bool) -> Iterator[Finding]:
         asked = datetime.now(UTC)
-        answer = self._run(["info", "--format", "{{json .}}"], _EXAMINE_TIMEOUT)
+        answer = client.run(["info", "--format", "{{json .}}"], _EXAMINE_TIMEOUT)
         info = _object(answer.stdout)
         docker = checks.Docker(info, answer.stderr, asked, datetime.now(UTC), _free(info.get("DockerRootDir", "")))
         found = tuple(checks.of_docker(docker))
@@ -96,7 +95,7 @@ class ComposeEngine:
         ):
             layout = f'{name}\t{{{{.Label "{render.LABEL_STATE}"}}}}'
             filters = ["--filter", f"label={render.LABEL_STATE}", "--format", layout]
-            lines = self._read([*listing, *filters], _EXAMINE_TIMEOUT).splitlines()
+            lines = client.read([*listing, *filters], _EXAMINE_TIMEOUT).splitlines()
             found += [checks.Labelled(kind, *line.split("\t", 1)) for line in lines]
         return found
 
@@ -154,13 +153,13 @@ class ComposeEngine:
         self._write_configuration()
         if anew:
             # Compose compares configurations, and those are as they were.
-            self._read(self._compose_arguments(["rm", "--stop", "--force", *anew]), _STOP_TIMEOUT)
+            client.read(self._compose_arguments(["rm", "--stop", "--force", *anew]), _STOP_TIMEOUT)
         return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"])
 
     def keep_good(self) -> None:
         self._state.write(_GOOD, self._file.read_text(encoding="utf-8"))
         for image in self._built_images():
-            self._read(["image", "tag", image, f"{image}:{_GOOD_TAG}"], _READ_TIMEOUT)
+            client.read(["image", "tag", image, f"{image}:{_GOOD_TAG}"], _READ_TIMEOUT)
 
     def has_good(self) -> bool:
         return (self._instance.state / _GOOD).exists()
@@ -168,11 +167,11 @@ class ComposeEngine:
     def restore_good(self) -> Job:
         self._state.write(_CONFIGURATION, (self._instance.state / _GOOD).read_text(encoding="utf-8"))
         for image in self._built_images():
-            self._run(["image", "tag", f"{image}:{_GOOD_TAG}", image], _READ_TIMEOUT)
+            client.run(["image", "tag", f"{image}:{_GOOD_TAG}", image], _READ_TIMEOUT)
         return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans"])
 
     def explain(self, job: Job) -> StackError:
-        return self._failed("compose up", job.output)
+        return client.failed("compose up", job.output)
 
     def explain_build(self, job: Job) -> StackError:
         return failures.classify(
@@ -202,7 +201,7 @@ class ComposeEngine:
             (["image", "rm"], left.images),
         ):
             if names:
-                self._read([*kind, *names], _READ_TIMEOUT)
+                client.read([*kind, *names], _READ_TIMEOUT)
 
     def has_data(self, component: str) -> bool:
         mounted = {f"{self._instance.project}_{volume.name}" for volume in self._container(component).volumes}
@@ -217,7 +216,7 @@ class ComposeEngine:
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         arguments = self._compose_arguments(["exec", "--no-TTY", component, *command])
         try:
-            return process.run(self._command(arguments), self._environment, limit)
+            return process.run(client.command(arguments), client.environment(), limit)
         except TimeoutError as error:
             raise StackError(
                 "no-answer",
@@ -229,16 +228,16 @@ class ComposeEngine:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
         plain = [] if terminal else ["--no-TTY"]
         return process.attach(
-            self._command(self._compose_arguments(["exec", *plain, component, *command])), self._environment
+            client.command(self._compose_arguments(["exec", *plain, component, *command])), client.environment()
         )
 
     def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
         arguments = self._compose_arguments(self._logs(component, tail))
-        return tuple(self._read(arguments, _READ_TIMEOUT).splitlines())
+        return tuple(client.read(arguments, _READ_TIMEOUT).splitlines())
 
     def follow_logs(self, component: str | None, tail: int | None) -> int:
         arguments = self._compose_arguments([*self._logs(component, tail), "--follow"])
-        return process.attach(self._command(arguments), self._environment)
+        return process.attach(client.command(arguments), client.environment())
 
     def _container(self, component: str) -> Container:
         return self._instance.stack[component].container()
@@ -253,13 +252,6 @@ class ComposeEngine:
         from python_on_whales import DockerClient
 
         return DockerClient(compose_files=[self._file], compose_project_name=self._instance.project)
-
-    @cached_property
-    def _environment(self) -> Mapping[str, str]:
-        """The user's own, for contexts and proxies, less what would change the project behind our back."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
-        # An attestation holds the time: every build would give a new image, and each `up` a new container.
-        return own | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never"}
 
     @property
     def _state(self) -> State:
@@ -282,7 +274,7 @@ class ComposeEngine:
         """Let python-on-whales carry out one verb of Compose."""
         from python_on_whales.exceptions import DockerException
 
-        self._find_client()
+        client.find()
         if not self._file.exists():
             self._write_configuration()
         if verb == "down":
@@ -290,10 +282,10 @@ class ComposeEngine:
         try:
             getattr(self._docker.compose, verb)(**options)
         except DockerException as error:
-            raise self._failed(verb, error.stderr or "") from error
+            raise client.failed(verb, error.stderr or "") from error
 
     def _compose_job(self, arguments: Sequence[str]) -> Job:
-        return CommandJob(self._command(self._compose_arguments(arguments)), self._environment)
+        return CommandJob(client.command(self._compose_arguments(arguments)), client.environment())
 
     def _compose_arguments(self, arguments: Sequence[str]) -> list[str]:
         if not self._file.exists():
@@ -302,42 +294,16 @@ class ComposeEngine:
 
     def _list(self, *arguments: str) -> tuple[str, ...]:
         filters = ["--filter", f"label={render.LABEL_PROJECT}={self._instance.project}"]
-        return tuple(self._read([*arguments, *filters], _READ_TIMEOUT).split())
+        return tuple(client.read([*arguments, *filters], _READ_TIMEOUT).split())
 
     def _inspect(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Everything of these names, of whatever kind, in one question. What is gone or never was is left out."""
-        answer = self._run(["inspect", *names], _READ_TIMEOUT)
+        answer = client.run(["inspect", *names], _READ_TIMEOUT)
         complaints = [line for line in answer.stderr.splitlines() if "no such" not in line.lower()]
         if not answer.ok and complaints:
-            raise self._failed("inspect", answer.stderr)
+            raise client.failed("inspect", answer.stderr)
         found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
         return found
-
-    def _read(self, arguments: Sequence[str], timeout: float) -> str:
-        answer = self._run(arguments, timeout)
-        if not answer.ok:
-            raise self._failed(" ".join(arguments[:2]), answer.stderr or answer.stdout)
-        return answer.stdout
-
-    def _run(self, arguments: Sequence[str], timeout: float) -> Completed:
-        try:
-            return process.run(self._command(arguments), self._environment, timeout)
-        except TimeoutError as error:
-            raise failures.daemon_silent(str(error)) from error
-
-    def _command(self, arguments: Sequence[str]) -> list[str]:
-        return [self._find_client(), *arguments]
-
-    def _find_client(self) -> str:
-        client = shutil.which("docker")
-        if client is None:
-            raise failures.client_missing()
-        return client
-
-    def _failed(self, what: str, text: str) -> StackError:
-        return failures.classify(
-            text, "docker-failed", f"`docker {what}` failed", "read Docker's own words above; --debug shows more"
-        )
 
 
 def _object(text: str) -> dict[str, Any]:

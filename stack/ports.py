@@ -1,0 +1,111 @@
+"""The ports of this machine: whether one is free, which is next, and what listens on it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psutil import Process
+    from psutil._ntuples import pconn, sconn
+
+HOST = "127.0.0.1"
+# Where a server that has the port of our address listens.
+_ADDRESSES = (HOST, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
+_TRIED = 100
+_LONGEST_COMMAND = 80
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A process that listens. `lineage`: the words of its own command, and of those that it came from."""
+
+    process: int
+    lineage: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        command = " ".join(self.lineage[0])
+        shown = command if len(command) <= _LONGEST_COMMAND else f"{command[:_LONGEST_COMMAND]}…"
+        return f"process {self.process} ({shown})"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a port, in words, and how it is made to give it back."""
+
+    who: str
+    cure: str
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could have it now. Below 1024 that can't be tried by everybody, and the engine may still."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def next_free(port: int, spared: Collection[int] = ()) -> int | None:
+    """The first free one from `port` on that is not in `spared`; None where there is none near."""
+    near = range(port, min(port + _TRIED, 65536))
+    return next((each for each in near if each not in spared and is_free(each)), None)
+
+
+def listener(port: int) -> Listener | None:
+    """Who listens on it, on this address or on all; None where that can't be seen, as of another user's process."""
+    # 6 ms: only for what needs it.
+    import psutil
+
+    pids = [pid for address, pid in _listening() if address in [(host, port) for host in _ADDRESSES]]
+    if not pids:
+        return None
+    try:
+        # Workers share the socket of their server, which is the oldest of them.
+        server = min(map(psutil.Process, pids), key=psutil.Process.create_time)
+        return Listener(server.pid, tuple(_words(each) for each in (server, *server.parents())))
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _listening() -> list[tuple[tuple[str, int], int]]:
+    """The address and the process of each server whose process can be seen."""
+    import psutil
+
+    try:
+        return _servers(psutil.net_connections("tcp"))
+    except psutil.AccessDenied:  # macOS shows all of them to root alone, and each user his own
+        return [each for process in psutil.process_iter() for each in _servers(_connections(process), process.pid)]
+
+
+def _servers(connections: Iterable[sconn | pconn], owner: int | None = None) -> list[tuple[tuple[str, int], int]]:
+    found = []
+    for each in connections:
+        pid = getattr(each, "pid", owner)
+        if each.status == "LISTEN" and each.laddr and pid is not None:
+            found.append(((each.laddr.ip, each.laddr.port), pid))
+    return found
+
+
+def _connections(process: Process) -> list[pconn]:
+    import psutil
+
+    try:
+        return process.net_connections("tcp")
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return []
+
+
+def _words(process: Process) -> tuple[str, ...]:
+    import psutil
+
+    try:
+        return tuple(process.cmdline()) or (process.name(),)
+    except psutil.AccessDenied:
+        return (process.name(),)
