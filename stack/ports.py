@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stack.processes import shortened, words_of
+
 if TYPE_CHECKING:
     from psutil import Process
     from psutil._ntuples import pconn, sconn
@@ -15,7 +17,6 @@ HOST = "127.0.0.1"
 # Where a server that has the port of our address listens.
 _ADDRESSES = (HOST, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
 _TRIED = 100
-_LONGEST_COMMAND = 80
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,7 @@ class Listener:
     lineage: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        command = " ".join(self.lineage[0])
-        shown = command if len(command) <= _LONGEST_COMMAND else f"{command[:_LONGEST_COMMAND]}…"
-        return f"process {self.process} ({shown})"
+        return f"process {self.process} ({shortened(self.lineage[0])})"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def listener(port: int) -> Listener | None:
     try:
         # Workers share the socket of their server, which is the oldest of them.
         server = min(map(psutil.Process, pids), key=psutil.Process.create_time)
-        return Listener(server.pid, tuple(_words(each) for each in (server, *server.parents())))
+        return Listener(server.pid, tuple(words_of(each) for each in (server, *server.parents())))
     except psutil.NoSuchProcess:
         return None
 
@@ -100,12 +99,3 @@ def _connections(process: Process) -> list[pconn]:
         return process.net_connections("tcp")
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return []
-
-
-def _words(process: Process) -> tuple[str, ...]:
-    import psutil
-
-    try:
-        return tuple(process.cmdline()) or (process.name(),)
-    except psutil.AccessDenied:
-        return (process.name(),)

@@ -4,6 +4,7 @@ record.json     the names and ports that the instance was given
 secrets/        one file a secret, made once
 compose/        what was generated for the engine
 lock            a kernel lock, held by the command that changes the instance
+holder.json     which command that is, for those that wait
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import filelock
@@ -22,11 +25,16 @@ import filelock
 from stack.applied import Applied, FileState
 from stack.errors import StackError
 from stack.model import Secret
+from stack.processes import describe
+from stack.progress import Progress
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
+# After that it is worth a word, and the folder is looked at again.
+_LOCK_TURN = 1.0
 _IGNORE = ".gitignore"
 _APPLIED = "applied.json"
+_HOLDER = "holder.json"
 _SECRET_MODE = 0o444
 
 
@@ -160,26 +168,58 @@ class State:
                 shutil.rmtree(root)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, progress: Progress | None = None) -> Iterator[None]:
         """Hold the kernel lock of the instance; it ends with the process, however that ends.
 
-        Waits for another command at most a minute, then raises `instance-busy`.
+        Waits for another command at most a minute, and says for which; then raises `instance-busy`.
         """
-        with _explained(self.folder):
-            self._make_private(self.folder)
-        lock = filelock.FileLock(self.folder / "lock", timeout=_LOCK_TIMEOUT, mode=0o600)
+        lock = self._acquire(progress)
         try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise StackError(
-                "instance-busy",
-                f"another stackctl command is still changing this instance ({self.folder})",
-                "wait for it to end, or end it, and run this command again",
-            ) from None
-        try:
+            with _explained(self.folder):
+                noted = json.dumps({"process": os.getpid(), "since": time.time()})
+                (self.folder / _HOLDER).write_text(noted, encoding="utf-8")
             yield
         finally:
+            with _explained(self.folder):
+                (self.folder / _HOLDER).unlink(missing_ok=True)
             lock.release()
+
+    def _acquire(self, progress: Progress | None) -> filelock.BaseFileLock:
+        deadline = time.monotonic() + _LOCK_TIMEOUT
+        told = False
+        while True:
+            with _explained(self.folder):
+                self._make_private(self.folder)
+            lock = filelock.FileLock(self.folder / "lock", mode=0o600)
+            try:
+                lock.acquire(timeout=min(_LOCK_TURN, max(0.0, deadline - time.monotonic())))
+                return lock
+            except FileNotFoundError:
+                # `reset` deleted the folder meanwhile, and is done with it.
+                continue
+            except filelock.Timeout:
+                if time.monotonic() >= deadline:
+                    raise self._busy() from None
+            if progress is not None and not told:
+                progress.step(f"waiting for {self._holder()}")
+                told = True
+
+    def _busy(self) -> StackError:
+        return StackError(
+            "instance-busy",
+            f"{self._holder()} is still changing this instance ({self.folder})",
+            "wait for it to end, or end it, and run this command again",
+        )
+
+    def _holder(self) -> str:
+        """Who has the lock. It may have it since just now, and not have said so yet."""
+        try:
+            noted = json.loads((self.folder / _HOLDER).read_text(encoding="utf-8"))
+            process, since = int(noted["process"]), float(noted["since"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another command"
+        described = describe(process, until=since)
+        return f"{described}, since {datetime.fromtimestamp(since):%H:%M:%S}," if described else "another command"
 
     def _make_private(self, folder: Path) -> None:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""

@@ -15,7 +15,7 @@ def stop(settings: Settings, progress: Progress) -> Report:
     """Stop the components and keep them: `start` brings them back as they were."""
     opened = open_instance(settings)
     require_up(opened.instance, opened.engine.observe())
-    with opened.state.locked():
+    with opened.state.locked(progress):
         progress.step(f"{opened.instance.name}: stopping")
         opened.engine.stop()
         remember_wanted(opened, "stopped")
@@ -28,7 +28,7 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
     opened = open_instance(settings)
     before = opened.engine.observe()
     require_up(opened.instance, before)
-    with opened.state.locked(), opened.engine.start() as job:
+    with opened.state.locked(progress), opened.engine.start() as job:
         verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         remember_wanted(opened, "up")
     lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
@@ -46,7 +46,7 @@ def down(settings: Settings, progress: Progress) -> Report:
     opened = open_instance(settings)
     left = opened.engine.leftovers()
     if left.containers or left.networks:
-        with opened.state.locked():
+        with opened.state.locked(progress):
             progress.step(f"{opened.instance.name}: removing its components")
             opened.engine.down()
             remember_wanted(opened, "down")

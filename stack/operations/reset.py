@@ -24,7 +24,7 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm) -> Report:
         return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
     if not confirm(_announcement(opened, left)):
         raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-    with opened.state.locked():
+    with opened.state.locked(progress):
         progress.step(f"{name}: deleting")
         opened.engine.destroy()
         deleted = _data(opened, left)

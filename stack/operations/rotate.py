@@ -36,7 +36,7 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
     if not isinstance(database, Postgres):
         raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
     opened.engine.check()
-    with opened.state.locked():
+    with opened.state.locked(progress):
         _rotate(opened, database, progress, timeout)
     text = f"{name} has another password, and {_named(readers(opened.instance, database))} use it"
     return Report("rotate", text, {"instance": opened.instance.name, "component": name})

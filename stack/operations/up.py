@@ -55,7 +55,7 @@ def up(
         opened.engine.check()
     if opened.engine.builds:
         _check_sources(opened.instance)
-    with opened.state.locked():
+    with opened.state.locked(progress):
         try:
             return _make(opened, progress, wish)
         except StackError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,10 +116,54 @@ def test_one_command_at_a_time_changes_an_instance(state: State, monkeypatch: py
         with pytest.raises(StackError) as raised, state.locked():
             pytest.fail("two commands hold the lock")
         assert raised.value.code == "instance-busy"
+        assert f"(process {holder.pid})" in raised.value.message
+        assert "since" in raised.value.message
         holder.kill()
         holder.wait(10)
         with state.locked():
             assert state.exists(), "a lock ends with its process, also a killed one"
+
+
+class Said:
+    """Progress as it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def states(self, states: Mapping[str, str]) -> None:
+        """Nothing asks for it here."""
+
+
+@pytest.mark.parametrize("noted", ["", "{}", "[]", '{"process": 1}', '{"process": 1, "since": 0}', '{"process": "x"}'])
+def test_whoever_waits_says_so_once_also_where_nobody_said_who_has_it(
+    state: State, monkeypatch: pytest.MonkeyPatch, noted: str
+) -> None:
+    monkeypatch.setattr(state_module, "_LOCK_TIMEOUT", 0.3)
+    monkeypatch.setattr(state_module, "_LOCK_TURN", 0.05)
+    said = Said()
+    with state.locked():
+        # Of one that was killed right before, or has not said so yet.
+        (state.folder / "holder.json").write_text(noted, encoding="utf-8")
+        with pytest.raises(StackError, match="another command is still changing") as raised, state.locked(said):
+            pytest.fail("two commands hold the lock")
+    assert raised.value.code == "instance-busy"
+    assert said.steps == ["waiting for another command"]
+
+
+def test_a_lock_that_was_deleted_with_its_folder_is_made_anew(state: State) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with state.locked():
+            waiting = other.submit(_lock_and_look, State(state.folder))
+            state.delete()
+        assert waiting.result(30), "whoever waited holds a lock on a file that others see"
+
+
+def _lock_and_look(state: State) -> bool:
+    with state.locked():
+        return (state.folder / "lock").exists()
 
 
 def test_delete_leaves_nothing(state: State, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""What the kernel tells of a process, by its number."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+_LONGEST = 80
+_PROGRAM = "stackctl"
+
+
+def words_of(process: Process) -> tuple[str, ...]:
+    """Its command line; its name alone where the rest is another user's."""
+    import psutil
+
+    try:
+        return tuple(process.cmdline()) or (process.name(),)
+    except psutil.AccessDenied:
+        return (process.name(),)
+
+
+def shortened(words: tuple[str, ...]) -> str:
+    """A command for people. What came before `stackctl` is left out: everybody has another Python."""
+    names = [PurePath(word).name.removesuffix(".py") for word in words[:3]]
+    if _PROGRAM in names:
+        words = (_PROGRAM, *words[names.index(_PROGRAM) + 1 :])
+    command = " ".join(words)
+    return command if len(command) <= _LONGEST else f"{command[:_LONGEST]}…"
+
+
+def describe(number: int, until: float) -> str | None:
+    """`` `stackctl up` (process 1234) ``; None unless it was there by that time of the epoch, and still is."""
+    # 6 ms: only for what needs it.
+    import psutil
+
+    try:
+        process = psutil.Process(number)
+        # The kernel counts in ticks.
+        if process.create_time() > until + 1:
+            return None
+        return f"`{shortened(words_of(process))}` (process {number})"
+    except psutil.NoSuchProcess:
+        return None
