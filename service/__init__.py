@@ -18,10 +18,11 @@ from . import errors, routes
 from .breaker import Breaker
 from .cache import RedisCache
 from .config import Config
-from .counter import Cache, Counter, Database
+from .counter import Counter
 from .database import Database as PostgresDatabase
 from .health import Health
 from .metrics import Metrics
+from .store import Cache, Database
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def assemble(database: Database, cache: Cache, breakers: Mapping[str, Breaker], 
     """An application on any database and cache. `breakers` has that of each of the two, by these names."""
     app = Flask(__name__)
     health = Health(database, cache, breakers, time.monotonic)
-    app.extensions["visit_counter"] = routes.Parts(Counter(database, cache), health, metrics)
+    app.extensions["visit_counter"] = routes.Parts(Counter(database, cache, metrics.committed), health, metrics)
     metrics.init_app(app)
     app.register_blueprint(routes.bp)
     app.after_request(_add_headers)

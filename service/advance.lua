@@ -1,6 +1,6 @@
--- Move a copy of a count to the truth, in one step.
--- KEYS[1]: the key. ARGV: the committed count, its time to live in milliseconds, and a count that was proved
--- to be ahead of the truth, or '' if none was.
+-- Move copies of counts to the truth, then look pages up, in one step.
+-- KEYS: those to move, then those to look up. ARGV: how many are moved, the time to live in milliseconds, and for each
+-- its committed count and a count that was proved to be ahead of the truth, or '' if none was.
 local function valid(value)
   -- As cache.py has it. A reply of another type is an error table: the key holds no string.
   return type(value) == 'string' and #value <= 16
@@ -8,13 +8,22 @@ local function valid(value)
     and tonumber(value) <= 9007199254740991
 end
 
-local current = redis.pcall('GET', KEYS[1])
-local count, wrong = tonumber(ARGV[1]), tonumber(ARGV[3])
-local copy = valid(current) and tonumber(current) or -1
-
-if copy < count or (wrong and copy >= wrong) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-elseif copy == count then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local moved, lifetime = tonumber(ARGV[1]), ARGV[2]
+for index = 1, moved do
+  local key, text = KEYS[index], ARGV[2 * index + 1]
+  local current = redis.pcall('GET', key)
+  local count, wrong = tonumber(text), tonumber(ARGV[2 * index + 2])
+  local copy = valid(current) and tonumber(current) or -1
+  if copy < count or (wrong and copy >= wrong) then
+    redis.call('SET', key, text, 'PX', lifetime)
+  elseif copy == count then
+    redis.call('PEXPIRE', key, lifetime)
+  end
 end
-return 1
+
+local found = {}
+for index = moved + 1, #KEYS do
+  local value = redis.pcall('GET', KEYS[index])
+  found[index - moved] = type(value) == 'string' and value or false
+end
+return found

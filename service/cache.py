@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -12,7 +15,7 @@ from redis.retry import Retry
 
 from .breaker import Breaker
 from .config import Config
-from .counter import Lookup, Result
+from .store import Lookup, Move, Result
 
 TIMEOUT = 0.1  # seconds to connect and for each answer: a copy that takes longer is not worth it
 MOST = 2**53 - 1  # beyond it neither Lua nor a JSON reader is exact
@@ -28,50 +31,57 @@ class RedisCache:
         self._breaker = breaker
         self._ttl = config.cache_ttl
         self._redis = _client(config)
-        self._advance = self._redis.register_script(_ADVANCE)
+        self._digest = hashlib.sha1(_ADVANCE.encode(), usedforsecurity=False).hexdigest()
 
     def get(self, page: str) -> Lookup:
-        """Look a count up. Only a canonical decimal number in the range is one; anything else is a miss."""
-        if not self._breaker.allows():
-            return Lookup(Result.BYPASS)
-        try:
-            value = self._redis.get(_key(page))
-        except redis.ResponseError as error:
-            if str(error).startswith("WRONGTYPE"):
-                self._breaker.succeeded()
-                return Lookup(Result.MISS)
-            return self._failed(error)
-        except redis.RedisError as error:
-            return self._failed(error)
-        self._breaker.succeeded()
-        count = _number(value)
-        return Lookup(Result.MISS) if count is None else Lookup(Result.HIT, count)
+        """Look one count up."""
+        return self.exchange((), (page,))[1][page]
 
-    def advance(self, page: str, count: int, wrong: int | None = None) -> bool:
-        """Move the copy forward to a committed `count`; True unless Redis failed.
+    def exchange(self, moves: Collection[Move], pages: Sequence[str]) -> tuple[bool, Mapping[str, Lookup]]:
+        """Move copies forward to committed counts, then look pages up; in one round trip, and without raising.
 
         A higher copy stays, because a later visit stored it. But a copy that is ahead of the truth, since the
         database was reset or restored to an earlier state, would then stay too. The caller can tell: a true copy
         that was looked up before a visit committed is below that visit's number. Such a copy is given as `wrong`,
         and is overwritten unless somebody already replaced it by a lower one.
         """
+        if not moves and not pages:
+            return True, {}
         if not self._breaker.allows():
-            return False
+            return False, {page: Lookup(Result.BYPASS) for page in pages}
         try:
-            self._advance(keys=[_key(page)], args=[count, self._lifetime(), "" if wrong is None else wrong])
+            values = self._ask(moves, pages)
         except redis.RedisError as error:
-            self._failed(error)
-            return False
+            self._breaker.failed(str(error))
+            return False, {page: Lookup(Result.ERROR) for page in pages}
         self._breaker.succeeded()
-        return True
+        counts = zip(pages, map(_number, values), strict=True)
+        return True, {
+            page: Lookup(Result.MISS) if count is None else Lookup(Result.HIT, count) for page, count in counts
+        }
+
+    def _ask(self, moves: Collection[Move], pages: Sequence[str]) -> Sequence[object]:
+        """What is stored for the pages, after the moves. Raises RedisError."""
+        if not moves:
+            return cast("list[object]", self._redis.mget([_key(page) for page in pages]))
+        keys = [_key(page) for page in (*(move.page for move in moves), *pages)]
+        arguments: list[str | int] = [len(moves), self._lifetime()]
+        for move in moves:
+            arguments += [move.count, "" if move.wrong is None else move.wrong]
+        try:
+            return self._run_script("EVALSHA", self._digest, keys, arguments)
+        except redis.exceptions.NoScriptError:  # it was started again
+            return self._run_script("EVAL", _ADVANCE, keys, arguments)
+
+    def _run_script(self, command: str, script: str, keys: list[str], arguments: list[str | int]) -> Sequence[object]:
+        answer = self._redis.execute_command(  # type: ignore[no-untyped-call]
+            command, script, len(keys), *keys, *arguments
+        )
+        return cast("list[object]", answer)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
-
-    def _failed(self, error: redis.RedisError) -> Lookup:
-        self._breaker.failed(str(error))
-        return Lookup(Result.ERROR)
 
     def _lifetime(self) -> int:
         """Milliseconds, a tenth more or less, so that copies made together do not all end together."""

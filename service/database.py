@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.errors import UndefinedTable
@@ -13,14 +14,16 @@ from psycopg2.errors import UndefinedTable
 from .breaker import Breaker
 from .config import Config
 from .connection import Connection, ConnectionLost
-from .counter import HOMEPAGE, DatabaseUnavailable, OutcomeUnknown
+from .counter import HOMEPAGE
 from .pool import Pool
+from .store import DatabaseUnavailable, OutcomeUnknown
 
 DEADLINE = 2.0  # seconds for a whole call: a place in the pool, a connection, the statement
 STATEMENT_TIMEOUT = 1.5  # less, so that a server that is only slow refuses, and the outcome is known
 POOL_SIZE = 8  # as many as gunicorn_conf.py gives threads to a worker
 
-Call = Callable[[Connection, float], int]
+T = TypeVar("T")
+Call = Callable[[Connection, float], T]
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +31,14 @@ _SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _READ = "SELECT visits FROM visit_counter WHERE page = %(page)s"
 _ADD = """
     UPDATE visit_counter SET visits = visits + %(visits)s, updated_at = now()
-    WHERE page = %(page)s RETURNING visits
+    WHERE page = %(page)s RETURNING page, visits
 """
-_ADD_FIRST = """
-    INSERT INTO visit_counter AS counter (page, visits) VALUES (%(page)s, %(visits)s)
+# The rows are locked in the order of the arrays, which is that of the names: so no two batches wait for each other.
+_ADD_MANY = """
+    INSERT INTO visit_counter AS counter (page, visits)
+    SELECT * FROM unnest(%(pages)s::text[], %(visits)s::bigint[])
     ON CONFLICT (page) DO UPDATE SET visits = counter.visits + EXCLUDED.visits, updated_at = now()
-    RETURNING visits
+    RETURNING page, visits
 """
 
 
@@ -59,33 +64,36 @@ class Database:
         except DatabaseUnavailable as error:
             _log.warning("started without the database: %s", error)
 
-    def read(self, page: str) -> int:
-        """The committed count; 0 for a page nobody visited. Raises DatabaseUnavailable."""
+    def read(self, page: str) -> int | None:
+        """The committed count; None for a page that nobody visited. Raises DatabaseUnavailable."""
         try:
             return self._run(lambda connection, deadline: _read(connection, page, deadline))
         except OutcomeUnknown as error:
             raise DatabaseUnavailable(str(error)) from error
 
-    def add(self, page: str, visits: int) -> int:
-        """Commit `visits` more and return the new count. Raises DatabaseUnavailable or OutcomeUnknown."""
-        return self._run(lambda connection, deadline: _add(connection, page, visits, deadline))
+    def add(self, visits: Mapping[str, int]) -> Mapping[str, int]:
+        """Commit so many more of each page, all or none, and return their new counts.
+
+        Raises DatabaseUnavailable (nothing was counted) or OutcomeUnknown.
+        """
+        return self._run(lambda connection, deadline: _add(connection, visits, deadline))
 
     def close(self) -> None:
         """Close the idle connections."""
         self._pool.close()
 
-    def _run(self, call: Call) -> int:
+    def _run(self, call: Call[T]) -> T:
         if not self._breaker.allows():
             raise DatabaseUnavailable("PostgreSQL did not answer a moment ago")
         try:
-            count = self._attempt(call)
+            result = self._attempt(call)
         except (DatabaseUnavailable, OutcomeUnknown) as error:
             self._breaker.failed(str(error))
             raise
         self._breaker.succeeded()
-        return count
+        return result
 
-    def _attempt(self, call: Call) -> int:
+    def _attempt(self, call: Call[T]) -> T:
         """Nothing was counted if there was no connection or the server refused; unknown if it broke in between."""
         deadline = time.monotonic() + DEADLINE
         try:
@@ -98,7 +106,7 @@ class Database:
             raise DatabaseUnavailable(str(error).partition("\n")[0]) from error
 
 
-def _healing(connection: Connection, deadline: float, call: Call) -> int:
+def _healing(connection: Connection, deadline: float, call: Call[T]) -> T:
     """A statement on a table that is not there did nothing, so it may be repeated once it is."""
     try:
         return call(connection, deadline)
@@ -107,12 +115,21 @@ def _healing(connection: Connection, deadline: float, call: Call) -> int:
         return call(connection, deadline)
 
 
-def _read(connection: Connection, page: str, deadline: float) -> int:
+def _read(connection: Connection, page: str, deadline: float) -> int | None:
     rows = connection.execute(_READ, {"page": page}, deadline)
-    return int(rows[0][0]) if rows else 0
+    return int(rows[0][0]) if rows else None
 
 
-def _add(connection: Connection, page: str, visits: int, deadline: float) -> int:
-    parameters: dict[str, object] = {"page": page, "visits": visits}
-    rows = connection.execute(_ADD, parameters, deadline) or connection.execute(_ADD_FIRST, parameters, deadline)
-    return int(rows[0][0])
+def _add(connection: Connection, visits: Mapping[str, int], deadline: float) -> Mapping[str, int]:
+    rows = _add_one(connection, visits, deadline) if len(visits) == 1 else []
+    if not rows:
+        pages = sorted(visits)
+        parameters: dict[str, object] = {"pages": pages, "visits": [visits[page] for page in pages]}
+        rows = connection.execute(_ADD_MANY, parameters, deadline)
+    return {page: int(count) for page, count in rows}
+
+
+def _add_one(connection: Connection, visits: Mapping[str, int], deadline: float) -> list[tuple[Any, ...]]:
+    """The plain update of a row that is there costs a third less than the other statement."""
+    [(page, more)] = visits.items()
+    return connection.execute(_ADD, {"page": page, "visits": more}, deadline)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from .counter import DatabaseUnavailable, InvalidPage, OutcomeUnknown
+from .counter import InvalidPage
 from .negotiation import html_wanted
+from .store import DatabaseUnavailable, OutcomeUnknown
 
 RETRY_AFTER = 1  # seconds: about the time in which a restarted PostgreSQL is found again
 

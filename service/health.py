@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .breaker import Breaker
-from .counter import HOMEPAGE, Cache, Database, DatabaseUnavailable, Result
+from .counter import HOMEPAGE
+from .store import Cache, Database, DatabaseUnavailable, Result
 
 LIFETIME = 1.0  # seconds for which a check holds, so that any number of probes costs one query
 

@@ -9,9 +9,10 @@ from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from .counter import Answer
+from .store import Answer
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"})
 
 
@@ -21,6 +22,18 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._visits = Counter("visits", "Visits that were committed.", registry=self._registry)
+        self._batches = Histogram(
+            "visit_batch_size",
+            "How many visits shared a transaction.",
+            registry=self._registry,
+            buckets=_SIZES,
+        )
+        self._commits = Histogram(
+            "visit_commit_duration_seconds",
+            "How long the transaction of a batch of visits took.",
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
         self._lookups = Counter(
             "cache_requests", "Look-ups in Redis that a count was answered with.", ["result"], registry=self._registry
         )
@@ -46,6 +59,11 @@ class Metrics:
 
     def visited(self) -> None:
         self._visits.inc()
+
+    def committed(self, visits: int, seconds: float) -> None:
+        """A batch of visits."""
+        self._batches.observe(visits)
+        self._commits.observe(seconds)
 
     def looked_up(self, answer: Answer) -> None:
         self._lookups.labels(answer.result.value).inc()

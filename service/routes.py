@@ -7,10 +7,11 @@ from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
-from .counter import HOMEPAGE, Answer, Counter, Result
+from .counter import HOMEPAGE, Counter
 from .health import Health
 from .metrics import Metrics
 from .negotiation import html_wanted, is_visit
+from .store import Answer, Result
 
 bp = Blueprint("counter", __name__)
 

@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 import service.cache
 from service.breaker import Breaker
 from service.cache import MOST, RedisCache
-from service.counter import Lookup, Result
+from service.store import Cache, Lookup, Move, Result
 from tests.counter.stores import config, copy, key
 from tests.servers import PostgresServer, RedisServer
 from tests.unit.service_fakes import FakeCache
+
+
+def advance(cache: Cache, count: int, wrong: int | None = None) -> bool:
+    return cache.exchange([Move(PAGE, count, wrong)], ())[0]
+
 
 COUNTS = st.integers(0, 20) | st.integers(MOST - 3, MOST)
 PAGE = "homepage"
@@ -48,8 +53,8 @@ def test_after_every_move_the_copy_is_what_the_unit_tests_take_it_for(
         fake.copies[PAGE] = start
     assert cache.get(PAGE) == fake.get(PAGE)
     for count, wrong in moves:
-        assert cache.advance(PAGE, count, wrong)
-        fake.advance(PAGE, count, wrong)
+        assert advance(cache, count, wrong)
+        advance(fake, count, wrong)
         assert cache.get(PAGE) == fake.get(PAGE)
 
 
@@ -60,7 +65,7 @@ def test_without_a_proof_that_it_is_wrong_the_copy_is_the_highest_count_it_was_t
 ) -> None:
     redis_of_module.client.delete(key())
     for number, count in enumerate(counts, 1):
-        cache.advance(PAGE, count)
+        advance(cache, count)
         assert copy(redis_of_module) == str(max(counts[:number]))
 
 
@@ -69,7 +74,7 @@ def test_of_counts_that_are_told_at_the_same_time_in_any_order_the_highest_stays
 ) -> None:
     counts = random.sample(range(1, 501), 500)
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda count: cache.advance(PAGE, count), counts))
+        assert all(pool.map(lambda count: advance(cache, count), counts))
     assert cache.get(PAGE) == Lookup(Result.HIT, 500)
 
 
@@ -77,9 +82,9 @@ def test_a_copy_that_was_proved_wrong_is_replaced_unless_another_did_it_first(
     cache: RedisCache, redis: RedisServer
 ) -> None:
     redis.client.set(key(), 1000)
-    cache.advance(PAGE, 2, wrong=1000)
+    advance(cache, 2, wrong=1000)
     assert copy(redis) == "2"
-    cache.advance(PAGE, 1, wrong=1000)
+    advance(cache, 1, wrong=1000)
     assert copy(redis) == "2", "the visit before came later, and its count is no longer proved wrong"
 
 
@@ -88,7 +93,7 @@ def test_the_time_to_live_begins_anew_exactly_if_the_copy_is_confirmed_or_moved(
     count: int, refreshed: bool, cache: RedisCache, redis: RedisServer
 ) -> None:
     redis.client.set(key(), 10, ex=100)
-    cache.advance(PAGE, count)
+    advance(cache, count)
     life = redis.client.ttl(key())
     assert isinstance(life, int)
     assert (life > 200) == refreshed, life
@@ -96,7 +101,7 @@ def test_the_time_to_live_begins_anew_exactly_if_the_copy_is_confirmed_or_moved(
 
 def test_a_copy_without_an_end_gets_one_when_it_is_confirmed(cache: RedisCache, redis: RedisServer) -> None:
     redis.client.set(key(), 10)
-    cache.advance(PAGE, 10)
+    advance(cache, 10)
     life = redis.client.ttl(key())
     assert isinstance(life, int)
     assert 200 < life <= 330

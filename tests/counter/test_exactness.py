@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -86,7 +87,7 @@ def test_the_table_is_made_once_by_any_number_of_creators_at_once(postgres: Post
 
         def create(database: Database, together: threading.Barrier = together) -> int:
             together.wait()
-            return database.add("homepage", 1)
+            return database.add({"homepage": 1})["homepage"]
 
         with ThreadPoolExecutor(len(databases)) as pool:
             counts = list(pool.map(create, databases))
@@ -100,3 +101,24 @@ def test_a_table_that_is_there_is_kept_when_a_service_starts(service: ServiceSer
     service.stop()
     service.start()
     assert service.get("/").json["visits"] == truth(postgres) == 2
+
+
+def test_batches_of_several_pages_never_wait_for_each_other_in_a_circle(
+    postgres: PostgresServer, redis: RedisServer
+) -> None:
+    databases = [Database(config(postgres, redis), Breaker(lambda: 0.0)) for _ in range(4)]
+    pages = [f"page-{number:02}" for number in range(20)]
+
+    def add(database: Database, seed: int) -> None:
+        for turn in range(25):
+            shuffled = random.Random(seed * 1000 + turn).sample(pages, 12)
+            database.add(dict.fromkeys(shuffled, 1))
+
+    databases[0].add(dict.fromkeys(pages, 0))
+    with ThreadPoolExecutor(len(databases)) as pool:
+        list(pool.map(add, databases, range(len(databases))))
+    assert (
+        sum(count for (count,) in postgres.query("SELECT visits FROM visit_counter WHERE page LIKE 'page-%'")) == 1200
+    )
+    for database in databases:
+        database.close()

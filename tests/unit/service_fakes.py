@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from service.counter import DatabaseUnavailable, Lookup, OutcomeUnknown, Result
+from service.store import DatabaseUnavailable, Lookup, Move, OutcomeUnknown, Result
 
 
 class FakeDatabase:
@@ -17,25 +17,28 @@ class FakeDatabase:
         self.breaks_on_commit: bool | None = None
         self.suspect = False
         self.reads = 0
+        self.batches: list[dict[str, int]] = []
         self.before: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
 
-    def read(self, page: str) -> int:
+    def read(self, page: str) -> int | None:
         self.before()
         self._ask()
         with self._lock:
             self.reads += 1
-        return self.counts.get(page, 0)
+        return self.counts.get(page)
 
-    def add(self, page: str, visits: int) -> int:
+    def add(self, visits: Mapping[str, int]) -> Mapping[str, int]:
         self.before()
         self._ask()
         with self._lock:
+            self.batches.append(dict(visits))
             if self.breaks_on_commit is not False:
-                self.counts[page] = self.counts.get(page, 0) + visits
+                for page, more in visits.items():
+                    self.counts[page] = self.counts.get(page, 0) + more
             if self.breaks_on_commit is not None:
                 raise OutcomeUnknown("lost")
-            return self.counts[page]
+            return {page: self.counts[page] for page in visits}
 
     def _ask(self) -> None:
         self.suspect = self.down
@@ -54,23 +57,24 @@ class FakeCache:
         self._lock = threading.Lock()
 
     def get(self, page: str) -> Lookup:
-        self.before()
-        self.asked += 1
-        if self._is_away():
-            return Lookup(self.result)
-        copy = self.copies.get(page)
-        return Lookup(Result.MISS) if copy is None else Lookup(Result.HIT, copy)
+        return self.exchange((), (page,))[1][page]
 
-    def advance(self, page: str, count: int, wrong: int | None = None) -> bool:
+    def exchange(self, moves: Collection[Move], pages: Sequence[str]) -> tuple[bool, Mapping[str, Lookup]]:
+        if not moves and not pages:
+            return True, {}
         self.before()
         self.asked += 1
         if self._is_away():
-            return False
+            return False, {page: Lookup(self.result) for page in pages}
         with self._lock:
-            copy = self.copies.get(page, -1)
-            if copy < count or (wrong is not None and copy >= wrong):
-                self.copies[page] = count
-        return True
+            for move in moves:
+                copy = self.copies.get(move.page, -1)
+                if copy < move.count or (move.wrong is not None and copy >= move.wrong):
+                    self.copies[move.page] = move.count
+            found = {page: self.copies.get(page) for page in pages}
+        return True, {
+            page: Lookup(Result.MISS) if copy is None else Lookup(Result.HIT, copy) for page, copy in found.items()
+        }
 
     def _is_away(self) -> bool:
         return self.result in (Result.ERROR, Result.BYPASS)

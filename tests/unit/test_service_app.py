@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 import service
 from service.breaker import Breaker
-from service.counter import Result
 from service.metrics import Metrics
+from service.store import Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -327,7 +327,11 @@ def test_metrics_count_visits_look_ups_and_requests(client: FlaskClient) -> None
     assert metrics["visits_total", frozenset()] == 3
     assert metrics["cache_requests_total", frozenset({"miss"})] == 3
     assert metrics["cache_requests_total", frozenset({"hit"})] == 1
-    requests = {labels: value for (name, labels), value in metrics.items() if name.endswith("_seconds_count")}
+    assert metrics["visit_batch_size_sum", frozenset()] == 3
+    assert metrics["visit_commit_duration_seconds_count", frozenset()] == 3
+    requests = {
+        labels: value for (name, labels), value in metrics.items() if name == "http_request_duration_seconds_count"
+    }
     assert requests == {
         frozenset({"GET", "/", "200"}): 1,
         frozenset({"POST", "/visits/<page>", "200"}): 2,
@@ -347,8 +351,8 @@ def test_what_clients_make_up_makes_no_new_series(client: FlaskClient) -> None:
     for n in range(5):
         client.open(f"/made-up-{n}", method=f"MADE{n}")
         client.get(f"/visits/page-{n}")
-    durations = [(name, labels) for name, labels in _metrics(client) if name.endswith("_seconds_count")]
-    assert {labels for _, labels in durations} == {
+    names = [key for key in _metrics(client) if key[0] == "http_request_duration_seconds_count"]
+    assert {labels for _, labels in names} == {
         frozenset({"other", "none", "404"}),
         frozenset({"GET", "/visits/<page>", "200"}),
     }

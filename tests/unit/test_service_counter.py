@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.counter import Answer, Counter, DatabaseUnavailable, InvalidPage, OutcomeUnknown, Result
+from service.counter import Counter, InvalidPage
+from service.store import Answer, DatabaseUnavailable, OutcomeUnknown, Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
@@ -37,7 +37,7 @@ def test_a_visit_on_a_cold_cache_is_looked_up_in_the_database_and_moves_the_cach
 def test_a_visit_on_a_warm_cache_is_looked_up_there(counter: Counter, database: FakeDatabase) -> None:
     counter.visit("homepage")
     assert counter.visit("homepage") == Answer("homepage", 43, "cache", Result.HIT, stored=True)
-    assert database.reads == 1
+    assert database.reads == 0, "what a visit needs of PostgreSQL its commit brings"
 
 
 def test_a_read_fills_the_cache_and_counts_nothing(counter: Counter, database: FakeDatabase, cache: FakeCache) -> None:
@@ -140,15 +140,36 @@ def test_a_visit_brings_a_cache_back_that_is_ahead_of_the_database(
     assert cache.copies == {"homepage": truth + 1}
 
 
-def test_readers_who_come_together_on_a_cold_page_cause_one_query(
+def test_readers_who_come_together_share_look_ups_and_cause_one_query(
     counter: Counter, database: FakeDatabase, cache: FakeCache
 ) -> None:
-    together = threading.Barrier(64, timeout=20)
-    cache.before = _once_each_thread(together.wait)
+    asking = threading.Semaphore(0)
+
+    def wait_to_be_let_through() -> None:
+        assert asking.acquire(timeout=20)
+
+    cache.before = wait_to_be_let_through
     with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(counter.read, ["homepage"] * 64))
+        readers = [pool.submit(counter.read, "homepage") for _ in range(64)]
+        asking.release(8)
+        answers = [reader.result(20) for reader in readers]
     assert {answer.visits for answer in answers} == {41}
     assert database.reads == 1
+    assert cache.asked <= 8
+
+
+@pytest.mark.parametrize("result", [Result.ERROR, Result.BYPASS])
+def test_a_page_that_nobody_visited_costs_one_query_a_second_while_the_cache_is_away(
+    result: Result, database: FakeDatabase, cache: FakeCache
+) -> None:
+    now = 0.0
+    counter = Counter(database, cache, clock=lambda: now)
+    cache.result = result
+    for now in (0.0, 0.5, 0.9, 1.1, 1.5):  # noqa: B007 - the clock reads it
+        assert counter.read("new").visits == 0
+    assert database.reads == 2
+    counter.visit("new")
+    assert counter.read("new").visits == 1, "a visit of this process is seen at once"
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -211,15 +232,3 @@ def test_pages_are_counted_apart(counter: Counter, database: FakeDatabase, cache
     counter.visit("b")
     assert database.counts == {"homepage": 41, "a": 1, "b": 2}
     assert cache.copies == {"a": 1, "b": 2}
-
-
-def _once_each_thread(call: Callable[[], object]) -> Callable[[], None]:
-    """Call it the first time a thread comes by."""
-    been = threading.local()
-
-    def once() -> None:
-        if not hasattr(been, "here"):
-            been.here = True
-            call()
-
-    return once

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.breaker import Breaker
-from service.counter import Result
 from service.health import LIFETIME, Health
+from service.store import Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
