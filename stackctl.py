@@ -266,7 +266,9 @@ def _outer(
 
 Port = Annotated[
     list[str] | None,
-    typer.Option("--port", metavar="[NAME=]PORT", help="The port on this machine; remembered for the instance."),
+    typer.Option(
+        "--port", metavar="[NAME=]PORT", help="The port on this machine, or auto: a free one. It is remembered."
+    ),
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
@@ -297,6 +299,7 @@ def up(
     Examples:
       stackctl up
       stackctl up --port 8080
+      stackctl up --port auto
       stackctl up --instance review
       stackctl up --engine embedded
     """
@@ -328,13 +331,18 @@ def plan(
     return plan(session.settings, exit_code, output)
 
 
-def _ports(texts: list[str]) -> dict[str | None, int]:
-    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}."""
-    ports: dict[str | None, int] = {}
+def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
+    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}; `web=auto` → {"web": "auto"}."""
+    ports: dict[str | None, int | Literal["auto"]] = {}
     for text in texts:
         name, equals, number = text.rpartition("=")
+        if number == "auto" and (name or not equals):
+            ports[name or None] = "auto"
+            continue
         if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535 or (equals and not name):
-            raise UsageError(f"--port: {text!r} is not a port (1-65535)", "write --port 8080 or --port web=8080")
+            raise UsageError(
+                f"--port: {text!r} is not a port (1-65535)", "write --port 8080, --port web=8080 or --port auto"
+            )
         ports[name or None] = int(number)
     return ports
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from stack.processes import shortened, words_of
 
 if TYPE_CHECKING:
     from psutil import Process
     from psutil._ntuples import pconn, sconn
+
+# Asks for the declared port if it is free, else for the next free one.
+AUTO: Final = "auto"
+PortChoice = int | Literal["auto"]
 
 HOST = "127.0.0.1"
 # Where a server that has the port of our address listens.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
 PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
+# No instance can have this name.
+_REGISTRY = ".instances"
 # What marks a folder as somebody's project; the state of the playground then lives in it.
 _PROJECT_MARKS = (STATE_FOLDER, "pyproject.toml", ".git")
 
@@ -20,13 +22,14 @@ class Settings:
 
     `file` is the stack file, `instance` the name of the instance (None: that of the stack), `state_root` the
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
-    fits).
+    fits), `registry` the folder that lists this user's instances.
     """
 
     file: Path
     instance: str | None
     state_root: Path
     engine: str | None = None
+    registry: Path = field(default_factory=lambda: platformdirs.user_state_path("stackctl") / _REGISTRY)
 
     @classmethod
     def read(

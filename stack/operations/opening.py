@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from stack.declaration import load_stack
 from stack.engines import ENGINES
@@ -13,6 +13,7 @@ from stack.errors import DeclarationError, ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
 from stack.model import Component
 from stack.observed import Observed
+from stack.ports import AUTO, PortChoice
 from stack.settings import Settings
 from stack.state import Record, State
 
@@ -21,13 +22,20 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 @dataclass(frozen=True)
 class Opened:
-    """An instance with what is needed to work on it."""
+    """An instance with what is needed to work on it.
+
+    `asked`: the ports that the command line chooses, by component. `named`: it is not the one that its stack is
+    called after. `automatic`: the components whose ports were chosen for them just now.
+    """
 
     instance: Instance
     state: State
     engine: Engine
     record: Record
     choice: Choice
+    asked: Mapping[str, PortChoice] = field(default_factory=dict)
+    named: bool = False
+    automatic: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,13 +52,14 @@ Choose = Callable[[Instance], Choice]
 
 def open_instance(
     settings: Settings,
-    ports: Mapping[str | None, int] | None = None,
+    ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     choose: Choose | None = None,
 ) -> Opened:
     """Read the declaration and what is remembered of the instance. Changes nothing.
 
-    `ports` are those chosen on the command line, by component; None stands for the only one that is published.
+    `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
+    `auto` for all. Ports that nobody chose are those of the declaration: `settled` chooses them.
     `choose` picks the engine of a new instance for which none was asked; without it, `fitting_engine` does.
     """
     stack = load_stack(settings.file)
@@ -62,9 +71,10 @@ def open_instance(
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
     declared = default_ports(stack)
     kept = {component: port for component, port in remembered.ports.items() if component in declared}
+    asked = _chosen(declared, ports or {})
     record = replace(
         remembered,
-        ports=kept | _chosen(declared, ports or {}),
+        ports=kept | {component: port for component, port in asked.items() if port != AUTO},
         system_binaries=remembered.system_binaries or system_binaries,
     )
     instance = Instance(
@@ -76,7 +86,7 @@ def open_instance(
         ports=dict(declared) | dict(record.ports),
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
-    return _opened(instance, state, record, choice)
+    return replace(_opened(instance, state, record, choice), asked=asked, named=name != stack.name)
 
 
 def _opened(instance: Instance, state: State, record: Record, choice: Choice) -> Opened:
@@ -84,11 +94,19 @@ def _opened(instance: Instance, state: State, record: Record, choice: Choice) ->
     return Opened(instance, state, engine, replace(record, engine=choice.engine), choice)
 
 
+def with_ports(opened: Opened, ports: Mapping[str, int], automatic: Sequence[str]) -> Opened:
+    """The same instance with ports that are to be remembered; those of `automatic` were chosen for it."""
+    instance = replace(opened.instance, ports={**opened.instance.ports, **ports})
+    changed = _opened(instance, opened.state, replace(opened.record, ports=ports), opened.choice)
+    return replace(changed, asked=opened.asked, named=opened.named, automatic=tuple(automatic))
+
+
 def without_docker(opened: Opened, reason: str) -> Opened | None:
     """The same instance on the embedded engine; None where somebody chose the engine, or it can't run there."""
     if not opened.choice.free or opened.engine.name == "embedded" or not _runs_as_processes(opened.instance):
         return None
-    return _opened(opened.instance, opened.state, opened.record, Choice("embedded", reason, free=True))
+    other = _opened(opened.instance, opened.state, opened.record, Choice("embedded", reason, free=True))
+    return replace(other, asked=opened.asked, named=opened.named)
 
 
 def _remembered_or_asked(settings: Settings, instance: Instance, record: Record) -> Choice | None:
@@ -134,15 +152,15 @@ def compose_unseen(instance: Instance) -> Choice:
     return Choice("compose", "the default", free=True)
 
 
-def _chosen(declared: Mapping[str, int], ports: Mapping[str | None, int]) -> dict[str, int]:
-    chosen = {}
+def _chosen(declared: Mapping[str, int], ports: Mapping[str | None, PortChoice]) -> dict[str, PortChoice]:
+    chosen: dict[str, PortChoice] = {}
     for component, port in ports.items():
-        if component is None and len(declared) != 1:
+        if component is None and len(declared) != 1 and (port != AUTO or not declared):
             names = ", ".join(declared) or "none"
             raise UsageError(f"--port {port}: which component? Published are: {names}", "write --port NAME=PORT")
         if component is not None and component not in declared:
             raise UsageError(f"--port: {component!r} publishes no port", f"published are: {', '.join(declared)}")
-        chosen[component or next(iter(declared))] = port
+        chosen |= dict.fromkeys([component] if component else declared, port)
     return chosen
 
 

@@ -2,11 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+
 from stack.engines import FLEETS
 from stack.errors import StackError
-from stack.instance import Instance
+from stack.instance import Instance, default_ports
 from stack.observed import Observed
-from stack.ports import Holder, is_free, listener, next_free
+from stack.operations.opening import Opened, with_ports
+from stack.ports import AUTO, Holder, is_free, listener, next_free
+from stack.registry import Entry, Registry
+from stack.settings import Settings
+
+
+def claimed(opened: Opened, settings: Settings) -> Opened:
+    """The instance with its ports settled, and entered in the registry; hold its lock."""
+    claimed = opened
+
+    def entry(spared: frozenset[int]) -> Entry:
+        nonlocal claimed
+        claimed = settled(opened, spared, opened.engine.observe)
+        return Entry(
+            project=opened.instance.project,
+            instance=opened.instance.name,
+            engine=opened.engine.name,
+            state=opened.instance.state,
+            file=settings.file,
+            ports=claimed.instance.ports,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    Registry(settings.registry).claim(opened.instance.project, entry)
+    return claimed
+
+
+def settled(opened: Opened, spared: Collection[int], observe: Callable[[], Observed]) -> Opened:
+    """The instance with a port for each component that is to get one automatically, not one of `spared`.
+
+    What is remembered is read again: another command may have chosen meanwhile. `observe` is asked only where a port
+    has to be chosen.
+    """
+    fresh = opened.state.record()
+    explicit = {name: port for name, port in opened.asked.items() if port != AUTO}
+    remembered = {**opened.record.ports, **(fresh.ports if fresh else {}), **explicit}
+    ports = {name: port for name, port in remembered.items() if name in opened.instance.ports}
+    automatic = [name for name in opened.instance.ports if _is_automatic(opened, name, ports)]
+    if automatic:
+        observed = observe()
+        for name in automatic:
+            others = {port for other, port in {**opened.instance.ports, **ports}.items() if other != name}
+            ports[name] = _choose(opened, name, ports.get(name), observed, {*spared, *others})
+    return with_ports(opened, ports, automatic) if automatic or ports != opened.record.ports else opened
+
+
+def _is_automatic(opened: Opened, name: str, ports: Mapping[str, int]) -> bool:
+    return opened.asked.get(name) == AUTO or (opened.named and name not in ports)
+
+
+def _choose(opened: Opened, name: str, remembered: int | None, observed: Observed, spared: Collection[int]) -> int:
+    """The declared port or the one that it has, else the next free one. The declared one where there is none."""
+    declared = default_ports(opened.instance.stack)[name]
+    component = observed.components.get(name)
+    own = component.port if component is not None else None
+    held = own if component is not None and component.running else None
+    wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
+    for port in wanted:
+        if port is not None and (port == held or (port not in spared and is_free(port))):
+            return port
+    return next_free(declared, spared) or declared
+
+
+def preview(opened: Opened, settings: Settings, observe: Callable[[], Observed] | None = None) -> Opened:
+    """The instance with the ports that `up` would give it now. Without `observe` its engine is asked for its own."""
+    return settled(opened, Registry(settings.registry).ports(opened.instance.project), observe or opened.engine.observe)
+
+
+def automatic_lines(opened: Opened) -> list[str]:
+    """For people: what was chosen for them."""
+    declared = default_ports(opened.instance.stack)
+    return [
+        f"port {port} was chosen for {name}{'' if port == declared[name] else f' ({declared[name]} is taken)'}, "
+        f"and is remembered; `up --port` chooses another"
+        for name in opened.automatic
+        for port in [opened.instance.ports[name]]
+    ]
 
 
 def check_ports(instance: Instance, before: Observed) -> None:

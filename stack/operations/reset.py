@@ -8,6 +8,7 @@ from stack.errors import StackError
 from stack.observed import Leftovers
 from stack.operations.opening import Opened, open_instance
 from stack.progress import Progress
+from stack.registry import Registry
 from stack.report import Report
 from stack.settings import Settings
 
@@ -29,6 +30,7 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm) -> Report:
         opened.engine.destroy()
         deleted = _data(opened, left)
         opened.state.delete()
+        Registry(settings.registry).remove(opened.instance.project)
     return Report("reset", f"{name} is deleted, its data included", {"instance": name, "deleted": deleted})
 
 

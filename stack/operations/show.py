@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 
+from stack.observed import Observed
 from stack.operations.opening import compose_unseen, open_instance
+from stack.operations.ports import preview
 from stack.report import Report
 from stack.settings import Settings
 
 
 def render(settings: Settings) -> Report:
     """The configuration that `up` would hand to the engine."""
-    opened = open_instance(settings, choose=compose_unseen)
+    # No engine has to run for it.
+    opened = preview(open_instance(settings, choose=compose_unseen), settings, lambda: Observed({}))
     text = opened.engine.render()
     return Report("render", text.rstrip("\n"), {"engine": opened.engine.name, "configuration": text})
 

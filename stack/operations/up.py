@@ -14,9 +14,10 @@ from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
-from stack.operations.ports import check_ports
+from stack.operations.ports import automatic_lines, check_ports, claimed
 from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data
+from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
@@ -40,7 +41,7 @@ class Wish:
 def up(
     settings: Settings,
     progress: Progress,
-    ports: Mapping[str | None, int] | None = None,
+    ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     wish: Wish | None = None,
 ) -> Report:
@@ -57,7 +58,7 @@ def up(
         _check_sources(opened.instance)
     with opened.state.locked(progress):
         try:
-            return _make(opened, progress, wish)
+            return _make(claimed(opened, settings), progress, wish)
         except StackError as error:
             other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -66,7 +67,7 @@ def up(
         other.engine.check()
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
-        return _make(other, progress, wish)
+        return _make(claimed(other, settings), progress, wish)
 
 
 def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
@@ -80,6 +81,8 @@ def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     if not surveyed.plan.changes:
         with FinishedJob() as nothing:
             verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
+        if opened.state.record() != opened.record:
+            opened.state.remember(opened.record)
         return _report(opened, surveyed, verdict)
     opened.engine.check()
     check_ports(opened.instance, before)
@@ -157,6 +160,7 @@ def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
     same = _processes(before) == _processes(verdict.observed)
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
     lines = [f"{instance.name} {done}", *(f"  {name}: {url}" for name, url in instance.urls.items())]
+    lines += [f"  {line}" for line in automatic_lines(opened)]
     lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
     data = {
         "instance": instance.name,
@@ -164,6 +168,7 @@ def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
         "engine_reason": opened.choice.reason,
         "changed": not same,
         "urls": dict(instance.urls),
+        "automatic_ports": {name: instance.ports[name] for name in opened.automatic},
         "components": component_data(instance, verdict.observed),
         "plan": plan_data(surveyed),
     }

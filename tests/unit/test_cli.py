@@ -48,6 +48,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["up", "--port", "=80"], "--port: '=80' is not a port (1-65535)"),
         (["up", "--port", "70000"], "--port: '70000' is not a port (1-65535)"),
         (["up", "--port", "db=8000"], "--port: 'db' publishes no port"),
+        (["up", "--port", "db=auto"], "--port: 'db' publishes no port"),
+        (["up", "--port", "=auto"], "--port: '=auto' is not a port (1-65535)"),
         (["up", "--timeout", "0"], "Invalid value for '--timeout': Input should be greater than or equal to 1"),
         (["up", "--timeout", "soon"], "Invalid value for '--timeout': Input should be a valid number"),
         (["wait", "--timeout", "0"], "Invalid value for '--timeout': Input should be greater than or equal to 1"),

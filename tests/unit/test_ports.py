@@ -1,0 +1,256 @@
+"""Ports: free or not, the next one, who has one, and which one an instance gets by itself."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stack import WebApp, ports
+from stack.engines import FLEETS
+from stack.engines.embedded.fleet import EmbeddedFleet
+from stack.errors import StackError
+from stack.instance import default_project, name_of_project
+from stack.model import Stack
+from stack.observed import ComponentState, Observed
+from stack.operations import ports as operation
+from stack.operations.opening import Opened, open_instance
+from stack.ports import Holder, Listener, PortChoice
+from stack.processes import describe, shortened
+from stack.settings import Settings
+from stack.state import Record, State
+
+DECLARED = 8000
+NOTHING = Observed({})
+
+
+@contextmanager
+def listening(address: str = "127.0.0.1") -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind((address, 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named(address: str) -> None:
+    with listening(address) as port:
+        assert not ports.is_free(port)
+        found = ports.listener(port)
+        assert found is not None
+        assert found.process == os.getpid()
+        assert Path(sys.executable).name in str(found)
+
+
+def test_the_next_free_port_is_neither_taken_nor_spared() -> None:
+    with listening() as port:
+        found = ports.next_free(port, {port + 1})
+        assert found is not None
+        assert found > port + 1
+        assert ports.is_free(found)
+
+
+def test_there_may_be_no_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda _: False)
+    assert ports.next_free(65530) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("/usr/bin/python3", "/home/me/stackctl.py", "up", "--port", "80"), "stackctl up --port 80"),
+        (("/x/.venv/bin/python", "/x/.venv/bin/stackctl", "down"), "stackctl down"),
+        (("nginx",), "nginx"),
+        (("a" * 100,), f"{'a' * 80}…"),
+    ],
+)
+def test_a_command_is_shown_short(words: tuple[str, ...], shown: str) -> None:
+    assert shortened(words) == shown
+
+
+def test_a_process_that_began_later_is_not_the_one_that_was_noted() -> None:
+    assert str(os.getpid()) in str(describe(os.getpid(), until=2**40))
+    assert describe(os.getpid(), until=0) is None
+    assert describe(2**22 + 1, until=2**40) is None
+
+
+def supervised(configuration: str) -> Listener:
+    supervisor = ("/x/python", "-P", "-m", "supervisor.supervisord", "-c", configuration)
+    return Listener(7, (("gunicorn", "app"), supervisor, ("/sbin/init",)))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "instance"),
+    [
+        ("/home/me/shop/.stackctl/review/embedded/conf/supervisord.conf", "review"),
+        ("/var/lib/stackctl/stackctl-my-shop-0a1b2c/conf/supervisord.conf", "my-shop"),
+    ],
+)
+def test_a_process_of_another_instance_is_told_with_its_name(configuration: str, instance: str) -> None:
+    found = EmbeddedFleet().holder(8000, supervised(configuration))
+    assert found is not None
+    assert f"instance '{instance}'" in found.who
+    assert found.cure == f"`stackctl --instance {instance} stop`"
+
+
+@pytest.mark.parametrize("words", [("nginx",), ("supervisord", "-c", "/etc/supervisord.conf"), ()])
+def test_a_process_of_nobody_we_know_is_no_instance(words: tuple[str, ...]) -> None:
+    assert EmbeddedFleet().holder(8000, Listener(7, (words,))) is None
+    assert EmbeddedFleet().holder(8000, None) is None
+
+
+def test_a_project_tells_the_name_of_its_instance() -> None:
+    assert name_of_project(default_project("my-shop", Path("/x"))) == "my-shop"
+    assert name_of_project("something") == "something"
+
+
+# Which port an instance gets
+
+
+def running(port: int, state: str = "running") -> Observed:
+    return Observed({"web": ComponentState("1", state, "healthy", 0, 0, False, None, "", port)})
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The ports that are taken on this machine."""
+    numbers: set[int] = set()
+    for module in (ports, operation):
+        monkeypatch.setattr(module, "is_free", lambda port: port not in numbers)
+    return numbers
+
+
+def opened(
+    folder: Path,
+    instance: str | None = "review",
+    asked: Mapping[str | None, PortChoice] | None = None,
+    remembered: Mapping[str, int] | None = None,
+) -> Opened:
+    file = folder / "shop.py"
+    file.write_text(
+        "from stack import Stack, WebApp\n"
+        f"stack = Stack('shop', [WebApp('web', source='.', port={DECLARED}, command=['true'])])\n"
+    )
+    if remembered is not None:
+        State(folder / "state" / (instance or "shop")).remember(Record("p", remembered, "embedded"))
+    return open_instance(Settings(file, instance, folder / "state", "embedded"), asked)
+
+
+def port_of(made: Opened, observed: Observed = NOTHING, spared: tuple[int, ...] = ()) -> int:
+    return operation.settled(made, spared, lambda: observed).record.ports.get("web", 0)
+
+
+def test_a_named_instance_gets_the_declared_port_if_free_else_the_next(tmp_path: Path, taken: set[int]) -> None:
+    assert port_of(opened(tmp_path)) == 8000
+    taken |= {8000, 8001}
+    assert port_of(opened(tmp_path)) == 8002
+
+
+def test_the_ports_of_other_instances_are_spared_also_while_they_are_down(tmp_path: Path, taken: set[int]) -> None:
+    assert port_of(opened(tmp_path), spared=(8000, 8001)) == 8002
+
+
+def test_the_instance_of_its_stack_has_the_declared_port_and_nothing_is_remembered(
+    tmp_path: Path, taken: set[int]
+) -> None:
+    taken.add(8000)
+    for name in (None, "shop"):
+        settled = operation.settled(opened(tmp_path, name), (), lambda: NOTHING)
+        assert (settled.record.ports, settled.instance.ports, settled.automatic) == ({}, {"web": 8000}, ())
+
+
+def test_what_is_remembered_stays(tmp_path: Path, taken: set[int]) -> None:
+    taken.add(8005)
+    settled = operation.settled(opened(tmp_path, remembered={"web": 8005}), (), lambda: NOTHING)
+    assert (settled.record.ports, settled.automatic) == ({"web": 8005}, ())
+
+
+def test_a_port_that_was_chosen_meanwhile_by_another_command_stays(tmp_path: Path, taken: set[int]) -> None:
+    before = opened(tmp_path)
+    before.state.remember(Record("p", {"web": 8007}, "embedded"))
+    assert port_of(before) == 8007
+    assert port_of(opened(tmp_path, asked={None: 8009})) == 8009
+
+
+@pytest.mark.parametrize("asked", [{None: "auto"}, {"web": "auto"}])
+def test_auto_chooses_anew(tmp_path: Path, taken: set[int], asked: dict[str | None, PortChoice]) -> None:
+    assert port_of(opened(tmp_path, "shop", asked)) == 8000
+    assert port_of(opened(tmp_path, "shop", asked, remembered={"web": 8005})) == 8000
+    taken.add(8000)
+    assert port_of(opened(tmp_path, "shop", asked)) == 8005, "a remembered one comes before the next free one"
+    taken.add(8005)
+    assert port_of(opened(tmp_path, "shop", asked)) == 8001
+
+
+def test_the_port_that_an_instance_listens_on_is_its_own(tmp_path: Path, taken: set[int]) -> None:
+    taken |= {8000, 8003}
+    assert port_of(opened(tmp_path), running(8003)) == 8003, "its state was lost, and it runs"
+    assert port_of(opened(tmp_path, asked={None: "auto"}), running(8000)) == 8000
+    assert port_of(opened(tmp_path), running(8003, "exited")) == 8001, "somebody else took it meanwhile"
+
+
+def test_where_no_port_is_free_the_declared_one_is_asked_for_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (ports, operation):
+        monkeypatch.setattr(module, "is_free", lambda _: False)
+    monkeypatch.setattr(operation, "holder_of", lambda _: Holder("somebody", "ask"))
+    settled = operation.settled(opened(tmp_path), (), lambda: NOTHING)
+    assert settled.record.ports == {"web": 8000}
+    with pytest.raises(StackError) as raised:
+        operation.check_ports(settled.instance, NOTHING)
+    assert raised.value.code == "port-taken"
+    assert "somebody" in raised.value.message
+    assert "--port auto" in raised.value.hint
+
+
+def test_the_engine_is_asked_only_where_a_port_has_to_be_chosen(tmp_path: Path, taken: set[int]) -> None:
+    def fail() -> Observed:
+        pytest.fail("asked")
+
+    operation.settled(opened(tmp_path, "shop"), (), fail)
+    operation.settled(opened(tmp_path, asked={"web": 8003}), (), fail)
+    operation.settled(opened(tmp_path, remembered={"web": 8005}), (), fail)
+
+
+def test_two_components_never_get_the_same_port(tmp_path: Path, taken: set[int]) -> None:
+    made = opened(tmp_path)
+    apps = [WebApp(name, source=".", port=DECLARED, publish=port) for name, port in (("web", 8000), ("admin", 8001))]
+    instance = replace(made.instance, stack=Stack("shop", apps), ports={"web": 8000, "admin": 8001})
+    taken.add(8000)
+    settled = operation.settled(replace(made, instance=instance), (), lambda: NOTHING)
+    assert settled.instance.ports == {"web": 8002, "admin": 8001}
+
+
+def test_a_choice_is_told(tmp_path: Path, taken: set[int]) -> None:
+    taken.add(8000)
+    (line,) = operation.automatic_lines(operation.settled(opened(tmp_path), (), lambda: NOTHING))
+    assert line.startswith("port 8001 was chosen for web (8000 is taken), and is remembered")
+
+
+def test_two_new_instances_do_not_choose_the_same_port(tmp_path: Path, taken: set[int]) -> None:
+    registry = tmp_path / "registry"
+    for name, expected in (("one", 8000), ("two", 8001), ("one", 8000)):
+        made = opened(tmp_path, name)
+        settings = Settings(tmp_path / "shop.py", name, tmp_path / "state", "embedded", registry)
+        made.state.folder.mkdir(parents=True, exist_ok=True)
+        assert operation.claimed(made, settings).instance.ports == {"web": expected}
+        assert operation.preview(made, settings).instance.ports == {"web": expected}
+
+
+def test_the_holder_is_the_first_that_an_engine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "listener", lambda _: Listener(7, (("nginx", "-g"),)))
+    for fleet in FLEETS.values():
+        monkeypatch.setattr(type(fleet), "holder", lambda *_: None)
+    assert operation.holder_of(80) == Holder("process 7 (nginx -g)", "`kill 7`")
+    monkeypatch.setattr(type(FLEETS["compose"]), "holder", lambda *_: Holder("the container x", "`docker stop x`"))
+    assert operation.holder_of(80).who == "the container x"
+    monkeypatch.setattr(type(FLEETS["compose"]), "holder", lambda *_: None)
+    monkeypatch.setattr(operation, "listener", lambda _: None)
+    assert "may not see" in operation.holder_of(80).who
