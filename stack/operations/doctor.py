@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,10 +21,13 @@ from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
 from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, open_instance
+from stack.operations.ports import holder_of
+from stack.ports import Holder, is_free
 from stack.report import PLAIN, Report, Style
 from stack.settings import PLAYGROUND, Settings
 from stack.version import __version__
 
+_SILENT = ("docker-client", "docker-daemon", "docker-permission")
 _OLDEST_PYTHON = (3, 11)
 _COLOURS: Mapping[Level, str] = {"ok": "32", "warn": "33", "fail": "31"}
 
@@ -78,11 +80,22 @@ def _patient(settings: Settings) -> Patient:
     except StackError as error:
         return Patient(settings, None, None, error)
     try:
-        # Within seconds, where the questions below might wait for as long as a slow daemon may take.
-        opened.engine.check()
+        _check_answers(opened.engine)
         return Patient(settings, opened, opened.engine.observe())
     except StackError as error:
         return Patient(settings, opened, None, error)
+    except Exception as error:
+        what = f"its engine told what is not understood: {type(error).__name__}: {error}"
+        return Patient(settings, opened, None, StackError("bug", what, "see what is told of the engine above"))
+
+
+def _check_answers(engine: Engine) -> None:
+    """Raises within seconds what other questions would wait long for. What only stands in the way of `up` passes."""
+    try:
+        engine.check()
+    except StackError as error:
+        if error.code in _SILENT:
+            raise
 
 
 def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
@@ -180,31 +193,25 @@ def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
 def _ports(patient: Patient) -> Iterator[Finding]:
     if patient.opened is None:
         return
+    instance = patient.opened.instance
     components = patient.observed.components if patient.observed else {}
-    for name, port in patient.opened.instance.ports.items():
-        if patient.observed is None and not _is_free(port):
-            yield Finding(
-                "ports", "warn", f"{port}, for {name}, is in use; by whom can't be told", "see `instance` below"
-            )
-            continue
+    for name, port in instance.ports.items():
         own = components.get(name)
-        yield of_port(name, port, ours=own is not None and own.running and own.port == port, free=_is_free(port))
+        if own is not None and own.running and own.port == port:
+            yield ok("ports", f"{port} is published by {name}")
+        elif is_free(port):
+            yield ok("ports", f"{port}, for {name}, is free")
+        elif instance.name != instance.stack.name and name not in patient.opened.record.ports:
+            yield ok("ports", f"{port}, for {name}, is taken: `stackctl up` chooses the next free one")
+        else:
+            # Where the instance can't be seen, it may well be its own.
+            yield of_taken_port(name, port, holder_of(port), certain=patient.observed is not None)
 
 
-def of_port(name: str, port: int, ours: bool, free: bool) -> Finding:
-    if ours:
-        return ok("ports", f"{port} is published by {name}")
-    if free:
-        return ok("ports", f"{port}, for {name}, is free")
-    cure = f"choose another, like `stackctl up --port {name}=PORT`, or end the program (`ss -ltnp` names it)"
-    return Finding("ports", "fail", f"{port}, which {name} publishes, is taken by another program", cure)
-
-
-def _is_free(port: int) -> bool:
-    """Whether nobody listens. Below 1024 a bind is refused also where the engine may do it."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+def of_taken_port(name: str, port: int, holder: Holder, certain: bool) -> Finding:
+    cure = f"choose another with `stackctl up --port {name}=PORT`, or end what has it: {holder.cure}"
+    message = f"{port}, which {name} publishes, is taken by {holder.who}"
+    return Finding("ports", "fail" if certain else "warn", message, cure)
 
 
 def _instance(patient: Patient) -> Iterator[Finding]:

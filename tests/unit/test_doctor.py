@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,10 +24,12 @@ from stack.engines.embedded.checks import configuration_of, of_programs
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState
-from stack.operations.doctor import examine, of_component, of_port, of_python, text_of
+from stack.operations.doctor import examine, of_component, of_python, of_taken_port, text_of
+from stack.ports import Holder
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 
+HOLDER = Holder("process 7 (python)", "`kill 7`")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 INFO = {
     "ServerVersion": "28.5.2+dfsg4",
@@ -121,9 +125,8 @@ def test_orphans_are_named_and_not_too_many_of_them() -> None:
     [
         (of_python((3, 11, 0), "python"), "ok"),
         (of_python((3, 10, 9), "python"), "fail"),
-        (of_port("web", 8000, ours=True, free=False), "ok"),
-        (of_port("web", 8000, ours=False, free=True), "ok"),
-        (of_port("web", 8000, ours=False, free=False), "fail"),
+        (of_taken_port("web", 8000, HOLDER, certain=True), "fail"),
+        (of_taken_port("web", 8000, HOLDER, certain=False), "warn"),
         (of_component("web", UP), "ok"),
         (of_component("web", replace(UP, health="none")), "ok"),
         (of_component("web", replace(UP, restarts=2)), "warn"),
@@ -206,6 +209,25 @@ def test_a_stack_file_that_is_broken_is_a_line_and_the_machine_is_still_examined
     assert "ZeroDivisionError" in found(lines, "instance").message
     assert found(lines, "python").level == "ok"
     assert found(lines, "embedded orphans")
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_a_port_that_is_taken_is_told_with_who_has_it_unless_another_will_be_chosen(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        file = tmp_path / "shop.py"
+        file.write_text(
+            "from stack import Stack, WebApp\n"
+            f"stack = Stack('shop', [WebApp('web', source='.', port={port}, command=['python'])])\n",
+            encoding="utf-8",
+        )
+        line = found(examine(embedded(tmp_path, file)), "ports")
+        assert (line.level, f"process {os.getpid()}" in line.message) == ("fail", True), line
+        another = found(examine(replace(embedded(tmp_path, file), instance="review")), "ports")
+        assert (another.level, "chooses the next free one" in another.message) == ("ok", True), another
+    assert found(examine(embedded(tmp_path, file)), "ports").message == f"{port}, for web, is free"
 
 
 @pytest.mark.usefixtures("no_docker")
