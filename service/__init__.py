@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from flask import Flask, Response, request
+from flask import Flask
 
 from . import errors, routes
 from .breaker import Breaker
@@ -22,15 +22,10 @@ from .counter import Counter
 from .database import Database as PostgresDatabase
 from .health import Health
 from .metrics import Metrics
+from .middleware import Middleware
 from .store import Cache, Database
 
 _log = logging.getLogger(__name__)
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -55,10 +50,9 @@ def assemble(database: Database, cache: Cache, breakers: Mapping[str, Breaker], 
     app = Flask(__name__)
     health = Health(database, cache, breakers, time.monotonic)
     app.extensions["visit_counter"] = routes.Parts(Counter(database, cache, metrics.committed), health, metrics)
-    metrics.init_app(app)
     app.register_blueprint(routes.bp)
-    app.after_request(_add_headers)
     errors.init_app(app)
+    app.wsgi_app = Middleware(app.wsgi_app, metrics.answered)  # type: ignore[method-assign]
     return app
 
 
@@ -72,10 +66,3 @@ def _breaker(dependency: str, metrics: Metrics, interval: float) -> Breaker:
 
     metrics.breaker(dependency, False)
     return Breaker(time.monotonic, interval=interval, on_change=report)
-
-
-def _add_headers(response: Response) -> Response:
-    response.headers.extend(_HEADERS)
-    if request.endpoint != "static":
-        response.headers["Cache-Control"] = "no-store"
-    return response

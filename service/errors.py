@@ -6,6 +6,7 @@ from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from .counter import InvalidPage
+from .middleware import request_id
 from .negotiation import html_wanted
 from .store import DatabaseUnavailable, OutcomeUnknown
 
@@ -67,6 +68,7 @@ def problem(
         "status": status,
         "detail": detail,
         "instance": request.path,
+        "request_id": request_id(),
     }
     if last_known is not None:
         members["last_known"] = last_known

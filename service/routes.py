@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +15,9 @@ from .negotiation import html_wanted, is_visit
 from .store import Answer, Result
 
 bp = Blueprint("counter", __name__)
+
+# Flask's own makes an encoder for every answer.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ def homepage() -> Response:
     """Count a visit and show it: a page to a browser, JSON to a program."""
     answer = _visit(HOMEPAGE) if is_visit() else _read(HOMEPAGE)
     response = _page(answer) if html_wanted() else _json(answer)
-    response.vary.add("Accept")
+    response.headers["Vary"] = "Accept"
     return response
 
 
@@ -70,15 +74,16 @@ def _parts() -> Parts:
 
 
 def _visit(page: str) -> Answer:
-    answer = _parts().counter.visit(page)
-    _parts().metrics.visited()
-    _parts().metrics.looked_up(answer)
+    parts = _parts()
+    answer = parts.counter.visit(page)
+    parts.metrics.looked_up(answer)
     return answer
 
 
 def _read(page: str) -> Answer:
-    answer = _parts().counter.read(page)
-    _parts().metrics.looked_up(answer)
+    parts = _parts()
+    answer = parts.counter.read(page)
+    parts.metrics.looked_up(answer)
     return answer
 
 
@@ -90,7 +95,7 @@ def _json(answer: Answer) -> Response:
     members: dict[str, object] = {"page": answer.page, "visits": answer.visits, "source": answer.source}
     if answer.stale:
         members["stale"] = True
-    return _with_cache_status(jsonify(members), answer)
+    return _with_cache_status(Response(_encode(members), mimetype="application/json"), answer)
 
 
 def _with_cache_status(response: Response, answer: Answer) -> Response:

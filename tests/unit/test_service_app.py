@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 import time
 from typing import Any
 
@@ -12,6 +15,7 @@ from werkzeug.test import TestResponse
 
 import service
 from service.breaker import Breaker
+from service.logs import JsonFormatter
 from service.metrics import Metrics
 from service.store import Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
@@ -41,6 +45,7 @@ def _problem(response: TestResponse) -> dict[str, Any]:
     assert response.mimetype == "application/problem+json", response.text
     members: dict[str, Any] = response.get_json()
     assert {"type", "title", "status", "detail", "instance"} <= members.keys()
+    assert members["request_id"] == response.headers["X-Request-ID"]
     assert (members["status"], members["instance"]) == (response.status_code, response.request.path)
     return members
 
@@ -259,6 +264,33 @@ def test_the_style_sheet_may_be_kept(client: FlaskClient) -> None:
     with client.get("/static/page.css") as response:
         assert response.mimetype == "text/css"
         assert "no-store" not in response.headers["Cache-Control"]
+
+
+# The request's id
+
+
+@pytest.mark.parametrize("identity", ["0af7651916cd43dd8448eb211c80319c", "Root=1-67891233:a/b+c", "x" * 128])
+def test_a_well_formed_request_id_is_kept(identity: str, client: FlaskClient) -> None:
+    assert client.get("/livez", headers={"X-Request-ID": identity}).headers["X-Request-ID"] == identity
+
+
+@pytest.mark.parametrize("identity", ["", "a b", 'a"b', "a\tb", "é", "x" * 129])
+def test_any_other_request_id_is_replaced_by_one_of_our_own(identity: str, client: FlaskClient) -> None:
+    ours = [client.get("/livez", headers={"X-Request-ID": identity}).headers["X-Request-ID"] for _ in range(2)]
+    assert all(re.fullmatch("[0-9a-f]{32}", found) for found in ours), ours
+    assert ours[0] != ours[1]
+
+
+def test_what_is_logged_while_a_request_is_answered_has_its_id(
+    client: FlaskClient, database: FakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(JsonFormatter())
+    database.before = lambda: logging.getLogger("service").warning("the database is asked")
+    client.get("/", headers={"X-Request-ID": "one"})
+    logging.getLogger("service").warning("nobody asks")
+    asked, later = map(json.loads, caplog.text.splitlines())
+    assert asked["request_id"] == "one"
+    assert "request_id" not in later
 
 
 # Health
