@@ -189,9 +189,15 @@ class PostgresServer(Server):
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True, **_as_nobody())
 
     def start(self) -> None:
-        """Start, and wait until a query is answered."""
+        """Start, and wait until a query is answered. After a kill its children hold its memory for a moment."""
         self.launch()
-        eventually(lambda: self.query("SELECT 1", database="postgres"), "PostgreSQL answers")
+
+        def answers() -> object:
+            if self._process is not None and self._process.poll() is not None:
+                self.launch()
+            return self.query("SELECT 1", database="postgres")
+
+        eventually(answers, "PostgreSQL answers")
 
     def stop(self) -> None:
         """Shut down in order, without waiting for clients."""
