@@ -8,13 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli, crash, eventually
+from tests.cli import Cli, eventually
 
 Make = Callable[..., Cli]
 # With the engine's own tools, behind the back of stackctl.
@@ -178,38 +177,6 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(cli: Cli) -> None:
     assert cli.data("status")["state"] == "up"
     assert cli.ok("reset", "--yes")
     assert cli.data("status")["state"] == "absent"
-
-
-def test_counting_goes_on_while_a_server_dies_and_comes_back(cli: Cli) -> None:
-    """Every answered visit is counted once, whatever is killed in between."""
-    cli.up()
-    numbers: list[int] = []
-    refused: list[int] = []
-    over = threading.Event()
-
-    def visit() -> None:
-        while not over.is_set():
-            status, answer = cli.get()
-            (numbers if status == 200 else refused).append(answer.get("visits", status))
-
-    def wait_for(more: int) -> None:
-        goal = len(numbers) + more
-        eventually(lambda: len(numbers) >= goal)
-
-    visitors = [threading.Thread(target=visit) for _ in range(4)]
-    for visitor in visitors:
-        visitor.start()
-    for name in ("cache", "db"):
-        wait_for(50)
-        crash(cli, name)
-        wait_for(50)
-    over.set()
-    for visitor in visitors:
-        visitor.join(30)
-    assert len(numbers) == len(set(numbers)), "a number was given twice"
-    final = cli.visit()
-    assert final > max(numbers)
-    assert final - 1 - len(numbers) <= len(refused), "more was counted than was asked"
 
 
 def test_it_works_from_a_folder_with_a_space(new_cli: Make, tmp_path: Path) -> None:

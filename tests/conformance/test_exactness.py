@@ -1,0 +1,61 @@
+"""A whole instance under load, judged by the checker of `tests/history.py`, whatever happens to its servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cli import Cli, crash, eventually
+from tests.history import violations
+from tests.load import Load, request
+
+PAGES = ("homepage", "about")
+
+
+def counts(cli: Cli) -> dict[str, int]:
+    rows = cli.data("inspect", "db", "--query", "SELECT page, visits FROM visit_counter")["rows"]
+    return dict.fromkeys(PAGES, 0) | {page: int(visits) for page, visits in rows}
+
+
+@contextmanager
+def judged(cli: Cli) -> Iterator[Load]:
+    """Load before, while and after what is done in the block, and then the judgement."""
+    load = Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
+    load.start()
+    try:
+        go_on(load)
+        yield load
+        go_on(load)
+    finally:
+        load.stop()
+    found = violations(load.log, counts(cli))
+    assert not found, f"{len(found)} impossible of {len(load.log)}, the first: {json.dumps(found[:5])}"
+
+
+def go_on(load: Load, more: int = 50) -> None:
+    goal = load.acknowledged() + more
+    eventually(lambda: load.acknowledged() >= goal)
+
+
+def test_nothing_is_lost_or_counted_twice_whatever_happens_to_its_servers(cli: Cli) -> None:
+    cli.up()
+    with judged(cli) as load:
+        for name in ("cache", "db"):
+            crash(cli, name)
+            go_on(load)
+        for words in (["FLUSHALL"], ["SET", "visit_counter:homepage", "poison"]):
+            cli.ok("exec", "cache", "--", "redis-cli", *words)
+            go_on(load)
+        cli.ok("stop")
+        cli.ok("start")
+    assert cli.data("inspect", "cache")["agreement"] == "agrees"
+
+
+def test_a_database_that_was_emptied_is_followed_at_once(cli: Cli) -> None:
+    cli.up()
+    with judged(cli):
+        pass
+    cli.ok("inspect", "db", "--query", "DELETE FROM visit_counter")
+    assert request(cli.port, "visit", "homepage").number == 1
+    assert {request(cli.port, "read", "homepage").number for _ in range(4)} == {1}
