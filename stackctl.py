@@ -591,15 +591,55 @@ def reset(session: Session, yes: Annotated[bool, typer.Option("--yes", "-y", hel
     """
     from stack.operations.reset import reset
 
-    return reset(session.settings, session.progress, lambda announcement: _confirm(announcement, yes))
+    return reset(session.settings, session.progress, lambda announcement: _confirm("reset", announcement, yes))
 
 
-def _confirm(announcement: str, yes: bool) -> bool:
+@_command(app.command("ls"))
+def ls(session: Session) -> Report:
+    """List all instances on this machine.
+
+    It runs no stack file: one that is broken or gone is no obstacle. --instance and --engine narrow it.
+
+    \b
+    Examples:
+      stackctl ls
+      stackctl ls --json
+    """
+    from stack.operations.ls import ls
+
+    return ls(session.settings, _style())
+
+
+@_command(app.command("prune"))
+def prune(
+    session: Session,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would remove.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="The DATA of instances that are gone too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> Report:
+    """Remove what instances left whose folder is gone; ask first.
+
+    Their data is kept without --data. An instance that is there is never touched. --instance and --engine narrow it.
+
+    \b
+    Examples:
+      stackctl prune --dry-run
+      stackctl prune
+    """
+    from stack.operations.prune import prune
+
+    def confirm(announcement: str) -> bool:
+        return _confirm("prune", announcement, yes)
+
+    return prune(session.settings, session.progress, confirm, data, dry_run)
+
+
+def _confirm(command: str, announcement: str, yes: bool) -> bool:
     print(announcement, file=sys.stderr)
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("reset asks before it deletes, and there is no terminal to answer on", "say --yes")
+        raise UsageError(f"{command} asks before it deletes, and there is no terminal to answer on", "say --yes")
     print("Delete it? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from stack.fields import Fields
@@ -82,3 +83,23 @@ class Leftovers:
 
     def __bool__(self) -> bool:
         return bool(self.containers or self.networks or self.volumes or self.images)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an engine holds of one instance, as it is found without the instance's declaration.
+
+    `states`: the folders that its parts name as its state. `components`: the word for each that exists, as
+    `ComponentState.summary`. `ports`: those that are published and known. `since`: when the oldest part was made.
+    `folder`: where the engine keeps it, if that is a folder.
+    """
+
+    engine: str
+    project: str
+    instance: str
+    states: tuple[Path, ...] = ()
+    components: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    since: datetime | None = None
+    folder: Path | None = None

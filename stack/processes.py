@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -44,3 +45,20 @@ def describe(number: int, until: float) -> str | None:
         return f"`{shortened(words_of(process))}` (process {number})"
     except psutil.NoSuchProcess:
         return None
+
+
+def end(number: int, grace: float) -> bool:
+    """Ask a process to end, and kill it with all that it started after so many seconds. Whether all are gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(number)
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return True
+    _, left = psutil.wait_procs(family, grace)
+    for each in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    return not psutil.wait_procs(left, grace)[1]

@@ -10,8 +10,9 @@ from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.observed import Leftovers, Observed
+from stack.observed import Found, Leftovers, Observed
 from stack.ports import Holder, Listener
+from stack.registry import Entry
 
 
 class Engine(Protocol):
@@ -124,3 +125,21 @@ class Fleet(Protocol):
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
         """Who has a port, as this engine knows it; None where it is nobody of its own. `listener` is the process."""
+
+    def find(self, entries: Sequence[Entry]) -> list[Found]:
+        """What there is of every instance, of those of `entries` and of any other.
+
+        This and what follows raises `StackError` where the engine can't be asked.
+        """
+
+    def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
+        """The bytes of the data of each, by project, where that can be known within seconds."""
+
+    def remove(self, found: Found, data: bool) -> None:
+        """Remove all that there is of an instance; its data only with `data`."""
+
+    def untagged(self) -> Mapping[str, str]:
+        """The images that builds left without a name and that nothing uses, each with the name of its instance."""
+
+    def remove_images(self, images: Sequence[str]) -> None:
+        """Remove images that nothing uses."""

@@ -25,7 +25,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 COMMANDS = [
     "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
-    "inspect", "inspect db", "inspect cache", "wait", "events", "doctor",
+    "inspect", "inspect db", "inspect cache", "wait", "events", "doctor", "ls", "prune",
 ]  # fmt: skip
 
 

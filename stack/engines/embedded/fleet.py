@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from stack.engines.embedded.checks import configuration_of
-from stack.engines.embedded.identity import ROOT_HOMES
-from stack.instance import name_of_project
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stack.engines.embedded.checks import configuration_of, supervisors
+from stack.engines.embedded.driver import EmbeddedEngine
+from stack.engines.embedded.identity import ROOT_HOMES, Identity, home_at
+from stack.engines.embedded.layout import Home
+from stack.engines.embedded.render import sections
+from stack.engines.embedded.runs import read_runs
+from stack.errors import StackError
+from stack.instance import Instance, default_project, name_of_project
+from stack.observed import Found, Leftovers
+from stack.playground import stack as playground
 from stack.ports import Holder, Listener
+from stack.processes import end
+from stack.registry import Entry
+
+# How long it may take to add up the files of all homes.
+_SIZES_TIMEOUT = 5.0
+_GRACE = 15.0
+_BLOCK = 512
 
 
 class EmbeddedFleet:
@@ -15,10 +36,125 @@ class EmbeddedFleet:
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
         for words in listener.lineage if listener else ():
-            if (configuration := configuration_of(words)) is None:
-                continue
-            home = configuration.parent.parent
-            instance = name_of_project(home.name) if home.parent == ROOT_HOMES else home.parent.name
-            who = f"{listener}, of the instance {instance!r} ({home})"
-            return Holder(who, f"`stackctl --instance {instance} stop`")
+            if (configuration := configuration_of(words)) is not None:
+                home = configuration.parent.parent
+                name = _instance_of(home)
+                return Holder(f"{listener}, of the instance {name!r} ({home})", f"`stackctl --instance {name} stop`")
         return None
+
+    def find(self, entries: Sequence[Entry]) -> list[Found]:
+        identity = Identity.of_servers()
+        by_home = {home_at(each.project, each.state, identity).folder: each for each in entries if _is_ours(each)}
+        running = dict(supervisors(_user(identity)))
+        # One that is put together for a moment, for a view, has a name that begins with a dot.
+        roots = [home for home in ROOT_HOMES.glob("[!.]*") if home.is_dir()] if identity else []
+        homes = dict.fromkeys([*by_home, *roots, *running])
+        return [
+            _found(home, by_home.get(home), running.get(home)) for home in homes if home.is_dir() or home in running
+        ]
+
+    def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
+        deadline = time.monotonic() + _SIZES_TIMEOUT
+        sizes = {}
+        for each in found:
+            if each.folder is not None:
+                size = sum(_files(each.folder, deadline))
+                if time.monotonic() < deadline:
+                    sizes[each.project] = size
+        return sizes
+
+    def remove(self, found: Found, data: bool) -> None:
+        # What was declared is gone; of what it shares with the playground it takes the time to stop.
+        instance = Instance(
+            found.instance, found.project, playground, found.states[0].parent, found.states[0], ports={}
+        )
+        engine = EmbeddedEngine(instance)
+        if data or not found.leftovers.volumes:
+            engine.destroy()
+        else:
+            engine.down()
+        # A supervisor whose socket went with its folder.
+        user = _user(Identity.of_servers())
+        for number in [number for home, number in supervisors(user) if home == found.folder]:
+            if not end(number, _GRACE):
+                raise StackError(
+                    "process-stuck", f"process {number} does not end, not even killed", "see what holds it with `ps`"
+                )
+
+    def untagged(self) -> Mapping[str, str]:
+        return {}
+
+    def remove_images(self, images: Sequence[str]) -> None:
+        """There are none."""
+
+
+def _user(identity: Identity | None) -> int:
+    return identity.user if identity else os.geteuid()
+
+
+def _is_ours(entry: Entry) -> bool:
+    return entry.engine == "embedded"
+
+
+def _instance_of(home: Path) -> str:
+    return name_of_project(home.name) if home.parent == ROOT_HOMES else home.parent.name
+
+
+def _found(home: Path, entry: Entry | None, supervisor: int | None) -> Found:
+    at = Home(home, home / "run", home / "secrets")
+    processes = {name: read_runs(at.run(name)).process for name in sections(_text(at.configuration))}
+    if supervisor is not None and not home.is_dir():
+        processes = {"supervisord": supervisor}
+    running = [f"{name} (process {number})" for name, number in processes.items() if number is not None]
+    states = dict.fromkeys([*_states(at), *([entry.state] if entry else [])])
+    return Found(
+        engine="embedded",
+        project=entry.project if entry else _project_of(home),
+        instance=entry.instance if entry else _instance_of(home),
+        states=tuple(states),
+        components={name: "exited" if number is None else "running" for name, number in processes.items()},
+        ports=entry.ports if entry else {},
+        leftovers=Leftovers(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
+        since=_made(home),
+        folder=home,
+    )
+
+
+def _states(home: Home) -> list[Path]:
+    """A plain user's home lies in the state; one of root names it, if it is not damaged."""
+    if home.folder.parent != ROOT_HOMES:
+        return [home.folder.parent]
+    named = Path(_text(home.state).strip())
+    return [named] if named.is_absolute() else []
+
+
+def _project_of(home: Path) -> str:
+    return home.name if home.parent == ROOT_HOMES else default_project(home.parent.name, home.parent)
+
+
+def _data(home: Home) -> list[Path]:
+    """The folders of databases."""
+    return sorted(version.parent for version in home.folder.glob("data/*/PG_VERSION"))
+
+
+def _text(path: Path) -> str:
+    """That of a file which may be gone, or be another's."""
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    return ""
+
+
+def _made(home: Path) -> datetime | None:
+    with suppress(OSError):
+        return datetime.fromtimestamp(home.stat().st_mtime, UTC)
+    return None
+
+
+def _files(folder: Path, deadline: float) -> Iterator[int]:
+    """The bytes on the disk of each file below, until it takes too long. What goes meanwhile is left out."""
+    for parent, _, names in os.walk(folder):
+        if time.monotonic() > deadline:
+            return
+        for name in names:
+            with suppress(OSError):
+                yield os.lstat(os.path.join(parent, name)).st_blocks * _BLOCK

@@ -83,12 +83,16 @@ def acting(identity: Identity | None) -> Iterator[None]:
 
 
 def home_of(instance: Instance, identity: Identity | None) -> Home:
+    return home_at(instance.project, instance.state, identity)
+
+
+def home_at(project: str, state: Path, identity: Identity | None) -> Home:
     """A plain user's lies in the instance's state, with sockets in a short path beside it; root's lies elsewhere."""
     if identity is None:
-        name = hashlib.sha256(instance.project.encode()).hexdigest()[:10]
+        name = hashlib.sha256(project.encode()).hexdigest()[:10]
         runtime = Path(f"/tmp/stackctl-{os.geteuid()}-{name}")  # noqa: S108 - made by make_private alone
-        return Home(instance.state / "embedded", runtime, instance.state / "secrets")
-    folder = ROOT_HOMES / instance.project
+        return Home(state / "embedded", runtime, state / "secrets")
+    folder = ROOT_HOMES / project
     return Home(folder, folder / "run", folder / "secrets")
 
 

@@ -6,6 +6,7 @@ HOME/logs/      what each component wrote, with older parts beside it
 HOME/runs/      one file a component, a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
 HOME/ports.json the ports that were chosen
+HOME/state      where the state of the instance is, of one whose home lies elsewhere
 RUNTIME/        sockets, whose paths must be short
 """
 
@@ -49,6 +50,10 @@ class Home:
     @property
     def ports(self) -> Path:
         return self.folder / "ports.json"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
 
     @property
     def commands(self) -> Path:

@@ -1,0 +1,106 @@
+"""Every instance on this machine: what this user made, as the registry has it, and what the engines find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stack.engines import FLEETS
+from stack.errors import StackError
+from stack.observed import Found
+from stack.registry import Entry, Registry, is_gone
+from stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Member:
+    """One instance. `entry`: as this user made it; `found`: what there is of it, as far as its engine was asked."""
+
+    engine: str
+    project: str
+    instance: str
+    entry: Entry | None
+    found: Found | None
+    asked: bool = True
+
+    @property
+    def states(self) -> tuple[Path, ...]:
+        """The folders that may be its state: after a move some of its parts still name the old one."""
+        named = [*([self.entry.state] if self.entry else []), *(self.found.states if self.found else ())]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether its state is certainly gone."""
+        return bool(self.states) and all(map(is_gone, self.states))
+
+    @property
+    def running(self) -> bool:
+        return self.found is not None and any(word in _RUNNING for word in self.found.components.values())
+
+    @property
+    def condition(self) -> str:
+        """`orphaned`, `unknown`, `down`, `stopped`, `up`, or `degraded`."""
+        if self.orphaned:
+            return "orphaned"
+        if not self.asked:
+            return "unknown"
+        words = set(self.found.components.values()) if self.found else set()
+        if not words:
+            return "down"
+        if not self.running:
+            return "stopped"
+        return "up" if words <= _WELL else "degraded"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where it answers now."""
+        ports = self.found.ports if self.found and self.running else {}
+        return {name: f"http://localhost:{port}" for name, port in ports.items()}
+
+    @property
+    def created(self) -> datetime | None:
+        if self.entry is not None:
+            return datetime.fromisoformat(self.entry.created)
+        return self.found.since if self.found else None
+
+
+_WELL = {"running", "healthy"}
+_RUNNING = {*_WELL, "starting", "unhealthy", "restarting"}
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All instances, and by engine why one could not be asked."""
+
+    members: tuple[Member, ...]
+    silent: Mapping[str, StackError]
+
+
+def gather(settings: Settings) -> Gathered:
+    """Runs no declaration: it may be broken, or gone. The instance and the engine of the settings narrow it."""
+    entries = Registry(settings.registry).entries()
+    found: dict[tuple[str, str], Found] = {}
+    silent: dict[str, StackError] = {}
+    for name, fleet in FLEETS.items():
+        if settings.engine not in (None, name):
+            continue
+        try:
+            found |= {(name, each.project): each for each in fleet.find(entries)}
+        except StackError as error:
+            silent[name] = error
+    known = {(entry.engine, entry.project): entry for entry in entries}
+    members = [_member(key, known.get(key), found.get(key), key[0] not in silent) for key in {**known, **found}]
+    wanted = [member for member in members if _is_wanted(member, settings)]
+    return Gathered(tuple(sorted(wanted, key=lambda each: (each.instance, each.engine, each.project))), silent)
+
+
+def _member(key: tuple[str, str], entry: Entry | None, found: Found | None, asked: bool) -> Member:
+    instance = entry.instance if entry else found.instance if found else ""
+    return Member(key[0], key[1], instance, entry, found, asked)
+
+
+def _is_wanted(member: Member, settings: Settings) -> bool:
+    return settings.instance in (None, member.instance) and settings.engine in (None, member.engine)

@@ -1,0 +1,97 @@
+"""`stackctl ls`: every instance on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stack.engines import FLEETS
+from stack.errors import StackError
+from stack.operations.fleet import Gathered, Member, gather
+from stack.operations.planning import size
+from stack.operations.status import duration
+from stack.registry import is_gone
+from stack.report import PLAIN, Report, Style, table
+from stack.settings import PLAYGROUND, Settings
+
+_HEADERS = ("INSTANCE", "ENGINE", "STATE", "URL", "AGE", "DISK", "STACK FILE")
+_COLOURS = {"up": "32", "stopped": "33", "unknown": "33", "degraded": "31", "orphaned": "31"}
+
+
+def ls(settings: Settings, style: Style = PLAIN) -> Report:
+    gathered = gather(settings)
+    sizes = _sizes(gathered)
+    now = datetime.now(UTC)
+    rows = [_row(member, sizes.get((member.engine, member.project)), now) for member in gathered.members]
+    data = {
+        "instances": [_data(member, sizes.get((member.engine, member.project))) for member in gathered.members],
+        "silent": {name: {"code": error.code, "message": error.message} for name, error in gathered.silent.items()},
+    }
+
+    def paint(cell: str) -> str:
+        return style.paint(cell, _COLOURS.get(cell))
+
+    lines = [table(_HEADERS, rows, paint)] if rows else ["there is no instance; `stackctl up` makes one"]
+    return Report("ls", "\n".join([*lines, *_notes(gathered)]), data)
+
+
+def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
+    sizes: dict[tuple[str, str], int] = {}
+    for name, fleet in FLEETS.items():
+        found = [member.found for member in gathered.members if member.found is not None and member.engine == name]
+        try:
+            known: Mapping[str, int] = fleet.sizes(found) if found else {}
+        except StackError:
+            # It takes too long just now; the rest is worth telling.
+            known = {}
+        sizes |= {(name, project): bytes_ for project, bytes_ in known.items()}
+    return sizes
+
+
+def _row(member: Member, used: int | None, now: datetime) -> list[str]:
+    return [
+        member.instance,
+        member.engine,
+        member.condition,
+        " ".join(member.urls.values()) or "-",
+        duration((now - member.created).total_seconds()) if member.created else "-",
+        size(used) if used is not None else "-",
+        _file(member),
+    ]
+
+
+def _file(member: Member) -> str:
+    if member.entry is None:
+        return f"? ({member.states[0]})" if member.states else "?"
+    file, gone = member.entry.file, " (gone)" if is_gone(member.entry.file) else ""
+    # All playgrounds have the same file; they differ by where they are.
+    return f"playground in {_project_folder(member.entry.state)}" if file == PLAYGROUND else f"{file}{gone}"
+
+
+def _project_folder(state: Path) -> Path:
+    return state.parent.parent if state.parent.name == ".stackctl" else state.parent
+
+
+def _notes(gathered: Gathered) -> list[str]:
+    notes = [f"{name} can't be asked: {error.message}" for name, error in gathered.silent.items()]
+    if any(member.orphaned for member in gathered.members):
+        notes.append("orphaned: the state folder is gone; `stackctl prune` removes what is left")
+    return ["", *notes] if notes else []
+
+
+def _data(member: Member, used: int | None) -> dict[str, Any]:
+    return {
+        "instance": member.instance,
+        "engine": member.engine,
+        "project": member.project,
+        "state": member.condition,
+        "running": member.running,
+        "urls": member.urls,
+        "created": member.created.isoformat() if member.created else None,
+        "bytes": used,
+        "file": str(member.entry.file) if member.entry else None,
+        "file_gone": is_gone(member.entry.file) if member.entry else None,
+        "state_folders": list(map(str, member.states)),
+    }
