@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,11 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from stack.engines.embedded.checks import supervisors
-from tests.cli import Cli, eventually
+from tests.cli import Cli
 
 Make = Callable[..., Cli]
 
@@ -240,13 +237,3 @@ def test_an_instance_whose_folder_was_moved_is_there_as_soon_as_it_was_up(new_cl
     assert row(cli)["state"] == "up"
     assert "nothing to remove" in cli.ok("prune", "--yes", "--data").stdout
     assert cli.visit() == count + 1
-
-
-def test_a_frozen_supervisor_without_a_folder_is_ended_too(orphan: Cli) -> None:
-    if orphan.engine == "compose":
-        pytest.skip("a container has no supervisor of ours")
-    (number,) = [number for home, number in supervisors() if orphan.instance in str(home)]
-    os.kill(number, signal.SIGSTOP)
-    orphan.ok("prune", "--yes", "--data")
-    eventually(lambda: not psutil.pid_exists(number))
-    assert orphan.get("/livez")[0] == 0

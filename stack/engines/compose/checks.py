@@ -119,4 +119,5 @@ def of_orphans(orphans: Sequence[Labelled]) -> Finding:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     message = f"left of instances whose state folder is gone: {', '.join(names[:_SHOWN])}{more}"
     folders = ", ".join(sorted({orphan.state for orphan in orphans})[:_SHOWN])
-    return Finding("docker orphans", "warn", message, f"remove them with docker, or bring the folder back: {folders}")
+    cure = f"`stackctl prune` removes them; or bring the folder back: {folders}"
+    return Finding("docker orphans", "warn", message, cure)

@@ -40,7 +40,8 @@ def of_orphans() -> Finding:
         return ok("embedded orphans", "no processes without their instance")
     shown = ", ".join(f"process {number} of {folder}" for number, folder in orphans)
     numbers = " ".join(str(number) for number, _ in orphans)
-    return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", f"end it: `kill {numbers}`")
+    cure = f"`stackctl prune` ends it, and so does `kill {numbers}`"
+    return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", cure)
 
 
 def supervisors(user: int | None = None) -> Iterator[tuple[Path, int]]:

@@ -1,0 +1,55 @@
+"""Processes whose instance is gone are found and ended, whatever state they are in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.engines.embedded.checks import supervisors
+from tests.cli import Cli, eventually
+from tests.servers import MISSING
+
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    """The engine that a test's instances are on."""
+    return "embedded"
+
+
+def own_supervisors(cli: Cli) -> list[tuple[Path, int]]:
+    return [(home, number) for home, number in supervisors() if cli.instance in str(home)]
+
+
+def test_a_frozen_supervisor_and_its_servers_are_ended(cli: Cli) -> None:
+    cli.up()
+    ((_, number),) = own_supervisors(cli)
+    family = psutil.Process(number).children(recursive=True)
+    shutil.rmtree(cli.state)
+    os.kill(number, signal.SIGSTOP)
+    cli.ok("prune", "--yes", "--data")
+    assert own_supervisors(cli) == []
+    eventually(lambda: not any(each.is_running() for each in family))
+    assert cli.get("/livez")[0] == 0
+
+
+def test_a_supervisor_whose_home_went_with_the_state_is_found_by_its_command(cli: Cli) -> None:
+    cli.up()
+    ((home, number),) = own_supervisors(cli)
+    family = psutil.Process(number).children(recursive=True)
+    for folder in (cli.state, home):
+        shutil.rmtree(folder, ignore_errors=True)
+    (line,) = cli.data("ls")["instances"]
+    assert (line["state"], line["running"]) == ("orphaned", True)
+    (orphan,) = cli.data("prune", "--yes")["orphans"]
+    assert orphan["removes"] == {"containers": [f"supervisord (process {number})"]}
+    assert orphan["keeps"] == []
+    assert own_supervisors(cli) == []
+    eventually(lambda: not any(each.is_running() for each in family))
+    assert cli.data("ls")["instances"] == []
