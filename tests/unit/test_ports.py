@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stack import WebApp, ports
@@ -22,7 +24,7 @@ from stack.observed import ComponentState, Observed
 from stack.operations import ports as operation
 from stack.operations.opening import Opened, open_instance
 from stack.ports import Holder, Listener, PortChoice
-from stack.processes import describe, shortened
+from stack.processes import describe, end, shortened
 from stack.settings import Settings
 from stack.state import Record, State
 
@@ -78,6 +80,26 @@ def test_a_process_that_began_later_is_not_the_one_that_was_noted() -> None:
     assert str(os.getpid()) in str(describe(os.getpid(), until=2**40))
     assert describe(os.getpid(), until=0) is None
     assert describe(2**22 + 1, until=2**40) is None
+
+
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"],
+                         stdin=subprocess.PIPE)
+child.wait()
+"""
+
+
+def test_a_process_that_does_not_heed_is_killed_with_all_that_it_started() -> None:
+    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True) as stubborn:
+        assert stubborn.stdout is not None
+        assert stubborn.stdout.readline() == "here\n"
+        (child,) = psutil.Process(stubborn.pid).children()
+        assert end(stubborn.pid, grace=0.2)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        assert not psutil.pid_exists(stubborn.pid)
+    assert end(stubborn.pid, grace=0.2), "what is gone is no error"
 
 
 def supervised(configuration: str) -> Listener:
