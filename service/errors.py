@@ -72,8 +72,9 @@ def problem(
     }
     if last_known is not None:
         members["last_known"] = last_known
-    if request.path == "/" and html_wanted():
-        return Response(render_template("problem.html", **members), status)
+    if status == 503 and request.path == "/" and html_wanted():
+        page = render_template("page.html", visits=last_known, source="none", problem=members)
+        return Response(page, status)
     response = jsonify(members)
     response.status_code = status
     response.mimetype = "application/problem+json"

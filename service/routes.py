@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
+from .badge import badge as draw_badge
 from .counter import HOMEPAGE, Counter
 from .health import Health
 from .metrics import Metrics
@@ -15,6 +17,8 @@ from .negotiation import html_wanted, is_visit
 from .store import Answer, Result
 
 bp = Blueprint("counter", __name__)
+
+_OPENAPI = Path(__file__).with_name("openapi.yaml").read_bytes()
 
 # Flask's own makes an encoder for every answer.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -46,6 +50,18 @@ def read(page: str) -> Response:
 @bp.post("/visits/<page>")
 def visit(page: str) -> Response:
     return _json(_visit(page))
+
+
+@bp.get("/badge/<page>.svg")
+def badge(page: str) -> Response:
+    """A picture of the count; it counts nothing."""
+    return draw_badge(_read(page))
+
+
+@bp.get("/openapi.yaml")
+def openapi() -> Response:
+    """What can be asked, for programs."""
+    return Response(_OPENAPI, mimetype="application/yaml")
 
 
 @bp.get("/health")
@@ -88,7 +104,8 @@ def _read(page: str) -> Answer:
 
 
 def _page(answer: Answer) -> Response:
-    return _with_cache_status(Response(render_template("page.html", answer=answer)), answer)
+    page = render_template("page.html", visits=answer.visits, source=answer.source, problem=None)
+    return _with_cache_status(Response(page), answer)
 
 
 def _json(answer: Answer) -> Response:

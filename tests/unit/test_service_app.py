@@ -7,8 +7,10 @@ import logging
 import re
 import time
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
@@ -124,16 +126,19 @@ def test_the_page_says_the_count_and_where_it_was_looked_up(
 ) -> None:
     database.counts["homepage"] = before
     text = client.get("/", headers=BROWSER).text
-    assert f"<h1>{words}</h1>" in text
-    assert "<strong>PostgreSQL</strong>" in text
-    assert "<strong>Redis</strong>" in client.get("/", headers=BROWSER).text
+    assert f"<title>{words}</title>" in text
+    assert 'data-source="database"' in text
+    assert 'data-source="cache"' in client.get("/", headers=BROWSER).text
 
 
 def test_what_the_page_links_to_is_there(client: FlaskClient) -> None:
     text = client.get("/", headers=BROWSER).text
-    paths = [part.partition('"')[0] for part in text.split('href="')[1:]]
-    assert paths == ["/static/page.css", "/visits/homepage", "/health", "/metrics"]
-    for path in paths:
+    paths = re.findall(r'(?:href|src|data-\w+)="(/[^"]*)"', text)
+    assert set(paths) == {
+        "/static/page.css", "/static/page.js", "/static/icon.svg", "/visits/homepage", "/badge/homepage.svg",
+        "/health", "/metrics", "/openapi.yaml",
+    }  # fmt: skip
+    for path in set(paths):
         with client.get(path) as response:
             assert response.status_code == 200, path
 
@@ -186,7 +191,7 @@ def test_a_browser_is_told_with_a_page(client: FlaskClient, database: FakeDataba
     database.down = True
     response = client.get("/", headers=BROWSER)
     assert (response.status_code, response.mimetype) == (503, "text/html")
-    assert "<h1>The database is unavailable</h1>" in response.text
+    assert "<strong>The database is unavailable.</strong>" in response.text
     assert "The last known count is 42." in response.text
 
 
@@ -258,6 +263,37 @@ def test_no_answer_is_kept_guessed_at_or_framed(path: str, client: FlaskClient) 
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_a_badge_shows_the_count_counts_nothing_and_may_be_kept_for_a_moment(
+    client: FlaskClient, database: FakeDatabase
+) -> None:
+    database.counts["homepage"] = 1234567
+    response = client.get("/badge/homepage.svg")
+    assert (response.status_code, response.mimetype) == (200, "image/svg+xml")
+    assert 'aria-label="visits: 1,234,567"' in response.text
+    ElementTree.fromstring(response.text)
+    assert response.headers["Cache-Control"] == "public, max-age=10"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    again = client.get("/badge/homepage.svg", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    client.post("/visits/homepage")
+    moved = client.get("/badge/homepage.svg", headers={"If-None-Match": response.headers["ETag"]})
+    assert (moved.status_code, "1,234,568" in moved.text) == (200, True)
+    assert client.get("/badge/UPPER.svg").status_code == 400
+    assert "visits: 0" in client.get("/badge/nobody.svg").text
+
+
+def test_every_address_is_in_the_openapi_file_and_each_of_the_file_exists(client: FlaskClient) -> None:
+    described = yaml.safe_load(client.get("/openapi.yaml").text)["paths"]
+    told = {(path, method.upper()) for path, item in described.items() for method in item if method != "parameters"}
+    rules = [rule for rule in client.application.url_map.iter_rules() if rule.endpoint != "static"]
+    there = {
+        (rule.rule.replace("<", "{").replace(">", "}"), method)
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert told == there
 
 
 def test_the_style_sheet_may_be_kept(client: FlaskClient) -> None:

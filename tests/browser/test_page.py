@@ -1,0 +1,203 @@
+"""The page in a real browser: it is true, it moves, it can be read by everybody, and it asks nobody else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.browser.conftest import Watched
+from tests.counter.stores import truth
+from tests.servers import PostgresServer, RedisServer, ServiceServer
+
+
+def test_loading_it_counts_one_visit_and_looking_at_it_none(watched: Watched, postgres: PostgresServer) -> None:
+    watched.open()
+    expect(watched.page.locator("#count")).to_have_text("1")
+    watched.await_reads(3)
+    assert truth(postgres) == 1
+
+
+def test_the_count_moves_when_somebody_else_visits(watched: Watched) -> None:
+    watched.open()
+    watched.service.post("/visits/homepage")
+    watched.service.post("/visits/homepage")
+    expect(watched.page.locator("#count")).to_have_text("3")
+    expect(watched.page).to_have_title("3 visits")
+
+
+def test_the_way_of_a_request_is_shown_and_flips_from_postgresql_to_redis(watched: Watched) -> None:
+    watched.page.route("**/page.js", lambda route: route.abort())
+    watched.open()
+    way = watched.page.locator("#path")
+    expect(way).to_have_attribute("data-source", "database")
+    expect(watched.page.locator("#path-text")).to_contain_text("PostgreSQL gave it")
+    watched.open()
+    expect(way).to_have_attribute("data-source", "cache")
+    expect(watched.page.locator("#path-text")).to_contain_text("Redis had the count")
+
+
+def test_an_outage_of_redis_shows_and_its_end_too(watched: Watched, redis: RedisServer) -> None:
+    watched.open()
+    part = watched.page.locator("#part-cache")
+    expect(part).to_have_attribute("data-status", "pass")
+    redis.kill()
+    expect(part).to_have_attribute("data-status", "fail")
+    expect(part).to_contain_text("counts come from PostgreSQL")
+    expect(watched.page.locator("#path")).to_have_attribute("data-source", "database")
+    redis.start()
+    expect(part).to_have_attribute("data-status", "pass")
+    expect(watched.page.locator("#path")).to_have_attribute("data-source", "cache")
+
+
+def test_an_outage_of_postgresql_shows_and_its_end_too(watched: Watched, postgres: PostgresServer) -> None:
+    watched.open()
+    postgres.stop()
+    note = watched.page.locator("#note")
+    expect(note).to_contain_text("PostgreSQL can't be reached")
+    expect(watched.page.locator("#part-database")).to_have_attribute("data-status", "fail")
+    watched.open()
+    expect(note).to_contain_text("last known count is 1")
+    postgres.start()
+    expect(watched.page.locator("#part-database")).to_have_attribute("data-status", "pass")
+    expect(note).to_contain_text("committed in PostgreSQL")
+
+
+def test_an_app_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(watched: Watched) -> None:
+    watched.open()
+    expect(watched.page.locator("#part-app")).to_have_attribute("data-status", "pass")
+    watched.service.stop()
+    expect(watched.page.locator("#note")).to_contain_text("The app does not answer")
+    expect(watched.page.locator("#count")).to_have_text("1")
+    watched.service.start()
+    expect(watched.page.locator("#part-app")).to_have_attribute("data-status", "pass")
+    expect(watched.page.locator("#note")).to_contain_text("committed in PostgreSQL")
+
+
+def test_a_hidden_page_asks_nothing(watched: Watched) -> None:
+    watched.open()
+    watched.await_reads(1)
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});" \
+           "document.dispatchEvent(new Event('visibilitychange'))"  # fmt: skip
+    watched.page.evaluate(hide % "true")
+    watched.page.wait_for_timeout(1000)  # what was under way ends
+    reads = watched.reads()
+    watched.page.wait_for_timeout(3000)
+    assert watched.reads() == reads
+    watched.page.evaluate(hide % "false")
+    watched.await_reads(reads + 1)
+
+
+def test_the_plots_show_what_all_clients_cause(watched: Watched) -> None:
+    watched.open()
+    expect(watched.page.locator("#plots")).to_be_visible()
+    for _ in range(20):
+        watched.service.get("/visits/homepage")
+    for name, unit in (("rate", "/s"), ("hits", "%"), ("latency", "ms")):
+        expect(watched.page.locator(f"#{name}-now")).to_contain_text(unit)
+        expect(watched.page.locator(f"#{name}")).to_have_attribute(
+            "aria-label", re.compile("over the last minutes, now ")
+        )
+
+
+def test_it_asks_nobody_else_and_complains_of_nothing(watched: Watched) -> None:
+    watched.open()
+    watched.await_reads(2)
+    assert watched.complaints == []
+    assert all(url.startswith(watched.address) for url in watched.asked), watched.asked
+
+
+def test_what_stands_inline_is_not_run(watched: Watched) -> None:
+    def poison(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.text().replace("</main>", "<script>document.title = 'run'</script></main>")
+        route.fulfill(response=answer, body=body)
+
+    watched.page.route(watched.address, poison)
+    watched.open()
+    assert watched.page.title() != "run"
+    assert any("Content Security Policy" in each for each in watched.complaints), watched.complaints
+
+
+def test_every_link_is_reached_by_keyboard_and_shows_it(watched: Watched) -> None:
+    watched.open()
+    reached = []
+    for _ in range(5):
+        watched.page.keyboard.press("Tab")
+        reached.append(watched.page.evaluate("document.activeElement.textContent"))
+        outline = watched.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", reached
+    assert reached == ["Count as JSON", "Badge", "Health", "Metrics", "API"]
+
+
+def test_a_screen_reader_finds_its_parts_and_pictures_have_words(watched: Watched) -> None:
+    watched.open()
+    page = watched.page
+    expect(page.get_by_role("main")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 visit")
+    for name in ("The way of this request", "The three parts"):
+        expect(page.get_by_role("heading", name=name)).to_be_visible()
+        expect(page.get_by_role("region", name=name)).to_be_visible()
+    expect(page.get_by_role("img", name="PostgreSQL")).to_be_visible()
+    expect(page.get_by_role("navigation", name="For programs")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_contrast(browser: Browser, lone_service: ServiceServer, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{lone_service.port}/")
+    ratios = page.evaluate(_CONTRAST)
+    context.close()
+    assert len(ratios) > 10
+    assert [each for each in ratios if each["ratio"] < 4.5] == []
+
+
+# The rule of WCAG 2.2, 1.4.3: of the text's colour to that of the first thing behind it that has one.
+_CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+  };
+  return [...document.querySelectorAll("main *")]
+    .filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()))
+    .filter((node) => node.checkVisibility() && !(node instanceof SVGElement))
+    .map((node) => {
+      const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+      return { text: node.textContent.trim(), ratio: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) };
+    });
+}"""
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: Browser, lone_service: ServiceServer) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 640})
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{lone_service.port}/")
+    expect(page.locator("#plots")).to_be_visible(timeout=20_000)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert width <= 360
+
+
+def test_without_javascript_the_count_and_its_way_are_there(browser: Browser, lone_service: ServiceServer) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{lone_service.port}/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 visit")
+    expect(page.locator("#path")).to_have_attribute("data-source", "database")
+    assert "Without JavaScript nothing here moves" in page.content()
+    context.close()
+
+
+def test_what_a_browser_fetches_ahead_is_not_counted(watched: Watched, postgres: PostgresServer) -> None:
+    watched.page.set_extra_http_headers({"Sec-Purpose": "prefetch"})
+    watched.open()
+    assert truth(postgres) == 0
