@@ -42,16 +42,9 @@ def redis(redis_of_module: RedisServer) -> RedisServer:
 @pytest.fixture
 def environment(postgres: PostgresServer, redis: RedisServer) -> dict[str, str]:
     """What the service needs to find both."""
-    return {
-        "DB_HOST": postgres.host,
-        "DB_PORT": str(postgres.port),
-        "DB_NAME": postgres.database,
-        "DB_USER": postgres.user,
-        "DB_PASSWORD_FILE": str(postgres.password_file),
-        "CACHE_HOST": redis.host,
-        "CACHE_PORT": str(redis.port),
-        "CACHE_PASSWORD_FILE": str(redis.password_file),
-    }
+    from tests.counter.stores import environment_of  # skips where there are no servers
+
+    return environment_of(postgres, redis)
 
 
 @pytest.fixture

@@ -58,3 +58,17 @@ def config(postgres: PostgresServer, redis: RedisServer) -> Config:
         PASSWORD,
         cache_ttl=300,
     )
+
+
+def environment_of(postgres: PostgresServer, redis: RedisServer) -> dict[str, str]:
+    """What the service needs to find both."""
+    return {
+        "DB_HOST": postgres.host,
+        "DB_PORT": str(postgres.port),
+        "DB_NAME": postgres.database,
+        "DB_USER": postgres.user,
+        "DB_PASSWORD_FILE": str(postgres.password_file),
+        "CACHE_HOST": redis.host,
+        "CACHE_PORT": str(redis.port),
+        "CACHE_PASSWORD_FILE": str(redis.password_file),
+    }
