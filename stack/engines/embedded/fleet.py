@@ -133,8 +133,10 @@ def _project_of(home: Path) -> str:
 
 
 def _data(home: Home) -> list[Path]:
-    """The folders of databases."""
-    return sorted(version.parent for version in home.folder.glob("data/*/PG_VERSION"))
+    """The folders of databases. They may go while they are looked at."""
+    with suppress(OSError):
+        return sorted(version.parent for version in home.folder.glob("data/*/PG_VERSION"))
+    return []
 
 
 def _text(path: Path) -> str:
