@@ -22,6 +22,9 @@ from .store import Answer, Cache, Database, DatabaseUnavailable, Lookup, Move, O
 Observe = Callable[[int, float], None]
 """Told of each committed batch: how many visits it had, and how many seconds its transaction took."""
 
+# Above the threads of any worker, so it only bounds what one statement may become.
+_LARGEST = 256
+
 
 class _Visitor:
     """One visit, from its arrival to its outcome. `wake` is called for each of the things it waits for."""
@@ -121,7 +124,10 @@ class Visits:
                 following = self._take(or_rest=True)
         except BaseException as error:
             # Whatever it was, nobody is left waiting; and nothing is told that is not known.
-            _fail([*batch, *(carried.visitors if carried else ())], OutcomeUnknown(f"interrupted: {error!r}"))
+            told_nothing = [*batch, *(carried.visitors if carried else ())]
+            for visitor in told_nothing:
+                self._floors.unknown(visitor.page)
+            _fail(told_nothing, OutcomeUnknown(f"interrupted: {error!r}"))
             following, carried = self._take(or_rest=True), None
             raise
         finally:
@@ -129,9 +135,9 @@ class Visits:
                 following[0].lead(following, carried)
 
     def _take(self, or_rest: bool = False) -> Sequence[_Visitor]:
-        """Those who wait now. With `or_rest`, and nobody there, whoever comes next leads."""
+        """Those who wait now, first come first. With `or_rest`, and nobody there, whoever comes next leads."""
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            taken, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
             if or_rest and not taken:
                 self._busy = False
         return taken

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.flights import Flights
+from service.flights import Flights, _Flight
 
 
 class Started:
@@ -24,11 +24,11 @@ class Started:
         self._thread.start()
 
     def wait_until_it_waits(self) -> None:
-        """Until it is inside a lock's wait: what it waits for can't be seen in any other way."""
+        """Until it waits for the end of a call: that can't be seen in any other way."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             frame = sys._current_frames().get(self._thread.ident or 0)
-            if frame is not None and frame.f_code is threading.Condition.wait.__code__:
+            if frame is not None and frame.f_code is _Flight.wait.__code__:
                 return
         raise AssertionError("the thread does not wait")
 

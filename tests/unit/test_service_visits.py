@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import service.visits
 from service.counter import Counter
 from service.store import Answer, DatabaseUnavailable, OutcomeUnknown, Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
@@ -180,6 +181,36 @@ def test_a_leader_that_dies_strands_nobody(counter: Counter, database: FakeDatab
     with pytest.raises(OutcomeUnknown):
         second[1].result(20)
     assert counter.visit("homepage").visits == 2
+
+
+def test_a_leader_that_dies_after_its_commit_leaves_no_copy_that_lacks_it(
+    counter: Counter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    counter.visit("homepage")
+
+    def die() -> None:
+        if database.counts["homepage"] == 2:
+            cache.before = lambda: None
+            raise SystemExit
+
+    cache.before = die
+    with pytest.raises(SystemExit):
+        counter.visit("homepage")
+    assert cache.copies == {"homepage": 1}
+    assert counter.read("homepage").visits == 2
+
+
+def test_a_batch_is_bounded_and_who_came_first_is_in_the_first(
+    counter: Counter, database: FakeDatabase, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.visits, "_LARGEST", 3)
+    gate = Gate(database)
+    first = pool.submit(counter.visit, "homepage")
+    gate.await_one()
+    others = start(pool, counter, *["homepage"] * 7)
+    gate.open(4)
+    assert [visit.result(20).visits for visit in (first, *others)] == list(range(1, 9))
+    assert database.batches == [{"homepage": size} for size in (1, 3, 3, 1)]
 
 
 def test_each_batch_is_told_of(database: FakeDatabase, cache: FakeCache) -> None:
