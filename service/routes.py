@@ -109,7 +109,7 @@ def _page(answer: Answer) -> Response:
 
 
 def _json(answer: Answer) -> Response:
-    members: dict[str, object] = {"page": answer.page, "visits": answer.visits, "source": answer.source}
+    members: dict[str, object] = {"page": answer.page, "source": answer.source, "visits": answer.visits}
     if answer.stale:
         members["stale"] = True
     return _with_cache_status(Response(_encode(members), mimetype="application/json"), answer)

@@ -235,6 +235,10 @@ class Stack:
     def names(self) -> tuple[str, ...]:
         return tuple(component.name for component in self.components)
 
+    def depth(self, name: str) -> int:
+        """How many uses lie below a component: 0 for one that uses none."""
+        return max((1 + self.depth(used) for used in self[name].needs), default=0)
+
     def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
         return tuple(secret for component in self.components for secret in component.secrets(exposed))
 

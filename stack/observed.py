@@ -21,6 +21,7 @@ class ComponentState:
     `exit_code` is the last one of a process that ended, `since` when it started, `health_output` what its last
     health check said. `process` is its number where it runs, `memory_limit` is in bytes. `declaration` is the
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
+    `health_at` is when its health was asked last, where it is not asked now.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ComponentState:
     declaration: str = ""
     image_id: str = ""
     live: Fields = field(default_factory=dict)
+    health_at: datetime | None = None
 
     @property
     def running(self) -> bool:

@@ -11,15 +11,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from stack.causes import recognise
+from stack.components.postgres import Postgres
 from stack.components.webapp import WebApp
 from stack.engines.base import Engine
 from stack.engines.process import Job
 from stack.errors import StackError
 from stack.instance import Instance
+from stack.model import Stack
 from stack.observed import ComponentState, Observed
 from stack.progress import Progress
 
@@ -28,6 +31,10 @@ _PROBE_TIMEOUT = 5.0
 # A container that ended this often while we looked is in a loop, however healthy it looks in between.
 _TOO_MANY_RESTARTS = 3
 _LOG_LINES = 12
+# No patience mends what a server that runs says of these.
+_CERTAIN = ("password-mismatch", "data-incomplete")
+# 128 and the number of SIGKILL.
+_KILLED = 137
 
 
 class Clock(Protocol):
@@ -87,12 +94,20 @@ def http_probe(url: str) -> Answer:
         return Answer(False, f"no answer from {url}: {reason}")
 
 
-def judge(observed: Observed, before: Observed) -> Failure | None:
-    """The failure that is certain from what is observed; restarts of `before` do not count."""
+def judge(stack: Stack, observed: Observed, before: Observed) -> Failure | None:
+    """The failure that is certain from what is observed; restarts of `before` do not count.
+
+    Of several it is the deepest: what fails because something fails that it uses is not the culprit.
+    """
+    failures = {}
     for name, component in observed.components.items():
         if failure := _failure(name, component, _restarts_since(before.components.get(name), component)):
-            return failure
-    return None
+            failures[name] = failure
+    return next((failures[name] for name in _deepest_first(stack, failures)), None)
+
+
+def _deepest_first(stack: Stack, names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: stack.depth(name) if name in stack.names else -1)
 
 
 def _restarts_since(before: ComponentState | None, now: ComponentState) -> int:
@@ -103,12 +118,20 @@ def _restarts_since(before: ComponentState | None, now: ComponentState) -> int:
 
 def _failure(name: str, component: ComponentState, restarts: int) -> Failure | None:
     ended = f"exit code {component.exit_code}"
+    if component.exit_code == _KILLED and not component.oom_killed:
+        ended += ": it was killed, most likely for want of memory"
     if component.oom_killed and not component.running:
         return Failure(name, "out-of-memory", f"{name} needed more memory than its limit and was killed")
+    if restarts >= _TOO_MANY_RESTARTS and component.exit_code == 0 and not component.running:
+        return Failure(name, "server-ended", f"{name} ends by itself, without an error, each time it is started")
     if restarts >= _TOO_MANY_RESTARTS:
         return Failure(name, "crash-loop", f"{name} ends again and again ({restarts} restarts, {ended})")
     if component.state in ("exited", "dead"):
         return Failure(name, "component-exited", f"{name} ended ({ended})")
+    if component.running and component.health == "starting":
+        cause = recognise(name, component.health_output)
+        if cause is not None and cause.code in _CERTAIN:
+            return Failure(name, cause.code, f"{name} runs; its health check said: {component.health_output}")
     if component.health == "unhealthy":
         said = component.health_output or "nothing"
         return Failure(name, "unhealthy", f"{name} runs but its health check fails; it said: {said}")
@@ -133,21 +156,23 @@ def await_ready(
     clock = clock or SystemClock()
     start = clock.now()
     answers: Mapping[str, Answer] = {}
+    unproved = [each for each in instance.stack if isinstance(each, Postgres)]
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
-        if failure := judge(fresh, before):
-            raise _failed(engine, failure)
+        if failure := judge(instance.stack, fresh, before):
+            raise _failed(instance, engine, failure)
         if exit_code:
-            raise engine.explain(job)
-        if exit_code == 0 and _settled(instance, observed):
+            raise _explained(instance, engine, job)
+        unproved = _prove(instance, engine, observed, unproved)
+        if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
             if all(answer.ok for answer in answers.values()) and _steady(observed, engine.observe()):
                 return Verdict(clock.now() - start, observed)
         if clock.now() - start >= timeout:
-            raise _too_late(engine, observed, answers, timeout)
+            raise _too_late(instance, engine, observed, answers, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -166,7 +191,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if exit_code == 0 and all(state.running and state.health in ("healthy", "none") for state in states):
             return
         if clock.now() - start >= timeout:
-            raise _too_late(engine, observed, {}, timeout)
+            raise _too_late(None, engine, observed, {}, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -179,10 +204,36 @@ def _changed(before: Observed, observed: Observed) -> Observed:
     )
 
 
+def _prove(instance: Instance, engine: Engine, observed: Observed, databases: list[Postgres]) -> list[Postgres]:
+    """Connect to each database that is well as those who use it do. Gives those that are not proved yet.
+
+    Raises `StackError` where the server refuses: no patience changes its mind.
+    """
+    left = []
+    for database in databases:
+        state = observed.components.get(database.name)
+        if state is None or not _is_well(state):
+            left.append(database)
+            continue
+        answer = engine.prove(database)
+        cause = None if answer.ok else recognise(database.name, answer.stderr)
+        if cause is not None:
+            raise _failed(instance, engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr)
+        if not answer.ok:
+            left.append(database)
+    return left
+
+
+def _is_well(state: ComponentState) -> bool:
+    """It runs, and its health, where it says anything of it, was found since it was started."""
+    fresh = state.health_at is None or state.since is None or state.health_at >= state.since
+    return state.running and (state.health == "none" or (state.health == "healthy" and fresh))
+
+
 def _settled(instance: Instance, observed: Observed) -> bool:
-    """Every declared component runs, and is healthy where it says anything about its health."""
+    """Every declared component is well."""
     states = [observed.components.get(name) for name in instance.stack.names]
-    return all(state is not None and state.running and state.health in ("healthy", "none") for state in states)
+    return all(state is not None and _is_well(state) for state in states)
 
 
 def _steady(earlier: Observed, later: Observed) -> bool:
@@ -200,24 +251,44 @@ def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
     }
 
 
-def _failed(engine: Engine, failure: Failure) -> StackError:
-    hint = (
-        f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again; "
-        "what runs was left as it is, and no data was touched"
-    )
+def _failed(instance: Instance | None, engine: Engine, failure: Failure, said: str = "") -> StackError:
     log = "\n".join(engine.log_lines(failure.component, _LOG_LINES))
-    return StackError(failure.code, failure.problem, hint, log)
+    left = "what runs was left as it is, and no data was touched"
+    cause = recognise(failure.component, said) or recognise(failure.component, f"{failure.problem}\n{log}")
+    if cause is None or failure.code == "out-of-memory":
+        hint = (
+            f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again; "
+            + left
+        )
+        return StackError(failure.code, failure.problem, hint, log)
+    hint = f"{cause.hint}; `stackctl logs {failure.component}` shows more; {left}"
+    return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
 
 
-def _too_late(engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float) -> StackError:
+def _explained(instance: Instance, engine: Engine, job: Job) -> StackError:
+    """What the engine says of a job that failed; where a component of it tells the cause, that."""
+    error = engine.explain(job)
+    cause = recognise("a component", error.output)
+    if cause is None or error.code not in ("docker-failed", "supervisord-failed"):
+        return error
+    return StackError(cause.code, f"{cause.message} ({error.message})", cause.hint, error.output)
+
+
+def _too_late(
+    instance: Instance | None, engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
+) -> StackError:
     states = ", ".join(f"{name} {component.summary}" for name, component in observed.components.items())
     unanswered = [answer.detail for answer in answers.values() if not answer.ok]
     waiting = [name for name, component in observed.components.items() if component.health == "starting"]
+    if instance is not None:
+        waiting = _deepest_first(instance.stack, waiting)
     culprit = next(iter([*waiting, *(name for name, answer in answers.items() if not answer.ok)]), None)
-    return StackError(
-        "not-ready",
-        "; ".join([f"not ready after {timeout:g} s: {states or 'nothing runs'}", *unanswered]),
-        f"look at `stackctl logs {culprit or ''}`".rstrip()
-        + ", or give it longer with `stackctl up --timeout SECONDS`",
-        "\n".join(engine.log_lines(culprit, _LOG_LINES)) if culprit else "",
-    )
+    late = "; ".join([f"not ready after {timeout:g} s: {states or 'nothing runs'}", *unanswered])
+    if culprit is not None:
+        log = "\n".join(engine.log_lines(culprit, _LOG_LINES))
+        state = observed.components[culprit]
+        if cause := recognise(culprit, "\n".join([state.health_output, log, *unanswered])):
+            return StackError(cause.code, f"{cause.message} ({late})", cause.hint, log)
+    hint = "or give it longer with `stackctl up --timeout SECONDS`"
+    look = f"look at `stackctl logs {culprit or ''}`".rstrip()
+    return StackError("not-ready", late, f"{look}, {hint}", log if culprit else "")

@@ -99,6 +99,9 @@ class Engine(Protocol):
     def renew_secrets(self) -> None:
         """Hand the secrets, as they are now, to what runs."""
 
+    def prove(self, database: Postgres) -> Completed:
+        """Connect to a database as those who use it do: over TCP, with the declared names and the password."""
+
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         """Run SQL on the server's own socket, as its user, where no password is asked."""
 

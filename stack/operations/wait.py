@@ -54,7 +54,7 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
             return opened, observed
         states = _states(opened, observed)
         progress.states(states)
-        failure = judge(observed, first)
+        failure = judge(opened.instance.stack, observed, first)
         if failure is not None and failure.code == _HOPELESS:
             raise StackError(failure.code, failure.problem, f"look at `stackctl logs {failure.component}`")
         if clock.now() >= deadline:

@@ -18,7 +18,7 @@ from stack.declaration import load_stack
 from stack.engines.embedded import launch
 from stack.engines.embedded.binaries import Programs
 from stack.engines.embedded.layout import Home, Layout
-from stack.engines.embedded.render import command, depth, environment, quote, render
+from stack.engines.embedded.render import command, environment, quote, render
 from stack.instance import Instance, default_ports
 from stack.settings import PLAYGROUND
 
@@ -135,7 +135,7 @@ def test_every_server_listens_on_loopback_alone_and_asks_for_a_password(name: st
 
 def test_what_is_used_starts_first_and_ends_last() -> None:
     case = CASES["two-apps"]
-    assert [depth(case, name) for name in ("web", "api", "db", "cache")] == [2, 1, 0, 0]
+    assert [case.stack.depth(name) for name in ("web", "api", "db", "cache")] == [2, 1, 0, 0]
     sections = read(render(case, layout(case)))
     assert [sections[f"program:{name}"]["priority"] for name in ("web", "api", "db")] == ["300", "200", "100"]
 

@@ -12,11 +12,11 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack.engines.base import Engine
-from stack.engines.process import Job
+from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.verdict import Answer, Verdict, await_ready
+from stack.verdict import Answer, Verdict, await_ready, judge
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
 UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image", None)
@@ -60,6 +60,7 @@ class FakeEngine:
 
     scenes: Sequence[Observed]
     log: Sequence[str] = ("the last words",)
+    proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
     _left: Iterator[Observed] | None = None
 
     def observe(self) -> Observed:
@@ -68,6 +69,9 @@ class FakeEngine:
 
     def log_lines(self, component: str | None, tail: int | None) -> Sequence[str]:
         return [f"{component}: {line}" for line in self.log]
+
+    def prove(self, database: Postgres) -> Completed:
+        return self.proof
 
     def explain(self, job: FakeJob) -> StackError:
         return StackError("port-taken", "as the engine says")
@@ -206,3 +210,46 @@ def test_when_the_engine_fails_it_says_why() -> None:
     with pytest.raises(StackError) as raised:
         verdict(NOTHING, exit_code=1)
     assert raised.value.code == "port-taken"
+
+
+def test_a_server_that_ends_without_an_error_is_told_as_that() -> None:
+    with pytest.raises(StackError, match="ends by itself, without an error") as raised:
+        verdict(scene(web=replace(UP, state="restarting", restarts=3)))
+    assert raised.value.code == "server-ended"
+
+
+def test_the_deepest_that_fails_is_the_culprit() -> None:
+    stack = Stack("shop", [WebApp("web", source=".", uses=["db"]), Postgres("db")])
+    sick = replace(UP, health="unhealthy", health_output="no")
+    found = judge(stack, scene(web=sick, db=sick), NOTHING)
+    assert found is not None
+    assert found.component == "db"
+
+
+def test_a_health_from_before_its_start_is_not_believed() -> None:
+    old = replace(UP, health_at=BORN - timedelta(seconds=1))
+    with pytest.raises(StackError):
+        verdict(scene(db=old), timeout=2)
+    assert verdict(scene(db=replace(UP, health_at=BORN + timedelta(seconds=1))))
+
+
+def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
+    engine = FakeEngine([scene()], proof=Completed(2, "", 'FATAL: password authentication failed for user "student"'))
+    clock = FakeClock()
+    with pytest.raises(StackError, match="refuses the password of student") as raised:
+        await_ready(
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(),
+            probe=lambda url: YES, clock=clock,
+        )  # fmt: skip
+    assert (raised.value.code, clock.time) == ("password-mismatch", 0)
+    assert "stackctl rotate" in raised.value.hint
+
+
+def test_a_cause_that_its_log_tells_is_the_failures_code() -> None:
+    engine = FakeEngine([scene(web=replace(UP, state="restarting", restarts=3, exit_code=1))],
+                        log=["ModuleNotFoundError: No module named 'flask'"])  # fmt: skip
+    clock = FakeClock()
+    with pytest.raises(StackError, match="web can't import flask") as raised:
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(), clock=clock)
+    assert raised.value.code == "module-missing"
+    assert "3 restarts, exit code 1" in raised.value.message

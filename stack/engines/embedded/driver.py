@@ -49,7 +49,6 @@ from stack.engines.embedded.render import (
     CONFIGURATION,
     EDITED,
     GENERATED,
-    depth,
     environment,
     fields,
     render,
@@ -251,6 +250,9 @@ class EmbeddedEngine:
         secrets, commands = self._secrets(), self._commands(layout)
         with self._at_home():
             self._write_files(layout, secrets, commands)
+
+    def prove(self, database: Postgres) -> Completed:
+        return self.run(database.name, database.query("SELECT 1", host=HOST))
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         return self.run(database.name, database.query(sql, host=str(self._home.runtime)))
@@ -587,7 +589,7 @@ class EmbeddedEngine:
 
     def _depth(self, name: str) -> int:
         """What is not declared any more may use anything: it goes first."""
-        return depth(self._instance, name) if name in self._instance.stack.names else 1000
+        return self._instance.stack.depth(name) if name in self._instance.stack.names else 1000
 
     def _stop_grace(self, name: str) -> int:
         declared = self._process(name)

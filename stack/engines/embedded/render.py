@@ -104,15 +104,11 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
     return _PROGRAM.format(
         name=name,
         command=quote(command(instance, layout, name)),
-        priority=100 * (1 + depth(instance, name)),
+        # What is used is started first and stopped last.
+        priority=100 * (1 + instance.stack.depth(name)),
         stop_signal=process.stop_signal,
         stop_grace=process.stop_grace,
     )
-
-
-def depth(instance: Instance, name: str) -> int:
-    """How many uses lie below a component: what is used is started first and stopped last."""
-    return max((1 + depth(instance, used) for used in instance.stack[name].needs), default=0)
 
 
 def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:

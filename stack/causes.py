@@ -1,0 +1,108 @@
+"""Recognise from what a component wrote why it fails. Pure: a flat table, the first that fits wins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A stable code, what happened, and what to type next."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A text that programs write, as a regular expression, and what it means.
+
+    `{0}` in message and hint stands for what its group found, `{name}` for the component.
+    """
+
+    pattern: str
+    code: str
+    message: str
+    hint: str
+
+
+_KNOWN = (
+    _Known(
+        r"password authentication failed for user \"([^\"]+)\"",
+        "password-mismatch",
+        "PostgreSQL refuses the password of {0}: its data was made with another",
+        "put the right password file back, or give the data this one with `stackctl rotate DATABASE`",
+    ),
+    _Known(
+        r"database files are incompatible with server"
+        r"|in 18\+, these Docker images are configured to store database data",
+        "data-version",
+        "the data was made by another major version of PostgreSQL",
+        "use the image that made it, dump it with `pg_dump`, and load it into a new instance",
+    ),
+    _Known(
+        r"FATAL: +(?:database|role) \"([^\"]+)\" does not exist|could not open file \"(?:global|base)/[^\"]*\"",
+        "data-incomplete",
+        "the data of PostgreSQL is not complete ({0} is missing): its first start was cut off",
+        "if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
+    ),
+    _Known(
+        r"[Nn]o space left on device|ENOSPC",
+        "disk-full",
+        "there is no space left on a disk that {name} writes to",
+        "make room (`df -h`; on Docker `docker system df`) and run `stackctl up` again",
+    ),
+    _Known(
+        r"ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'"
+        r"|ImportError: (cannot import name .*)",
+        "module-missing",
+        "{name} can't import {0}",
+        "add it to what the app installs (requirements.txt, package.json) and run `stackctl up` again",
+    ),
+    _Known(
+        # As the kernel says it, and a shell.
+        r"[Ee]xec format error|cannot execute binary file|: \d+: .?ELF.*not found",
+        "image-architecture",
+        "the program of {name} is for another kind of processor",
+        "name or build an image for this machine's architecture (`uname -m`)",
+    ),
+    _Known(
+        r"exec (\S+) failed: No such file"
+        r"|(?:exec: |can't open file |launch: |stackctl: )\"?'?([^\s\"':]+)['\"]?:? "
+        r"(?:.*executable file not found|.*[Nn]o such file or directory|.*not found)",
+        "command-missing",
+        "there is no {0} for {name} to run",
+        "mend the command of {name} in the stack file or its Dockerfile, or install what it names",
+    ),
+    _Known(
+        r"[Aa]ddress already in use|EADDRINUSE",
+        "port-taken",
+        "{name} can't listen on its port: something else does",
+        "choose another with `stackctl up --port PORT`, or look what listens with `ss -ltnp`",
+    ),
+    _Known(
+        r"could not translate host name \"([^\"]+)\"|getaddrinfo (?:ENOTFOUND|EAI_AGAIN) (\S+)"
+        r"|socket\.gaierror: .*|Temporary failure in name resolution|Name or service not known",
+        "name-unresolved",
+        "{name} asks for a host that has no address here ({0})",
+        "name a component that is in its `uses`: only those are reachable, by their names",
+    ),
+    _Known(
+        r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system",
+        "permission-denied",
+        "{name} may not read or write something that it needs",
+        "it runs as a user without privileges and writes only to /tmp: see the line that names the path",
+    ),
+)
+
+
+def recognise(name: str, said: str) -> Cause | None:
+    """The cause that the last lines of a component, or its health check's, tell of."""
+    for known in _KNOWN:
+        if found := re.search(known.pattern, said):
+            first = next((group for group in found.groups() if group), "something")
+            fill = {"name": name}
+            return Cause(known.code, known.message.format(first, **fill), known.hint.format(first, **fill))
+    return None

@@ -1,0 +1,59 @@
+"""What programs write when they fail, as recorded, and the cause that is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from stack.causes import recognise
+
+RECORDED = {
+    'FATAL:  password authentication failed for user "student"': (
+        "password-mismatch",
+        "refuses the password of student",
+    ),
+    "FATAL:  database files are incompatible with server\nDETAIL:  The data directory was initialized by PostgreSQL "
+    "version 17": ("data-version", "another major version"),
+    "Error: in 18+, these Docker images are configured to store database data in a\n       format": (
+        "data-version",
+        "another major version",
+    ),
+    'FATAL:  database "student_notes" does not exist': ("data-incomplete", "student_notes is missing"),
+    "could not write to file: No space left on device": ("disk-full", "no space left"),
+    "ModuleNotFoundError: No module named 'flask_login'": ("module-missing", "web can't import flask_login"),
+    "Error: Cannot find module 'express'\nRequire stack:": ("module-missing", "web can't import express"),
+    "exec /usr/bin/tini: exec format error": ("image-architecture", "another kind of processor"),
+    'OCI runtime create failed: exec: "serve": executable file not found in $PATH: unknown': (
+        "command-missing",
+        "there is no serve",
+    ),
+    "./odd: 1: ELF: not found": ("image-architecture", "another kind of processor"),
+    "[FATAL tini (7)] exec serve failed: No such file or directory": ("command-missing", "there is no serve"),
+    "python: can't open file '/app/nowhere.py': [Errno 2] No such file or directory": (
+        "command-missing",
+        "there is no /app/nowhere.py",
+    ),
+    "OSError: [Errno 98] Address already in use": ("port-taken", "web can't listen"),
+    'could not translate host name "postgres" to address: Name or service not known': (
+        "name-unresolved",
+        "no address here (postgres)",
+    ),
+    "Error: getaddrinfo ENOTFOUND mongo": ("name-unresolved", "(mongo)"),
+    "socket.gaierror: [Errno -2] Name or service not known": ("name-unresolved", "a host that has no address"),
+    "PermissionError: [Errno 13] Permission denied: '/app/cache'": ("permission-denied", "web may not read or write"),
+    "OSError: [Errno 30] Read-only file system: 'out.log'": ("permission-denied", "web may not read or write"),
+}
+
+
+@pytest.mark.parametrize("said", RECORDED)
+def test_a_text_as_recorded_tells_its_cause(said: str) -> None:
+    code, message = RECORDED[said]
+    cause = recognise("web", f"starting\n{said}\nbye")
+    assert cause is not None
+    assert (cause.code, message in cause.message) == (code, True), cause
+    assert cause.hint
+    assert "{" not in cause.message + cause.hint
+
+
+@pytest.mark.parametrize("said", ["", "ready to accept connections", "GET / 404 not found", "ValueError: no config"])
+def test_what_is_no_known_cause_is_none(said: str) -> None:
+    assert recognise("web", said) is None
