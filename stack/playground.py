@@ -15,7 +15,7 @@ web = WebApp(
     "web",
     source="../service",
     port=8000,
-    command=["gunicorn", "-c", "gunicorn_conf.py", "service:create_app()"],
+    command=["python", "serve.py"],
     uses=[db, cache],
     rereads_secrets=True,
 )

@@ -163,9 +163,9 @@ def await_ready(
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
         if failure := judge(instance.stack, fresh, before):
-            raise _failed(instance, engine, failure)
+            raise _failed(engine, failure)
         if exit_code:
-            raise _explained(instance, engine, job)
+            raise _explained(instance, engine, observed, job)
         unproved = _prove(instance, engine, observed, unproved)
         if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
@@ -218,7 +218,7 @@ def _prove(instance: Instance, engine: Engine, observed: Observed, databases: li
         answer = engine.prove(database)
         cause = None if answer.ok else recognise(database.name, answer.stderr)
         if cause is not None:
-            raise _failed(instance, engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr)
+            raise _failed(engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr)
         if not answer.ok:
             left.append(database)
     return left
@@ -251,7 +251,7 @@ def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
     }
 
 
-def _failed(instance: Instance | None, engine: Engine, failure: Failure, said: str = "") -> StackError:
+def _failed(engine: Engine, failure: Failure, said: str = "") -> StackError:
     log = "\n".join(engine.log_lines(failure.component, _LOG_LINES))
     left = "what runs was left as it is, and no data was touched"
     cause = recognise(failure.component, said) or recognise(failure.component, f"{failure.problem}\n{log}")
@@ -265,13 +265,16 @@ def _failed(instance: Instance | None, engine: Engine, failure: Failure, said: s
     return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
 
 
-def _explained(instance: Instance, engine: Engine, job: Job) -> StackError:
-    """What the engine says of a job that failed; where a component of it tells the cause, that."""
+def _explained(instance: Instance, engine: Engine, observed: Observed, job: Job) -> StackError:
+    """What the engine says of a job that failed; where it gave up on a component, why that is not well."""
     error = engine.explain(job)
-    cause = recognise("a component", error.output)
-    if cause is None or error.code not in ("docker-failed", "supervisord-failed"):
+    sick = [name for name, state in observed.components.items() if not _is_well(state) and state.state != "created"]
+    if error.code not in ("docker-failed", "supervisord-failed") or not sick:
         return error
-    return StackError(cause.code, f"{cause.message} ({error.message})", cause.hint, error.output)
+    culprit = _deepest_first(instance.stack, sick)[0]
+    state = observed.components[culprit]
+    problem = f"{culprit} is {state.summary}, and others wait for it"
+    return _failed(engine, Failure(culprit, "unhealthy" if state.running else "component-exited", problem))
 
 
 def _too_late(
