@@ -1,17 +1,19 @@
 """The judgement at the end of `up`: ready, or the failure with its cause.
 
-Ready means: every component runs and is healthy, none restarted while we looked, and each published component
-answered a real request, sent as a user would send it.
+Ready means: every component runs, its health was found since it started, none changed between two looks some time
+apart, each database accepted the declared password, and each published component answered a real request, sent as
+a user would send it, and complained of nothing that it uses.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,11 +30,18 @@ from stack.progress import Progress
 
 _INTERVAL = 0.25
 _PROBE_TIMEOUT = 5.0
+# The same processes have to be seen so far apart; those that were restarted on the way, for as long as this.
+_APART = 0.1
+_PROBATION = 2.0
 # A container that ended this often while we looked is in a loop, however healthy it looks in between.
 _TOO_MANY_RESTARTS = 3
 _LOG_LINES = 12
+_MOST_SAID = 300
+_MOST_READ = 65536
 # No patience mends what a server that runs says of these.
 _CERTAIN = ("password-mismatch", "data-incomplete")
+_LEFT = "what runs was left as it is, and no data was touched"
+_LONGER = ", or give it longer with `stackctl up --timeout SECONDS`"
 # 128 and the number of SIGKILL.
 _KILLED = 137
 
@@ -85,7 +94,8 @@ def http_probe(url: str) -> Answer:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=_PROBE_TIMEOUT) as response:
-            return Answer(True, f"{response.status} from {url}")
+            wrong = complaints(response.headers.get_content_type(), response.read(_MOST_READ))
+            return Answer(not wrong, f"{response.status} from {url}" + (f": {'; '.join(wrong)}" if wrong else ""))
     except urllib.error.HTTPError as error:
         body = error.read(300).decode("utf-8", errors="replace").strip()
         return Answer(False, f"{error.code} from {url}: {body}".rstrip(": "))
@@ -94,16 +104,44 @@ def http_probe(url: str) -> Answer:
         return Answer(False, f"no answer from {url}: {reason}")
 
 
+def complaints(kind: str, body: bytes) -> list[str]:
+    """The checks that fail in an answer of type `application/health+json`, though its status is 200.
+
+    An app may serve on without a part of what it uses; ready it is only with all of it.
+    """
+    if kind != "application/health+json":
+        return []
+    try:
+        checks = json.loads(body)["checks"].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [
+        f"{name}: {check.get('output') or 'fails'}"
+        for name, found in checks
+        for check in (found if isinstance(found, list) else [found])
+        if isinstance(check, dict) and check.get("status") == "fail"
+    ]
+
+
 def judge(stack: Stack, observed: Observed, before: Observed) -> Failure | None:
     """The failure that is certain from what is observed; restarts of `before` do not count.
 
-    Of several it is the deepest: what fails because something fails that it uses is not the culprit.
+    Of several it is the deepest: what fails because something fails that it uses is not the culprit. While that may
+    still become well, nothing is certain.
     """
     failures = {}
     for name, component in observed.components.items():
         if failure := _failure(name, component, _restarts_since(before.components.get(name), component)):
             failures[name] = failure
-    return next((failures[name] for name in _deepest_first(stack, failures)), None)
+    coming = {name for name, state in observed.components.items() if name not in failures and not _is_well(state)}
+    certain = [name for name in failures if coming.isdisjoint(_used_by(stack, name))]
+    return next((failures[name] for name in _deepest_first(stack, certain)), None)
+
+
+def _used_by(stack: Stack, name: str) -> set[str]:
+    """All that a component uses, also through others."""
+    needs = stack[name].needs if name in stack.names else ()
+    return {*needs, *(below for used in needs for below in _used_by(stack, used))}
 
 
 def _deepest_first(stack: Stack, names: Iterable[str]) -> list[str]:
@@ -131,11 +169,37 @@ def _failure(name: str, component: ComponentState, restarts: int) -> Failure | N
     if component.running and component.health == "starting":
         cause = recognise(name, component.health_output)
         if cause is not None and cause.code in _CERTAIN:
-            return Failure(name, cause.code, f"{name} runs; its health check said: {component.health_output}")
+            return Failure(name, cause.code, f"{name} runs; its health check said: {_brief(component.health_output)}")
     if component.health == "unhealthy":
-        said = component.health_output or "nothing"
+        said = _brief(component.health_output) or "nothing"
         return Failure(name, "unhealthy", f"{name} runs but its health check fails; it said: {said}")
     return None
+
+
+def _brief(said: str) -> str:
+    return " ".join(said.split())[:_MOST_SAID]
+
+
+class _Calm:
+    """For how long we see the same processes, each in the same state."""
+
+    def __init__(self, observed: Observed, clock: Clock) -> None:
+        self._clock = clock
+        self._processes = _processes(observed)
+        self._began = clock.now()
+
+    def seconds(self, observed: Observed) -> float:
+        """As of this look."""
+        if (now := _processes(observed)) != self._processes:
+            self._processes, self._began = now, self._clock.now()
+        return self._clock.now() - self._began
+
+
+def _processes(observed: Observed) -> dict[str, object]:
+    return {
+        name: (component.id, component.state, component.restarts, component.since)
+        for name, component in observed.components.items()
+    }
 
 
 def await_ready(
@@ -157,9 +221,11 @@ def await_ready(
     start = clock.now()
     answers: Mapping[str, Answer] = {}
     unproved = [each for each in instance.stack if isinstance(each, Postgres)]
+    calm = _Calm(before, clock)
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
+        lasting = calm.seconds(observed)
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
         if failure := judge(instance.stack, fresh, before):
@@ -169,10 +235,14 @@ def await_ready(
         unproved = _prove(instance, engine, observed, unproved)
         if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
-            if all(answer.ok for answer in answers.values()) and _steady(observed, engine.observe()):
-                return Verdict(clock.now() - start, observed)
+            if all(answer.ok for answer in answers.values()):
+                clock.wait(max(0.0, _APART - lasting))
+                observed = engine.observe()
+                enough = _PROBATION if _restarted(observed, before) else _APART
+                if calm.seconds(observed) >= enough and _settled(instance, observed):
+                    return Verdict(clock.now() - start, observed)
         if clock.now() - start >= timeout:
-            raise _too_late(instance, engine, observed, answers, timeout)
+            raise _too_late(_deepest_first(instance.stack, instance.stack.names), engine, observed, answers, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -191,7 +261,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if exit_code == 0 and all(state.running and state.health in ("healthy", "none") for state in states):
             return
         if clock.now() - start >= timeout:
-            raise _too_late(None, engine, observed, {}, timeout)
+            raise _too_late(observed.components, engine, observed, {}, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -236,11 +306,9 @@ def _settled(instance: Instance, observed: Observed) -> bool:
     return all(state is not None and _is_well(state) for state in states)
 
 
-def _steady(earlier: Observed, later: Observed) -> bool:
-    def processes(observed: Observed) -> dict[str, tuple[str, int]]:
-        return {name: (component.state, component.restarts) for name, component in observed.components.items()}
-
-    return processes(earlier) == processes(later)
+def _restarted(observed: Observed, before: Observed) -> bool:
+    """Whether anything ended since, and was started again by the engine."""
+    return any(_restarts_since(before.components.get(name), now) for name, now in observed.components.items())
 
 
 def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
@@ -252,24 +320,30 @@ def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
 
 
 def _failed(engine: Engine, failure: Failure, said: str = "") -> StackError:
-    log = "\n".join(engine.log_lines(failure.component, _LOG_LINES))
-    left = "what runs was left as it is, and no data was touched"
-    cause = recognise(failure.component, said) or recognise(failure.component, f"{failure.problem}\n{log}")
+    hint = f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again"
+    return _told(engine, failure, said, f"{hint}; {_LEFT}")
+
+
+def _told(engine: Engine, failure: Failure, said: str, hint: str) -> StackError:
+    """A failure with the last lines of its component, and the cause that these tell of, or `said`."""
+    name = failure.component
+    log = "\n".join(engine.log_lines(name, _LOG_LINES))
+    cause = recognise(name, said) or recognise(name, f"{failure.problem}\n{log}")
     if cause is None or failure.code == "out-of-memory":
-        hint = (
-            f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again; "
-            + left
-        )
         return StackError(failure.code, failure.problem, hint, log)
-    hint = f"{cause.hint}; `stackctl logs {failure.component}` shows more; {left}"
+    hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
     return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
 
 
 def _explained(instance: Instance, engine: Engine, observed: Observed, job: Job) -> StackError:
     """What the engine says of a job that failed; where it gave up on a component, why that is not well."""
     error = engine.explain(job)
+    if error.code not in ("docker-failed", "supervisord-failed"):
+        return error
+    if cause := recognise("a component", error.output):
+        return StackError(cause.code, f"{cause.message} ({error.message})", f"{cause.hint}; {_LEFT}", error.output)
     sick = [name for name, state in observed.components.items() if not _is_well(state) and state.state != "created"]
-    if error.code not in ("docker-failed", "supervisord-failed") or not sick:
+    if not sick:
         return error
     culprit = _deepest_first(instance.stack, sick)[0]
     state = observed.components[culprit]
@@ -278,20 +352,19 @@ def _explained(instance: Instance, engine: Engine, observed: Observed, job: Job)
 
 
 def _too_late(
-    instance: Instance | None, engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
+    names: Collection[str], engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
 ) -> StackError:
-    states = ", ".join(f"{name} {component.summary}" for name, component in observed.components.items())
-    unanswered = [answer.detail for answer in answers.values() if not answer.ok]
-    waiting = [name for name, component in observed.components.items() if component.health == "starting"]
-    if instance is not None:
-        waiting = _deepest_first(instance.stack, waiting)
-    culprit = next(iter([*waiting, *(name for name, answer in answers.items() if not answer.ok)]), None)
-    late = "; ".join([f"not ready after {timeout:g} s: {states or 'nothing runs'}", *unanswered])
-    if culprit is not None:
-        log = "\n".join(engine.log_lines(culprit, _LOG_LINES))
-        state = observed.components[culprit]
-        if cause := recognise(culprit, "\n".join([state.health_output, log, *unanswered])):
-            return StackError(cause.code, f"{cause.message} ({late})", cause.hint, log)
-    hint = "or give it longer with `stackctl up --timeout SECONDS`"
-    look = f"look at `stackctl logs {culprit or ''}`".rstrip()
-    return StackError("not-ready", late, f"{look}, {hint}", log if culprit else "")
+    """`names`: what should be well by now, the deepest first, for that is what others wait for."""
+    there = observed.components
+    states = ", ".join(f"{name} {there[name].summary if name in there else 'absent'}" for name in names)
+    unanswered = {name: answers[name].detail for name in names if name in answers and not answers[name].ok}
+    unwell = [name for name in names if name not in there or not _is_well(there[name])]
+    late = "; ".join([f"not ready after {timeout:g} s: {states or 'nothing runs'}", *unanswered.values()])
+    culprit = next(iter([*unwell, *unanswered]), None)
+    hint = f"look at `stackctl logs {culprit or ''}`".rstrip() + _LONGER
+    if culprit is None:
+        return StackError("not-ready", late, hint)
+    said = there[culprit].health_output if culprit in there else ""
+    if culprit in unwell and said:
+        late += f"; the health check of {culprit} said: {_brief(said)}"
+    return _told(engine, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)

@@ -15,14 +15,14 @@ from stack.settings import Settings
 from stack.verdict import Clock, SystemClock, await_ready, judge
 
 _INTERVAL = 0.5
-# Of the failures that `up` is sure of, the one that no other command may be about to mend.
-_HOPELESS = "crash-loop"
+# Of the failures that `up` is sure of, those that no other command may be about to mend.
+_HOPELESS = ("crash-loop", "server-ended")
 
 
 def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Clock | None = None) -> Report:
     """Ready is what `up` calls so. An instance that is not up yet may be on its way: another command makes it.
 
-    Raises `not-ready` after `timeout` seconds, and `crash-loop` as soon as that is certain.
+    Raises `not-ready` after `timeout` seconds, and `crash-loop` or `server-ended` as soon as that is certain.
     """
     clock = clock or SystemClock()
     start = clock.now()
@@ -55,7 +55,7 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
         states = _states(opened, observed)
         progress.states(states)
         failure = judge(opened.instance.stack, observed, first)
-        if failure is not None and failure.code == _HOPELESS:
+        if failure is not None and failure.code in _HOPELESS:
             raise StackError(failure.code, failure.problem, f"look at `stackctl logs {failure.component}`")
         if clock.now() >= deadline:
             raise StackError(

@@ -16,7 +16,7 @@ from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.verdict import Answer, Verdict, await_ready, judge
+from stack.verdict import Answer, Verdict, await_ready, complaints, judge
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
 UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image", None)
@@ -138,9 +138,24 @@ def test_not_ready_until_the_request_is_answered() -> None:
     assert verdict(scene(), answers=[NO, NO, YES]).seconds == 0.5
 
 
-def test_a_component_that_restarts_behind_the_answer_is_not_ready() -> None:
+def test_the_same_processes_are_seen_twice_some_time_apart() -> None:
+    assert verdict(scene()).seconds == pytest.approx(0.1)
+
+
+def test_a_component_that_restarts_behind_the_answer_has_to_stay_up_for_a_while() -> None:
     once = replace(UP, restarts=1)
-    assert verdict(scene(), scene(web=once)).seconds == 0.25
+    assert verdict(scene(), scene(web=once)).seconds > 2
+
+
+def test_a_component_that_was_made_anew_behind_the_answer_has_to_be_seen_twice() -> None:
+    other = replace(UP, id="2")
+    assert verdict(scene(), scene(web=other)).seconds > 0.25
+
+
+def test_a_component_that_goes_behind_the_answer_is_not_ready() -> None:
+    gone = replace(UP, state="exited", exit_code=1)
+    with pytest.raises(StackError, match="web ended"):
+        verdict(scene(), scene(web=gone))
 
 
 def test_too_late_tells_every_state_and_the_last_answer() -> None:
@@ -224,6 +239,57 @@ def test_the_deepest_that_fails_is_the_culprit() -> None:
     found = judge(stack, scene(web=sick, db=sick), NOTHING)
     assert found is not None
     assert found.component == "db"
+
+
+def test_what_fails_while_something_that_it_uses_may_still_become_well_is_not_certain() -> None:
+    stack = Stack("shop", [WebApp("web", source=".", uses=["api"]), WebApp("api", source=".", port=1, uses=["db"]),
+                           Postgres("db")])  # fmt: skip
+    loop = replace(UP, state="restarting", restarts=5, exit_code=1)
+    coming = replace(UP, health="starting")
+    assert judge(stack, Observed({"web": loop, "api": UP, "db": coming}), NOTHING) is None
+    found = judge(stack, Observed({"web": loop, "api": UP, "db": UP}), NOTHING)
+    assert found is not None
+    assert (found.component, found.code) == ("web", "crash-loop")
+
+
+def test_when_time_is_over_the_culprit_is_the_deepest_that_is_not_well() -> None:
+    stack = Stack("shop", [WebApp("web", source=".", uses=["db"]), Postgres("db")])
+    clock = FakeClock()
+    coming = replace(UP, health="starting", health_output="psql: error:\n\tConnection refused")
+    engine = FakeEngine([Observed({"web": replace(UP, state="created"), "db": coming})])
+    with pytest.raises(StackError) as raised:
+        await_ready(
+            replace(INSTANCE, stack=stack), cast(Engine, engine), cast(Job, FakeJob(clock, looks=1000)), NOTHING, 3,
+            Recorder(), clock=clock,
+        )  # fmt: skip
+    error = raised.value
+    assert error.code == "not-ready"
+    assert error.message == (
+        "not ready after 3 s: db starting, web created; the health check of db said: psql: error: Connection refused"
+    )
+    assert error.output == "db: the last words"
+    assert "stackctl logs db" in error.hint
+
+
+HEALTH = "application/health+json"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "wrong"),
+    [
+        (HEALTH, '{"status": "pass", "checks": {"cache": {"status": "pass"}}}', []),
+        (HEALTH, '{"status": "warn", "checks": {"cache": {"status": "fail", "output": "gone"}}}', ["cache: gone"]),
+        (HEALTH, '{"status": "warn", "checks": {"cache": {"status": "fail"}}}', ["cache: fails"]),
+        (HEALTH, '{"status": "warn", "checks": {"disk:used": [{"status": "warn"}]}}', []),
+        (HEALTH, '{"status": "warn", "checks": {"db:x": [{"status": "pass"}, {"status": "fail"}]}}', ["db:x: fails"]),
+        ("application/json", '{"checks": {"cache": {"status": "fail"}}}', []),
+        *[(HEALTH, odd, []) for odd in ("", "[]", "{}", "ok", '{"checks": []}', '{"checks": {"a": 1, "b": [2]}}')],
+    ],
+)  # fmt: skip
+def test_an_app_that_serves_on_without_a_part_of_what_it_uses_is_not_ready(
+    kind: str, body: str, wrong: list[str]
+) -> None:
+    assert complaints(kind, body.encode()) == wrong
 
 
 def test_a_health_from_before_its_start_is_not_believed() -> None:

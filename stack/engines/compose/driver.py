@@ -397,6 +397,6 @@ def _published(container: Mapping[str, Any]) -> int | None:
 
 
 def _time(text: str) -> datetime | None:
-    """`2026-01-02T03:04:05.123456789Z`; the year 1 stands for never."""
-    time = datetime.fromisoformat(text[:19] + "+00:00")
+    """`2026-01-02T03:04:05.123456789+01:00`; the year 1 stands for never."""
+    time = datetime.fromisoformat(text)
     return None if time.year == 1 else time
