@@ -225,7 +225,7 @@ def await_ready(
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
-        lasting = calm.seconds(observed)
+        calm.seconds(observed)
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
         if failure := judge(instance.stack, fresh, before):
@@ -236,7 +236,7 @@ def await_ready(
         if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
             if all(answer.ok for answer in answers.values()):
-                clock.wait(max(0.0, _APART - lasting))
+                clock.wait(max(0.0, _APART - calm.seconds(observed)))
                 observed = engine.observe()
                 enough = _PROBATION if _restarted(observed, before) else _APART
                 if calm.seconds(observed) >= enough and _settled(instance, observed):
@@ -285,7 +285,7 @@ def _prove(instance: Instance, engine: Engine, observed: Observed, databases: li
         if state is None or not _is_well(state):
             left.append(database)
             continue
-        answer = engine.prove(database)
+        answer = engine.prove(database, state)
         cause = None if answer.ok else recognise(database.name, answer.stderr)
         if cause is not None:
             raise _failed(engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr)

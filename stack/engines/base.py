@@ -10,7 +10,7 @@ from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.observed import Found, Leftovers, Observed
+from stack.observed import ComponentState, Found, Leftovers, Observed
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 
@@ -99,8 +99,11 @@ class Engine(Protocol):
     def renew_secrets(self) -> None:
         """Hand the secrets, as they are now, to what runs."""
 
-    def prove(self, database: Postgres) -> Completed:
-        """Connect to a database as those who use it do: over TCP, with the declared names and the password."""
+    def prove(self, database: Postgres, state: ComponentState) -> Completed:
+        """Connect to a database as those who use it do: over TCP, with the declared names and the password.
+
+        `state` is that of the database now. Raises `no-answer`.
+        """
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         """Run SQL on the server's own socket, as its user, where no password is asked."""

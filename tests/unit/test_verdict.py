@@ -70,7 +70,7 @@ class FakeEngine:
     def log_lines(self, component: str | None, tail: int | None) -> Sequence[str]:
         return [f"{component}: {line}" for line in self.log]
 
-    def prove(self, database: Postgres) -> Completed:
+    def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.proof
 
     def explain(self, job: FakeJob) -> StackError:

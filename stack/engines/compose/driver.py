@@ -8,7 +8,6 @@ bounded or cut off from standard input, so those go through its command line and
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -211,17 +210,18 @@ class ComposeEngine:
     def renew_secrets(self) -> None:
         """Nothing: the files of a container's secrets are those of the state."""
 
-    def prove(self, database: Postgres) -> Completed:
+    def prove(self, database: Postgres, state: ComponentState) -> Completed:
         # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
-        query = shlex.join(database.query("SELECT 1", host="HOST")).replace("-h HOST", '-h "$(hostname -i)"')
-        secret = f"/run/secrets/{database.password.id}"
-        return self.run(database.name, ["sh", "-c", f'PGPASSWORD="$(cat {secret})" exec {query}'])
+        script = f'PGPASSWORD="$(cat /run/secrets/{database.password.id})" PGHOST="$HOSTNAME" exec "$@"'
+        return self._exec(database.name, ["exec", state.id, "sh", "-c", script, "sh", *database.query("SELECT 1")])
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         return self.run(database.name, database.query(sql))
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        arguments = self._compose_arguments(["exec", "--no-TTY", component, *command])
+        return self._exec(component, self._compose_arguments(["exec", "--no-TTY", component, *command]), limit)
+
+    def _exec(self, component: str, arguments: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         try:
             return process.run(client.command(arguments), client.environment(), limit)
         except TimeoutError as error:

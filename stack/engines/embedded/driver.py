@@ -251,7 +251,7 @@ class EmbeddedEngine:
         with self._at_home():
             self._write_files(layout, secrets, commands)
 
-    def prove(self, database: Postgres) -> Completed:
+    def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.run(database.name, database.query("SELECT 1", host=HOST))
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
