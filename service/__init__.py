@@ -2,7 +2,7 @@
 
 It runs from environment variables alone (`config.py` has them):
 
-    gunicorn -c service/gunicorn_conf.py 'service:create_app()'
+    python service/serve.py
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .store import DatabaseUnavailable, OutcomeUnknown
 
 DEADLINE = 2.0  # seconds for a whole call: a place in the pool, a connection, the statement
 STATEMENT_TIMEOUT = 1.5  # less, so that a server that is only slow refuses, and the outcome is known
-POOL_SIZE = 8  # as many as gunicorn_conf.py gives threads to a worker
+POOL_SIZE = 8  # those that commit take one at a time, the others read
 
 T = TypeVar("T")
 Call = Callable[[Connection, float], T]

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -257,7 +258,7 @@ class Reply:
     """What the service answered."""
 
     status: int
-    headers: dict[str, str]
+    headers: Message  # whose names may be written in any case
     text: str
 
     @property
@@ -270,10 +271,9 @@ class ServiceServer(Server):
 
     def __init__(self, folder: Path, environment: dict[str, str], workers: int) -> None:
         self.port = free_port()
-        own = {"PORT": str(self.port), "WEB_CONCURRENCY": str(workers), "PATH": os.defpath, "PYTHONPATH": str(PROJECT)}
-        command = [sys.executable, "-m", "gunicorn", "-c", str(PROJECT / "service" / "gunicorn_conf.py")]
+        own = {"PORT": str(self.port), "WEB_CONCURRENCY": str(workers), "PATH": os.defpath}
         self.environment = environment | own
-        super().__init__([*command, "service:create_app()"], folder, self.environment)
+        super().__init__([sys.executable, str(PROJECT / "service" / "serve.py")], folder, self.environment)
 
     def start(self) -> None:
         """Start, and wait until it is alive."""
@@ -294,10 +294,10 @@ class ServiceServer(Server):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         try:
             with urllib.request.urlopen(request, timeout=ANSWER) as answer:
-                return Reply(answer.status, dict(answer.headers), answer.read().decode())
+                return Reply(answer.status, answer.headers, answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
-                return Reply(error.code, dict(error.headers), error.read().decode())
+                return Reply(error.code, error.headers, error.read().decode())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.counter.stores import truth
-from tests.servers import PostgresServer, ServiceServer, eventually, start_service
+from tests.servers import PostgresServer, RedisServer, ServiceServer, eventually, start_service
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -29,7 +30,7 @@ def test_sigterm_lets_a_visit_that_is_under_way_finish_and_then_ends_well(
             visit = pool.submit(service.get, "/")
             eventually(lambda: _waits_for_a_lock(postgres), "the visit waits in PostgreSQL")
             ended = pool.submit(service.end, signal.SIGTERM)
-            eventually(lambda: "Handling signal: term" in service.log.read_text(), "the service is told to end")
+            eventually(lambda: "Shutting down" in service.log.read_text(), "the service is told to end")
             assert not visit.done()
             connection.rollback()
             reply = visit.result()
@@ -80,6 +81,8 @@ def test_a_worker_that_ends_is_replaced_and_its_visits_stay_in_the_metrics(
         ({"CACHE_TTL": "0"}, "CACHE_TTL is '0', which is not a number of seconds"),
         ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY is '0', which is not a number"),
         ({"PORT": "0"}, "PORT is '0', which is not a number"),
+        ({"BIND": "everywhere"}, "BIND is 'everywhere', which is not an IP address"),
+        ({"BIND": "203.0.113.1"}, "cannot listen on 203.0.113.1, port"),
     ],
 )
 def test_bad_configuration_is_one_clear_error(
@@ -95,6 +98,35 @@ def test_bad_configuration_is_one_clear_error(
     assert not _metrics_folders(service)
 
 
+def test_two_do_not_share_a_port(service: ServiceServer, environment: dict[str, str], service_folder: Path) -> None:
+    second = ServiceServer(service_folder, environment, workers=1)
+    second.log = service_folder / "second.log"
+    second.environment["PORT"] = str(service.port)
+    second.launch()
+    assert second.wait() == 1
+    assert f"cannot listen on 127.0.0.1, port {service.port}: Address already in use" in second.log.read_text()
+    assert service.get("/livez").status == 200
+
+
+def test_no_worker_outlives_its_killed_parent(service: ServiceServer) -> None:
+    workers = eventually(service.children, "there are workers")
+    service.kill()
+    eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), "the workers are gone")
+    for folder in _metrics_folders(service):
+        shutil.rmtree(folder)  # the only end that leaves it
+
+
+def test_the_state_of_a_dead_worker_is_not_told(lone_service: ServiceServer, redis: RedisServer) -> None:
+    redis.stop()
+    eventually(lambda: 'breaker_open{dependency="cache"} 1.0' in _visit_and_measure(lone_service), "it gives Redis up")
+    redis.start()
+    for worker in eventually(lone_service.children, "there is a worker"):
+        os.kill(worker, signal.SIGKILL)
+    eventually(
+        lambda: 'breaker_open{dependency="cache"} 0.0' in _visit_and_measure(lone_service), "only the new counts"
+    )
+
+
 def test_every_line_of_the_log_is_one_json_object(service: ServiceServer) -> None:
     service.get("/")
     service.end(signal.SIGTERM)
@@ -102,6 +134,11 @@ def test_every_line_of_the_log_is_one_json_object(service: ServiceServer) -> Non
     assert lines
     for line in lines:
         assert {"time", "level", "logger", "process", "message"} <= json.loads(line).keys()
+
+
+def _visit_and_measure(service: ServiceServer) -> str:
+    service.get("/")
+    return service.get("/metrics").text
 
 
 def _waits_for_a_lock(postgres: PostgresServer) -> bool:
