@@ -1,0 +1,68 @@
+"""`up`, `down` and `reset` are cut off at any moment, by any signal: the next `up` ends ready, with the data.
+
+STACKCTL_POINTS says at how many moments each is cut off (2); `make test-interruptions` takes 20.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.cli import Cli
+
+POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
+SIGNALS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+COMMANDS = {"up": ("up",), "down": ("down",), "reset": ("reset", "--yes")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_is_cut_off_loses_nothing_and_the_next_up_carries_on(cli: Cli, command: str) -> None:
+    cli.up()
+    count = cli.visit()
+    _make_ready(cli, command)
+    began = time.monotonic()
+    cli.ok(*_words(cli, command))
+    whole = time.monotonic() - began
+    cli.up()
+    count = _checked(cli, command, count, "uninterrupted")
+    for point in range(POINTS):
+        number = SIGNALS[point % len(SIGNALS)]
+        _make_ready(cli, command)
+        moment = whole * (point + 0.5) / POINTS
+        _cut_off(cli, command, moment, number)
+        cli.up()
+        count = _checked(cli, command, count, f"{number.name} after {moment:.2f} s of {whole:.2f} s")
+
+
+def _words(cli: Cli, command: str) -> tuple[str, ...]:
+    return (*COMMANDS[command], *(("--port", str(cli.port)) if command == "up" else ()))
+
+
+def _make_ready(cli: Cli, command: str) -> None:
+    """So that the command has everything to do."""
+    if command == "up":
+        cli.ok("down")
+
+
+def _cut_off(cli: Cli, command: str, moment: float, number: signal.Signals) -> None:
+    with cli.start(*_words(cli, command)) as running:
+        try:
+            running.wait(moment)
+        except subprocess.TimeoutExpired:
+            running.send_signal(number)
+        _, said = running.communicate(timeout=120)
+    assert "Traceback" not in said, said
+    assert running.returncode in (0, 130, -signal.SIGKILL), said
+
+
+def _checked(cli: Cli, command: str, count: int, when: str) -> int:
+    """The number of a visit after it: data is there, or, of a `reset`, all of it is gone."""
+    number = cli.visit()
+    right = (count + 1, 1) if command == "reset" else (count + 1,)
+    assert number in right, f"{command}, {when}: the next visit was number {number}, and {right} would be right"
+    assert cli.data("plan")["changes"] is False, f"{command}, {when}: the next `up` left something to do"
+    return number
