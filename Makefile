@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up install test test-unit test-docker lint format golden clean
+.PHONY: help up install test test-unit test-docker test-interruptions lint format golden clean
 
 PYTHON ?= python3
 # Always relative: the folder may have spaces in its name.
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 help: ## List what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-19s %s\n", $$1, $$2}'
 
 up: .venv/installed ## Set everything up, start the playground and print its URL
 	@$(BIN)/stackctl up
@@ -22,6 +22,9 @@ test-unit: .venv/installed-dev ## Run the tests that need no server and no Docke
 
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) -n 2 --dist loadfile -m docker
+
+test-interruptions: .venv/installed-dev ## Cut up, down and reset off at 20 moments each, on each engine (long)
+	STACKCTL_POINTS=20 $(PYTEST) -n 2 --dist load tests/conformance/test_interruptions.py
 
 lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
 	$(BIN)/ruff check .
