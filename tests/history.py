@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["visit", "read"]
@@ -34,11 +34,15 @@ class Operation:
     stale: bool = False
 
 
-def violations(operations: Iterable[Operation], final: Mapping[str, int]) -> list[str]:
-    """What no right counter can have answered, by page; empty where all is well. All pages began with 0."""
+def violations(operations: Iterable[Operation], final: Mapping[str, int], *, exact_reads: bool = True) -> list[str]:
+    """What no right counter can have answered, by page; empty where all is well. All pages began with 0.
+
+    Without `exact_reads` any read may lack visits, as one that is marked stale: what was ever true bounds it.
+    """
     by_page: dict[str, list[Operation]] = {page: [] for page in final}
     for operation in operations:
-        by_page.setdefault(operation.page, []).append(operation)
+        may_lack = operation.stale or (operation.kind == "read" and not exact_reads)
+        by_page.setdefault(operation.page, []).append(replace(operation, stale=may_lack))
     return [f"{page}: {wrong}" for page, log in by_page.items() for wrong in _violations(log, final.get(page, 0))]
 
 

@@ -13,6 +13,8 @@ Fault = Literal["none", "refuse", "silent", "reset", "slow", "late"]
 """`refuse`: a connection is reset at once. `silent`: accepted, and never answered. `reset`: cut in the middle of a
 reply. `slow`: a byte of a reply a second. `late`: each reply 300 ms later."""
 
+FAULTS: tuple[Fault, ...] = ("refuse", "silent", "reset", "slow", "late")
+
 _LATE = 0.3
 _SLOW = 1.0
 _POLL = 0.05

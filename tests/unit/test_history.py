@@ -49,6 +49,14 @@ def test_a_stale_answer_that_says_so_may_lack_visits() -> None:
     assert violations([visit(0, 1, 1), read(2, 3, 0, stale=True)], {"a": 1}) == []
 
 
+def test_where_reads_need_not_be_exact_they_may_lack_visits_but_not_run_ahead_and_visits_stay_exact() -> None:
+    lacking, ahead = [visit(0, 1, 1), read(2, 3, 0)], [visit(0, 1, 1), read(2, 3, 2)]
+    repeated = [visit(0, 1, 1), visit(2, 3, 1)]
+    assert violations(lacking, {"a": 1}, exact_reads=False) == []
+    assert violations(ahead, {"a": 1}, exact_reads=False)
+    assert violations(repeated, {"a": 2}, exact_reads=False)
+
+
 def test_pages_are_judged_apart() -> None:
     other = Operation("visit", "b", 0, 1, "ok", 1)
     assert violations([visit(0, 1, 1), other], {"a": 1, "b": 1}) == []
