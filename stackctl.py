@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
+# A Ctrl-C while the rest is still being imported, or after the last word was said, ends the program and shows nothing.
+_PROGRAM = sys.argv[0].endswith(("stackctl", "stackctl.py")) and (
+    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+)
+if _PROGRAM:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import functools
 import inspect as python_inspect
 import os
 import select
 import shutil
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -682,6 +690,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code. What goes wrong before a command runs is told in the same way."""
     words = sys.argv[1:] if arguments is None else arguments
     own = words[: words.index("--")] if "--" in words else words
+    if _PROGRAM:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(words, prog_name="stackctl", standalone_mode=False)
@@ -689,6 +699,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(_usage(error), None, "--json" in own, "--debug" in own)
     except typer.Abort:
         return int(ExitCode.INTERRUPTED)
+    finally:
+        if _PROGRAM:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     return code if isinstance(code, int) else int(ExitCode.DONE)
 
 
