@@ -19,14 +19,18 @@ class Cause:
 class _Known:
     """A text that programs write, as a regular expression, and what it means.
 
-    `{0}` in message and hint stands for what its group found, `{name}` for the component.
+    `{0}` in message and hint stands for what its group found, `{name}` for the component. `role`: it means this
+    only where a component of this role says it.
     """
 
     pattern: str
     code: str
     message: str
     hint: str
+    role: str = ""
 
+
+_DATABASE = "PostgreSQL"
 
 _KNOWN = (
     _Known(
@@ -34,19 +38,29 @@ _KNOWN = (
         "password-mismatch",
         "PostgreSQL refuses the password of {0}: its data was made with another",
         "put the right password file back, or give the data this one with `stackctl rotate DATABASE`",
+        role=_DATABASE,
+    ),
+    _Known(
+        r"password authentication failed for user \"([^\"]+)\"",
+        "password-mismatch",
+        "{name} asks PostgreSQL as {0} with a password that is not the right one",
+        "let it read the file that its variable …_PASSWORD_FILE names",
     ),
     _Known(
         r"database files are incompatible with server"
-        r"|in 18\+, these Docker images are configured to store database data",
+        r"|Error: in 18\+, ",
         "data-version",
         "the data was made by another major version of PostgreSQL",
         "use the image that made it, dump it with `pg_dump`, and load it into a new instance",
+        role=_DATABASE,
     ),
     _Known(
-        r"FATAL: +(?:database|role) \"([^\"]+)\" does not exist|could not open file \"(?:global|base)/[^\"]*\"",
+        r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)|(could not find the database system)"
+        r"|(could not open file \"(?:global|base)/[^\"]*\")|(no pg_hba\.conf entry for host)",
         "data-incomplete",
-        "the data of PostgreSQL is not complete ({0} is missing): its first start was cut off",
+        "the data of PostgreSQL is not complete: its first start was cut off ({0})",
         "if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
+        role=_DATABASE,
     ),
     _Known(
         r"[Nn]o space left on device|ENOSPC",
@@ -98,10 +112,10 @@ _KNOWN = (
 )
 
 
-def recognise(name: str, said: str) -> Cause | None:
-    """The cause that the last lines of a component, or its health check's, tell of."""
+def recognise(name: str, said: str, role: str = "") -> Cause | None:
+    """The cause that the last lines of a component of this role, or its health check's, tell of."""
     for known in _KNOWN:
-        if found := re.search(known.pattern, said):
+        if known.role in ("", role) and (found := re.search(known.pattern, said)):
             first = next((group for group in found.groups() if group), "something")
             fill = {"name": name}
             return Cause(known.code, known.message.format(first, **fill), known.hint.format(first, **fill))

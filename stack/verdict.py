@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,16 +30,22 @@ from stack.progress import Progress
 
 _INTERVAL = 0.25
 _PROBE_TIMEOUT = 5.0
-# The same processes have to be seen so far apart; those that were restarted on the way, for as long as this.
+# The same processes have to be seen so many seconds apart; with one that is new; and with one that was restarted.
 _APART = 0.1
-_PROBATION = 2.0
+_APART_NEW = 0.5
+_APART_RESTARTED = 2.0
+# How often to read what is not well wrote, and when to begin with what still runs.
+_LOG_INTERVAL = 1.0
+_LOG_AFTER = 3.0
 # A container that ended this often while we looked is in a loop, however healthy it looks in between.
 _TOO_MANY_RESTARTS = 3
 _LOG_LINES = 12
 _MOST_SAID = 300
 _MOST_READ = 65536
-# No patience mends what a server that runs says of these.
+# No patience mends what a health check says of the first, and the last lines of a log of the second.
 _CERTAIN = ("password-mismatch", "data-incomplete")
+_CERTAIN_IN_LOG = ("module-missing", "command-missing", "image-architecture", "data-version", "data-incomplete")
+_LAST_LINES = 4
 _LEFT = "what runs was left as it is, and no data was touched"
 _LONGER = ", or give it longer with `stackctl up --timeout SECONDS`"
 # 128 and the number of SIGKILL.
@@ -131,7 +137,8 @@ def judge(stack: Stack, observed: Observed, before: Observed) -> Failure | None:
     """
     failures = {}
     for name, component in observed.components.items():
-        if failure := _failure(name, component, _restarts_since(before.components.get(name), component)):
+        restarts = _restarts_since(before.components.get(name), component)
+        if failure := _failure(name, component, restarts, _role(stack, name)):
             failures[name] = failure
     coming = {name for name, state in observed.components.items() if name not in failures and not _is_well(state)}
     certain = [name for name in failures if coming.isdisjoint(_used_by(stack, name))]
@@ -154,10 +161,13 @@ def _restarts_since(before: ComponentState | None, now: ComponentState) -> int:
     return now.restarts - before.restarts if before is not None and same else now.restarts
 
 
-def _failure(name: str, component: ComponentState, restarts: int) -> Failure | None:
-    ended = f"exit code {component.exit_code}"
-    if component.exit_code == _KILLED and not component.oom_killed:
-        ended += ": it was killed, most likely for want of memory"
+def _role(stack: Stack | None, name: str) -> str:
+    """None for what is not declared any more."""
+    return stack[name].role if stack is not None and name in stack.names else ""
+
+
+def _failure(name: str, component: ComponentState, restarts: int, role: str) -> Failure | None:
+    ended = _ended(component)
     if component.oom_killed and not component.running:
         return Failure(name, "out-of-memory", f"{name} needed more memory than its limit and was killed")
     if restarts >= _TOO_MANY_RESTARTS and component.exit_code == 0 and not component.running:
@@ -167,13 +177,20 @@ def _failure(name: str, component: ComponentState, restarts: int) -> Failure | N
     if component.state in ("exited", "dead"):
         return Failure(name, "component-exited", f"{name} ended ({ended})")
     if component.running and component.health == "starting":
-        cause = recognise(name, component.health_output)
+        cause = recognise(name, component.health_output, role)
         if cause is not None and cause.code in _CERTAIN:
             return Failure(name, cause.code, f"{name} runs; its health check said: {_brief(component.health_output)}")
     if component.health == "unhealthy":
         said = _brief(component.health_output) or "nothing"
         return Failure(name, "unhealthy", f"{name} runs but its health check fails; it said: {said}")
     return None
+
+
+def _ended(component: ComponentState) -> str:
+    ended = f"exit code {component.exit_code}"
+    if component.exit_code == _KILLED and not component.oom_killed:
+        ended += ": it was killed, most likely for want of memory"
+    return ended
 
 
 def _brief(said: str) -> str:
@@ -222,6 +239,7 @@ def await_ready(
     answers: Mapping[str, Answer] = {}
     unproved = [each for each in instance.stack if isinstance(each, Postgres)]
     calm = _Calm(before, clock)
+    read_logs = start
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
@@ -229,20 +247,23 @@ def await_ready(
         progress.states({name: component.summary for name, component in observed.components.items()})
         fresh = observed if exit_code is not None else _changed(before, observed)
         if failure := judge(instance.stack, fresh, before):
-            raise _failed(engine, failure)
+            raise _failed(instance.stack, engine, failure)
+        if clock.now() >= read_logs:
+            read_logs = clock.now() + _LOG_INTERVAL
+            if failure := _read_failure(instance.stack, engine, fresh, patient=clock.now() - start < _LOG_AFTER):
+                raise _failed(instance.stack, engine, failure)
         if exit_code:
             raise _explained(instance, engine, observed, job)
         unproved = _prove(instance, engine, observed, unproved)
         if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
             if all(answer.ok for answer in answers.values()):
-                clock.wait(max(0.0, _APART - calm.seconds(observed)))
+                clock.wait(max(0.0, min(_APART_NEW, _enough(observed, before) - calm.seconds(observed))))
                 observed = engine.observe()
-                enough = _PROBATION if _restarted(observed, before) else _APART
-                if calm.seconds(observed) >= enough and _settled(instance, observed):
+                if calm.seconds(observed) >= _enough(observed, before) and _settled(instance, observed):
                     return Verdict(clock.now() - start, observed)
         if clock.now() - start >= timeout:
-            raise _too_late(_deepest_first(instance.stack, instance.stack.names), engine, observed, answers, timeout)
+            raise _too_late(instance.stack, engine, observed, answers, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -261,7 +282,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if exit_code == 0 and all(state.running and state.health in ("healthy", "none") for state in states):
             return
         if clock.now() - start >= timeout:
-            raise _too_late(observed.components, engine, observed, {}, timeout)
+            raise _too_late(None, engine, observed, {}, timeout)
         if exit_code is not None:
             clock.wait(_INTERVAL)
 
@@ -286,9 +307,11 @@ def _prove(instance: Instance, engine: Engine, observed: Observed, databases: li
             left.append(database)
             continue
         answer = engine.prove(database, state)
-        cause = None if answer.ok else recognise(database.name, answer.stderr)
+        cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
         if cause is not None:
-            raise _failed(engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr)
+            raise _failed(
+                instance.stack, engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr
+            )
         if not answer.ok:
             left.append(database)
     return left
@@ -306,9 +329,30 @@ def _settled(instance: Instance, observed: Observed) -> bool:
     return all(state is not None and _is_well(state) for state in states)
 
 
-def _restarted(observed: Observed, before: Observed) -> bool:
-    """Whether anything ended since, and was started again by the engine."""
-    return any(_restarts_since(before.components.get(name), now) for name, now in observed.components.items())
+def _enough(observed: Observed, before: Observed) -> float:
+    """For how many seconds the processes have to stay as they are."""
+    if any(_restarts_since(before.components.get(name), now) for name, now in observed.components.items()):
+        return _APART_RESTARTED
+    return _APART_NEW if _changed(before, observed).exists else _APART
+
+
+def _read_failure(stack: Stack, engine: Engine, observed: Observed, patient: bool) -> Failure | None:
+    """The failure that is certain from the last lines of what is not well.
+
+    Of what runs only a database is sure not to get over it; `patient`: not even that.
+    """
+    suspects = {
+        name: state
+        for name, state in observed.components.items()
+        if name in stack.names and not _is_well(state) and state.state != "created"
+        if not state.running or (isinstance(stack[name], Postgres) and not patient)
+    }
+    for name in _deepest_first(stack, suspects):
+        state = suspects[name]
+        cause = recognise(name, "\n".join(engine.log_lines(name, _LAST_LINES)), _role(stack, name))
+        if cause is not None and cause.code in _CERTAIN_IN_LOG:
+            return Failure(name, cause.code, f"{name} {'runs' if state.running else f'ended ({_ended(state)})'}")
+    return None
 
 
 def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
@@ -319,16 +363,17 @@ def _ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
     }
 
 
-def _failed(engine: Engine, failure: Failure, said: str = "") -> StackError:
+def _failed(stack: Stack, engine: Engine, failure: Failure, said: str = "") -> StackError:
     hint = f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again"
-    return _told(engine, failure, said, f"{hint}; {_LEFT}")
+    return _told(stack, engine, failure, said, f"{hint}; {_LEFT}")
 
 
-def _told(engine: Engine, failure: Failure, said: str, hint: str) -> StackError:
+def _told(stack: Stack | None, engine: Engine, failure: Failure, said: str, hint: str) -> StackError:
     """A failure with the last lines of its component, and the cause that these tell of, or `said`."""
     name = failure.component
     log = "\n".join(engine.log_lines(name, _LOG_LINES))
-    cause = recognise(name, said) or recognise(name, f"{failure.problem}\n{log}")
+    role = _role(stack, name)
+    cause = recognise(name, said, role) or recognise(name, f"{failure.problem}\n{log}", role)
     if cause is None or failure.code == "out-of-memory":
         return StackError(failure.code, failure.problem, hint, log)
     hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
@@ -348,14 +393,17 @@ def _explained(instance: Instance, engine: Engine, observed: Observed, job: Job)
     culprit = _deepest_first(instance.stack, sick)[0]
     state = observed.components[culprit]
     problem = f"{culprit} is {state.summary}, and others wait for it"
-    return _failed(engine, Failure(culprit, "unhealthy" if state.running else "component-exited", problem))
+    return _failed(
+        instance.stack, engine, Failure(culprit, "unhealthy" if state.running else "component-exited", problem)
+    )
 
 
 def _too_late(
-    names: Collection[str], engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
+    stack: Stack | None, engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
 ) -> StackError:
-    """`names`: what should be well by now, the deepest first, for that is what others wait for."""
+    """The culprit is the deepest that is not well, for that is what others wait for."""
     there = observed.components
+    names = list(there) if stack is None else _deepest_first(stack, stack.names)
     states = ", ".join(f"{name} {there[name].summary if name in there else 'absent'}" for name in names)
     unanswered = {name: answers[name].detail for name in names if name in answers and not answers[name].ok}
     unwell = [name for name in names if name not in there or not _is_well(there[name])]
@@ -367,4 +415,4 @@ def _too_late(
     said = there[culprit].health_output if culprit in there else ""
     if culprit in unwell and said:
         late += f"; the health check of {culprit} said: {_brief(said)}"
-    return _told(engine, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)
+    return _told(stack, engine, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)

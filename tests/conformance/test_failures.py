@@ -109,7 +109,7 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
         cli.ok("exec", "db", "--", *inside, "-c", sql)
     cli.ok("down")
     error = cli.fails("up", code="data-incomplete")
-    assert "student_notes is missing" in error["message"]
+    assert 'database "student_notes" does not exist' in error["message"]
     assert "stackctl reset" in error["hint"]
 
 

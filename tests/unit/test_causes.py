@@ -13,11 +13,18 @@ RECORDED = {
     ),
     "FATAL:  database files are incompatible with server\nDETAIL:  The data directory was initialized by PostgreSQL "
     "version 17": ("data-version", "another major version"),
-    "Error: in 18+, these Docker images are configured to store database data in a\n       format": (
+    "Error: in 18+, these Docker images are configured to store database data in a\n": (
         "data-version",
         "another major version",
     ),
-    'FATAL:  database "student_notes" does not exist': ("data-incomplete", "student_notes is missing"),
+    'FATAL:  database "student_notes" does not exist': ("data-incomplete", 'database "student_notes" does not exist'),
+    'postgres: could not find the database system\nExpected to find it in the directory "/data",\nbut could not open '
+    'file "/data/global/pg_control": No such file or directory': ("data-incomplete", "could not find the database"),
+    'FATAL:  could not open file "global/pg_filenode.map": No such file or directory': (
+        "data-incomplete",
+        "pg_filenode.map",
+    ),
+    'FATAL:  no pg_hba.conf entry for host "172.18.0.2", user "student"': ("data-incomplete", "start was cut off"),
     "could not write to file: No space left on device": ("disk-full", "no space left"),
     "ModuleNotFoundError: No module named 'flask_login'": ("module-missing", "web can't import flask_login"),
     "Error: Cannot find module 'express'\nRequire stack:": ("module-missing", "web can't import express"),
@@ -47,11 +54,22 @@ RECORDED = {
 @pytest.mark.parametrize("said", RECORDED)
 def test_a_text_as_recorded_tells_its_cause(said: str) -> None:
     code, message = RECORDED[said]
-    cause = recognise("web", f"starting\n{said}\nbye")
+    role = "PostgreSQL" if code.startswith("data-") or code == "password-mismatch" else "web app"
+    cause = recognise("web", f"starting\n{said}\nbye", role)
     assert cause is not None
     assert (cause.code, message in cause.message) == (code, True), cause
     assert cause.hint
     assert "{" not in cause.message + cause.hint
+
+
+def test_what_only_a_database_knows_of_its_data_is_not_believed_of_an_app() -> None:
+    assert recognise("web", 'FATAL:  database "elsewhere" does not exist', "web app") is None
+    cause = recognise("web", 'FATAL:  password authentication failed for user "shop"', "web app")
+    assert cause is not None
+    assert (cause.code, cause.message) == (
+        "password-mismatch",
+        "web asks PostgreSQL as shop with a password that is not the right one",
+    )
 
 
 @pytest.mark.parametrize("said", ["", "ready to accept connections", "GET / 404 not found", "ValueError: no config"])

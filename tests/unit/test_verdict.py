@@ -139,7 +139,11 @@ def test_not_ready_until_the_request_is_answered() -> None:
 
 
 def test_the_same_processes_are_seen_twice_some_time_apart() -> None:
-    assert verdict(scene()).seconds == pytest.approx(0.1)
+    assert verdict(scene()).seconds == pytest.approx(0.5)
+
+
+def test_what_was_there_before_is_seen_twice_sooner() -> None:
+    assert verdict(scene(), before=scene()).seconds == pytest.approx(0.1)
 
 
 def test_a_component_that_restarts_behind_the_answer_has_to_stay_up_for_a_while() -> None:
@@ -309,6 +313,29 @@ def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
         )  # fmt: skip
     assert (raised.value.code, clock.time) == ("password-mismatch", 0)
     assert "stackctl rotate" in raised.value.hint
+
+
+MISSING_MODULE = "ModuleNotFoundError: No module named 'flask'"
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "seconds"),
+    [
+        (replace(UP, state="restarting", exit_code=1), MISSING_MODULE, 0),
+        (replace(UP, health="starting"), MISSING_MODULE, 30),
+        (replace(UP, state="restarting", exit_code=1), "ValueError", 30),
+        (replace(UP, state="created"), MISSING_MODULE, 30),
+    ],
+)
+def test_a_log_that_tells_what_no_patience_mends_ends_the_wait(
+    state: ComponentState, line: str, seconds: float
+) -> None:
+    clock = FakeClock()
+    engine = FakeEngine([scene(web=state)], log=[line])
+    with pytest.raises(StackError) as raised:
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(), clock=clock)
+    assert clock.time == pytest.approx(seconds, abs=1.1)
+    assert raised.value.code == ("not-ready" if line == "ValueError" else "module-missing")
 
 
 def test_a_cause_that_its_log_tells_is_the_failures_code() -> None:
