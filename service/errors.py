@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from .counter import InvalidPage
 from .middleware import request_id
 from .negotiation import html_wanted
+from .page import problem_page
 from .store import DatabaseUnavailable, OutcomeUnknown
 
 RETRY_AFTER = 1  # seconds: about the time in which a restarted PostgreSQL is found again
@@ -73,8 +74,7 @@ def problem(
     if last_known is not None:
         members["last_known"] = last_known
     if status == 503 and request.path == "/" and html_wanted():
-        page = render_template("page.html", visits=last_known, source="none", problem=members)
-        return Response(page, status)
+        return Response(problem_page(members), status)
     response = jsonify(members)
     response.status_code = status
     response.mimetype = "application/problem+json"

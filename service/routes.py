@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from flask import Blueprint, Response, current_app, jsonify, render_template
+from flask import Blueprint, Response, current_app, jsonify
 
 from .badge import badge as draw_badge
 from .counter import HOMEPAGE, Counter
 from .health import Health
 from .metrics import Metrics
 from .negotiation import html_wanted, is_visit
+from .page import page as draw_page
 from .store import Answer, Result
 
 bp = Blueprint("counter", __name__)
@@ -36,8 +37,9 @@ class Parts:
 @bp.get("/")
 def homepage() -> Response:
     """Count a visit and show it: a page to a browser, JSON to a program."""
-    answer = _visit(HOMEPAGE) if is_visit() else _read(HOMEPAGE)
-    response = _page(answer) if html_wanted() else _json(answer)
+    counted = is_visit()
+    answer = _visit(HOMEPAGE) if counted else _read(HOMEPAGE)
+    response = _html(answer, counted) if html_wanted() else _json(answer)
     response.headers["Vary"] = "Accept"
     return response
 
@@ -103,9 +105,8 @@ def _read(page: str) -> Answer:
     return answer
 
 
-def _page(answer: Answer) -> Response:
-    page = render_template("page.html", visits=answer.visits, source=answer.source, problem=None)
-    return _with_cache_status(Response(page), answer)
+def _html(answer: Answer, counted: bool) -> Response:
+    return _with_cache_status(Response(draw_page(answer, counted=counted)), answer)
 
 
 def _json(answer: Answer) -> Response:

@@ -4,13 +4,13 @@
 
 const EVERY = 1000; // milliseconds between an answer and the next question
 const PATIENCE = 4000;
-const KEPT = 150; // points of each plot
+const SPOKEN_EVERY = 15000; // a screen reader is told of a new count no more often
 const { read, health, metrics } = document.body.dataset;
 
 const element = (id) => document.getElementById(id);
-const say = (id, text) => {
+const say = (where, text) => {
   // A screen reader reads what is set anew, also when it is the same.
-  if (element(id).textContent !== text) element(id).textContent = text;
+  if (where.textContent !== text) where.textContent = text;
 };
 
 async function ask(address) {
@@ -19,64 +19,98 @@ async function ask(address) {
     cache: "no-store",
     signal: AbortSignal.timeout(PATIENCE),
   });
-  return { status: response.status, text: await response.text() };
+  return { status: response.status, how: response.headers.get("Cache-Status") || "", text: await response.text() };
 }
 
-function showCount(visits) {
-  say("count", String(visits));
-  say("unit", visits === 1 ? "visit" : "visits");
-  document.title = `${visits} ${visits === 1 ? "visit" : "visits"}`;
+// The count
+
+let spoken = { text: document.title, at: performance.now() };
+
+// With a `trouble` the number may have been overtaken.
+function showCount(count, trouble) {
+  const old = trouble !== "";
+  const unit = (count === "1" ? "visit" : "visits") + (old ? ", last known" : "");
+  say(element("count"), count);
+  say(element("unit"), unit);
+  element("headline").classList.toggle("old", old);
+  say(element("trouble"), trouble);
+  document.title = `${count} ${unit}`;
+  speak(document.title);
 }
 
-function showNote(text, bad) {
-  say("note", text);
-  element("note").className = bad ? "bad" : "";
+function speak(text) {
+  const now = performance.now();
+  if (text === spoken.text || now - spoken.at < SPOKEN_EVERY) return;
+  say(element("spoken"), text);
+  spoken = { text, at: now };
 }
 
-function showPath(source, text) {
+// The path
+
+const USED = ["used", "hit"];
+const IDLE = ["idle", ""];
+const NO_ANSWER = ["failed", "no answer"];
+
+// `how` is the answer's Cache-Status.
+function pathOfRead(answer, how) {
+  if (answer.stale) return [USED, NO_ANSWER, "Redis had a copy of the count; PostgreSQL did not answer."];
+  if (answer.source === "cache") return [USED, IDLE, "Redis had the count; PostgreSQL was not asked."];
+  const read = ["used", "read"];
+  if (how.includes("breaker-open")) {
+    return [["failed", "not asked"], read, "Redis just failed and was not asked; PostgreSQL gave the count."];
+  }
+  if (how.includes("error")) return [NO_ANSWER, read, "Redis did not answer; PostgreSQL gave the count."];
+  if (how.includes("stale")) return [["asked", "old"], read, "Redis had an old count; PostgreSQL gave it."];
+  return [["asked", "miss"], read, "Redis did not have the count; PostgreSQL gave it."];
+}
+
+function showPath(source, app, [cache, database, text]) {
   element("path").dataset.source = source;
-  element("path").dataset.kind = "read";
-  say("path-text", text);
-}
-
-function showPart(name, status, text) {
-  const part = element(`part-${name}`);
-  part.dataset.status = status;
-  const told = part.querySelector(".status");
-  if (told.textContent !== text) told.textContent = text;
+  element("leg-app").dataset.state = app;
+  for (const [name, [state, word]] of [["cache", cache], ["database", database]]) {
+    element(`leg-${name}`).dataset.state = state;
+    say(element(`leg-${name}`).querySelector(".word"), word);
+  }
+  say(element("path-text"), `The latest look: ${text}`);
 }
 
 async function lookAtCount() {
-  const { status, text } = await ask(read);
+  const { status, how, text } = await ask(read);
   const answer = JSON.parse(text);
   if (status !== 200) {
-    showPath("none", "Neither PostgreSQL nor Redis could tell the count.");
-    showNote(answer.title ? `${answer.title}. ${answer.detail}` : "The count can't be told now.", true);
+    showPath("none", "passed", [["idle", ""], NO_ANSWER, "PostgreSQL did not answer; Redis could not tell the count."]);
+    showCount(element("count").textContent, `${answer.title}. ${answer.detail}`);
     return;
   }
-  showCount(answer.visits);
-  if (answer.stale) {
-    showPath("cache", "Redis had a copy; PostgreSQL can't be reached, so visits may be missing in it.");
-    showNote("This is the last known count: PostgreSQL can't be reached, and visits are refused.", true);
-    return;
-  }
-  const fromCache = answer.source === "cache";
-  showPath(answer.source, fromCache ? "The last look at the count was answered by Redis."
-    : "The last look at the count was answered by PostgreSQL: Redis did not have it.");
-  showNote("Every visit is committed in PostgreSQL before it is answered.", false);
+  showPath(answer.source, "passed", pathOfRead(answer, how));
+  const trouble = answer.stale ? "PostgreSQL cannot be asked: visits are refused, and the number may be behind." : "";
+  showCount(answer.visits.toLocaleString("en"), trouble);
+}
+
+// The parts
+
+function showPart(name, status, text) {
+  element(`part-${name}`).dataset.status = status;
+  say(element(`part-${name}`).querySelector(".status"), text);
 }
 
 async function lookAtHealth() {
   const { text } = await ask(health);
   const { checks } = JSON.parse(text);
-  showPart("app", "pass", "answers");
+  showPart("app", "pass", "works");
   showPart("cache", checks.cache.status, checks.cache.output || "works");
   showPart("database", checks.database.status, checks.database.output || "works");
 }
 
-// The plots: what all clients of the service caused between two looks.
+// The plots: what all clients of the service caused between two looks
 
-const plots = { rate: [], hits: [], latency: [] };
+const SPAN = 300; // seconds
+const GAP = 10; // seconds without a point that break the line
+const plots = {
+  rate: { points: [], top: 0, format: (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s` },
+  hits: { points: [], top: 100, format: (value) => `${value.toFixed(0)} %` },
+  latency: { points: [], top: 0, format: (value) => `${value.toFixed(1)} ms` },
+};
 let before = null;
 
 function sum(text, name, labels = /./) {
@@ -98,31 +132,58 @@ async function lookAtMetrics() {
     lookups: sum(text, "cache_requests_total"),
     hits: sum(text, "cache_requests_total", /result="hit"/),
   };
-  if (before && now.requests >= before.requests) {
+  // After a restart the service counts from zero again.
+  if (before && now.requests >= before.requests && now.lookups >= before.lookups) {
     const requests = now.requests - before.requests;
     const lookups = now.lookups - before.lookups;
-    plot("rate", requests / (now.time - before.time), (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s`, 0);
-    if (lookups > 0) plot("hits", (100 * (now.hits - before.hits)) / lookups, (value) => `${value.toFixed(0)} %`, 100);
-    if (requests > 0) {
-      plot("latency", (1000 * (now.seconds - before.seconds)) / requests, (value) => `${value.toFixed(1)} ms`, 0);
-    }
+    add("rate", now.time, requests / (now.time - before.time));
+    if (lookups) add("hits", now.time, (100 * (now.hits - before.hits)) / lookups);
+    if (requests) add("latency", now.time, (1000 * (now.seconds - before.seconds)) / requests);
+    Object.keys(plots).forEach((name) => draw(name, now.time));
     element("plots").hidden = false;
   }
   before = now;
 }
 
-function plot(name, value, format, least) {
-  const points = plots[name];
-  points.push(value);
-  if (points.length > KEPT) points.shift();
-  const top = Math.max(least, ...points) * 1.1 || 1;
-  const step = 300 / Math.max(points.length - 1, 1);
-  const line = points.map((each, index) => `${(index * step).toFixed(1)} ${(78 - (76 * each) / top).toFixed(1)}`);
-  const svg = element(name);
-  svg.querySelector("path").setAttribute("d", `M${line.join("L")}${points.length === 1 ? "h300" : ""}`);
-  const title = svg.previousElementSibling.firstChild.textContent.trim();
-  svg.setAttribute("aria-label", `${title} over the last minutes, now ${format(value)}, at most ${format(Math.max(...points))}`);
-  say(`${name}-now`, format(value));
+function add(name, time, value) {
+  const { points } = plots[name];
+  points.push({ time, value });
+  while (points[0].time < time - SPAN) points.shift();
+}
+
+function draw(name, now) {
+  const { points, top, format } = plots[name];
+  if (!points.length) return;
+  const most = Math.max(...points.map(({ value }) => value));
+  const scale = Math.max(top, most) || 1;
+  const since = Math.max(now - points[0].time, 1);
+  const x = (time) => (300 - (300 * (now - time)) / since).toFixed(1);
+  const y = (value) => (78 - (74 * value) / scale).toFixed(1);
+  const runs = [];
+  points.forEach((point, index) => {
+    if (!index || point.time - points[index - 1].time > GAP) runs.push([]);
+    runs.at(-1).push(point);
+  });
+  const lines = runs.map((run) => run.map(({ time, value }) => `${x(time)} ${y(value)}`).join("L"));
+  const areas = runs.map((run, index) => `M${x(run[0].time)} 80L${lines[index]}L${x(run.at(-1).time)} 80Z`);
+  const figure = element(name);
+  figure.querySelector(".line").setAttribute("d", lines.map((line) => `M${line}`).join(""));
+  figure.querySelector(".area").setAttribute("d", areas.join(""));
+  const last = format(points.at(-1).value);
+  const title = figure.querySelector(".title").textContent;
+  const ago = since < 90 ? `${since.toFixed(0)} s` : `${(since / 60).toFixed(0)} min`;
+  figure.querySelector("svg").setAttribute("aria-label", `${title}: now ${last}, peak ${format(most)} in the last ${ago}`);
+  say(figure.querySelector(".now"), last);
+  say(figure.querySelector(".since"), `${ago} ago`);
+  say(figure.querySelector(".peak"), `peak ${format(most)}`);
+}
+
+function showNothingNow() {
+  before = null;
+  for (const name of Object.keys(plots)) {
+    draw(name, performance.now() / 1000);
+    say(element(name).querySelector(".now"), "–");
+  }
 }
 
 // The loop
@@ -135,10 +196,12 @@ async function look() {
   } catch (error) {
     if (document.hidden) return;
     showPart("app", "fail", "does not answer");
-    showPart("cache", "unknown", "can't be seen from here");
-    showPart("database", "unknown", "can't be seen from here");
-    showPath("lost", "The app does not answer; the number is what it said last.");
-    showNote("The app does not answer. This page goes on by itself when it does.", true);
+    showPart("cache", "unknown", "cannot be seen from here");
+    showPart("database", "unknown", "cannot be seen from here");
+    showPath("lost", "failed", [IDLE, IDLE, "the app did not answer."]);
+    const trouble = "The app does not answer: the number is what it said last. This page goes on by itself when it does.";
+    showCount(element("count").textContent, trouble);
+    showNothingNow();
   }
 }
 

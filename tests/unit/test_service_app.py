@@ -120,7 +120,7 @@ def test_a_browser_gets_a_page_and_a_program_gets_json(accept: str, mimetype: st
     assert "Accept" in response.vary
 
 
-@pytest.mark.parametrize(("before", "words"), [(0, "1 visit"), (1, "2 visits"), (999999, "1000000 visits")])
+@pytest.mark.parametrize(("before", "words"), [(0, "1 visit"), (1, "2 visits"), (999999, "1,000,000 visits")])
 def test_the_page_says_the_count_and_where_it_was_looked_up(
     before: int, words: str, client: FlaskClient, database: FakeDatabase
 ) -> None:
@@ -129,6 +129,34 @@ def test_the_page_says_the_count_and_where_it_was_looked_up(
     assert f"<title>{words}</title>" in text
     assert 'data-source="database"' in text
     assert 'data-source="cache"' in client.get("/", headers=BROWSER).text
+
+
+@pytest.mark.parametrize(("purpose", "said"), [(None, "Yours is number 42"), ("prefetch", "This look was not counted")])
+def test_the_page_says_whether_it_was_counted(purpose: str | None, said: str, client: FlaskClient) -> None:
+    headers = BROWSER | ({"Sec-Purpose": purpose} if purpose else {})
+    assert said in client.get("/", headers=headers).text
+
+
+def _legs(text: str) -> list[tuple[str, str]]:
+    """The state of the picture's lines to Redis and to PostgreSQL, and the word beside each."""
+    picture = ElementTree.fromstring(re.findall(r"<svg.*?</svg>", text, re.DOTALL)[0])
+    legs = (picture.find(f".//g[@id='leg-{name}']") for name in ("cache", "database"))
+    return [(leg.attrib["data-state"], leg.findtext("text[@class='word']") or "") for leg in legs if leg is not None]
+
+
+def test_the_page_draws_the_path_of_its_request(client: FlaskClient, database: FakeDatabase, cache: FakeCache) -> None:
+    def legs() -> list[tuple[str, str]]:
+        return _legs(client.get("/", headers=BROWSER).text)
+
+    assert legs() == [("asked", "miss"), ("used", "commit")]
+    assert legs() == [("used", "hit"), ("used", "commit")]
+    database.down = True
+    assert legs() == [("used", "hit"), ("failed", "no answer")]
+    database.down = False
+    cache.result = Result.ERROR
+    assert legs() == [("failed", "no answer"), ("used", "commit")]
+    cache.result = Result.BYPASS
+    assert legs() == [("failed", "not asked"), ("used", "commit")]
 
 
 def test_what_the_page_links_to_is_there(client: FlaskClient) -> None:
@@ -191,8 +219,8 @@ def test_a_browser_is_told_with_a_page(client: FlaskClient, database: FakeDataba
     database.down = True
     response = client.get("/", headers=BROWSER)
     assert (response.status_code, response.mimetype) == (503, "text/html")
-    assert "<strong>The database is unavailable.</strong>" in response.text
-    assert "The last known count is 42." in response.text
+    assert "The database is unavailable." in response.text
+    assert "<title>42 visits, last known</title>" in response.text
 
 
 # Other problems
