@@ -1,0 +1,69 @@
+"""The command: python -m benchmarks [--quick] [--only ROW …] [--engine embedded|compose] [--out FOLDER]
+
+It starts what it needs by itself, prints a table, and leaves nothing but the files that it names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import load, report
+from benchmarks.chart import chart
+from benchmarks.rows import ROWS
+from benchmarks.session import session
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code says whether everything could be measured, and not whether every target is met."""
+    options = _options(arguments)
+    rounds, seconds = (1, 1) if options.quick else (5, 3)
+    began, busy = datetime.now(UTC), os.getloadavg()[0]
+    results = []
+    with session(options.engine, rounds, seconds) as opened:
+        for name in options.only or ROWS:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            results.append(ROWS[name](opened))
+            print(report.table(results[-1:]) + "\n", flush=True)
+    about = {
+        "at": began.isoformat(timespec="seconds"),
+        "engine": options.engine,
+        "rounds": rounds,
+        "seconds": seconds,
+        "client": load.client(),
+        "processors": os.cpu_count(),
+        "load before": busy,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+    print(", ".join(f"{name}: {value}" for name, value in about.items()))
+    if busy > 0.5:
+        print("The machine was not idle: trust the ratios, not the rates.")
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "bench.json").write_text(report.as_json(results, about), encoding="utf-8")
+        (options.out / "bench.svg").write_text(chart(results), encoding="utf-8")
+        print(f"wrote {options.out / 'bench.json'} and {options.out / 'bench.svg'}")
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure, beside what it is compared with."
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
+    parser.add_argument(
+        "--only", action="append", choices=ROWS, metavar="ROW", help=f"one of {', '.join(ROWS)}; repeatable"
+    )
+    parser.add_argument("--engine", choices=("embedded", "compose"), default="embedded")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write bench.json and bench.svg there")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A real instance of a stack, brought up with the command line as a user does, and deleted in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
+_LIMIT = 600.0
+
+
+class CommandFailed(Exception):
+    """A command of stackctl, with what it wrote."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A stack that is up. `ports` has that of each web app; `state` is where stackctl keeps it."""
+
+    options: tuple[str, ...]
+    state: Path
+    ports: Mapping[str, int]
+
+    def exec(self, component: str, *command: str, text: str = "") -> str:
+        """Run a command in a component and return what it wrote."""
+        return _stackctl(self.state, [*self.options, "exec", component, "--", *command], text)
+
+
+@contextmanager
+def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
+    """The stack of a file in this folder. `apps` are its web apps."""
+    name = f"bench-{uuid.uuid4().hex[:6]}"
+    options = ("--file", str(Path(__file__).with_name(file)), "--instance", name, "--engine", engine)
+    with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
+        state = Path(folder) / "state"
+        try:
+            said = _stackctl(state, [*options, "--json", "up", *(f"--port={app}=auto" for app in apps)])
+            yield Instance(options, state, json.loads(said)["data"]["automatic_ports"])
+        finally:
+            _stackctl(state, [*options, "reset", "--yes"])
+
+
+def _stackctl(state: Path, arguments: Sequence[str], text: str = "") -> str:
+    done = subprocess.run(
+        [*STACKCTL, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT,
+        check=False,
+        env=os.environ | {"STACKCTL_STATE": str(state)},
+    )
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
