@@ -180,6 +180,7 @@ class EmbeddedEngine:
         secrets = self._secrets()
         self._make_home()
         self._check_data(programs.postgres_major)
+        self._await_ending()
         answers = self._control.answers
         if not answers:
             self._end_orphans()
@@ -562,6 +563,15 @@ class EmbeddedEngine:
             _signal(supervisor, signal.SIGKILL)
             _wait(self._is_gone, _PATIENCE)
         self._end_orphans()
+
+    def _await_ending(self) -> None:
+        """A supervisord that was told to end, by somebody who was ended meanwhile, takes up nothing any more."""
+        if not self._control.answers:
+            return
+        try:
+            self._control.programs()
+        except Gone:
+            self._shut_down()
 
     def _is_gone(self) -> bool:
         return self._runs(_SUPERVISORD).process is None and not self._control.answers
