@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.figures import Figure, Result, Target, difference, ratio
 from benchmarks.instance import Instance
-from benchmarks.load import Load, Sample, run
+from benchmarks.load import Load, LoadFailed, Sample, run
 from benchmarks.session import Session
 
 _CONNECTIONS = 32
@@ -195,7 +195,7 @@ def parse_pgbench(said: str) -> Sample:
         re.search(r"^latency average = ([\d.]+)", said, re.M),
     )
     if rate is None or average is None:
-        raise ValueError(f"pgbench did not say how it went: {said}")
+        raise LoadFailed(f"pgbench did not say how it went: {said}")
     return Sample(float(rate[1]), float(average[1]) / 1000, float(average[1]) / 1000)
 
 

@@ -1,0 +1,28 @@
+"""The benchmarks run by themselves, on real servers, and leave nothing but the files that were asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli import ROOT
+from tests.servers import MISSING
+
+if MISSING:
+    pytest.skip(MISSING, allow_module_level=True)
+
+
+def test_a_quick_run_of_one_row_measures_it_and_writes_the_files(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "reads", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "× the empty route (≥ 0.8 ×): " in done.stdout
+    document = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    [row] = document["rows"]
+    assert row["row"] == "reads"
+    assert all(figure["median"] > 0 for figure in row["figures"])
+    assert (tmp_path / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
