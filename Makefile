@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up install test test-unit test-docker test-interruptions lint format golden clean
+.PHONY: help up install test test-unit test-docker test-interruptions bench pictures lint format golden clean
 
 PYTHON ?= python3
 # Always relative: the folder may have spaces in its name.
@@ -25,6 +25,12 @@ test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and
 
 test-interruptions: .venv/installed-dev ## Cut up, down and reset off at 20 moments each, on each engine (long)
 	STACKCTL_POINTS=20 $(PYTEST) -n 2 --dist load tests/conformance/test_interruptions.py
+
+bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it
+	$(BIN)/python -m benchmarks $(BENCH)
+
+pictures: .venv/installed-dev ## Make the pictures of the README anew, from real runs
+	$(BIN)/python docs/pictures.py
 
 lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
 	$(BIN)/ruff check .
