@@ -10,7 +10,7 @@ from .store import Answer
 
 # Short: a badge is looked at often and the count moves; a proxy may still save most of the requests.
 _MAX_AGE = 10
-_DIGIT = 7.5
+_DIGIT, _COMMA = 7, 4
 _LABEL = 44
 
 _SVG = """\
@@ -37,7 +37,8 @@ def badge(answer: Answer) -> Response:
 
 def draw(count: int) -> str:
     text = f"{count:,}"
-    right = round(len(text) * _DIGIT) + 10
+    commas = text.count(",")
+    right = (len(text) - commas) * _DIGIT + commas * _COMMA + 12
     return _SVG.format(
         count=text, width=_LABEL + right, label=_LABEL, right=right - 4,
         label_middle=_LABEL / 2, count_middle=_LABEL + right / 2,

@@ -62,6 +62,8 @@ def test_an_outage_of_postgresql_shows_and_its_end_too(watched: Watched, postgre
     expect(trouble).to_contain_text("the number may be behind")
     expect(headline).to_have_text("1 visit, last known")
     expect(watched.page.locator("#part-database")).to_have_attribute("data-status", "fail")
+    expect(watched.page.locator("#leg-cache .word")).to_have_text("hit")
+    expect(watched.page.locator("#leg-database .word")).to_have_text("no answer")
     watched.open()
     expect(trouble).to_contain_text("Nothing was counted")
     expect(headline).to_have_text("1 visit, last known")
