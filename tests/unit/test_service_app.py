@@ -159,6 +159,17 @@ def test_the_page_draws_the_path_of_its_request(client: FlaskClient, database: F
     assert legs() == [("failed", "not asked"), ("used", "commit")]
 
 
+def test_the_script_tells_a_path_in_the_words_of_the_page(client: FlaskClient, cache: FakeCache) -> None:
+    with client.get("/static/page.js") as response:
+        script = response.text
+    for result in (Result.HIT, Result.HIT, Result.ERROR, Result.BYPASS):  # the first finds the cache empty
+        cache.result = result
+        text = client.get("/", headers=BROWSER).text
+        (caption,) = re.findall(r'id="path-text">([^.<]+)\.', text)
+        assert caption in script
+        assert _legs(text)[0][1] in script
+
+
 def test_what_the_page_links_to_is_there(client: FlaskClient) -> None:
     text = client.get("/", headers=BROWSER).text
     paths = re.findall(r'(?:href|src|data-\w+)="(/[^"]*)"', text)
