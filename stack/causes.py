@@ -55,8 +55,9 @@ _KNOWN = (
         role=_DATABASE,
     ),
     _Known(
-        r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)|(could not find the database system)"
-        r"|(could not open file \"(?:global|base)/[^\"]*\")|(no pg_hba\.conf entry for host)",
+        r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)"
+        r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf)[^\"\n]*\": No such file)"
+        r"|(no pg_hba\.conf entry for host)",
         "data-incomplete",
         "the data of PostgreSQL is not complete: its first start was cut off ({0})",
         "if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
@@ -104,7 +105,7 @@ _KNOWN = (
         "name a component that is in its `uses`: only those are reachable, by their names",
     ),
     _Known(
-        r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system",
+        r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system|has wrong ownership",
         "permission-denied",
         "{name} may not read or write something that it needs",
         "it runs as a user without privileges and writes only to /tmp: see the line that names the path",

@@ -194,7 +194,9 @@ def _ended(component: ComponentState) -> str:
 
 
 def _brief(said: str) -> str:
-    return " ".join(said.split())[:_MOST_SAID]
+    """On one line; of what is long the end, for there a traceback says what happened."""
+    line = " ".join(said.split())
+    return line if len(line) <= _MOST_SAID else f"…{line[-_MOST_SAID:]}"
 
 
 class _Calm:

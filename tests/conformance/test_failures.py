@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli
+from tests.cli import ROOT, Cli, free_port
 
 Make = Callable[..., Cli]
 
 DOCKERFILE = """\
 FROM python:3.14-slim
+ENV BIND=0.0.0.0
 WORKDIR /app
 COPY . .
 """
+START = ("python3", "app.py")
+# An app that answers every request with STATUS and BODY.
+ANSWERS = """
+    import http.server, os
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(STATUS)
+            self.end_headers()
+            self.wfile.write(BODY)
+    http.server.HTTPServer((os.environ.get("BIND", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()
+    """
 
 
-def app(folder: Path, body: str, command: list[str] | None = None) -> Path:
+def app(folder: Path, body: str, command: Sequence[str] | None = None, dockerfile: str = DOCKERFILE) -> Path:
     """A stack file with one app that runs on both engines, and its folder."""
-    source = folder / "app"
-    source.mkdir(exist_ok=True)
-    (source / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-    (source / "app.py").write_text(textwrap.dedent(body), encoding="utf-8")
-    odd = source / "odd"
+    source(folder, "app", body, dockerfile)
+    odd = folder / "app" / "odd"
     odd.write_bytes(b"\x7fELF of another kind of machine")
     odd.chmod(0o755)
+    return stack_file(
+        folder,
+        f"web = WebApp('web', source='app', port=3000, stop_grace=1, command={list(command or START)!r})",
+        "web",
+    )
+
+
+def source(folder: Path, name: str, body: str, dockerfile: str = DOCKERFILE) -> None:
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    (folder / name / "app.py").write_text(textwrap.dedent(body), encoding="utf-8")
     folder.chmod(0o755)
+
+
+def stack_file(folder: Path, declarations: str, components: str) -> Path:
     file = folder / "shop.py"
     file.write_text(
-        "from stack import Stack, WebApp\n"
-        f"web = WebApp('web', source='app', port=3000, stop_grace=1, command={command or ['python3', 'app.py']!r})\n"
-        "stack = Stack('shop', [web])\n",
+        f"from stack import Postgres, Redis, Stack, WebApp\n{declarations}\nstack = Stack('shop', [{components}])\n",
         encoding="utf-8",
     )
     return file
+
+
+def answering(status: int, body: str = "") -> str:
+    """The source of an app that answers every request so."""
+    return f"STATUS, BODY = {status}, {body.encode()!r}" + textwrap.dedent(ANSWERS)
 
 
 WAYS = {
@@ -128,12 +155,96 @@ def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_fo
 
 
 def _write_version(cli: Cli, store: str, version: str) -> None:
+    _in_store(cli, store, f"echo {version} > PG_VERSION")
+
+
+def _in_store(cli: Cli, store: str, script: str) -> None:
+    """Run a script as the owner of a database's data, in its folder."""
+    words = ["sh", "-ec", script]
     if cli.engine == "embedded":
-        Path(store, "PG_VERSION").write_text(f"{version}\n", encoding="utf-8")
+        subprocess.run(words, check=True, cwd=store, user=Path(store).stat().st_uid)
         return
-    script = f"echo {version} > /data/18/docker/PG_VERSION"
-    words = ["docker", "run", "--rm", "--network", "none", "-v", f"{store}:/data", "postgres:18", "sh", "-c", script]
-    subprocess.run(words, check=True, capture_output=True)
+    where = ["-v", f"{store}:/data", "-w", "/data/18/docker", "--user", "999", "--network", "none"]
+    subprocess.run(["docker", "run", "--rm", *where, "postgres:18", *words], check=True, capture_output=True)
+
+
+def test_a_database_that_may_not_read_its_data_is_told(cli: Cli) -> None:
+    cli.up()
+    count = cli.visit()
+    cli.ok("down")
+    store = cli.data("down")["kept"][0]
+    _in_store(cli, store, "mv global locked && mkdir -m 0 global")
+    error = cli.fails("up", code="permission-denied")
+    assert "db may not read or write something" in error["message"]
+    assert "ermission denied" in error["output"]
+    _in_store(cli, store, "rmdir global && mv locked global")
+    cli.up()
+    assert cli.visit() == count + 1, "the data was not touched"
+
+
+def test_an_app_that_answers_with_an_error_is_told_with_its_answer_when_time_is_over(
+    new_cli: Make, tmp_path: Path
+) -> None:
+    cli = new_cli(file=app(tmp_path, answering(503, "no licence")))
+    error = cli.fails("up", "--port", str(cli.port), "--timeout", "6", code="not-ready")
+    assert "503" in error["message"]
+    assert "no licence" in error["message"]
+    assert "stackctl logs web" in error["hint"]
+
+
+def test_the_one_that_never_answers_is_the_culprit_and_not_the_one_that_uses_it(new_cli: Make, tmp_path: Path) -> None:
+    source(tmp_path, "api", "import threading; print('I listen to nobody', flush=True); threading.Event().wait()")
+    source(tmp_path, "web", answering(200))
+    file = stack_file(
+        tmp_path,
+        f"api = WebApp('api', source='api', port=3001, publish={free_port()}, stop_grace=1, command={START!r})\n"
+        f"web = WebApp('web', source='web', port=3000, uses=[api], stop_grace=1, command={START!r})",
+        "web, api",
+    )
+    cli = new_cli(file=file)
+    error = cli.fails("up", "--port", f"web={cli.port}", "--timeout", "6", code="not-ready")
+    assert "stackctl logs api" in error["hint"]
+    assert error["output"] == "I listen to nobody"
+
+
+def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp_path: Path) -> None:
+    def declared(more: str) -> Path:
+        return stack_file(
+            tmp_path,
+            "db, cache = Postgres('db', user='student', database='student_notes'), Redis('cache')\n"
+            f"web = WebApp('web', source={str(ROOT / 'service')!r}, port=8000, stop_grace=1,\n"
+            f"    command=['python', 'serve.py'], {more})",
+            "web, db, cache",
+        )
+
+    cli = new_cli(file=declared("uses=[db, cache]"))
+    cli.up()
+    declared("uses=[db], environment={'CACHE_HOST': '127.0.0.1', 'CACHE_PORT': 1}")
+    error = cli.fails("up", "--timeout", "25", code="not-ready")
+    assert f"200 from http://127.0.0.1:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
+    assert "stackctl logs web" in error["hint"]
+
+
+def test_a_port_that_is_taken_after_it_was_found_free_is_told(new_cli: Make, tmp_path: Path) -> None:
+    body = """
+        import os, socket, threading
+        where = ("127.0.0.1", int(os.environ["PORT"]))
+        while socket.socket().connect_ex(where):
+            threading.Event().wait(0.05)
+        socket.socket().bind(where)
+        """
+    cli = new_cli(file=app(tmp_path, body, dockerfile=DOCKERFILE + "RUN sleep 3\n"))
+    with cli.start("--json", "up", "--port", str(cli.port)) as up, socket.socket() as other:
+        assert up.stderr is not None
+        assert up.stdout is not None
+        assert any("web: create" in line for line in up.stderr), "the plan was never shown"
+        other.bind(("127.0.0.1", cli.port))
+        other.listen()
+        up.stderr.read()
+        error = json.load(up.stdout)["error"]
+        assert up.wait(60) == 1
+    assert error["code"] == "port-taken", error
+    assert "stackctl up --port" in error["hint"]
 
 
 def test_a_failure_in_json_is_one_object_with_the_last_lines(new_cli: Make, tmp_path: Path) -> None:

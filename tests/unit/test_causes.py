@@ -19,7 +19,7 @@ RECORDED = {
     ),
     'FATAL:  database "student_notes" does not exist': ("data-incomplete", 'database "student_notes" does not exist'),
     'postgres: could not find the database system\nExpected to find it in the directory "/data",\nbut could not open '
-    'file "/data/global/pg_control": No such file or directory': ("data-incomplete", "could not find the database"),
+    'file "/data/global/pg_control": No such file or directory': ("data-incomplete", "global/pg_control"),
     'FATAL:  could not open file "global/pg_filenode.map": No such file or directory': (
         "data-incomplete",
         "pg_filenode.map",
@@ -47,6 +47,7 @@ RECORDED = {
     "Error: getaddrinfo ENOTFOUND mongo": ("name-unresolved", "(mongo)"),
     "socket.gaierror: [Errno -2] Name or service not known": ("name-unresolved", "a host that has no address"),
     "PermissionError: [Errno 13] Permission denied: '/app/cache'": ("permission-denied", "web may not read or write"),
+    'FATAL:  data directory "/data" has wrong ownership': ("permission-denied", "web may not read or write"),
     "OSError: [Errno 30] Read-only file system: 'out.log'": ("permission-denied", "web may not read or write"),
 }
 
@@ -70,6 +71,16 @@ def test_what_only_a_database_knows_of_its_data_is_not_believed_of_an_app() -> N
         "password-mismatch",
         "web asks PostgreSQL as shop with a password that is not the right one",
     )
+
+
+def test_data_that_can_not_be_read_is_not_called_incomplete() -> None:
+    said = (
+        'postgres: could not find the database system\nExpected to find it in the directory "/data",\n'
+        'but could not open file "/data/global/pg_control": Permission denied'
+    )
+    cause = recognise("db", said, "PostgreSQL")
+    assert cause is not None
+    assert cause.code == "permission-denied"
 
 
 @pytest.mark.parametrize("said", ["", "ready to accept connections", "GET / 404 not found", "ValueError: no config"])
