@@ -32,14 +32,18 @@ class Instance:
 
     def exec(self, component: str, *command: str, text: str = "") -> str:
         """Run a command in a component and return what it wrote."""
-        return _stackctl(self.state, [*self.options, "exec", component, "--", *command], text)
+        return self.stackctl("exec", component, "--", *command, text=text)
+
+    def stackctl(self, *words: str, text: str = "") -> str:
+        """Run a command of stackctl on it and return what it wrote."""
+        return _stackctl(self.state, [*self.options, *words], text)
 
 
 @contextmanager
 def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
-    """The stack of a file in this folder. `apps` are its web apps."""
+    """The stack of a file of this project. `apps` are its web apps."""
     name = f"bench-{uuid.uuid4().hex[:6]}"
-    options = ("--file", str(Path(__file__).with_name(file)), "--instance", name, "--engine", engine)
+    options = ("--file", str(ROOT / file), "--instance", name, "--engine", engine)
     with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
         state = Path(folder) / "state"
         try:

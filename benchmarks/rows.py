@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import service_rows
+from benchmarks import command_rows, service_rows
 from benchmarks.figures import Result
 from benchmarks.session import Session
 
 Row = Callable[[Session], Result]
+
+# Those that need a Docker Engine, whatever the engine of the run is.
+NEED_DOCKER = frozenset({"cold", "render"})
 
 ROWS: Mapping[str, Row] = {
     "visits": service_rows.visits,
@@ -17,4 +20,9 @@ ROWS: Mapping[str, Row] = {
     "connections": service_rows.connections,
     "pages": service_rows.pages,
     "replicas": service_rows.replicas,
+    "help": command_rows.help_,
+    "status": command_rows.status,
+    "again": command_rows.again,
+    "render": command_rows.render,
+    "cold": command_rows.cold,
 }

@@ -1,0 +1,51 @@
+"""A project of Docker Compose from the file that somebody wrote by hand, without stackctl."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_FILE = Path(__file__).with_name("compose.yaml")
+
+
+@dataclass(frozen=True)
+class ComposeProject:
+    """`variables` is all that the file wants to know."""
+
+    name: str
+    variables: Mapping[str, str]
+
+    def run(self, *words: str) -> None:
+        """Run a command of Docker Compose on it."""
+        command = ["docker", "compose", "-p", self.name, "-f", str(_FILE), *words]
+        subprocess.run(command, check=True, capture_output=True, timeout=600, env=os.environ | self.variables)
+
+
+@contextmanager
+def compose_project() -> Iterator[ComposeProject]:
+    """A project whose images are there and that is down; with all that it left deleted in the end."""
+    with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
+        secret = Path(folder) / "password"
+        secret.write_text(uuid.uuid4().hex, encoding="utf-8")
+        Path(folder).chmod(0o755)  # another user reads the file in the container
+        variables = {"BENCH_PORT": str(_free_port()), "BENCH_PASSWORD_FILE": str(secret)}
+        project = ComposeProject(f"bench-{uuid.uuid4().hex[:6]}", variables)
+        try:
+            project.run("build")
+            yield project
+        finally:
+            project.run("down", "--volumes", "--rmi", "local", "--timeout", "5")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
