@@ -23,7 +23,8 @@ _POLL = 0.05
 class Proxy:
     """In front of one server. A new fault also breaks the connections that are there."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int = 0) -> None:
+        """`host` may be the path of a unix socket, which has no port."""
         self._target = (host, port)
         self._fault: Fault = "none"
         self._changed = threading.Event()
@@ -67,7 +68,7 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(self._target, timeout=5)
+            server = _connect(*self._target)
         except OSError:
             _reset(client)
             return
@@ -115,6 +116,14 @@ class Proxy:
         return True
 
 
+def _connect(host: str, port: int) -> socket.socket:
+    if not host.startswith("/"):
+        return socket.create_connection((host, port), timeout=5)
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(host)
+    return server
+
+
 def _reset(connection: socket.socket) -> None:
     """End a connection, by a reset and not in peace; whoever waits for it in another thread wakes up."""
     with contextlib.suppress(OSError):
@@ -124,7 +133,7 @@ def _reset(connection: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def proxy(host: str, port: int) -> Iterator[Proxy]:
+def proxy(host: str, port: int = 0) -> Iterator[Proxy]:
     made = Proxy(host, port)
     try:
         yield made

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
+import json
 import os
+import platform
 import signal
+import subprocess
 import textwrap
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli
+from tests.cli import Cli, eventually
+from tests.proxy import proxy
 from tests.servers import MISSING
 
 pytestmark = pytest.mark.docker
@@ -99,12 +107,11 @@ def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, 
     assert f"404 from http://127.0.0.1:{cli.port}/nowhere" in error["message"]
 
 
-def test_an_unhealthy_app_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
-    check = '\nHEALTHCHECK --start-period=1s --interval=1s --retries=1 CMD ["sh", "-c", "echo not well; exit 1"]\n'
-    files = GOOD_APP | {"Dockerfile": textwrap.dedent(GOOD_APP["Dockerfile"]) + check}
-    cli = new_cli(file=app(tmp_path, "stop_grace=1", files))
+def test_an_app_that_does_not_get_well_in_time_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, "stop_grace=1", with_check("echo not well; exit 1")))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "8", code="not-ready")
     assert "web starting" in error["message"]
+    assert "the health check of web said: not well" in error["message"]
 
 
 def test_an_app_that_needs_too_much_memory_is_told(new_cli: Make, tmp_path: Path) -> None:
@@ -112,6 +119,142 @@ def test_an_app_that_needs_too_much_memory_is_told(new_cli: Make, tmp_path: Path
     cli = new_cli(file=app(tmp_path, options))
     error = cli.fails("up", "--port", str(cli.port), code="out-of-memory")
     assert "web needed more memory" in error["message"]
+
+
+CHECK = "HEALTHCHECK CMD"  # how often it is asked, stackctl says
+
+
+def with_check(command: str) -> Mapping[str, str]:
+    return GOOD_APP | {"Dockerfile": textwrap.dedent(GOOD_APP["Dockerfile"]) + f"{CHECK} {command}\n"}
+
+
+def test_a_crash_loop_with_a_health_check_is_told(new_cli: Make, tmp_path: Path) -> None:
+    options = """command=["python", "-c", "import sys; print('no config'); sys.exit(3)"]"""
+    cli = new_cli(file=app(tmp_path, options, with_check("true")))
+    error = cli.fails("up", "--port", str(cli.port), code="crash-loop")
+    assert "exit code 3" in error["message"]
+    assert error["output"].endswith("no config")
+
+
+def test_an_app_that_falls_ill_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
+    check = "test ! -e /tmp/ill || { echo the licence ran out; exit 1; }"
+    cli = new_cli(file=app(tmp_path, "stop_grace=1", with_check(check)))
+    cli.up()
+    cli.ok("exec", "web", "--", "touch", "/tmp/ill")
+    eventually(lambda: cli.data("status")["components"]["web"]["health"] == "unhealthy", within=90, every=1)
+    error = cli.fails("up", code="unhealthy")
+    assert "web runs but its health check fails; it said: the licence ran out" in error["message"]
+    cli.ok("exec", "web", "--", "rm", "/tmp/ill")
+    eventually(lambda: cli.data("status")["components"]["web"]["health"] == "healthy", within=60, every=1)
+    cli.up()
+
+
+def test_a_daemon_that_goes_in_the_middle_is_told_at_once(new_cli: Make, tmp_path: Path) -> None:
+    host = subprocess.run(
+        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    if not host.startswith("unix://"):
+        pytest.skip(f"the daemon is at {host}; this test stands before a unix socket")
+    direct = new_cli(file=app(tmp_path, 'health="/nowhere", stop_grace=1'))
+    with proxy(host.removeprefix("unix://")) as daemon:
+        through = {"DOCKER_HOST": f"tcp://127.0.0.1:{daemon.port}"}
+        cli = Cli(tmp_path, direct.instance, direct.port, direct.file, environment=through)
+        with cli.start("--json", "up", "--port", str(cli.port)) as up:
+            assert up.stderr is not None
+            assert up.stdout is not None
+            assert any("web: running" in line for line in up.stderr), "it never came so far"
+            daemon.set("refuse")
+            up.stderr.read()
+            error = json.load(up.stdout)["error"]
+            assert up.wait(60) == 1
+    assert error["code"] == "docker-daemon", error
+    assert "docker version" in error["hint"]
+    assert direct.data("status")["components"]["web"]["state"] == "running", "what runs was left as it is"
+
+
+def test_a_database_whose_first_start_was_killed_is_told(cli: Cli) -> None:
+    cli.up()
+    store = cli.data("down")["kept"][0]
+    for moment in ("PG_VERSION", "global/pg_control", "base/1/PG_VERSION"):
+        kill_first_start(store, moment)
+        error = cli.fails("up", code="data-incomplete")
+        assert "its first start was cut off" in error["message"], moment
+        assert "db" in error["message"]
+        assert "stackctl reset" in error["hint"]
+        cli.ok("down")
+
+
+def kill_first_start(store: str, moment: str) -> None:
+    """Make a database anew in the volume, and kill all as soon as a file is there."""
+    script = f"""
+        rm -rf /data/18/docker && mkdir -p /data/18/docker
+        initdb -D /data/18/docker --username=student &
+        until [ -s /data/18/docker/{moment} ]; do :; done
+        kill -9 $!
+        """
+    where = ["-v", f"{store}:/data", "--user", "999", "--network", "none"]
+    words = ["docker", "run", "--rm", *where, "postgres:18", "sh", "-c", script]
+    subprocess.run(words, check=False, capture_output=True)
+
+
+def test_a_database_whose_disk_is_full_is_told(cli: Cli) -> None:
+    cli.up()
+    store = cli.data("down")["kept"][0]
+    inspect = ["docker", "volume", "inspect", "--format", "{{json .Labels}}", store]
+    labels = json.loads(subprocess.run(inspect, capture_output=True, text=True, check=True).stdout)
+    small = ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=20m,uid=999,gid=999"]
+    marks = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
+    for words in (["rm", store], ["create", *small, *marks, store]):
+        subprocess.run(["docker", "volume", *words], check=True, capture_output=True)
+    error = cli.fails("up", code="disk-full")
+    assert "no space left on a disk that db writes to" in error["message"]
+    assert "No space left on device" in error["output"]
+    assert "docker system df" in error["hint"]
+
+
+@contextmanager
+def registry_of(architecture: str) -> Iterator[str]:
+    """A registry on loopback whose every image is for one architecture only. Gives its address."""
+    manifest = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{'0' * 64}", "size": 1}
+    index = json.dumps({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [manifest | {"platform": {"architecture": architecture, "os": "linux"}}],
+    }).encode()  # fmt: skip
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.oci.image.index.v1+json")
+            self.send_header("Content-Length", str(len(index)))
+            self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(index).hexdigest()}")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(index)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *arguments: object) -> None:
+            """Nothing: the daemon's requests are not of interest."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_base_image_for_another_architecture_is_told(new_cli: Make, tmp_path: Path) -> None:
+    with registry_of("arm64" if platform.machine() == "x86_64" else "amd64") as registry:
+        file = app(tmp_path, "", {"Dockerfile": f"FROM {registry}/elsewhere:1\n"})
+        cli = new_cli(file=file)
+        error = cli.fails("up", "--port", str(cli.port), code="image-unavailable")
+    assert "architecture" in error["message"]
+    assert "elsewhere" in error["output"]
 
 
 def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tmp_path: Path) -> None:
