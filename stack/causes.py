@@ -57,10 +57,11 @@ _KNOWN = (
     _Known(
         r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)"
         r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf)[^\"\n]*\": No such file)"
-        r"|(no pg_hba\.conf entry for host)",
+        r"|(no pg_hba\.conf entry for host)"
+        r"|FATAL: +(could not access status of transaction|could not locate a valid checkpoint record)",
         "data-incomplete",
-        "the data of PostgreSQL is not complete: its first start was cut off ({0})",
-        "if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
+        "the data of PostgreSQL is not complete: its first start was cut off, or something is gone ({0})",
+        "bring back what is gone; only if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
         role=_DATABASE,
     ),
     _Known(

@@ -39,7 +39,11 @@ _LOG_INTERVAL = 1.0
 _LOG_AFTER = 3.0
 # A container that ended this often while we looked is in a loop, however healthy it looks in between.
 _TOO_MANY_RESTARTS = 3
+# After the engine gave up on a component that others wait for: until it is clear what is wrong with that.
+_CLEAR_AFTER = 10.0
+# What is shown of a log; and what is searched, for between two attempts there may be more.
 _LOG_LINES = 12
+_LOG_SEARCHED = 40
 _MOST_SAID = 300
 _MOST_READ = 65536
 # No patience mends what a health check says of the first, and the last lines of a log of the second.
@@ -242,6 +246,7 @@ def await_ready(
     unproved = [each for each in instance.stack if isinstance(each, Postgres)]
     calm = _Calm(before, clock)
     read_logs = start
+    gave_up: float | None = None
     while True:
         exit_code = job.wait(_INTERVAL)
         observed = engine.observe()
@@ -255,7 +260,11 @@ def await_ready(
             if failure := _read_failure(instance.stack, engine, fresh, patient=clock.now() - start < _LOG_AFTER):
                 raise _failed(instance.stack, engine, failure)
         if exit_code:
-            raise _explained(instance, engine, observed, job)
+            if error := _refusal(engine, observed, job):
+                raise error
+            gave_up = clock.now() if gave_up is None else gave_up
+            if clock.now() - gave_up >= _CLEAR_AFTER:
+                raise _given_up(instance.stack, engine, observed)
         unproved = _prove(instance, engine, observed, unproved)
         if exit_code == 0 and not unproved and _settled(instance, observed):
             answers = _ask(instance, probe)
@@ -373,31 +382,41 @@ def _failed(stack: Stack, engine: Engine, failure: Failure, said: str = "") -> S
 def _told(stack: Stack | None, engine: Engine, failure: Failure, said: str, hint: str) -> StackError:
     """A failure with the last lines of its component, and the cause that these tell of, or `said`."""
     name = failure.component
-    log = "\n".join(engine.log_lines(name, _LOG_LINES))
     role = _role(stack, name)
+    lines = engine.log_lines(name, _LOG_SEARCHED)
+    log, longer = "\n".join(lines[-_LOG_LINES:]), "\n".join(lines)
     cause = recognise(name, said, role) or recognise(name, f"{failure.problem}\n{log}", role)
+    if cause is None and (cause := recognise(name, longer, role)):
+        log = longer
     if cause is None or failure.code == "out-of-memory":
         return StackError(failure.code, failure.problem, hint, log)
     hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
     return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
 
 
-def _explained(instance: Instance, engine: Engine, observed: Observed, job: Job) -> StackError:
-    """What the engine says of a job that failed; where it gave up on a component, why that is not well."""
+def _refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
+    """What the engine says of a job that failed; None where it only gave up on a component that is not well."""
     error = engine.explain(job)
     if error.code not in ("docker-failed", "supervisord-failed"):
         return error
     if cause := recognise("a component", error.output):
         return StackError(cause.code, f"{cause.message} ({error.message})", f"{cause.hint}; {_LEFT}", error.output)
-    sick = [name for name, state in observed.components.items() if not _is_well(state) and state.state != "created"]
-    if not sick:
-        return error
-    culprit = _deepest_first(instance.stack, sick)[0]
+    return None if _sick(observed) else error
+
+
+def _sick(observed: Observed) -> list[str]:
+    """What was started and is not well."""
+    return [name for name, state in observed.components.items() if not _is_well(state) and state.state != "created"]
+
+
+def _given_up(stack: Stack, engine: Engine, observed: Observed) -> StackError:
+    culprit = _deepest_first(stack, _sick(observed))[0]
     state = observed.components[culprit]
     problem = f"{culprit} is {state.summary}, and others wait for it"
-    return _failed(
-        instance.stack, engine, Failure(culprit, "unhealthy" if state.running else "component-exited", problem)
-    )
+    if state.health_output:
+        problem += f"; its health check said: {_brief(state.health_output)}"
+    code = "unhealthy" if state.running else "component-exited"
+    return _failed(stack, engine, Failure(culprit, code, problem), state.health_output)
 
 
 def _too_late(

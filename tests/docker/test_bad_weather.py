@@ -248,13 +248,21 @@ def registry_of(architecture: str) -> Iterator[str]:
             thread.join()
 
 
-def test_a_base_image_for_another_architecture_is_told(new_cli: Make, tmp_path: Path) -> None:
+def test_an_image_for_another_architecture_is_told(new_cli: Make, tmp_path: Path) -> None:
+    file = tmp_path / "shop.py"
     with registry_of("arm64" if platform.machine() == "x86_64" else "amd64") as registry:
-        file = app(tmp_path, "", {"Dockerfile": f"FROM {registry}/elsewhere:1\n"})
-        cli = new_cli(file=file)
-        error = cli.fails("up", "--port", str(cli.port), code="image-unavailable")
-    assert "architecture" in error["message"]
-    assert "elsewhere" in error["output"]
+        file.write_text(
+            "from dataclasses import replace\n"
+            "from stack import Redis, Stack\n"
+            "class Elsewhere(Redis):\n"
+            "    def container(self):\n"
+            f"        return replace(super().container(), image='{registry}/elsewhere:1')\n"
+            "stack = Stack('shop', [Elsewhere('cache')])\n",
+            encoding="utf-8",
+        )
+        error = new_cli(file=file).fails("up", code="image-unavailable")
+    assert "an image does not exist for this machine's architecture" in error["message"]
+    assert "no matching manifest" in error["output"]
 
 
 def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ RECORDED = {
         'Error response from daemon: Get "https://example.test/v2/": dial tcp: lookup example.test on 10.0.0.1:53: '
         "no such host",
         "no matching manifest for linux/riscv64 in the manifest list entries",
+        "ERROR: failed to solve: example.test/elsewhere:1: no match for platform in manifest: not found",
     ],
     "disk-full": [
         "failed to register layer: write /usr/lib/libLLVM.so: no space left on device",

@@ -61,6 +61,7 @@ class FakeEngine:
     scenes: Sequence[Observed]
     log: Sequence[str] = ("the last words",)
     proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
+    refusal: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
     _left: Iterator[Observed] | None = None
 
     def observe(self) -> Observed:
@@ -74,7 +75,7 @@ class FakeEngine:
         return self.proof
 
     def explain(self, job: FakeJob) -> StackError:
-        return StackError("port-taken", "as the engine says")
+        return self.refusal
 
 
 @dataclass
@@ -313,6 +314,39 @@ def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
         )  # fmt: skip
     assert (raised.value.code, clock.time) == ("password-mismatch", 0)
     assert "stackctl rotate" in raised.value.hint
+
+
+def gives_up(*scenes: Observed, output: str = "dependency failed to start") -> tuple[StackError, float]:
+    clock = FakeClock()
+    engine = FakeEngine(scenes, refusal=StackError("docker-failed", "`docker compose up` failed", "", output))
+    with pytest.raises(StackError) as raised:
+        await_ready(
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, exit_code=1)), NOTHING, 60, Recorder(), clock=clock
+        )
+    return raised.value, clock.time
+
+
+def test_when_the_engine_gives_up_on_a_component_it_is_watched_until_it_is_clear_what_is_wrong() -> None:
+    first, coming = replace(UP, state="restarting", exit_code=1), replace(UP, health="starting", restarts=1)
+    created = replace(UP, state="created")
+    error, seconds = gives_up(scene(created, first), scene(created, coming), scene(created, replace(first, restarts=4)))
+    assert (error.code, seconds) == ("crash-loop", 0.5)
+    assert error.output == "db: the last words"
+
+
+def test_when_that_does_not_become_clear_the_component_is_named_with_what_its_check_said() -> None:
+    error, seconds = gives_up(scene(replace(UP, state="created"), replace(UP, health="starting", health_output="no")))
+    assert (error.code, error.message) == (
+        "unhealthy",
+        "db is starting, and others wait for it; its health check said: no",
+    )
+    assert seconds == pytest.approx(10, abs=0.5)
+
+
+def test_what_the_engine_itself_says_of_a_component_is_told_at_once() -> None:
+    said = 'exec: "serve": executable file not found in $PATH'
+    error, seconds = gives_up(scene(replace(UP, health="starting")), output=said)
+    assert (error.code, seconds) == ("command-missing", 0)
 
 
 MISSING_MODULE = "ModuleNotFoundError: No module named 'flask'"

@@ -70,6 +70,12 @@ _KNOWN = (
         "name an image that exists for it",
     ),
     _Known(
+        r"no match for platform in manifest",
+        "image-unavailable",
+        "an image does not exist for this machine's architecture",
+        "name an image that exists for it",
+    ),
+    _Known(
         r"failed to resolve source metadata for|pull access denied for|failed to resolve reference"
         r"|manifest for \S+ not found|manifest unknown|No such image|failed to copy: httpReadSeeker"
         r"|Get \"https://[^\"]*/v2/",
