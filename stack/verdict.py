@@ -174,9 +174,11 @@ def _failure(name: str, component: ComponentState, restarts: int, role: str) -> 
     ended = _ended(component)
     if component.oom_killed and not component.running:
         return Failure(name, "out-of-memory", f"{name} needed more memory than its limit and was killed")
-    if restarts >= _TOO_MANY_RESTARTS and component.exit_code == 0 and not component.running:
+    # How it ended is seen while it is down; one that is up again has forgotten it.
+    looping = restarts >= (2 * _TOO_MANY_RESTARTS if component.running else _TOO_MANY_RESTARTS)
+    if looping and component.exit_code == 0 and not component.running:
         return Failure(name, "server-ended", f"{name} ends by itself, without an error, each time it is started")
-    if restarts >= _TOO_MANY_RESTARTS:
+    if looping:
         return Failure(name, "crash-loop", f"{name} ends again and again ({restarts} restarts, {ended})")
     if component.state in ("exited", "dead"):
         return Failure(name, "component-exited", f"{name} ended ({ended})")

@@ -181,7 +181,7 @@ def test_too_late_tells_every_state_and_the_last_answer() -> None:
         (replace(UP, state="exited", exit_code=3), "component-exited", "db ended (exit code 3)"),
         (replace(UP, state="exited"), "component-exited", "db ended (exit code 0)"),
         (
-            replace(UP, id="2", restarts=3, exit_code=1),
+            replace(UP, id="2", state="restarting", restarts=3, exit_code=1),
             "crash-loop",
             "db ends again and again (3 restarts, exit code 1)",
         ),
@@ -205,7 +205,7 @@ def test_a_certain_failure_ends_the_wait_with_its_culprit(state: ComponentState,
 
 
 def test_a_crash_loop_is_seen_although_every_look_finds_it_running() -> None:
-    restarts = [scene(web=replace(UP, restarts=count)) for count in (0, 0, 1, 1, 2, 3)]
+    restarts = [scene(web=replace(UP, restarts=count)) for count in (0, 0, 1, 1, 2, 3, 4, 5, 6)]
     with pytest.raises(StackError, match="web ends again and again"):
         verdict(*restarts, answers=[NO])
 
