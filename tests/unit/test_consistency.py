@@ -78,7 +78,9 @@ def error_codes() -> set[str]:
 
 
 def test_each_error_code_is_in_the_readme_and_each_of_the_readme_exists() -> None:
-    (table,) = re.findall(r"^\| code \| what happened \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL)
+    (table,) = re.findall(
+        r"^\| code \| what happened \| what to type or do \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL
+    )
     told = {code for row in table.splitlines()[1:] for code in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
     assert told == error_codes() | {"usage", "declaration-invalid"}
 
