@@ -116,7 +116,7 @@ def cold(session: Session) -> Result:
     for _ in range(session.rounds):
         for name, instance in (("embedded", embedded), ("compose", compose)):
             instance.stackctl("reset", "--yes")
-            up[name].append(_timed(partial(_stackctl, instance, "up", "--port=web=auto")))
+            up[name].append(_timed(instance.up))
         by_hand.run("down", "--volumes", "--timeout", "5")
         up["docker compose"].append(_timed(partial(by_hand.run, "up", "-d", "--wait")))
         by_hand.run("down", "--volumes", "--timeout", "5")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.instance import free_port
 
 _FILE = Path(__file__).with_name("compose.yaml")
 
@@ -35,17 +36,10 @@ def compose_project() -> Iterator[ComposeProject]:
         secret = Path(folder) / "password"
         secret.write_text(uuid.uuid4().hex, encoding="utf-8")
         Path(folder).chmod(0o755)  # another user reads the file in the container
-        variables = {"BENCH_PORT": str(_free_port()), "BENCH_PASSWORD_FILE": str(secret)}
+        variables = {"BENCH_PORT": str(free_port()), "BENCH_PASSWORD_FILE": str(secret)}
         project = ComposeProject(f"bench-{uuid.uuid4().hex[:6]}", variables)
         try:
             project.run("build")
             yield project
         finally:
             project.run("down", "--volumes", "--rmi", "local", "--timeout", "5")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

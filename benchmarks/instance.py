@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,10 @@ class Instance:
     state: Path
     ports: Mapping[str, int]
 
+    def up(self) -> None:
+        """Start it with its ports, also after a reset."""
+        self.stackctl("up", *(f"--port={app}={port}" for app, port in self.ports.items()))
+
     def exec(self, component: str, *command: str, text: str = "") -> str:
         """Run a command in a component and return what it wrote."""
         return self.stackctl("exec", component, "--", *command, text=text)
@@ -43,14 +48,31 @@ class Instance:
 def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
     """The stack of a file of this project. `apps` are its web apps."""
     name = f"bench-{uuid.uuid4().hex[:6]}"
+    ports = {app: free_port() for app in apps}
     options = ("--file", str(ROOT / file), "--instance", name, "--engine", engine)
     with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
         state = Path(folder) / "state"
         try:
-            said = _stackctl(state, [*options, "--json", "up", *(f"--port={app}=auto" for app in apps)])
-            yield Instance(options, state, json.loads(said)["data"]["automatic_ports"])
+            instance = Instance(options, state, ports)
+            instance.up()
+            yield instance
         finally:
             _stackctl(state, [*options, "reset", "--yes"])
+
+
+def free_port() -> int:
+    """A port that is free, by chance: two runs at the same time would both find the same next one.
+
+    It is below those that the system hands out to clients.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _stackctl(state: Path, arguments: Sequence[str], text: str = "") -> str:
