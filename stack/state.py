@@ -36,6 +36,7 @@ _IGNORE = ".gitignore"
 _APPLIED = "applied.json"
 _HOLDER = "holder.json"
 _SECRET_MODE = 0o444
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,13 @@ class State:
 
     def _make_private(self, folder: Path) -> None:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""
+        for _ in range(_TRIES):
+            # A `reset` that ends may delete one between two steps.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                return self._make_folders(folder)
+        return self._make_folders(folder)
+
+    def _make_folders(self, folder: Path) -> None:
         root = self.folder.parent
         root.mkdir(parents=True, exist_ok=True)
         if not (root / _IGNORE).exists():
