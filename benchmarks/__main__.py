@@ -11,7 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code says whether everything could be measured, and not whether every target is met."""
     options = _options(arguments)
     rounds, seconds = (1, 1) if options.quick else (5, 3)
-    began, busy = datetime.now(UTC), os.getloadavg()[0]
+    began, busy = datetime.now(UTC), round(os.getloadavg()[0], 1)
     results = []
     with session(options.engine, rounds, seconds) as opened:
         for name in options.only or _all():
@@ -49,9 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "bench.json").write_text(report.as_json(results, about), encoding="utf-8")
-        (options.out / "bench.svg").write_text(chart(results), encoding="utf-8")
+        (options.out / "bench.svg").write_text(chart(results, _caption(about)), encoding="utf-8")
         print(f"wrote {options.out / 'bench.json'} and {options.out / 'bench.svg'}")
     return 0
+
+
+def _caption(about: Mapping[str, object]) -> str:
+    said = "{engine} engine, {processors} processors, {client}, median of {rounds} rounds of {seconds} s; lines: spread"
+    return f"{said.format_map(about)}; load before: {about['load before']}"
 
 
 def _all() -> list[str]:

@@ -24,8 +24,8 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 """
 
 
-def chart(results: Sequence[Result]) -> str:
-    """The text of the SVG."""
+def chart(results: Sequence[Result], caption: str) -> str:
+    """The text of the SVG. The caption says where and how it was measured."""
     drawn: list[str] = []
     y = 10
     for result in results:
@@ -40,6 +40,8 @@ def chart(results: Sequence[Result]) -> str:
             y += _LINE
             drawn.append(_text(_LABEL, y, compared(comparison), "met" if comparison.met else "missed"))
         y += _LINE // 2
+    y += _LINE
+    drawn.append(_text(10, y, caption))
     height = y + _LINE
     words = "; ".join(compared(comparison) for result in results for comparison in result.comparisons)
     return (

@@ -104,7 +104,7 @@ def connections(session: Session) -> Result:
         "connections",
         "GET /, by connections",
         {
-            f"{number} connections": partial(_load, session, session.contenders, "web", connections=number)
+            f"connections: {number}": partial(_load, session, session.contenders, "web", connections=number)
             for number in (1, 8, 32, 128, 512)
         },
     )
@@ -117,7 +117,7 @@ def pages(session: Session) -> Result:
         "pages",
         f"POST /visits/page-N, {_CONNECTIONS} connections, by pages",
         {
-            f"{number} pages": partial(
+            f"pages: {number}": partial(
                 _load, session, session.contenders, "web", "/visits/page-", method="POST", pages=number
             )
             for number in (1, 1000)
@@ -131,7 +131,7 @@ def replicas(session: Session) -> Result:
         session,
         "replicas",
         "GET /, 64 connections, by replicas of two processes",
-        {f"{number} replicas": partial(_replicas, session, number) for number in (1, 2, 4)},
+        {f"replicas: {number}": partial(_replicas, session, number) for number in (1, 2, 4)},
     )
 
 
