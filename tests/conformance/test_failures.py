@@ -174,10 +174,12 @@ def test_a_database_that_may_not_read_its_data_is_told(cli: Cli) -> None:
     cli.ok("down")
     store = cli.data("down")["kept"][0]
     _in_store(cli, store, "mv global locked && mkdir -m 0 global")
-    error = cli.fails("up", code="permission-denied")
+    try:
+        error = cli.fails("up", code="permission-denied")
+    finally:
+        _in_store(cli, store, "rmdir global && mv locked global")
     assert "db may not read or write something" in error["message"]
     assert "ermission denied" in error["output"]
-    _in_store(cli, store, "rmdir global && mv locked global")
     cli.up()
     assert cli.visit() == count + 1, "the data was not touched"
 
