@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 from benchmarks import load, report
 from benchmarks.chart import chart
 from benchmarks.rows import NEED_DOCKER, ROWS
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code says whether everything could be measured, and not whether every target is met."""
     options = _options(arguments)
     rounds, seconds = (1, 1) if options.quick else (5, 3)
-    began, busy = datetime.now(UTC), round(os.getloadavg()[0], 1)
+    began, busy = datetime.now(UTC), psutil.cpu_percent(interval=1)
     results = []
     with session(options.engine, rounds, seconds) as opened:
         for name in options.only or _all():
@@ -39,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": seconds,
         "client": load.client(),
         "processors": os.cpu_count(),
-        "load before": busy,
+        "busy before": f"{busy:.0f} %",
         "system": platform.platform(),
         "python": platform.python_version(),
     }
     print(", ".join(f"{name}: {value}" for name, value in about.items()))
-    if busy > 0.5:
+    if busy > 10:
         print("The machine was not idle: trust the ratios, not the rates.")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _caption(about: Mapping[str, object]) -> str:
     said = "{engine} engine, {processors} processors, {client}, median of {rounds} rounds of {seconds} s; lines: spread"
-    return f"{said.format_map(about)}; load before: {about['load before']}"
+    return f"{said.format_map(about)}; busy before: {about['busy before']}"
 
 
 def _all() -> list[str]:

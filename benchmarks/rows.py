@@ -15,6 +15,7 @@ NEED_DOCKER = frozenset({"cold", "render"})
 
 ROWS: Mapping[str, Row] = {
     "visits": service_rows.visits,
+    "slow-commits": service_rows.slow_commits,
     "reads": service_rows.reads,
     "silence": service_rows.silence,
     "connections": service_rows.connections,

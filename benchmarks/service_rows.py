@@ -47,6 +47,34 @@ def visits(session: Session) -> Result:
     )
 
 
+def slow_commits(session: Session) -> Result:
+    """Visits on a database that takes 2 ms longer to keep a commit, as one on a disk across a network does."""
+    instance = session.contenders
+    _configure(instance, "ALTER SYSTEM SET commit_delay = 2000", "ALTER SYSTEM SET commit_siblings = 0")
+    try:
+        samples = _interleaved(
+            session,
+            {
+                "service": partial(_load, session, instance, "web"),
+                "plain": partial(_load, session, instance, "plain"),
+                "pgbench": partial(_pgbench, session, instance),
+            },
+        )
+    finally:
+        _configure(instance, "ALTER SYSTEM RESET commit_delay", "ALTER SYSTEM RESET commit_siblings")
+    service, plain, pgbench = (_rate(name, samples[name]) for name in samples)
+    return Result(
+        "slow-commits",
+        f"GET /, {_CONNECTIONS} connections, a commit takes 2 ms longer",
+        (service, plain, pgbench, *_latencies(samples)),
+        (
+            ratio("the plain counter", Target(8, "at least"), service, plain),
+            ratio("pgbench with the upsert", Target(1.5, "at least"), service, pgbench),
+        ),
+        _doubts(samples),
+    )
+
+
 def reads(session: Session) -> Result:
     """Reads of a page that Redis has."""
     instance = session.contenders
@@ -197,6 +225,12 @@ def parse_pgbench(said: str) -> Sample:
     if rate is None or average is None:
         raise LoadFailed(f"pgbench did not say how it went: {said}")
     return Sample(float(rate[1]), float(average[1]) / 1000, float(average[1]) / 1000)
+
+
+def _configure(instance: Instance, *statements: str) -> None:
+    """Change the settings of the server, at once and for all connections."""
+    words = [word for statement in (*statements, "SELECT pg_reload_conf()") for word in ("-c", statement)]
+    instance.exec("db", "psql", "-U", "student", "-d", "student_notes", "-qv", "ON_ERROR_STOP=1", *words)
 
 
 def _pause_redis(instance: Instance, seconds: float) -> None:
