@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -226,14 +227,15 @@ class Stack:
         return iter(self.components)
 
     def __getitem__(self, name: str) -> Component:
-        for component in self.components:
-            if component.name == name:
-                return component
-        raise KeyError(name)
+        return self._by_name[name]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(component.name for component in self.components)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Component]:
+        return {component.name: component for component in self.components}
 
     def depth(self, name: str) -> int:
         """How many uses lie below a component: 0 for one that uses none."""
