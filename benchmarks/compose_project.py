@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.instance import free_port
+from stack.ports import any_free
 
 _FILE = Path(__file__).with_name("compose.yaml")
 
@@ -36,7 +36,7 @@ def compose_project() -> Iterator[ComposeProject]:
         secret = Path(folder) / "password"
         secret.write_text(uuid.uuid4().hex, encoding="utf-8")
         Path(folder).chmod(0o755)  # another user reads the file in the container
-        variables = {"BENCH_PORT": str(free_port()), "BENCH_PASSWORD_FILE": str(secret)}
+        variables = {"BENCH_PORT": str(any_free()), "BENCH_PASSWORD_FILE": str(secret)}
         project = ComposeProject(f"bench-{uuid.uuid4().hex[:6]}", variables)
         try:
             project.run("build")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from stack.ports import any_free
 
 ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
@@ -48,7 +48,7 @@ class Instance:
 def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
     """The stack of a file of this project. `apps` are its web apps."""
     name = f"bench-{uuid.uuid4().hex[:6]}"
-    ports = {app: free_port() for app in apps}
+    ports = {app: any_free() for app in apps}
     options = ("--file", str(ROOT / file), "--instance", name, "--engine", engine)
     with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
         state = Path(folder) / "state"
@@ -58,21 +58,6 @@ def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
             yield instance
         finally:
             _stackctl(state, [*options, "reset", "--yes"])
-
-
-def free_port() -> int:
-    """A port that is free, by chance: two runs at the same time would both find the same next one.
-
-    It is below those that the system hands out to clients.
-    """
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _stackctl(state: Path, arguments: Sequence[str], text: str = "") -> str:

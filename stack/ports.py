@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ HOST = "127.0.0.1"
 # Where a server that has the port of our address listens.
 _ADDRESSES = (HOST, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
 _TRIED = 100
+# Linux hands out those from 32768 on to clients, others from 49152 on.
+_UNCLAIMED = (20000, 32000)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,18 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def any_free() -> int:
+    """One for a server whose port does not matter, by chance, and so another for each who asks at the same time.
+
+    It is below those that the system hands out to clients: else one of these could be given it while its server is
+    down, and could even connect to itself.
+    """
+    while True:
+        port = random.randrange(*_UNCLAIMED)  # noqa: S311 - not a secret
+        if is_free(port):
+            return port
 
 
 def next_free(port: int, spared: Collection[int] = ()) -> int | None:

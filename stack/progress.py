@@ -12,3 +12,13 @@ class Progress(Protocol):
 
     def states(self, states: Mapping[str, str]) -> None:
         """The state of each component now; called often, with what did not change too."""
+
+
+class Silence:
+    """Progress that nobody looks at."""
+
+    def step(self, text: str) -> None:
+        """Nothing."""
+
+    def states(self, states: Mapping[str, str]) -> None:
+        """Nothing."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from stack.ports import any_free
 
 ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
@@ -57,7 +58,7 @@ class Cli:
 
     folder: Path
     instance: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=any_free)
     file: Path | None = None
     engine: str = "compose"
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -155,13 +156,6 @@ def get(url: str) -> tuple[int, dict[str, Any]]:
         return error.code, {}
     except OSError as error:
         return 0, {"error": str(error)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(look: Callable[[], Found], within: float = 60, every: float = 0.2) -> Found:

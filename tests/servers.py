@@ -8,10 +8,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,8 @@ import psycopg2
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from stack.ports import any_free
 
 T = TypeVar("T")
 
@@ -70,22 +70,6 @@ def server_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    """A loopback port that is free, and stays it while its server is down.
-
-    It is below those that the system hands out to clients: else one of them could be given it meanwhile, and could
-    even connect to itself.
-    """
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Server:
@@ -174,7 +158,7 @@ class PostgresServer(Server):
     database = "student_notes"
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = any_free()
         self.folder = folder
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
@@ -229,7 +213,7 @@ class RedisServer(Server):
     host = "127.0.0.1"
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = any_free()
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
         command = [_valkey_program(), "--bind", self.host, "--port", str(self.port), "--requirepass", PASSWORD]
@@ -270,7 +254,7 @@ class ServiceServer(Server):
     """The service in its own server, as its image runs it."""
 
     def __init__(self, folder: Path, environment: dict[str, str], workers: int) -> None:
-        self.port = free_port()
+        self.port = any_free()
         own = {"PORT": str(self.port), "WEB_CONCURRENCY": str(workers), "PATH": os.defpath}
         self.environment = environment | own
         super().__init__([sys.executable, str(PROJECT / "service" / "serve.py")], folder, self.environment)

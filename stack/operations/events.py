@@ -13,6 +13,7 @@ from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, open_instance
 from stack.operations.status import overall
+from stack.progress import Silence
 from stack.report import Report
 from stack.settings import Settings
 from stack.verdict import await_ready
@@ -97,15 +98,7 @@ def _is_over(until: Until, opened: Opened, observed: Observed) -> bool:
 def _answers(opened: Opened, observed: Observed) -> bool:
     """Whether the verdict of `up` is that it is ready."""
     try:
-        await_ready(opened.instance, opened.engine, FinishedJob(), observed, _ANSWER_TIMEOUT, _Silence())
+        await_ready(opened.instance, opened.engine, FinishedJob(), observed, _ANSWER_TIMEOUT, Silence())
     except StackError:
         return False
     return True
-
-
-class _Silence:
-    def step(self, text: str) -> None:
-        """Standard error is for errors here."""
-
-    def states(self, states: Mapping[str, str]) -> None:
-        """The events tell them."""

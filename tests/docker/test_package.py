@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, free_port, get
+from stack.ports import any_free
+from tests.cli import ROOT, get
 
 pytestmark = pytest.mark.docker
 
@@ -56,7 +57,7 @@ def test_the_wheel_carries_the_service_and_nothing_of_the_tests(wheel: Path) -> 
 
 
 def test_it_works_from_any_folder(installed: Path, home: Mapping[str, str], tmp_path: Path) -> None:
-    port = free_port()
+    port = any_free()
     command = [str(installed), "up", "--port", str(port)]
     up = subprocess.run(command, cwd="/", env=home, capture_output=True, text=True, timeout=300, check=False)
     assert up.returncode == 0, up

