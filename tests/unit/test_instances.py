@@ -15,6 +15,7 @@ from stack.observed import Found, Leftovers
 from stack.operations import fleet, ls, prune
 from stack.operations.fleet import Gathered, Member, gather
 from stack.ports import Holder, Listener
+from stack.progress import Silence
 from stack.registry import Entry, Registry
 from stack.report import Style
 from stack.settings import PLAYGROUND, Settings
@@ -140,14 +141,6 @@ class FakeFleet:
 
     def remove_images(self, images: Sequence[str]) -> None:
         self.removed += images
-
-
-class Silence:
-    def step(self, text: str) -> None:
-        """Nobody looks."""
-
-    def states(self, states: Mapping[str, str]) -> None:
-        """Nobody looks."""
 
 
 Install = Callable[..., FakeFleet]

@@ -26,16 +26,6 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 
 
 @pytest.fixture
-def database() -> FakeDatabase:
-    return FakeDatabase(homepage=41)
-
-
-@pytest.fixture
-def cache() -> FakeCache:
-    return FakeCache()
-
-
-@pytest.fixture
 def client(database: FakeDatabase, cache: FakeCache, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     breakers = {name: Breaker(time.monotonic) for name in ("database", "cache")}

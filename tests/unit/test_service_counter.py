@@ -12,21 +12,6 @@ from service.store import Answer, DatabaseUnavailable, OutcomeUnknown, Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
-@pytest.fixture
-def database() -> FakeDatabase:
-    return FakeDatabase(homepage=41)
-
-
-@pytest.fixture
-def cache() -> FakeCache:
-    return FakeCache()
-
-
-@pytest.fixture
-def counter(database: FakeDatabase, cache: FakeCache) -> Counter:
-    return Counter(database, cache)
-
-
 def test_a_visit_on_a_cold_cache_is_looked_up_in_the_database_and_moves_the_cache(
     counter: Counter, cache: FakeCache
 ) -> None:

@@ -41,16 +41,6 @@ def database() -> FakeDatabase:
 
 
 @pytest.fixture
-def cache() -> FakeCache:
-    return FakeCache()
-
-
-@pytest.fixture
-def counter(database: FakeDatabase, cache: FakeCache) -> Counter:
-    return Counter(database, cache)
-
-
-@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(32) as pool:
         yield pool

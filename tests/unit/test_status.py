@@ -17,8 +17,8 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.operations import status as module
 from stack.operations.opening import Choice, Opened
-from stack.operations.status import duration, overall, status, watch
-from stack.report import PLAIN, Style
+from stack.operations.status import overall, status, watch
+from stack.report import PLAIN, Style, duration
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 

@@ -16,7 +16,9 @@ from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
+from stack.progress import Silence
 from stack.verdict import Answer, Verdict, await_ready, complaints, judge
+from tests.unit.clocks import FakeClock
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
 UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image", None)
@@ -25,17 +27,6 @@ INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {"web": 8000})
 NOTHING = Observed({})
 YES = Answer(True, "200")
 NO = Answer(False, "503 from /health")
-
-
-@dataclass
-class FakeClock:
-    time: float = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @dataclass
@@ -78,17 +69,6 @@ class FakeEngine:
         return self.refusal
 
 
-@dataclass
-class Recorder:
-    seen: list[str] = field(default_factory=list)
-
-    def step(self, text: str) -> None:
-        self.seen.append(text)
-
-    def states(self, states: object) -> None:
-        self.seen.append(str(states))
-
-
 def scene(web: ComponentState | None = UP, db: ComponentState | None = UP) -> Observed:
     return Observed({name: state for name, state in (("web", web), ("db", db)) if state})
 
@@ -109,7 +89,7 @@ def verdict(
         cast(Job, FakeJob(clock, looks, exit_code)),
         before,
         timeout,
-        Recorder(),
+        Silence(),
         probe=lambda url: next(left, answers[-1]),
         clock=clock,
     )
@@ -265,7 +245,7 @@ def test_when_time_is_over_the_culprit_is_the_deepest_that_is_not_well() -> None
     with pytest.raises(StackError) as raised:
         await_ready(
             replace(INSTANCE, stack=stack), cast(Engine, engine), cast(Job, FakeJob(clock, looks=1000)), NOTHING, 3,
-            Recorder(), clock=clock,
+            Silence(), clock=clock,
         )  # fmt: skip
     error = raised.value
     assert error.code == "not-ready"
@@ -309,7 +289,7 @@ def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
     clock = FakeClock()
     with pytest.raises(StackError, match="refuses the password of student") as raised:
         await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(),
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(),
             probe=lambda url: YES, clock=clock,
         )  # fmt: skip
     assert (raised.value.code, clock.time) == ("password-mismatch", 0)
@@ -321,7 +301,7 @@ def gives_up(*scenes: Observed, output: str = "dependency failed to start") -> t
     engine = FakeEngine(scenes, refusal=StackError("docker-failed", "`docker compose up` failed", "", output))
     with pytest.raises(StackError) as raised:
         await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, exit_code=1)), NOTHING, 60, Recorder(), clock=clock
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, exit_code=1)), NOTHING, 60, Silence(), clock=clock
         )
     return raised.value, clock.time
 
@@ -367,7 +347,7 @@ def test_a_log_that_tells_what_no_patience_mends_ends_the_wait(
     clock = FakeClock()
     engine = FakeEngine([scene(web=state)], log=[line])
     with pytest.raises(StackError) as raised:
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(), clock=clock)
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
     assert clock.time == pytest.approx(seconds, abs=1.1)
     assert raised.value.code == ("not-ready" if line == "ValueError" else "module-missing")
 
@@ -377,6 +357,6 @@ def test_a_cause_that_its_log_tells_is_the_failures_code() -> None:
                         log=["ModuleNotFoundError: No module named 'flask'"])  # fmt: skip
     clock = FakeClock()
     with pytest.raises(StackError, match="web can't import flask") as raised:
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Recorder(), clock=clock)
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
     assert raised.value.code == "module-missing"
     assert "3 restarts, exit code 1" in raised.value.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,25 +17,16 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.operations import wait as module
 from stack.operations.opening import Choice, Opened
+from stack.progress import Silence
 from stack.report import Report
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.verdict import Verdict
+from tests.unit.clocks import FakeClock
 
 INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
 EXITED = replace(UP, state="exited", health="none", exit_code=1)
-
-
-@dataclass
-class FakeClock:
-    time: float = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @dataclass
@@ -50,17 +41,6 @@ class FakeEngine:
         scene = self.scenes[min(self.shown, len(self.scenes) - 1)]
         self.shown += 1
         return Observed({"db": scene} if scene else {})
-
-
-@dataclass
-class Recorder:
-    seen: list[object] = field(default_factory=list)
-
-    def step(self, text: str) -> None:
-        self.seen.append(text)
-
-    def states(self, states: object) -> None:
-        self.seen.append(states)
 
 
 Wait = Callable[..., tuple[Report, dict[str, Any]]]
@@ -81,7 +61,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
         opened = Opened(INSTANCE, State(Path("/")), engine, Record("shop", {}), Choice("compose", ""))
         monkeypatch.setattr(module, "open_instance", lambda settings: opened)
         monkeypatch.setattr(module, "await_ready", judged)
-        return module.wait(Settings(PLAYGROUND, None, Path("/")), Recorder(), timeout, FakeClock()), asked
+        return module.wait(Settings(PLAYGROUND, None, Path("/")), Silence(), timeout, FakeClock()), asked
 
     return run
 
