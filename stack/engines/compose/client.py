@@ -11,6 +11,9 @@ from stack.engines.compose import failures
 from stack.engines.process import Completed
 from stack.errors import StackError
 
+# A component may take its whole grace to stop.
+STOP_TIMEOUT = 300.0
+
 
 def find() -> str:
     """Raises `docker-client` where there is none."""

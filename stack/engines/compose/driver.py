@@ -35,15 +35,12 @@ if TYPE_CHECKING:
 _API = (1, 44)
 _READ_TIMEOUT = 30.0
 _EXAMINE_TIMEOUT = 10.0
-# A component may take its whole grace to stop.
-_STOP_TIMEOUT = 300.0
 # An image that a newer build took the name from has only its number.
 _IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
 # In the state of an instance: what runs is made from the one, what was found ready last from the other.
 _CONFIGURATION = "compose/compose.yaml"
 _GOOD = "compose/good.yaml"
 _GOOD_TAG = "good"
-_SERVICE_LABEL = "com.docker.compose.service"
 _IMAGE_LABEL = "com.docker.compose.image"
 
 
@@ -153,7 +150,7 @@ class ComposeEngine:
         self._write_configuration()
         if anew:
             # Compose compares configurations, and those are as they were.
-            client.read(self._compose_arguments(["rm", "--stop", "--force", *anew]), _STOP_TIMEOUT)
+            client.read(self._compose_arguments(["rm", "--stop", "--force", *anew]), client.STOP_TIMEOUT)
         return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"])
 
     def keep_good(self) -> None:
@@ -335,7 +332,7 @@ def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]
     state, labels = container["State"], container["Config"]["Labels"]
     health = state.get("Health") or {}
     log = health.get("Log") or []
-    return labels[_SERVICE_LABEL], ComponentState(
+    return labels[render.LABEL_SERVICE], ComponentState(
         id=container["Id"],
         state=state["Status"],
         health=_health(state["Status"], health.get("Status")),

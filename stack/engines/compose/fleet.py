@@ -21,11 +21,8 @@ from stack.registry import Entry
 _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
 _SIZES_TIMEOUT = 10.0
-# A component may take its whole grace to stop.
-_STOP_TIMEOUT = 300.0
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _PUBLISHED = re.compile(r"127\.0\.0\.1:(\d+)->")
-_SERVICE = "com.docker.compose.service"
 
 
 @dataclass
@@ -62,7 +59,7 @@ class ComposeFleet:
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
         parts: dict[str, _Parts] = defaultdict(_Parts)
-        own = ["{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", _label(_SERVICE)]
+        own = ["{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", _label(render.LABEL_SERVICE)]
         for name, of, (state, status, ports, created, service) in _labelled(["ps", "--all"], "{{.Names}}", own, parts):
             of.names["containers"].append(name)
             of.components[service] = summary(state, status)
@@ -98,7 +95,7 @@ class ComposeFleet:
         ]
         for command, names in steps:
             if names:
-                client.read([*command, *names], _STOP_TIMEOUT)
+                client.read([*command, *names], client.STOP_TIMEOUT)
 
     def untagged(self) -> Mapping[str, str]:
         images = {str(image["Id"]): name_of_project(_project(image)) for image in _images("--filter", "dangling=true")}

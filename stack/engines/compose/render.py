@@ -21,6 +21,7 @@ LABEL_STATE = "stackctl.state"
 LABEL_DECLARATION = "stackctl.declaration"
 # Compose adds this label to all that it makes; it finds an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
+LABEL_SERVICE = "com.docker.compose.service"
 
 _FRONTEND = "frontend"
 _BACKEND = "backend"
