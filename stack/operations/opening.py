@@ -86,27 +86,28 @@ def open_instance(
         ports=dict(declared) | dict(record.ports),
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
-    return replace(_opened(instance, state, record, choice), asked=asked, named=name != stack.name)
+    engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
+    return Opened(instance, state, engine, record, choice, asked, named=name != stack.name)
 
 
-def _opened(instance: Instance, state: State, record: Record, choice: Choice) -> Opened:
-    engine = ENGINES[choice.engine](instance, system_binaries=record.system_binaries)
-    return Opened(instance, state, engine, replace(record, engine=choice.engine), choice)
+def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:
+    return ENGINES[choice.engine](instance, system_binaries=record.system_binaries)
 
 
 def with_ports(opened: Opened, ports: Mapping[str, int], automatic: Sequence[str]) -> Opened:
     """The same instance with ports that are to be remembered; those of `automatic` were chosen for it."""
     instance = replace(opened.instance, ports={**opened.instance.ports, **ports})
-    changed = _opened(instance, opened.state, replace(opened.record, ports=ports), opened.choice)
-    return replace(changed, asked=opened.asked, named=opened.named, automatic=tuple(automatic))
+    record = replace(opened.record, ports=ports)
+    engine = _engine(opened.choice, instance, record)
+    return replace(opened, instance=instance, engine=engine, record=record, automatic=tuple(automatic))
 
 
 def without_docker(opened: Opened, reason: str) -> Opened | None:
     """The same instance on the embedded engine; None where somebody chose the engine, or it can't run there."""
     if not opened.choice.free or opened.engine.name == "embedded" or not _runs_as_processes(opened.instance):
         return None
-    other = _opened(opened.instance, opened.state, opened.record, Choice("embedded", reason, free=True))
-    return replace(other, asked=opened.asked, named=opened.named)
+    choice, record = Choice("embedded", reason, free=True), replace(opened.record, engine="embedded")
+    return replace(opened, engine=_engine(choice, opened.instance, record), record=record, choice=choice)
 
 
 def _remembered_or_asked(settings: Settings, instance: Instance, record: Record) -> Choice | None:

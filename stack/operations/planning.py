@@ -16,9 +16,8 @@ from stack.model import SecretReference
 from stack.observed import Observed
 from stack.operations.opening import Opened
 from stack.plan import Action, Declared, Plan, make_plan
+from stack.report import size
 from stack.sources import read_files
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,18 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     """The plan for an instance. With `holdings` it says what each database that runs holds, which takes a query."""
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe(), engine.fields()
-    sources = read_sources(opened, applied)
+    sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
     declared = Declared(
         components=fields,
-        stores=engine.stores(),
+        stores=stores,
         sources=_changed_sources(opened, applied, observed, sources),
-        secrets=_changed_secrets(opened, applied),
+        secrets=_changed_secrets(opened, applied, secrets),
         builds=engine.builds,
     )
     holds = _holdings(opened, observed) if holdings else {}
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
-    return Survey(plan, observed, applied, fields, sources, _obstacle(opened, applied, observed))
+    here = {name: each for name, each in identities(opened, secrets).items() if stores[name] in observed.stores}
+    return Survey(plan, observed, applied, fields, sources, _obstacle(opened, applied, here))
 
 
 def plan_data(surveyed: Survey) -> dict[str, Any]:
@@ -120,8 +120,7 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
 
 
-def _changed_secrets(opened: Opened, applied: Applied) -> dict[str, list[str]]:
-    now = secret_digests(opened)
+def _changed_secrets(opened: Opened, applied: Applied, now: Mapping[str, str]) -> dict[str, list[str]]:
     changed = [each for each, value in now.items() if applied.secrets.get(each, value) != value]
     reads = {name: _read_by(opened, name) for name in opened.instance.stack.names}
     return {name: concerned for name, ids in reads.items() if (concerned := [each for each in ids if each in changed])}
@@ -134,9 +133,8 @@ def _read_by(opened: Opened, name: str) -> list[str]:
     return list(dict.fromkeys(each.id for each in (*own, *given) if isinstance(each, SecretReference)))
 
 
-def identities(opened: Opened) -> dict[str, Fields]:
-    """With which names and which password each database is made."""
-    secrets = secret_digests(opened)
+def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
+    """With which names and which password each database is made; `secrets` has the digests."""
     return {
         component.name: {
             "user": component.user,
@@ -153,7 +151,11 @@ def remember_intended(opened: Opened, surveyed: Survey) -> None:
     known = surveyed.applied
     fields = {fingerprint(each): each for each in surveyed.fields.values()}
     stores = opened.engine.stores()
-    new = {name: each for name, each in identities(opened).items() if stores[name] not in surveyed.observed.stores}
+    new = {
+        name: each
+        for name, each in identities(opened, secret_digests(opened)).items()
+        if stores[name] not in surveyed.observed.stores
+    }
     opened.state.remember_applied(replace(known, fields={**known.fields, **fields}, data={**known.data, **new}))
 
 
@@ -187,13 +189,10 @@ def remember_wanted(opened: Opened, wanted: Wanted) -> None:
     opened.state.remember_applied(replace(opened.state.applied(), wanted=wanted))
 
 
-def _obstacle(opened: Opened, applied: Applied, observed: Observed) -> StackError | None:
-    """What is declared for a database, and its password, fit the data that is there; else nothing is started."""
-    stores = opened.engine.stores()
-    for name, now in identities(opened).items():
+def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:
+    """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
+    for name, now in identities.items():
         made = applied.data.get(name)
-        if stores[name] not in observed.stores:
-            continue
         (password,) = opened.instance.stack[name].secrets()
         secret = opened.instance.secret_file(password.id)
         if not now["password"]:
@@ -248,12 +247,3 @@ def _holds(opened: Opened, database: Postgres) -> str:
         rows_held = f"{values[1]} row{'' if values[1] == 1 else 's'}"
         return f"{rows_held}, {size(values[0])}"
     return size(values[0]) if values else ""
-
-
-def size(amount: float) -> str:
-    """`12 MB`, in powers of 1000."""
-    for unit in _UNITS:
-        if amount < 1000 or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    raise AssertionError

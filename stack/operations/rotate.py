@@ -106,8 +106,8 @@ def _named(apps: list[WebApp]) -> str:
 
 
 def _remember(opened: Opened) -> None:
-    known = opened.state.applied()
-    opened.state.remember_applied(replace(known, secrets=secret_digests(opened), data=identities(opened)))
+    known, secrets = opened.state.applied(), secret_digests(opened)
+    opened.state.remember_applied(replace(known, secrets=secrets, data=identities(opened, secrets)))
 
 
 def scram(password: str) -> str:
