@@ -31,6 +31,12 @@ class StackError(Exception):
         self.hint = hint
         self.output = output
 
+    def hinting(self, hint: str) -> StackError:
+        """The same failure with another hint."""
+        other = StackError(self.code, self.message, hint, self.output)
+        other.exit_code = self.exit_code
+        return other
+
 
 class UsageError(StackError):
     """The command line asks for something that does not exist or contradicts itself."""

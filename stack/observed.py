@@ -46,6 +46,11 @@ class ComponentState:
         return self.state == "running"
 
     @property
+    def well(self) -> bool:
+        """It runs, and is healthy where it says anything of its health."""
+        return self.running and self.health in ("healthy", "none")
+
+    @property
     def summary(self) -> str:
         """For people: `healthy`, `running`, `exited (3)`."""
         if self.running:
@@ -64,6 +69,14 @@ class Observed:
     components: Mapping[str, ComponentState]
     images: Mapping[str, str] = field(default_factory=dict)
     stores: frozenset[str] = frozenset()
+
+    @property
+    def processes(self) -> Mapping[str, object]:
+        """What is another as soon as a component was started, stopped or made anew."""
+        return {
+            name: (component.id, component.state, component.restarts, component.since)
+            for name, component in self.components.items()
+        }
 
     @property
     def exists(self) -> bool:

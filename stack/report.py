@@ -10,6 +10,7 @@ from typing import Any
 from stack.errors import StackError
 
 SCHEMA = 1
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,20 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable
         return "  ".join(paint(cell) + blank for cell, blank in zip(cells, blanks, strict=True)).rstrip()
 
     return "\n".join([line_of(headers, str), *(line_of(row, paint) for row in rows)])
+
+
+def duration(seconds: float) -> str:
+    """For people, in the two units that matter: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
+    whole = max(0, int(seconds))
+    units = [("d", whole // 86400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60)]
+    first = next((position for position, (_, amount) in enumerate(units) if amount), len(units) - 1)
+    return " ".join(f"{amount}{unit}" for unit, amount in units[first : first + 2])
+
+
+def size(amount: float) -> str:
+    """`12 MB`, in powers of 1000."""
+    for unit in _UNITS:
+        if amount < 1000 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    raise AssertionError

@@ -166,7 +166,7 @@ def _restarts_since(before: ComponentState | None, now: ComponentState) -> int:
 
 
 def _role(stack: Stack | None, name: str) -> str:
-    """None for what is not declared any more."""
+    """Empty for what is not declared any more."""
     return stack[name].role if stack is not None and name in stack.names else ""
 
 
@@ -210,21 +210,14 @@ class _Calm:
 
     def __init__(self, observed: Observed, clock: Clock) -> None:
         self._clock = clock
-        self._processes = _processes(observed)
+        self._processes = observed.processes
         self._began = clock.now()
 
     def seconds(self, observed: Observed) -> float:
         """As of this look."""
-        if (now := _processes(observed)) != self._processes:
+        if (now := observed.processes) != self._processes:
             self._processes, self._began = now, self._clock.now()
         return self._clock.now() - self._began
-
-
-def _processes(observed: Observed) -> dict[str, object]:
-    return {
-        name: (component.id, component.state, component.restarts, component.since)
-        for name, component in observed.components.items()
-    }
 
 
 def await_ready(
@@ -292,7 +285,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if exit_code:
             raise engine.explain(job)
         states = observed.components.values()
-        if exit_code == 0 and all(state.running and state.health in ("healthy", "none") for state in states):
+        if exit_code == 0 and all(state.well for state in states):
             return
         if clock.now() - start >= timeout:
             raise _too_late(None, engine, observed, {}, timeout)
@@ -331,9 +324,9 @@ def _prove(instance: Instance, engine: Engine, observed: Observed, databases: li
 
 
 def _is_well(state: ComponentState) -> bool:
-    """It runs, and its health, where it says anything of it, was found since it was started."""
+    """Its health, where it says anything of it, was found since it was started."""
     fresh = state.health_at is None or state.since is None or state.health_at >= state.since
-    return state.running and (state.health == "none" or (state.health == "healthy" and fresh))
+    return state.well and (fresh or state.health == "none")
 
 
 def _settled(instance: Instance, observed: Observed) -> bool:
@@ -354,14 +347,10 @@ def _read_failure(stack: Stack, engine: Engine, observed: Observed, patient: boo
 
     Of what runs only a database is sure not to get over it; `patient`: not even that.
     """
-    suspects = {
-        name: state
-        for name, state in observed.components.items()
-        if name in stack.names and not _is_well(state) and state.state != "created"
-        if not state.running or (isinstance(stack[name], Postgres) and not patient)
-    }
-    for name in _deepest_first(stack, suspects):
-        state = suspects[name]
+    for name in _deepest_first(stack, _sick(observed)):
+        state = observed.components[name]
+        if name not in stack.names or (state.running and (patient or not isinstance(stack[name], Postgres))):
+            continue
         cause = recognise(name, "\n".join(engine.log_lines(name, _LAST_LINES)), _role(stack, name))
         if cause is not None and cause.code in _CERTAIN_IN_LOG:
             return Failure(name, cause.code, f"{name} {'runs' if state.running else f'ended ({_ended(state)})'}")

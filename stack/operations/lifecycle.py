@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stack.operations.opening import open_instance, require_up
 from stack.operations.planning import remember_wanted
-from stack.operations.status import component_data
+from stack.operations.status import component_data, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
@@ -32,7 +32,7 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
         verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         remember_wanted(opened, "up")
     lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
-    lines += [f"  {name}: {url}" for name, url in opened.instance.urls.items()]
+    lines += url_lines(opened.instance)
     data = {
         "instance": opened.instance.name,
         "urls": dict(opened.instance.urls),

@@ -10,10 +10,8 @@ from typing import Any
 from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.operations.fleet import Gathered, Member, gather
-from stack.operations.planning import size
-from stack.operations.status import duration
 from stack.registry import is_gone
-from stack.report import PLAIN, Report, Style, table
+from stack.report import PLAIN, Report, Style, duration, size, table
 from stack.settings import PLAYGROUND, Settings
 
 _HEADERS = ("INSTANCE", "ENGINE", "STATE", "URL", "AGE", "DISK", "STACK FILE")

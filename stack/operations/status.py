@@ -11,7 +11,7 @@ from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, open_instance
-from stack.report import PLAIN, Report, Style, table
+from stack.report import PLAIN, Report, Style, duration, table
 from stack.settings import Settings
 
 _WATCH_INTERVAL = 1.0
@@ -76,8 +76,12 @@ def overall(instance: Instance, observed: Observed) -> str:
     if not observed.running:
         return "stopped"
     states = [observed.components.get(name) for name in instance.stack.names]
-    well = all(state is not None and state.running and state.health in ("healthy", "none") for state in states)
-    return "up" if well else "degraded"
+    return "up" if all(state is not None and state.well for state in states) else "degraded"
+
+
+def url_lines(instance: Instance) -> list[str]:
+    """For people: where each published component answers."""
+    return [f"  {name}: {url}" for name, url in instance.urls.items()]
 
 
 def component_data(instance: Instance, observed: Observed) -> dict[str, Any]:
@@ -156,11 +160,3 @@ def _fitted(rows: list[list[str]], width: int | None) -> list[list[str]]:
     others = zip(_HEADERS[:-1], *(row[:-1] for row in rows), strict=True)
     room = max(_SHORTEST_IMAGE, width - sum(max(map(len, column)) + 2 for column in others))
     return [[*row[:-1], row[-1] if len(row[-1]) <= room else f"…{row[-1][1 - room :]}"] for row in rows]
-
-
-def duration(seconds: float) -> str:
-    """For people, in the two units that matter: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
-    whole = max(0, int(seconds))
-    units = [("d", whole // 86400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60)]
-    first = next((position for position, (_, amount) in enumerate(units) if amount), len(units) - 1)
-    return " ".join(f"{amount}{unit}" for unit, amount in units[first : first + 2])

@@ -10,13 +10,12 @@ from pathlib import Path
 from stack.engines.process import FinishedJob
 from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
-from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
 from stack.operations.ports import automatic_lines, check_ports, claimed
 from stack.operations.rotate import finish_rotations
-from stack.operations.status import component_data
+from stack.operations.status import component_data, url_lines
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
@@ -107,8 +106,7 @@ def _left(opened: Opened, error: StackError) -> StackError:
     """The same failure, with what can be done about what it left running."""
     if not opened.engine.has_good():
         return error
-    hint = f"{error.hint}; `stackctl up --rollback` puts back what ran before"
-    return StackError(error.code, error.message, hint, error.output)
+    return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
 
 
 def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
@@ -116,8 +114,7 @@ def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout:
     progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
     with opened.engine.restore_good() as job:
         await_well(opened.engine, job, timeout, progress)
-    hint = f"what ran before runs again, and no data was touched; {error.hint}"
-    return StackError(error.code, error.message, hint, error.output)
+    return error.hinting(f"what ran before runs again, and no data was touched; {error.hint}")
 
 
 def _check_sources(instance: Instance) -> None:
@@ -157,9 +154,9 @@ def _step(output: str) -> str:
 
 def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
     instance, before = opened.instance, surveyed.observed
-    same = _processes(before) == _processes(verdict.observed)
+    same = before.processes == verdict.observed.processes
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
-    lines = [f"{instance.name} {done}", *(f"  {name}: {url}" for name, url in instance.urls.items())]
+    lines = [f"{instance.name} {done}", *url_lines(instance)]
     lines += [f"  {line}" for line in automatic_lines(opened)]
     lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
     data = {
@@ -173,7 +170,3 @@ def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
         "plan": plan_data(surveyed),
     }
     return Report("up", "\n".join(lines), data)
-
-
-def _processes(observed: Observed) -> dict[str, object]:
-    return {name: (component.since, component.state) for name, component in observed.components.items()}

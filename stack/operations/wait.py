@@ -8,7 +8,7 @@ from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.observed import Observed
 from stack.operations.opening import Opened, open_instance
-from stack.operations.status import component_data, overall
+from stack.operations.status import component_data, overall, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
@@ -38,7 +38,7 @@ def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Cl
         "components": component_data(opened.instance, verdict.observed),
     }
     lines = [f"{opened.instance.name} is ready ({seconds:.1f} s)"]
-    lines += [f"  {name}: {url}" for name, url in opened.instance.urls.items()]
+    lines += url_lines(opened.instance)
     return Report("wait", "\n".join(lines), data)
 
 
