@@ -46,8 +46,13 @@ class Image:
     arguments: tuple[tuple[str, str], ...] = ()
 
 
+# Until 17 the data and the volume are in one place.
+_OLD_DATA = "/var/lib/postgresql/data"
+
 IMAGES = (
     Image("postgres:18", "postgres", "forky", (("MAJOR", "18"), ("PGDATA", "/var/lib/postgresql/18/docker"))),
+    # An older major version, to upgrade from.
+    Image("postgres:17", "postgres", "trixie", (("MAJOR", "17"), ("PGDATA", _OLD_DATA), ("DATA", _OLD_DATA))),
     Image("redis:8", "redis", "forky", (("MAJOR", "8"),)),
     Image("python:3.14-slim", "python", "forky", (("VERSION", "3.14"),)),
 )
