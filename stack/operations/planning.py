@@ -92,12 +92,12 @@ def _action_data(action: Action) -> dict[str, Any]:
 
 
 def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
-    folders = {name: opened.instance.source(name) for name in opened.instance.stack.names}
-    return {
-        name: read_files(folder, applied.sources.get(name, {}))
-        for name, folder in folders.items()
-        if folder is not None
-    }
+    """The files of each component that has a source; a folder that several share is read once."""
+    sources = {name: opened.instance.source(name) for name in opened.instance.stack.names}
+    folders = {name: folder for name, folder in sources.items() if folder is not None}
+    known = {folder: applied.sources.get(name, {}) for name, folder in folders.items()}
+    read = {folder: read_files(folder, files) for folder, files in known.items()}
+    return {name: read[folder] for name, folder in folders.items()}
 
 
 def _changed_sources(

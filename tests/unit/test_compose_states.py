@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stack import Postgres, Stack
+from stack import Postgres, Stack, WebApp
 from stack.engines.compose import client
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.process import Completed
@@ -60,3 +60,21 @@ def test_a_health_is_told_from_one_before_the_start_within_a_second_and_in_any_t
 def test_what_never_started_has_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     state = seen(monkeypatch, Status="created", StartedAt="0001-01-01T00:00:00Z", Health=None)
     assert (state.since, state.health_at, state.health) == (None, None, "none")
+
+
+def test_only_what_is_there_is_inspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    lists = {"image": "postgres:18\nredis:8\n", "volume": "other_data\n"}
+
+    def answer(arguments: list[str], timeout: float) -> Completed:
+        asked.append(arguments)
+        image = {"Id": "sha256:1", "RepoTags": ["postgres:18"]}
+        return Completed(0, json.dumps([image]) if arguments[0] == "inspect" else lists.get(arguments[0], ""), "")
+
+    monkeypatch.setattr(client, "run", answer)
+    stack = Stack("shop", [Postgres("db"), *(WebApp(f"web{port}", source=".", port=port) for port in (1, 2, 3))])
+    observed = ComposeEngine(Instance("shop", "shop", stack, Path("/"), Path("/"), {})).observe()
+
+    assert [arguments for arguments in asked if arguments[0] == "inspect"] == [["inspect", "postgres:18"]]
+    assert observed.images == {"db": "sha256:1"}
+    assert observed.stores == frozenset()
