@@ -6,7 +6,7 @@ import hashlib
 import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.model import Stack
@@ -20,7 +20,9 @@ class Instance:
 
     `project` is the name under which the engine keeps it, unlike that of any other folder's instance of the same
     name. `folder` is that of the stack file: relative sources start there. `state` is the instance's own folder.
-    `ports` maps a component to the port of this machine that it is published on.
+    `ports` maps a component to the port of this machine that it is published on. `generations` has the number of the
+    data store of each component that is no longer in its first one: data that is restored or upgraded gets a new
+    store, and what it replaces stays whole until then.
     """
 
     name: str
@@ -29,11 +31,19 @@ class Instance:
     folder: Path
     state: Path
     ports: Mapping[str, int]
+    generations: Mapping[str, int] = field(default_factory=dict)
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
         source = self.stack[component].container().source
         return None if source is None else Path(os.path.normpath(self.folder / source))
+
+    def store_name(self, component: str, base: str) -> str:
+        """The name of the store of a component's data: `base` for its first, `base.2` for the next.
+
+        No component has a name with a dot.
+        """
+        return base + generation_mark(self.generations.get(component, 1))
 
     @property
     def configuration(self) -> Path:
@@ -46,6 +56,10 @@ class Instance:
     @property
     def urls(self) -> Mapping[str, str]:
         return {name: f"http://localhost:{port}" for name, port in self.ports.items()}
+
+
+def generation_mark(generation: int) -> str:
+    return "" if generation == 1 else f".{generation}"
 
 
 def default_project(name: str, state: Path) -> str:

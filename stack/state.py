@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -43,13 +43,15 @@ _TRIES = 20
 class Record:
     """What must stay the same from one `up` to the next: the engine, its name for the instance, and the ports.
 
-    `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH.
+    `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
+    as in `Instance`: that a component has its data in another store is true from the moment that this is written.
     """
 
     project: str
     ports: Mapping[str, int]
     engine: str | None = None
     system_binaries: bool = False
+    generations: Mapping[str, int] = field(default_factory=dict)
 
 
 class State:
@@ -73,6 +75,7 @@ class State:
                 ports={str(component): int(port) for component, port in data["ports"].items()},
                 engine=str(data["engine"]) if data.get("engine") else None,
                 system_binaries=bool(data.get("system_binaries", False)),
+                generations={str(name): int(number) for name, number in data.get("generations", {}).items()},
             )
         except FileNotFoundError:
             return None

@@ -22,10 +22,13 @@ from stack.model import (
     checked_whole,
 )
 
-IMAGE = "postgres:18"
-# Since 18 the image keeps each major version in a folder of its own under this mount
+# The major version of an instance that names none.
+VERSION = 18
+OLDEST = 15
+# Since 18 the image keeps each major version in a folder of its own under this mount; before, the data were the mount
 # (https://github.com/docker-library/postgres/pull/1259).
-DATA = "/var/lib/postgresql"
+_DATA = "/var/lib/postgresql"
+_DATA_UNTIL_17 = "/var/lib/postgresql/data"
 # The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
 USER = "999:999"
 PORT = 5432
@@ -40,12 +43,15 @@ _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 class Postgres(Component):
     """A PostgreSQL server with one user and one database.
 
+    `version` is the major version, for example 17; without it the newest that stackctl knows, or that of the system's
+    own servers where these are used. Data of another one is not touched: `stackctl upgrade` takes it along.
     `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
     user: str = "app"
     database: str = "app"
+    version: int | None = None
     inspect: str | None = None
     memory: int = 512
     cpus: float = 2.0
@@ -56,6 +62,8 @@ class Postgres(Component):
         self._check_identifier("database", self.database)
         if self.inspect is not None:
             self._check_identifier("inspect", self.inspect)
+        if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
+            raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
         checked_whole(self, "memory", self.memory, least=64, unit="MiB")
         checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
 
@@ -66,6 +74,10 @@ class Postgres(Component):
     @property
     def role(self) -> str:
         return "PostgreSQL"
+
+    @property
+    def _major(self) -> int:
+        return self.version or VERSION
 
     @property
     def host(self) -> Reference:
@@ -97,14 +109,14 @@ class Postgres(Component):
 
     def container(self) -> Container:
         return Container(
-            image=IMAGE,
+            image=f"postgres:{self._major}",
             user=USER,
             environment={
                 "POSTGRES_USER": self.user,
                 "POSTGRES_DB": self.database,
                 "POSTGRES_PASSWORD_FILE": self.password,
             },
-            volumes=(Volume(f"{self.name}-pgdata", DATA),),
+            volumes=(Volume(f"{self.name}-pgdata", _DATA if self._major >= 18 else _DATA_UNTIL_17),),
             tmpfs=("/tmp", "/var/run/postgresql"),  # noqa: S108 - paths in the container
             # Over TCP: while a new database is made, a temporary server answers on the socket alone.
             # A query: pg_isready looks at neither the user nor the database.

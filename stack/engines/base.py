@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from stack.components.postgres import Postgres
 from stack.engines.process import Completed, Job
+from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -84,8 +86,8 @@ class Engine(Protocol):
     def start(self) -> Job:
         """Start to start the components that exist."""
 
-    def stop(self) -> None:
-        """Stop the components; keep them and their data."""
+    def stop(self, names: Collection[str] = ()) -> None:
+        """Stop the components, all or those of `names`; keep them and their data."""
 
     def down(self) -> None:
         """Stop and remove the components; keep their data."""
@@ -104,6 +106,25 @@ class Engine(Protocol):
 
         `state` is that of the database now. Raises `no-answer`.
         """
+
+    def server(self, database: Postgres) -> Server:
+        """The server of a component that runs."""
+
+    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> AbstractContextManager[Server]:
+        """A server on the instance's store of a database, while that component does not run; else nothing need exist.
+
+        Where the store is not there it is made. `settings` are words for the server. Nobody else can reach it, and
+        it ends with the block, or with this process, however that ends.
+        """
+
+    def free_space(self) -> int | None:
+        """The bytes that are free where data is kept, if that is on this machine."""
+
+    def remove_store(self, store: str) -> None:
+        """Delete a data store that no component uses, by the engine's name for it."""
+
+    def data_version(self, component: str) -> int | None:
+        """The major version that made the data of a database, where that can be seen."""
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         """Run SQL on the server's own socket, as its user, where no password is asked."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
 # How long a command may take to end after it was asked to, before it is killed.
 _GRACE = 10.0
@@ -68,6 +68,96 @@ def _interrupts_left_to_the_command() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Pipe:
+    """A command whose standard input or output, or both, are ours, as bytes. Leaving the `with` block ends it.
+
+    `input` and `output` are there where they were asked for. It has a session of its own, as `CommandJob` has. What it
+    writes to standard error is kept: its last lines.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        feed: bool = False,
+        take: bool = False,
+        log: IO[bytes] | None = None,
+    ) -> None:
+        """`log`: where all that it writes goes instead, but for what is taken."""
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if take else (log or subprocess.DEVNULL),
+            stderr=log or subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def process(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def input(self) -> IO[bytes]:
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        return self._process.stdin
+
+    @property
+    def output(self) -> IO[bytes]:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        return self._process.stdout
+
+    @property
+    def complaint(self) -> str:
+        """What it wrote to standard error."""
+        return "\n".join(self._lines.copy())
+
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def finish(self, limit: float | None = None) -> int:
+        """Give it no more input, and wait for its end: its exit code. Raises `TimeoutError`."""
+        self._close_input()
+        try:
+            exit_code = self._process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"it did not end in {limit:g} s") from None
+        self._reader.join(_GRACE)
+        return exit_code
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            # It may have ended without reading all.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def _read(self) -> None:
+        if self._process.stderr is not None:
+            with self._process.stderr as stream:
+                for line in stream:
+                    self._lines.append(_text(line).rstrip())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_input()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        # With nobody to talk to it ends by itself, in its own way.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        _end(self._process)
+        self._reader.join(_GRACE)
 
 
 class Job(Protocol):

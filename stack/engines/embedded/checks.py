@@ -15,7 +15,8 @@ _SUPERVISORD = "supervisor.supervisord"
 
 def of_programs(programs: Programs) -> Iterator[Finding]:
     """Whether each server starts here at all, and its version."""
-    for program in (programs.postgres, programs.redis_server):
+    servers = dict.fromkeys(server.program for server in programs.postgres.values())
+    for program in (*servers, programs.redis_server):
         check = f"embedded {program.name}"
         try:
             answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _LIMIT)

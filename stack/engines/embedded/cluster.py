@@ -47,15 +47,22 @@ def main(arguments: list[str]) -> None:
 
 def problem(data: Path, major: int) -> tuple[str, str] | None:
     """The error code and message of a folder that no server of version `major` may be started on, else None."""
-    try:
-        version = int((data / "PG_VERSION").read_text(encoding="utf-8").split(".")[0])
-    except (OSError, ValueError):
+    version = version_of(data)
+    if version is None:
         return "data-unusable", f"{data} is there but holds no data of PostgreSQL"
     if version != major:
         return "data-version", f"{data} was made by PostgreSQL {version}; this is PostgreSQL {major}"
     if not (data / MARK).is_file():
         return "data-unusable", f"{data} was not completed by stackctl: its {MARK} is missing"
     return None
+
+
+def version_of(data: Path) -> int | None:
+    """The major version that made a folder; None for what is no data of PostgreSQL."""
+    try:
+        return int((data / "PG_VERSION").read_text(encoding="utf-8").split(".")[0])
+    except (OSError, ValueError):
+        return None
 
 
 def _make(options: argparse.Namespace) -> None:

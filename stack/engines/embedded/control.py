@@ -71,6 +71,10 @@ class Control:
     def start(self, name: str) -> None:
         self._call("startProcess", name, False)
 
+    def stop(self, name: str, limit: float) -> None:
+        """Stop a program, within so many seconds, and keep it."""
+        self._call("stopProcessGroup", name, longer=limit)
+
     def shut_down(self) -> None:
         """Begin to stop everything in order and then itself."""
         self._call("shutdown")

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from stack.components.postgres import Postgres
+from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
 from stack.engines import memory, process
 from stack.engines.embedded import checks, cluster, enter, health, logs
@@ -53,8 +53,10 @@ from stack.engines.embedded.render import (
     render,
     sections,
 )
+from stack.engines.embedded.render import cluster as cluster_words
 from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.process import Completed, FinishedJob, Job
+from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
@@ -159,8 +161,7 @@ class EmbeddedEngine:
     def environment(self) -> Mapping[str, str]:
         if not self._configured():
             raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
-        tools = self._programs.postgres_tools
-        variables = {"PATH": f"{self._home.commands}:{tools}:{os.environ.get('PATH', os.defpath)}"}
+        variables = {"PATH": self._with_tools(os.environ.get("PATH", os.defpath))}
         ports = self._remembered_ports()
         # The first of each kind wins, as there is one set of names.
         for component in reversed(list(self._instance.stack)):
@@ -174,20 +175,16 @@ class EmbeddedEngine:
         """Make everything as declared; a program whose configuration is unchanged is not touched but in `anew`."""
         programs = self._programs
         view = self._view(programs)
-        for secret in self._instance.stack.secrets(exposed=True):
-            self._state.provide_secret(secret.id)
-        secrets = self._secrets()
+        self._provide_secrets()
         self._make_home()
-        self._check_data(programs.postgres_major)
+        self._check_data(programs)
         self._await_ending()
         answers = self._control.answers
         if not answers:
             self._end_orphans()
         layout = self._layout(self._choose_ports(keep=answers))
         text = render(self._instance, layout)
-        commands = self._commands(layout)
-        with self._at_home():
-            self._write_files(layout, secrets, commands)
+        self._write_files(layout)
         if answers:
             self._update(text, anew)
         else:
@@ -220,8 +217,13 @@ class EmbeddedEngine:
     def start(self) -> Job:
         return self.apply()
 
-    def stop(self) -> None:
-        self._shut_down()
+    def stop(self, names: Collection[str] = ()) -> None:
+        if not names:
+            self._shut_down()
+            return
+        running = self._running_programs()
+        for name in sorted(running.keys() & set(names), key=self._depth, reverse=True):
+            self._control.stop(name, self._stop_grace(name))
 
     def down(self) -> None:
         self._shut_down()
@@ -246,16 +248,64 @@ class EmbeddedEngine:
         return isinstance(self._instance.stack[component], Postgres) and self._home.data(component).exists()
 
     def renew_secrets(self) -> None:
-        layout = self._layout(self._remembered_ports())
-        secrets, commands = self._secrets(), self._commands(layout)
-        with self._at_home():
-            self._write_files(layout, secrets, commands)
+        self._write_files(self._layout(self._remembered_ports()))
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.run(database.name, database.query("SELECT 1", host=HOST))
 
     def ask_inside(self, database: Postgres, sql: str) -> Completed:
         return self.run(database.name, database.query(sql, host=str(self._home.runtime)))
+
+    def server(self, database: Postgres) -> Server:
+        port, running = self._remembered_ports()[database.name], self._runs(database.name).process
+        return self._server(database, self._home.runtime, port, running)
+
+    @contextlib.contextmanager
+    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+        self._make_home()
+        self._provide_secrets()
+        socket = self._home.runtime / "beside"
+        with self._at_home():
+            make_private(socket, self._identity)
+        layout = self._layout(self._remembered_ports())
+        self._write_files(layout)
+        program = layout.programs.postgres[database.name].program
+        holding = [
+            "sh", "-c", HELD, "sh", *cluster_words(layout, database), str(program),
+            "-D", str(self._home.data(database.name)), "-h", "", "-k", str(socket), "-p", str(PORT), *settings,
+        ]  # fmt: skip
+
+        def serve(process: int) -> Server:
+            return self._server(database, socket, PORT, process)
+
+        with contextlib.ExitStack() as opened:
+            view = self._view(self._programs)
+            entering = opened.enter_context(entering_view(holding, self._home.folder, self._identity, view))
+            with self._at_home():
+                log = opened.enter_context(open(self._home.log(f"{database.name}-beside"), "wb"))
+            variables = {"PATH": os.defpath, "LC_ALL": "C"}
+            answers = database.query("SELECT 1")
+            yield opened.enter_context(held(serve, entering, variables, log, _beside_failed, answers))
+
+    def _server(self, database: Postgres, socket: Path, port: int, process: int | None) -> Server:
+        tools = self._programs.postgres[database.name].tools
+        variables = {"PATH": f"{tools}:{os.defpath}", "PGHOST": str(socket), "PGPORT": str(port), "LC_ALL": "C.UTF-8"}
+
+        def command(words: Sequence[str]) -> Sequence[str]:
+            return enter_command(words, self._home.folder, self._identity, join=process)
+
+        return Server(database, command, variables)
+
+    def free_space(self) -> int | None:
+        folder = next(each for each in (self._home.folder, *self._home.folder.parents) if each.is_dir())
+        return shutil.disk_usage(folder).free
+
+    def remove_store(self, store: str) -> None:
+        with self._at_home():
+            shutil.rmtree(store)
+
+    def data_version(self, component: str) -> int | None:
+        return cluster.version_of(self._home.data(component))
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         try:
@@ -307,7 +357,7 @@ class EmbeddedEngine:
 
     @cached_property
     def _programs(self) -> Programs:
-        return find_programs(self._system_binaries)
+        return find_programs(self._system_binaries, {each.name: each.version for each in self._databases})
 
     @property
     def _control(self) -> Control:
@@ -399,6 +449,10 @@ class EmbeddedEngine:
                 if isinstance(component, Redis):
                     make_private(home.data(component.name), self._identity)
 
+    def _provide_secrets(self) -> None:
+        for secret in self._instance.stack.secrets(exposed=True):
+            self._state.provide_secret(secret.id)
+
     def _secrets(self) -> dict[str, str]:
         declared = self._instance.stack.secrets(exposed=True)
         return {secret.id: self._state.secret(secret.id).reveal() for secret in declared}
@@ -411,8 +465,13 @@ class EmbeddedEngine:
             "redis-cli": _script("redis", [str(layout.scripts / "redis_cli.py")]),
         }
 
-    def _write_files(self, layout: Layout, secrets: Mapping[str, str], commands: Mapping[str, str]) -> None:
+    def _write_files(self, layout: Layout) -> None:
         """What the servers read besides the configuration, each for its owner alone."""
+        secrets, commands = self._secrets(), self._commands(layout)
+        with self._at_home():
+            self._write_as_owner(layout, secrets, commands)
+
+    def _write_as_owner(self, layout: Layout, secrets: Mapping[str, str], commands: Mapping[str, str]) -> None:
         home = self._home
         if self._identity is not None:
             write_private(home.state, f"{self._instance.state}\n")
@@ -426,16 +485,17 @@ class EmbeddedEngine:
         lines = [
             f"{where}:{layout.ports[database.name]}:*:{database.user}:{secrets[database.password.id]}\n"
             for database in self._databases
+            if database.name in layout.ports
             for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
         ]
         write_private(home.password_file, "".join(lines))
         for name, script in commands.items():
             write_private(home.commands / name, script, 0o700)
 
-    def _check_data(self, major: int) -> None:
-        for database in self._databases:
-            data = self._home.data(database.name)
-            if data.exists() and (found := cluster.problem(data, major)):
+    def _check_data(self, programs: Programs) -> None:
+        for name, server in programs.postgres.items():
+            data = self._home.data(name)
+            if data.exists() and (found := cluster.problem(data, server.major)):
                 raise StackError(
                     found[0],
                     found[1],
@@ -457,7 +517,7 @@ class EmbeddedEngine:
                 Path(__file__).parent,
                 _package_folder("supervisor").parent,
                 _package_folder("redis").parent,
-                programs.postgres_tools.parent,
+                *(server.tools.parent for server in programs.postgres.values()),
                 programs.redis_server,
                 *(source for source in sources if source is not None),
             ]
@@ -649,7 +709,7 @@ class EmbeddedEngine:
         if name not in self._instance.stack.names or name not in ports:
             return "none", ""
         component = self._instance.stack[name]
-        said = health.complaint(component, ports[name], self._home, self._programs.postgres_tools)
+        said = health.complaint(component, ports[name], self._home, self._programs)
         if said is None:
             return "healthy", ""
         return ("starting" if time.time() - self._youngest(name, runs) < _START_PERIOD else "unhealthy"), said
@@ -668,13 +728,17 @@ class EmbeddedEngine:
         """That of the component, with the commands that its container would have."""
         layout = self._layout(self._declared_ports(self._remembered_ports()))
         variables = environment(self._instance, layout, name)
-        tools = f"{self._home.commands}:{self._programs.postgres_tools}"
-        variables["PATH"] = f"{tools}:{variables['PATH']}"
+        variables["PATH"] = self._with_tools(variables["PATH"])
+        if name in self._programs.postgres:
+            variables["PATH"] = f"{self._programs.postgres[name].tools}:{variables['PATH']}"
         component = self._instance.stack[name]
         variables |= self._client_environment(component, layout.ports)
         if isinstance(component, Postgres):
             variables["PGDATA"] = str(self._home.data(name))
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
+
+    def _with_tools(self, path: str) -> str:
+        return ":".join(part for part in (str(self._home.commands), self._programs.tools, path) if part)
 
     def _client_environment(self, component: Component, ports: Mapping[str, int]) -> dict[str, str]:
         """How the command-line client of a component finds it."""
@@ -692,6 +756,12 @@ class EmbeddedEngine:
                 "STACKCTL_REDIS_PASSWORD_FILE": str(self._home.secret(component.password.id)),
             }
         return {}
+
+
+def _beside_failed(said: str) -> StackError:
+    return StackError(
+        "database-failed", "a PostgreSQL beside the instance did not start, or not end well", DATABASE_HINT, said
+    )
 
 
 def _signal(target: int, number: signal.Signals) -> None:

@@ -10,17 +10,18 @@ from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.components.webapp import WebApp
 from stack.engines import process
+from stack.engines.embedded.binaries import Programs
 from stack.engines.embedded.layout import HOST, Home
 from stack.model import Component
 
 _LIMIT = 3.0
 
 
-def complaint(component: Component, port: int, home: Home, tools: Path) -> str | None:
+def complaint(component: Component, port: int, home: Home, programs: Programs) -> str | None:
     """What is wrong with a component that runs, None when it is well."""
     match component:
         case Postgres():
-            return _ask_postgres(component, port, home, tools)
+            return _ask_postgres(component, port, home, programs.postgres[component.name].tools)
         case Redis():
             return _ask_redis(port, home.secret(component.password.id))
         case WebApp():

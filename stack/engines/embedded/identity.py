@@ -17,7 +17,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def acting(identity: Identity | None) -> Iterator[None]:
 
 
 def home_of(instance: Instance, identity: Identity | None) -> Home:
-    return home_at(instance.project, instance.state, identity)
+    return replace(home_at(instance.project, instance.state, identity), generations=instance.generations)
 
 
 def home_at(project: str, state: Path, identity: Identity | None) -> Home:
@@ -217,10 +217,13 @@ def enter_command(
 
 @contextlib.contextmanager
 def entering_view(
-    command: Sequence[str], folder: Path, identity: Identity | None, view: View, log: Path
+    command: Sequence[str], folder: Path, identity: Identity | None, view: View, log: Path | None = None
 ) -> Iterator[list[str]]:
-    """The command that runs `command` as the servers' user in a view of its own, detached, writing to `log`."""
-    options: dict[str, Any] = {"log": str(log)}
+    """The command that runs `command` as the servers' user in a view of its own; with `log` detached, writing there.
+
+    The block has to last until the command runs.
+    """
+    options: dict[str, Any] = {} if log is None else {"log": str(log)}
     with contextlib.ExitStack() as stack:
         if view.covers:
             # Only a place to put it together, in the one namespace that will have it.

@@ -1,7 +1,7 @@
 """Where everything of an embedded instance lies: paths and ports, and nothing done with them.
 
 HOME/conf/      the configuration of supervisord, who may use a cache, the passwords for psql
-HOME/data/      a folder for each component; that of a database outlives `down`
+HOME/data/      a folder for each component (NAME.2 for its second store); that of a database outlives `down`
 HOME/logs/      what each component wrote, with older parts beside it
 HOME/runs/      one file a component, a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.engines.embedded.binaries import Programs
+from stack.instance import generation_mark
 
 # Every server listens on this address alone.
 HOST = "127.0.0.1"
@@ -27,11 +28,12 @@ _SCRIPTS = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Home:
-    """The folders of an instance, and that of its secret files."""
+    """The folders of an instance, and that of its secret files; `generations` as in `Instance`."""
 
     folder: Path
     runtime: Path
     secrets: Path
+    generations: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Path:
@@ -76,7 +78,7 @@ class Home:
         return self.folder / "conf" / f"access-{component}"
 
     def data(self, component: str) -> Path:
-        return self.folder / "data" / component
+        return self.folder / "data" / f"{component}{generation_mark(self.generations.get(component, 1))}"
 
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"

@@ -83,13 +83,14 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     program, *words = map(_shown, process.command)
     return flatten(
         {
-            "command": [_program_path(layout, program), *words],
+            "command": [_program_path(layout, name, program), *words],
             "environment": {variable: _shown(value) for variable, value in process.environment.items()},
             "source": str(instance.source(name)) if process.source else "",
             "port": instance.ports.get(name, "chosen by the engine"),
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
+            **({"data": layout.home.data(name).name} if name in layout.programs.postgres else {}),
             CONFIGURATION: GENERATED,
         }
     )
@@ -117,9 +118,9 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     reach = [word for used in component.needs for word in ("--reach", f"{HOST}:{layout.ports[used]}")]
     folder = instance.source(name) if instance.stack.process(name).source else layout.home.folder
     variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
-    make = _cluster(layout, component) if isinstance(component, Postgres) else ()
+    make = cluster(layout, component) if isinstance(component, Postgres) else ()
     own = [resolve(layout, value) for value in instance.stack.process(name).command]
-    own[0] = _program_path(layout, own[0])
+    own[0] = _program_path(layout, name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
         *variables, "--", *make, *own,
@@ -133,18 +134,21 @@ def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]
     return base | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
-def _cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
+def cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
+    """The words that make the data of a database where there is none, before those of its server."""
+    server = layout.programs.postgres[database.name]
     return (
         *layout.script("cluster"),
-        "--tools", str(layout.programs.postgres_tools), "--major", str(layout.programs.postgres_major),
+        "--tools", str(server.tools), "--major", str(server.major),
         "--data", str(layout.home.data(database.name)), "--user", database.user, "--database", database.database,
         "--password-file", str(layout.home.secret(database.password.id)), "--",
     )  # fmt: skip
 
 
-def _program_path(layout: Layout, program: str) -> str:
-    own = {"postgres": layout.programs.postgres, "redis-server": layout.programs.redis_server}
-    return str(own.get(program, program))
+def _program_path(layout: Layout, name: str, program: str) -> str:
+    if program == "postgres" and name in layout.programs.postgres:
+        return str(layout.programs.postgres[name].program)
+    return str(layout.programs.redis_server) if program == "redis-server" else program
 
 
 def resolve(layout: Layout, value: Value) -> str:

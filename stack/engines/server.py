@@ -1,0 +1,91 @@
+"""A PostgreSQL that runs, of an instance or beside it, and the commands that work on its data."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from stack.components.postgres import Postgres
+from stack.engines import process
+from stack.engines.process import Completed, Pipe
+from stack.errors import StackError
+
+# Runs a server for as long as somebody holds the standard input of this script open, whatever becomes of him, and
+# then stops it without waiting for its clients. A shell lets what it starts ignore SIGINT, but a server of
+# PostgreSQL takes it up again; until it does, the signal has to be repeated.
+HELD = """\
+"$@" &
+server=$!
+cat > /dev/null
+while kill -INT "$server" 2> /dev/null; do sleep 0.1; done
+wait "$server"
+"""
+_POLL = 0.1
+_STARTED_WITHIN = 120.0
+# A clean shutdown writes all that is in memory.
+_STOPPED_WITHIN = 300.0
+_LAST_LINES = 15
+DATABASE_HINT = "mend what its last lines name, and run this again; the instance's data is as it was"
+
+
+@dataclass(frozen=True)
+class Server:
+    """How commands like `psql` and `pg_dump` are run beside a server: on its own socket, where no password is asked.
+
+    `command` makes of the words of such a command those that run it there, in `environment`.
+    """
+
+    database: Postgres
+    command: Callable[[Sequence[str]], Sequence[str]]
+    environment: Mapping[str, str]
+
+    def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
+        """Raises `no-answer` after `limit` seconds."""
+        try:
+            return process.run(self.command(words), self.environment, limit)
+        except TimeoutError as error:
+            raise StackError(
+                "no-answer",
+                f"{self.database.name} gave no answer in {limit:g} s",
+                f"look at `stackctl status` and `stackctl logs {self.database.name}`",
+            ) from error
+
+    def pipe(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
+        """Start a command, and feed it or take from it."""
+        return Pipe(self.command(words), self.environment, feed=feed, take=take)
+
+
+@contextlib.contextmanager
+def held(
+    serve: Callable[[int], Server],
+    holding: Sequence[str],
+    environment: Mapping[str, str],
+    log: IO[bytes],
+    explain: Callable[[str], StackError],
+    answers: Sequence[str],
+) -> Iterator[Server]:
+    """Run a server by `holding`, which runs `HELD`, until the end of the block; ready when the command `answers` does.
+
+    `serve` gets the process of `holding`. It writes to `log`; `explain` makes an error of its last words where it does
+    not start. It is stopped cleanly: all that was committed is on the disk then.
+    """
+    with Pipe(holding, environment, feed=True, log=log) as holder:
+        server = serve(holder.process)
+        deadline = time.monotonic() + _STARTED_WITHIN
+        pause = threading.Event()
+        while not server.run(answers).ok:
+            if holder.ended() or time.monotonic() > deadline:
+                raise explain(_last_words(log.name))
+            pause.wait(_POLL)
+        yield server
+        if holder.finish(_STOPPED_WITHIN):
+            raise explain(_last_words(log.name))
+
+
+def _last_words(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return "\n".join(file.read().splitlines()[-_LAST_LINES:])
