@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# More than there are processors: most tests wait for servers.
+WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-19s %s\n", $$1, $$2}'
@@ -15,13 +17,13 @@ up: .venv/installed ## Set everything up, start the playground and print its URL
 	@echo "Next: $(BIN)/stackctl inspect, or \`source $(BIN)/activate\` and then \`stackctl --help\`"
 
 test: .venv/installed-dev ## Run everything that can run on this machine
-	$(PYTEST) -n 2 --dist loadfile
+	$(PYTEST) $(WORKERS)
 
 test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under 20 s)
 	$(PYTEST) -n 2 tests/unit
 
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
-	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) -n 2 --dist loadfile -m docker
+	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m docker
 
 test-interruptions: .venv/installed-dev ## Cut up, down and reset off at 20 moments each, on each engine (long)
 	STACKCTL_POINTS=20 $(PYTEST) -n 2 --dist load tests/conformance/test_interruptions.py

@@ -223,7 +223,7 @@ def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp
     cli = new_cli(file=declared("uses=[db, cache]"))
     cli.up()
     declared("uses=[db], environment={'CACHE_HOST': '127.0.0.1', 'CACHE_PORT': 1}")
-    error = cli.fails("up", "--timeout", "25", code="not-ready")
+    error = cli.fails("up", "--timeout", "12", code="not-ready")
     assert f"200 from http://127.0.0.1:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
     assert "stackctl logs web" in error["hint"]
 

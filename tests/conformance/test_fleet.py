@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,12 @@ def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make) -> None:
     assert one.visit() == 3
 
 
-def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(cli: Cli, new_cli: Make) -> None:
-    other = new_cli()
-    other.up()
-    error = cli.fails("up", "--port", str(other.port), code="port-taken")
-    assert f"instance '{other.instance}'" in error["message"]
+def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, cli: Cli) -> None:
+    error = cli.fails("up", "--port", str(up.port), code="port-taken")
+    assert f"instance '{up.instance}'" in error["message"]
     cli.ok("up", "--port", "auto")
     cli.port = published(cli)
-    assert cli.port != other.port
+    assert cli.port != up.port
     count = cli.visit()
     again = cli.data("up")
     assert (again["automatic_ports"], again["urls"]) == ({}, {"web": f"http://localhost:{cli.port}"})
@@ -138,23 +137,31 @@ def test_ls_runs_no_stack_file(new_cli: Make, tmp_path: Path) -> None:
     file.write_text(good)
 
 
-def test_ls_without_docker_says_so_and_shows_the_rest(cli: Cli) -> None:
-    cli.up()
-    nowhere = replace(cli, environment={"DOCKER_HOST": "unix:///nowhere/docker.sock", "STACKCTL_ENGINE": ""})
+def test_ls_without_docker_says_so_and_shows_the_rest(up: Cli) -> None:
+    nowhere = replace(up, environment={"DOCKER_HOST": "unix:///nowhere/docker.sock", "STACKCTL_ENGINE": ""})
     data = nowhere.data("ls")
-    assert [line["state"] for line in data["instances"]] == ["unknown" if cli.engine == "compose" else "up"]
+    assert [line["state"] for line in data["instances"]] == ["unknown" if up.engine == "compose" else "up"]
     assert data["silent"]["compose"]["code"] == "docker-daemon"
     assert "compose can't be asked" in nowhere.ok("ls").stdout
 
 
-@pytest.fixture
-def orphan(cli: Cli) -> Iterator[Cli]:
-    """An instance that was up when its state folder was deleted; nothing is left of it after the test."""
-    cli.up()
-    cli.visit()
-    shutil.rmtree(cli.state)
-    yield cli
-    cli.run("prune", "--yes", "--data")
+@pytest.fixture(scope="module")
+def orphan(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Cli]:
+    """An instance that was up when its state folder was deleted, for tests that only look at it."""
+    with orphaned(Cli(tmp_path_factory.mktemp("orphan"), engine=engine)) as cli:
+        yield cli
+
+
+@contextmanager
+def orphaned(cli: Cli) -> Iterator[Cli]:
+    """Bring an instance up and delete its state folder; nothing is left of it afterwards."""
+    try:
+        cli.up()
+        cli.visit()
+        shutil.rmtree(cli.state)
+        yield cli
+    finally:
+        cli.run("prune", "--yes", "--data")
 
 
 def left(cli: Cli) -> object:
@@ -179,7 +186,12 @@ def test_what_is_left_of_an_instance_without_its_folder_is_shown_and_a_dry_run_k
     assert orphan.get("/livez")[0] == 200
 
 
-def test_prune_ends_what_is_left_and_keeps_data_until_it_is_told(orphan: Cli) -> None:
+def test_prune_ends_what_is_left_and_keeps_data_until_it_is_told(cli: Cli) -> None:
+    with orphaned(cli) as orphan:
+        _prune(orphan)
+
+
+def _prune(orphan: Cli) -> None:
     pruned = orphan.data("prune", "--yes")
     (member,) = pruned["orphans"]
     assert pruned["removed"] is True

@@ -63,17 +63,27 @@ def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     assert cli.visit() == 1
 
 
-def test_reset_without_a_terminal_needs_yes_and_keeps_all(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    error = cli.fails("reset", code="usage", exit_code=2)
+def test_reset_without_a_terminal_needs_yes_and_keeps_all(up: Cli) -> None:
+    count = up.visit()
+    error = up.fails("reset", code="usage", exit_code=2)
     assert "--yes" in error["hint"]
-    assert cli.visit() == count + 1
+    assert up.visit() == count + 1
 
 
-@pytest.mark.parametrize(("answer", "exit_code", "state"), [("n", 1, "up"), ("", 1, "up"), ("y", 0, "absent")])
-def test_reset_asks_on_a_terminal(cli: Cli, answer: str, exit_code: int, state: str) -> None:
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_reset_asks_on_a_terminal_and_keeps_all(up: Cli, answer: str) -> None:
+    count = up.visit()
+    assert _reset_on_a_terminal(up, answer) == 1
+    assert up.visit() == count + 1
+
+
+def test_reset_asks_on_a_terminal_and_deletes(cli: Cli) -> None:
     cli.up()
+    assert _reset_on_a_terminal(cli, "y") == 0
+    assert cli.data("status")["state"] == "absent"
+
+
+def _reset_on_a_terminal(cli: Cli, answer: str) -> int:
     leader, follower = pty.openpty()
     with subprocess.Popen(
         cli.arguments("reset"), stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -83,10 +93,9 @@ def test_reset_asks_on_a_terminal(cli: Cli, answer: str, exit_code: int, state: 
         _, said = reset.communicate(timeout=120)
     os.close(follower)
     os.close(leader)
-    assert reset.returncode == exit_code, said
     assert "volumes: " in said
     assert str(cli.state) in said
-    assert cli.data("status")["state"] == state
+    return reset.returncode
 
 
 def test_reset_of_nothing_is_no_error(cli: Cli) -> None:
@@ -103,17 +112,16 @@ def test_commands_on_what_is_not_up_say_so(cli: Cli) -> None:
     assert not cli.state.exists() or not (cli.state / "secrets").exists(), "asking must not make anything"
 
 
-def test_a_component_that_does_not_run_is_told(cli: Cli) -> None:
-    cli.up()
-    variables = cli.whole_environment | cli.data("env")
-    subprocess.run(_STOP_DB[cli.engine], env=variables, check=True, capture_output=True)
-    error = cli.fails("exec", "db", "--", "true", code="component-down")
+def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
+    variables = up.whole_environment | up.data("env")
+    subprocess.run(_STOP_DB[up.engine], env=variables, check=True, capture_output=True)
+    error = up.fails("exec", "db", "--", "true", code="component-down")
     assert "db does not run" in error["message"]
-    assert cli.fails("inspect", "db", code="component-down")
-    assert cli.data("status")["state"] == "degraded"
-    assert cli.up()["changed"] is True
+    assert up.fails("inspect", "db", code="component-down")
+    assert up.data("status")["state"] == "degraded"
+    assert up.up()["changed"] is True
     # Each process of the app notices for itself that the database is back.
-    eventually(lambda: cli.data("status")["state"] == "up")
+    eventually(lambda: up.data("status")["state"] == "up")
 
 
 def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
@@ -128,8 +136,7 @@ def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
     assert not cli.state.joinpath("secrets").exists()
 
 
-@pytest.mark.parametrize("mark", ["db: starting", "db: healthy"])
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("mark", "ending"), [("db: starting", signal.SIGINT), ("db: healthy", signal.SIGTERM)])
 def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli, mark: str, ending: signal.Signals) -> None:
     with cli.start("up", "--port", str(cli.port)) as up:
         assert up.stderr is not None

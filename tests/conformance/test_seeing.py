@@ -161,24 +161,23 @@ def test_doctor_finds_an_instance_well(up: Cli) -> None:
     assert not [check for check in found.values() if check["level"] == "fail"]
 
 
-def test_doctor_names_what_is_broken_and_how_to_mend_it(cli: Cli) -> None:
-    cli.up()
-    stop = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}[cli.engine]
-    subprocess.run(stop, env=cli.whole_environment | cli.data("env"), check=True, capture_output=True)
-    cli.state.chmod(0o755)
-    (cli.state / "secrets" / "db_password").rename(cli.state / "elsewhere")
-    found = checks(cli, exit_code=1)
+def test_doctor_names_what_is_broken_and_how_to_mend_it(up: Cli) -> None:
+    stop = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}[up.engine]
+    subprocess.run(stop, env=up.whole_environment | up.data("env"), check=True, capture_output=True)
+    up.state.chmod(0o755)
+    (up.state / "secrets" / "db_password").rename(up.state / "elsewhere")
+    found = checks(up, exit_code=1)
     assert found["db"]["level"] == "fail"
     assert "stackctl logs db" in found["db"]["cure"]
-    assert found["state folder"]["cure"] == f"`chmod 700 {cli.state}`"
-    assert (found["secrets"]["level"], str(cli.state / "secrets" / "db_password") in found["secrets"]["message"]) == (
+    assert found["state folder"]["cure"] == f"`chmod 700 {up.state}`"
+    assert (found["secrets"]["level"], str(up.state / "secrets" / "db_password") in found["secrets"]["message"]) == (
         "fail",
         True,
     )
-    (cli.state / "elsewhere").rename(cli.state / "secrets" / "db_password")
-    cli.state.chmod(0o700)
-    cli.up()
-    assert checks(cli)["db"]["level"] == "ok"
+    (up.state / "elsewhere").rename(up.state / "secrets" / "db_password")
+    up.state.chmod(0o700)
+    up.up()
+    assert checks(up)["db"]["level"] == "ok"
 
 
 def test_doctor_names_what_runs_although_its_folder_is_gone(cli: Cli) -> None:
