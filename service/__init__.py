@@ -35,11 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or Config.from_environment(os.environ)
     metrics = Metrics()
-    # PostgreSQL is tried again sooner: while it is given up, visits are refused.
-    breakers = {
-        "database": _breaker("database", metrics, interval=0.5),
-        "cache": _breaker("cache", metrics, interval=1.0),
-    }
+    breakers = {dependency: _breaker(dependency, metrics) for dependency in ("database", "cache")}
     database = PostgresDatabase(config, breakers["database"])
     database.prepare()
     return assemble(database, RedisCache(config, breakers["cache"]), breakers, metrics)
@@ -56,7 +52,7 @@ def assemble(database: Database, cache: Cache, breakers: Mapping[str, Breaker], 
     return app
 
 
-def _breaker(dependency: str, metrics: Metrics, interval: float) -> Breaker:
+def _breaker(dependency: str, metrics: Metrics) -> Breaker:
     def report(is_open: bool, reason: str) -> None:
         metrics.breaker(dependency, is_open)
         if is_open:
@@ -65,4 +61,4 @@ def _breaker(dependency: str, metrics: Metrics, interval: float) -> Breaker:
             _log.info("the %s is available again", dependency)
 
     metrics.breaker(dependency, False)
-    return Breaker(time.monotonic, interval=interval, on_change=report)
+    return Breaker(time.monotonic, interval=0.5, on_change=report)

@@ -11,6 +11,8 @@ class Breaker:
 
     `clock` gives seconds that never go back. `on_change` is told once a change whether the breaker is now open, and
     why. Everybody who was allowed reports `succeeded` or `failed`. Safe to share between threads.
+
+    Whoever does not want requests to make the attempts looks at `is_open` before them and has a `Probe` make them.
     """
 
     def __init__(
@@ -39,6 +41,11 @@ class Breaker:
         """Whether the latest report was a failure: the breaker is open or on its way there."""
         return self._failures > 0
 
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next attempt, while it is open."""
+        return max(0.0, self._last_attempt + self._interval - self._clock())
+
     def allows(self) -> bool:
         """Whether to try. While open, a True is an attempt: nobody else gets one for an interval."""
         if not self._open:
@@ -58,12 +65,15 @@ class Breaker:
             self._failures = 0
             self._set(False, "")
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, at_once: bool = False) -> bool:
+        """Whether this opened it: as the last of enough failures, or `at_once`, as one that nobody should repeat."""
         with self._lock:
             self._failures += 1
-            if self._failures >= self._limit and not self._open:
+            opens = not self._open and (at_once or self._failures >= self._limit)
+            if opens:
                 self._last_attempt = self._clock()
                 self._set(True, reason)
+            return opens
 
     def _set(self, is_open: bool, reason: str) -> None:
         if self._open != is_open:

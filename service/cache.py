@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -15,9 +16,12 @@ from redis.retry import Retry
 
 from .breaker import Breaker
 from .config import Config
+from .counter import HOMEPAGE
+from .probe import Probe
 from .store import Lookup, Move, Result
 
 TIMEOUT = 0.1  # seconds to connect and for each answer: a copy that takes longer is not worth it
+_LONG = TIMEOUT / 2  # seconds; also a name that can't be resolved may take them, which has no time limit
 MOST = 2**53 - 1  # beyond it neither Lua nor a JSON reader is exact
 
 _ADVANCE = Path(__file__).with_name("advance.lua").read_text(encoding="utf-8")
@@ -25,12 +29,17 @@ _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 
 class RedisCache:
-    """A cache that fails fast and never raises. Safe to share between threads."""
+    """A cache that fails fast and never raises. Safe to share between threads.
+
+    The first failure that takes long opens the breaker, because many may wait for one request's answer. While it is
+    open no request asks Redis; a probe does.
+    """
 
     def __init__(self, config: Config, breaker: Breaker) -> None:
         self._breaker = breaker
         self._ttl = config.cache_ttl
         self._redis = _client(config)
+        self._probe = Probe(breaker, lambda: self._attempt((), (HOMEPAGE,)))
         self._digest = hashlib.sha1(_ADVANCE.encode(), usedforsecurity=False).hexdigest()
 
     def get(self, page: str) -> Lookup:
@@ -47,18 +56,27 @@ class RedisCache:
         """
         if not moves and not pages:
             return True, {}
-        if not self._breaker.allows():
+        if self._breaker.is_open:
             return False, {page: Lookup(Result.BYPASS) for page in pages}
-        try:
-            values = self._ask(moves, pages)
-        except redis.RedisError as error:
-            self._breaker.failed(str(error))
+        values = self._attempt(moves, pages)
+        if values is None:
             return False, {page: Lookup(Result.ERROR) for page in pages}
-        self._breaker.succeeded()
         counts = zip(pages, map(_number, values), strict=True)
         return True, {
             page: Lookup(Result.MISS) if count is None else Lookup(Result.HIT, count) for page, count in counts
         }
+
+    def _attempt(self, moves: Collection[Move], pages: Sequence[str]) -> Sequence[object] | None:
+        """The same as `_ask`, and the breaker is told; None if it failed."""
+        began = time.monotonic()
+        try:
+            values = self._ask(moves, pages)
+        except redis.RedisError as error:
+            if self._breaker.failed(str(error), at_once=time.monotonic() - began >= _LONG):
+                self._probe.start()
+            return None
+        self._breaker.succeeded()
+        return values
 
     def _ask(self, moves: Collection[Move], pages: Sequence[str]) -> Sequence[object]:
         """What is stored for the pages, after the moves. Raises RedisError."""
@@ -81,6 +99,7 @@ class RedisCache:
 
     def close(self) -> None:
         """Close the connections."""
+        self._probe.end()
         self._redis.close()
 
     def _lifetime(self) -> int:
