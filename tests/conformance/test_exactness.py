@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from tests.cli import Cli, crash, eventually
+from tests.cli import ROOT, Cli, crash, eventually
 from tests.history import violations
 from tests.load import Load, request
 
 PAGES = ("homepage", "about")
+# Reads are exact where one process counts: of several a busy one may for a moment not reach Redis (see the README).
+ONE_PROCESS = f"""\
+from dataclasses import replace
+from stack import Stack
+from stack.playground import cache, db, web
+web = replace(web, source={str(ROOT / "service")!r}, environment={{"WEB_CONCURRENCY": 1}})
+stack = Stack("playground", [web, db, cache])
+"""
 
 
 def counts(cli: Cli) -> dict[str, int]:
@@ -38,7 +47,12 @@ def go_on(load: Load, more: int = 50) -> None:
     eventually(lambda: load.acknowledged() >= goal)
 
 
-def test_everything_is_exact_while_postgresql_crashes_and_redis_is_flushed_and_poisoned(cli: Cli) -> None:
+def test_everything_is_exact_while_postgresql_crashes_and_redis_is_flushed_and_poisoned(
+    new_cli: Callable[..., Cli], tmp_path: Path
+) -> None:
+    file = tmp_path / "one.py"
+    file.write_text(ONE_PROCESS, encoding="utf-8")
+    cli = new_cli(file=file)
     cli.up()
     with judged(cli) as load:
         crash(cli, "db")
@@ -62,7 +76,7 @@ def test_nothing_is_lost_or_counted_twice_while_redis_crashes_and_everything_is_
 
 def test_a_database_that_was_emptied_is_followed_at_once(cli: Cli) -> None:
     cli.up()
-    with judged(cli):
+    with judged(cli, exact_reads=False):
         pass
     cli.ok("inspect", "db", "--query", "DELETE FROM visit_counter")
     assert request(cli.port, "visit", "homepage").number == 1
