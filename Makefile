@@ -6,8 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
-# More than there are processors: most tests wait for servers.
-WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
+# More than there are processors: most tests wait for servers. tests/schedule.py says who runs what.
+WORKERS := -n 3
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-19s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m docker
 
 test-interruptions: .venv/installed-dev ## Cut up, down and reset off at 20 moments each, on each engine (long)
-	STACKCTL_POINTS=20 $(PYTEST) -n 2 --dist load tests/conformance/test_interruptions.py
+	STACKCTL_POINTS=20 $(PYTEST) -n 2 tests/conformance/test_interruptions.py
 
 bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it
 	$(BIN)/python -m benchmarks $(BENCH)

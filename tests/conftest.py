@@ -14,13 +14,11 @@ from typing import Any
 import pytest
 
 from tests.cli import ROOT, Cli
+from tests.schedule import Scheduling, begins
 
 GOLDEN = Path(__file__).parent / "golden"
 ARTIFACTS = ROOT / "test-artifacts"
 _FAILED = pytest.StashKey[bool]()
-# A test with one of the first and none of the second stands alone; others share what their module made for them.
-_OWN = {"new_cli", "one"}
-_SHARED = {"up", "clone", "orphan"}
 
 # A run in the background ignores Ctrl-C, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,29 +64,16 @@ def _why_no_docker() -> str | None:
     return None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_begins)
-    for item in items:
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: begins(item.nodeid))
     _need_docker(items)
-
-
-def _begins(item: pytest.Item) -> int:
-    """What is long begins first, so that no worker is left alone with it; what takes no time fills the end."""
-    if item.get_closest_marker("long"):
-        return 0
-    return 2 if Path(item.path).parent.name == "unit" else 1
-
-
-def _group(item: pytest.Item) -> str:
-    """The tests of one worker: those of a module on one engine, unless each has an instance of its own."""
-    names = set(getattr(item, "fixturenames", ()))
-    if names & _OWN and not names & _SHARED:
-        return ""
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return "-".join(filter(None, (item.path.parent.name, item.path.stem, parameters.get("engine"))))
 
 
 def _need_docker(items: list[pytest.Item]) -> None:

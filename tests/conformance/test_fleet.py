@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli import Cli
+from stack.ports import any_free
+from tests.cli import ROOT, Cli
 
 Make = Callable[..., Cli]
 
@@ -37,8 +38,23 @@ def up_anywhere(cli: Cli, *words: str) -> dict[str, Any]:
     return data
 
 
-def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make) -> None:
-    one, two = new_cli(), new_cli()
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """The bundled stack, declared for a port beside which no other test looks for a free one."""
+    file = tmp_path / "elsewhere.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from stack import Stack\n"
+        "from stack.playground import cache, db, web\n"
+        f"web = replace(web, source={str(ROOT / 'service')!r}, publish={any_free()})\n"
+        "stack = Stack('playground', [web, db, cache])\n",
+        encoding="utf-8",
+    )
+    return file
+
+
+def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make, elsewhere: Path) -> None:
+    one, two = new_cli(file=elsewhere), new_cli(file=elsewhere)
     first, second = up_anywhere(one), up_anywhere(two)
     assert first["automatic_ports"] == {"web": one.port}
     assert second["automatic_ports"] == {"web": two.port}
@@ -46,7 +62,7 @@ def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make) -> None:
     assert (one.visit(), two.visit(), one.visit()) == (1, 1, 2)
     one.ok("down")
     # While it is down its port is not given away.
-    three = new_cli()
+    three = new_cli(file=elsewhere)
     planned = three.ok("render").stdout
     up_anywhere(three)
     assert f"{three.port}" in planned, "`render` and `up` choose the same"
@@ -57,7 +73,8 @@ def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make) -> None:
     assert one.visit() == 3
 
 
-def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, cli: Cli) -> None:
+def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, new_cli: Make, elsewhere: Path) -> None:
+    cli = new_cli(file=elsewhere)
     error = cli.fails("up", "--port", str(up.port), code="port-taken")
     assert f"instance '{up.instance}'" in error["message"]
     cli.ok("up", "--port", "auto")
@@ -70,7 +87,8 @@ def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, cli: C
     assert "was chosen for web" in cli.ok("up", "--port", "web=auto").stdout
 
 
-def test_a_plan_for_a_new_instance_holds_for_its_automatic_port(cli: Cli, tmp_path: Path) -> None:
+def test_a_plan_for_a_new_instance_holds_for_its_automatic_port(new_cli: Make, elsewhere: Path, tmp_path: Path) -> None:
+    cli = new_cli(file=elsewhere)
     saved = tmp_path / "next.json"
     cli.ok("plan", "--output", str(saved))
     up_anywhere(cli, "--plan", str(saved))
@@ -123,8 +141,8 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
 
 def test_ls_runs_no_stack_file(new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
-    shutil.copy(Path(__file__).parents[2] / "stack" / "playground.py", file)
-    file.write_text(file.read_text().replace('"../service"', repr(str(Path(__file__).parents[2] / "service"))))
+    shutil.copy(ROOT / "stack" / "playground.py", file)
+    file.write_text(file.read_text().replace('"../service"', repr(str(ROOT / "service"))))
     cli = new_cli(file=file)
     cli.up()
     good = file.read_text()

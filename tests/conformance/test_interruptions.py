@@ -19,7 +19,6 @@ SIGNALS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 COMMANDS = {"up": ("up",), "down": ("down",), "reset": ("reset", "--yes")}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_cut_off_loses_nothing_and_the_next_up_carries_on(cli: Cli, command: str) -> None:
     cli.up()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
-# With the engine's own tools, behind the back of stackctl.
-_STOP_DB = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}
 
 
 def test_data_survives_stop_and_start_and_down_and_up(cli: Cli) -> None:
@@ -63,39 +59,10 @@ def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     assert cli.visit() == 1
 
 
-def test_reset_without_a_terminal_needs_yes_and_keeps_all(up: Cli) -> None:
-    count = up.visit()
-    error = up.fails("reset", code="usage", exit_code=2)
-    assert "--yes" in error["hint"]
-    assert up.visit() == count + 1
-
-
-@pytest.mark.parametrize("answer", ["n", ""])
-def test_reset_asks_on_a_terminal_and_keeps_all(up: Cli, answer: str) -> None:
-    count = up.visit()
-    assert _reset_on_a_terminal(up, answer) == 1
-    assert up.visit() == count + 1
-
-
 def test_reset_asks_on_a_terminal_and_deletes(cli: Cli) -> None:
     cli.up()
-    assert _reset_on_a_terminal(cli, "y") == 0
+    assert reset_on_a_terminal(cli, "y") == 0
     assert cli.data("status")["state"] == "absent"
-
-
-def _reset_on_a_terminal(cli: Cli, answer: str) -> int:
-    leader, follower = pty.openpty()
-    with subprocess.Popen(
-        cli.arguments("reset"), stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=cli.whole_environment, cwd=cli.folder, text=True,
-    ) as reset:  # fmt: skip
-        os.write(leader, f"{answer}\n".encode())
-        _, said = reset.communicate(timeout=120)
-    os.close(follower)
-    os.close(leader)
-    assert "volumes: " in said
-    assert str(cli.state) in said
-    return reset.returncode
 
 
 def test_reset_of_nothing_is_no_error(cli: Cli) -> None:
@@ -110,18 +77,6 @@ def test_commands_on_what_is_not_up_say_so(cli: Cli) -> None:
     assert cli.data("status")["state"] == "absent"
     assert "is down" in cli.ok("down").stdout
     assert not cli.state.exists() or not (cli.state / "secrets").exists(), "asking must not make anything"
-
-
-def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
-    variables = up.whole_environment | up.data("env")
-    subprocess.run(_STOP_DB[up.engine], env=variables, check=True, capture_output=True)
-    error = up.fails("exec", "db", "--", "true", code="component-down")
-    assert "db does not run" in error["message"]
-    assert up.fails("inspect", "db", code="component-down")
-    assert up.data("status")["state"] == "degraded"
-    assert up.up()["changed"] is True
-    # Each process of the app notices for itself that the database is back.
-    eventually(lambda: up.data("status")["state"] == "up")
 
 
 def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:

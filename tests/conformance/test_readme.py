@@ -75,7 +75,6 @@ def bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Comple
     )  # fmt: skip
 
 
-@pytest.mark.long
 def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
     lines = commands((clone / "README.md").read_text(encoding="utf-8"), engine)
     assert lines[0] == "make up", "the README begins with the command that sets everything up"

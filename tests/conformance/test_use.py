@@ -13,6 +13,10 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
+from tests.terminal import reset_on_a_terminal
+
+# With the engine's own tools, behind the back of stackctl.
+STOP_DB = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}
 
 
 def test_every_visit_counts_one(up: Cli) -> None:
@@ -195,3 +199,29 @@ def test_every_command_speaks_json(up: Cli, words: list[str]) -> None:
 def test_health_of_the_service_is_seen_through_the_port(up: Cli) -> None:
     status, health = get(f"{up.url}/health")
     assert (status, health["status"]) == (200, "pass")
+
+
+def test_reset_without_a_terminal_needs_yes_and_keeps_all(up: Cli) -> None:
+    count = up.visit()
+    error = up.fails("reset", code="usage", exit_code=2)
+    assert "--yes" in error["hint"]
+    assert up.visit() == count + 1
+
+
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_reset_asks_on_a_terminal_and_keeps_all(up: Cli, answer: str) -> None:
+    count = up.visit()
+    assert reset_on_a_terminal(up, answer) == 1
+    assert up.visit() == count + 1
+
+
+def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
+    variables = up.whole_environment | up.data("env")
+    subprocess.run(STOP_DB[up.engine], env=variables, check=True, capture_output=True)
+    error = up.fails("exec", "db", "--", "true", code="component-down")
+    assert "db does not run" in error["message"]
+    assert up.fails("inspect", "db", code="component-down")
+    assert up.data("status")["state"] == "degraded"
+    assert up.up()["changed"] is True
+    # Each process of the app notices for itself that the database is back.
+    eventually(lambda: up.data("status")["state"] == "up")
