@@ -62,6 +62,8 @@ app = typer.Typer(
 )
 inspect_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(inspect_app, name="inspect")
+snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save the data, and bring it back.")
+app.add_typer(snapshot_app, name="snapshot")
 
 
 class _Shared:
@@ -282,6 +284,10 @@ Timeout = Annotated[
     float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
 ]
 Until = Literal["ready", "down"]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NoSnapshot = Annotated[bool, typer.Option("--no-snapshot", help="Do not save first what is there; no undo then.")]
+SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="One of `snapshot list`.")]
+SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="One in a file.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
 
 
@@ -592,14 +598,136 @@ def down(session: Session) -> Report:
 
 
 @_command(app.command("reset"))
-def reset(session: Session, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> Report:
+def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -> Report:
     """Delete everything, the DATA included; ask first.
 
-    It says what it will delete. Without a terminal to answer on it needs --yes.
+    It says what it will delete. What the databases hold is saved first, and `stackctl undo` brings it back. Without
+    a terminal to answer on it needs --yes.
+
+    \b
+    Examples:
+      stackctl reset
+      stackctl reset --yes --no-snapshot
     """
     from stack.operations.reset import reset
 
-    return reset(session.settings, session.progress, lambda announcement: _confirm("reset", announcement, yes))
+    return reset(session.settings, session.progress, _asking("reset", yes), not no_snapshot)
+
+
+@_command(snapshot_app.command("save"))
+def snapshot_save(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name; else the time is.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Into this file, to take it elsewhere.")
+    ] = None,
+) -> Report:
+    """Save what all databases hold, while they serve.
+
+    One compressed file with all databases, roles, row counts and checksums. It can be restored on any engine, under
+    any instance name, and into a newer version of PostgreSQL.
+
+    \b
+    Examples:
+      stackctl snapshot save before-the-demo
+      stackctl snapshot save --output notes.zip
+    """
+    from stack.operations.snapshot import save_snapshot
+
+    if name is not None and output is not None:
+        raise UsageError("snapshot save: a NAME or --output FILE, not both", "leave one of them out")
+    return save_snapshot(session.settings, session.progress, name, output)
+
+
+@_command(snapshot_app.command("list"))
+def snapshot_list(session: Session) -> Report:
+    """List the snapshots of this instance, and what they take.
+
+    Those that commands made before they replaced or deleted data are kept for 30 days, and no more than ten.
+
+    \b
+    Example:
+      stackctl snapshot list
+    """
+    from stack.operations.snapshot import list_snapshots
+
+    return list_snapshots(session.settings)
+
+
+@_command(snapshot_app.command("show"))
+def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotFile = None) -> Report:
+    """Check that a snapshot is whole, and show what is in it.
+
+    \b
+    Examples:
+      stackctl snapshot show before-the-demo
+      stackctl snapshot show --input notes.zip
+    """
+    from stack.operations.snapshot import show_snapshot
+
+    _one_of("snapshot show", name, source)
+    return show_snapshot(session.settings, name, source)
+
+
+@_command(snapshot_app.command("restore"))
+def snapshot_restore(
+    session: Session,
+    name: SnapshotName = None,
+    source: SnapshotFile = None,
+    yes: Yes = False,
+    no_snapshot: NoSnapshot = False,
+    timeout: Timeout = 120,
+) -> Report:
+    """Replace the data by that of a snapshot; ask first.
+
+    The snapshot is checked, loaded beside the data in use, and compared with what was saved; only then it takes over.
+    What is replaced is saved before, and `stackctl undo` brings it back. Restore only what you trust: it is SQL.
+
+    \b
+    Examples:
+      stackctl snapshot restore before-the-demo
+      stackctl snapshot restore --input notes.zip
+    """
+    from stack.operations.restore import restore
+
+    _one_of("snapshot restore", name, source)
+    confirm = _asking("snapshot restore", yes, "Replace")
+    return restore(session.settings, session.progress, confirm, name, source, not no_snapshot, timeout)
+
+
+@_command(snapshot_app.command("delete"))
+def snapshot_delete(
+    session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="Which one.")], yes: Yes = False
+) -> Report:
+    """Delete a snapshot; ask first.
+
+    \b
+    Example:
+      stackctl snapshot delete before-the-demo
+    """
+    from stack.operations.snapshot import delete_snapshot
+
+    return delete_snapshot(session.settings, name, _asking("snapshot delete", yes))
+
+
+@_command(app.command("undo"))
+def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, timeout: Timeout = 120) -> Report:
+    """Bring back the data that the last reset, restore, load --replace, upgrade or undo replaced.
+
+    What is there now is saved first: a second `undo` undoes the first.
+
+    \b
+    Example:
+      stackctl reset && stackctl undo
+    """
+    from stack.operations.restore import undo
+
+    return undo(session.settings, session.progress, _asking("undo", yes, "Replace"), not no_snapshot, timeout)
+
+
+def _one_of(command: str, name: str | None, source: Path | None) -> None:
+    if (name is None) == (source is None):
+        raise UsageError(f"{command}: which snapshot? A NAME or --input FILE", "`stackctl snapshot list` has the names")
 
 
 @_command(app.command("ls"))
@@ -623,7 +751,7 @@ def prune(
     session: Session,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would remove.")] = False,
     data: Annotated[bool, typer.Option("--data", help="The DATA of instances that are gone too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> Report:
     """Remove what instances left whose folder is gone; ask first.
 
@@ -636,20 +764,24 @@ def prune(
     """
     from stack.operations.prune import prune
 
+    return prune(session.settings, session.progress, _asking("prune", yes), data, dry_run)
+
+
+def _asking(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
+    """What shows what will be done and asks, unless `yes`."""
+
     def confirm(announcement: str) -> bool:
-        return _confirm("prune", announcement, yes)
+        print(announcement, file=sys.stderr)
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"{command} asks before it {verb.lower()}s, and there is no terminal to answer on", "say --yes"
+            )
+        print(f"{verb} it? [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    return prune(session.settings, session.progress, confirm, data, dry_run)
-
-
-def _confirm(command: str, announcement: str, yes: bool) -> bool:
-    print(announcement, file=sys.stderr)
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError(f"{command} asks before it deletes, and there is no terminal to answer on", "say --yes")
-    print("Delete it? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return confirm
 
 
 @_command(app.command("render"))

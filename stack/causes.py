@@ -51,7 +51,7 @@ _KNOWN = (
         r"|Error: in 18\+, ",
         "data-version",
         "the data was made by another major version of PostgreSQL",
-        "use the image that made it, dump it with `pg_dump`, and load it into a new instance",
+        "declare the version that made it; `stackctl upgrade {name} --to VERSION` takes it along to a newer one",
         role=_DATABASE,
     ),
     _Known(

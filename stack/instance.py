@@ -62,6 +62,12 @@ def generation_mark(generation: int) -> str:
     return "" if generation == 1 else f".{generation}"
 
 
+def generation_of(store: str) -> int:
+    """The number of a data store, by its name as `Instance.store_name` makes it."""
+    found = re.search(r"\.(\d+)$", store)
+    return int(found[1]) if found else 1
+
+
 def default_project(name: str, state: Path) -> str:
     """A project name that two checkouts of one stack do not share: they would take each other's data."""
     return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"

@@ -72,6 +72,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable
     return "\n".join([line_of(headers, str), *(line_of(row, paint) for row in rows)])
 
 
+def count(amount: int, noun: str) -> str:
+    """`1 row`, `41 rows`."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """For people, in the two units that matter: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
     whole = max(0, int(seconds))

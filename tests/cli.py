@@ -121,7 +121,7 @@ class Cli:
         return self.data("up", "--port", str(self.port), *words)
 
     def reset(self) -> Result:
-        return self.run("reset", "--yes")
+        return self.run("reset", "--yes", "--no-snapshot")
 
     @property
     def state(self) -> Path:

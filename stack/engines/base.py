@@ -123,6 +123,9 @@ class Engine(Protocol):
     def remove_store(self, store: str) -> None:
         """Delete a data store that no component uses, by the engine's name for it."""
 
+    def version(self, database: Postgres) -> int:
+        """The major version that serves a database, or would."""
+
     def data_version(self, component: str) -> int | None:
         """The major version that made the data of a database, where that can be seen."""
 

@@ -132,6 +132,10 @@ class Pipe:
         self._reader.join(_GRACE)
         return exit_code
 
+    def end(self) -> None:
+        """Interrupt it, and kill it if it does not heed that."""
+        _end(self._process)
+
     def _close_input(self) -> None:
         if self._process.stdin is not None:
             # It may have ended without reading all.

@@ -13,7 +13,7 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
 from stack.operations.opening import Opened, find_component, open_instance, require_running
-from stack.report import Report, table
+from stack.report import Report, count, table
 from stack.settings import Settings
 
 Kind = TypeVar("Kind", bound=Component)
@@ -100,9 +100,8 @@ def _run(opened: Opened, component: Component, command: Sequence[str], limit: fl
 def _rows_text(rows: Rows) -> str:
     if not rows.columns:
         return "(done, no rows)"
-    count = f"({len(rows.rows)} row{'' if len(rows.rows) == 1 else 's'})"
     cells = [[_cell(value) for value in row] for row in rows.rows]
-    return f"{table(rows.columns, cells)}\n{count}"
+    return f"{table(rows.columns, cells)}\n({count(len(rows.rows), 'row')})"
 
 
 def _cell(value: str | None) -> str:

@@ -84,6 +84,7 @@ def open_instance(
         folder=settings.file.parent,
         state=folder,
         ports=dict(declared) | dict(record.ports),
+        generations=record.generations,
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
@@ -100,6 +101,12 @@ def with_ports(opened: Opened, ports: Mapping[str, int], automatic: Sequence[str
     record = replace(opened.record, ports=ports)
     engine = _engine(opened.choice, instance, record)
     return replace(opened, instance=instance, engine=engine, record=record, automatic=tuple(automatic))
+
+
+def with_instance(opened: Opened, instance: Instance) -> Opened:
+    """The same with another declaration, or with data in other stores."""
+    record = replace(opened.record, generations=instance.generations)
+    return replace(opened, instance=instance, record=record, engine=_engine(opened.choice, instance, record))
 
 
 def without_docker(opened: Opened, reason: str) -> Opened | None:

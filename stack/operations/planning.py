@@ -16,7 +16,7 @@ from stack.model import SecretReference
 from stack.observed import Observed
 from stack.operations.opening import Opened
 from stack.plan import Action, Declared, Plan, make_plan
-from stack.report import size
+from stack.report import count, size
 from stack.sources import read_files
 
 
@@ -134,11 +134,12 @@ def _read_by(opened: Opened, name: str) -> list[str]:
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
-    """With which names and which password each database is made; `secrets` has the digests."""
+    """With which names, version and password each database is made; `secrets` has the digests."""
     return {
         component.name: {
             "user": component.user,
             "database": component.database,
+            "version": str(opened.engine.version(component)),
             "password": secrets.get(component.password.id, ""),
         }
         for component in opened.instance.stack
@@ -201,10 +202,26 @@ def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]
             continue
         if made["password"] != now["password"]:
             return _password_differs(name, secret)
+        if (version := data_version(opened, name)) not in (None, int(now["version"])):
+            return _version_differs(name, version, now["version"])
         for field in ("user", "database"):
             if made[field] != now[field]:
                 return _identity_differs(name, field, made[field], now[field])
     return None
+
+
+def data_version(opened: Opened, name: str) -> int | None:
+    """The major version that made the data of a database: as it is seen, else as it is remembered."""
+    made = opened.state.applied().data.get(name, {})
+    return opened.engine.data_version(name) or (int(made["version"]) if "version" in made else None)
+
+
+def _version_differs(component: str, made: int | None, now: str) -> StackError:
+    return StackError(
+        "data-version",
+        f"the data of {component} is of PostgreSQL {made}, and {now} is what would run; nothing was touched",
+        f"`stackctl upgrade {component} --to {now}` takes it along; or declare version={made} again",
+    )
 
 
 def _secret_lost(component: str, file: Path) -> StackError:
@@ -244,6 +261,5 @@ def _holds(opened: Opened, database: Postgres) -> str:
     rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
     values = [int(found[0][0] or 0) for found in rows if found]
     if len(values) == len(answers) == 2:
-        rows_held = f"{values[1]} row{'' if values[1] == 1 else 's'}"
-        return f"{rows_held}, {size(values[0])}"
+        return f"{count(values[1], 'row')}, {size(values[0])}"
     return size(values[0]) if values else ""

@@ -7,8 +7,8 @@ from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
+from stack.operations.confirming import Confirm
 from stack.operations.fleet import Gathered, Member, gather
-from stack.operations.reset import Confirm
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report

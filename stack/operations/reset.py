@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 
 from stack.errors import StackError
 from stack.observed import Leftovers
+from stack.operations.confirming import Confirm
+from stack.operations.keeping import save, with_data
 from stack.operations.opening import Opened, open_instance
+from stack.operations.replacing import quiet
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
 from stack.settings import Settings
-
-Confirm = Callable[[str], bool]
-"""Shows what will be deleted and asks; raises `StackError` where nobody can answer."""
+from stack.snapshots.shelf import Shelf
 
 
-def reset(settings: Settings, progress: Progress, confirm: Confirm) -> Report:
-    """Delete containers, networks, volumes, built images and state. `confirm` decides."""
+def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True) -> Report:
+    """Delete containers, networks, volumes, built images and state. `confirm` decides.
+
+    What its databases hold is saved first, for `stackctl undo`, unless not `saves`.
+    """
     opened = open_instance(settings)
     name = opened.instance.name
     left = opened.engine.leftovers()
     if not left and not opened.state.exists():
         return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
-    if not confirm(_announcement(opened, left)):
+    saves = saves and bool(with_data(opened))
+    if not confirm(_announcement(opened, left, saves)):
         raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
     with opened.state.locked(progress):
+        saved = _save(settings, opened, progress) if saves else None
         progress.step(f"{name}: deleting")
         opened.engine.destroy()
         deleted = _data(opened, left)
         opened.state.delete()
         Registry(settings.registry).remove(opened.instance.project)
-    return Report("reset", f"{name} is deleted, its data included", {"instance": name, "deleted": deleted})
+    text = f"{name} is deleted, its data included"
+    text += f"; `stackctl undo` brings it back ({saved.name})" if saved else ""
+    data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None}
+    return Report("reset", text, data)
 
 
-def _announcement(opened: Opened, left: Leftovers) -> str:
+def _save(settings: Settings, opened: Opened, progress: Progress) -> Path:
+    try:
+        with quiet(opened, progress):
+            path, _ = save(opened, Shelf(settings.state_root, opened.instance.name), None, "reset", progress)
+    except StackError as error:
+        raise error.hinting(
+            f"nothing was deleted; `stackctl reset --no-snapshot` deletes without saving; {error.hint}"
+        ) from error
+    return path
+
+
+def _announcement(opened: Opened, left: Leftovers, saves: bool) -> str:
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in _data(opened, left).items() if names]
+    lines += ["Its databases are saved first: `stackctl undo` brings them back."] if saves else []
     return "\n".join(lines)
 
 

@@ -57,7 +57,7 @@ def _rotate(opened: Opened, database: Postgres, progress: Progress, timeout: flo
             _await_inside(opened, database, job, timeout)
     new = state.coming_secret(secret)
     progress.step(f"{database.name}: changing the password")
-    answer = engine.ask_inside(database, f"ALTER ROLE \"{database.user}\" PASSWORD '{scram(new)}'")
+    answer = engine.ask_inside(database, password_statement(database, new))
     if not answer.ok:
         raise StackError(
             "query-failed", f"{database.name} did not take the new password", "nothing else was changed", answer.stderr
@@ -108,6 +108,11 @@ def _named(apps: list[WebApp]) -> str:
 def _remember(opened: Opened) -> None:
     known, secrets = opened.state.applied(), secret_digests(opened)
     opened.state.remember_applied(replace(known, secrets=secrets, data=identities(opened, secrets)))
+
+
+def password_statement(database: Postgres, password: str) -> str:
+    """The SQL that gives its user a password, which stands nowhere in it."""
+    return f"ALTER ROLE \"{database.user}\" PASSWORD '{scram(password)}'"
 
 
 def scram(password: str) -> str:

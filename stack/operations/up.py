@@ -57,7 +57,7 @@ def up(
         _check_sources(opened.instance)
     with opened.state.locked(progress):
         try:
-            return _make(claimed(opened, settings), progress, wish)
+            return make(claimed(opened, settings), progress, wish)
         except StackError as error:
             other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -66,10 +66,11 @@ def up(
         other.engine.check()
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
-        return _make(claimed(other, settings), progress, wish)
+        return make(claimed(other, settings), progress, wish)
 
 
-def _make(opened: Opened, progress: Progress, wish: Wish) -> Report:
+def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
+    """The same for an instance that is opened, and whose lock is held."""
     finish_rotations(opened, progress, wish.timeout)
     surveyed = survey(opened)
     if wish.saved is not None:

@@ -26,6 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 COMMANDS = [
     "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache", "wait", "events", "doctor", "ls", "prune",
+    "snapshot save", "snapshot list", "snapshot show", "snapshot restore", "snapshot delete", "undo",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stack.components.postgres import Postgres
+from stack.components.postgres import VERSION, Postgres
 from stack.engines import memory, process
 from stack.engines.compose import checks, client, failures, render
 from stack.engines.process import CommandJob, Completed, Job
@@ -215,8 +215,7 @@ class ComposeEngine:
                 client.read([*kind, *names], _READ_TIMEOUT)
 
     def has_data(self, component: str) -> bool:
-        mounted = {f"{self._instance.project}_{volume.name}" for volume in self._container(component).volumes}
-        return not mounted.isdisjoint(self._list("volume", "ls", "--format", "{{.Name}}"))
+        return self.stores().get(component) in self._list("volume", "ls", "--format", "{{.Name}}")
 
     def renew_secrets(self) -> None:
         """Nothing: the files of a container's secrets are those of the state."""
@@ -274,6 +273,9 @@ class ComposeEngine:
 
     def remove_store(self, store: str) -> None:
         client.read(["volume", "rm", store], _READ_TIMEOUT)
+
+    def version(self, database: Postgres) -> int:
+        return database.version or VERSION
 
     def data_version(self, component: str) -> int | None:
         """Only a container could look into a volume."""

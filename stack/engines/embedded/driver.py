@@ -304,6 +304,9 @@ class EmbeddedEngine:
         with self._at_home():
             shutil.rmtree(store)
 
+    def version(self, database: Postgres) -> int:
+        return self._programs.postgres[database.name].major
+
     def data_version(self, component: str) -> int | None:
         return cluster.version_of(self._home.data(component))
 

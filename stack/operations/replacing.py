@@ -1,0 +1,151 @@
+"""Put other data in the place of an instance's own: in a new store beside it, which takes over at one moment.
+
+Until that moment everything that is killed or fails leaves the instance as it was; from there on the new data is
+its data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.operations.keeping import databases
+from stack.operations.opening import Opened, with_instance
+from stack.operations.planning import identities, remember_wanted, secret_digests
+from stack.operations.up import Wish, make
+from stack.progress import Progress
+from stack.report import Report, size
+from stack.snapshots.transfer import LOADING
+from stack.verdict import await_well
+
+_STARTED_WITHIN = 60.0
+
+Fill = Callable[[Server], None]
+"""Puts data into a server that is new and whose database is empty."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What is to be put in place of what. `fill` by the name of the database.
+
+    `before`: done once nobody writes any more, and before the new data takes over. `keeps`: what was replaced stays,
+    in its store. `needs`: the bytes that the new data may take.
+    """
+
+    fill: Mapping[str, Fill]
+    before: Callable[[], object]
+    needs: int
+    keeps: bool = False
+
+
+def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeout: float) -> Report:
+    """Fill new stores, stop those who write, let the new stores take over, and bring everything up on them.
+
+    Hold the lock. Gives the report of `up`. Raises what hinders it: `disk-full` before anything is done.
+    """
+    _require_space(opened, wanted.needs)
+    for secret in opened.instance.stack.secrets():
+        opened.state.provide_secret(secret.id)
+    # Also what a command that was killed left, for nothing uses it.
+    remove_spare_stores(opened, kept=())
+    new = with_new_stores(opened, wanted.fill)
+    try:
+        for database in databases(new):
+            if database.name in wanted.fill:
+                progress.step(f"{database.name}: making a new data store beside the one in use")
+                with new.engine.server_beside(database, LOADING) as server:
+                    wanted.fill[database.name](server)
+        with quiet(opened, progress):
+            wanted.before()
+    except BaseException:
+        _remove_stores(new, [new.engine.stores()[name] for name in wanted.fill])
+        raise
+    return take_over(opened, new, wanted.fill, wanted.keeps, progress, timeout)
+
+
+def take_over(
+    opened: Opened, new: Opened, names: Collection[str], keeps: bool, progress: Progress, timeout: float
+) -> Report:
+    """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more."""
+    before, now = opened.engine.stores(), new.engine.stores()
+    if opened.engine.observe().exists:
+        remember_wanted(opened, "stopped")
+        opened.engine.stop()
+    new.state.remember(new.record)
+    known, secrets = new.state.applied(), secret_digests(new)
+    taken = {name: each for name, each in identities(new, secrets).items() if name in names}
+    new.state.remember_applied(replace(known, data={**known.data, **taken}))
+    progress.step(f"{new.instance.name}: the new data takes over")
+    report = make(new, progress, Wish(timeout))
+    if not keeps:
+        _remove_stores(new, [before[name] for name in names if before[name] != now[name]])
+    return report
+
+
+def with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
+    """The same instance with each of these databases in a store that is not there yet."""
+    there = set(opened.engine.leftovers().volumes)
+    moved = opened
+    for name in names:
+        while moved.engine.stores()[name] in there:
+            generations = moved.instance.generations
+            following = {**generations, name: generations.get(name, 1) + 1}
+            moved = with_instance(moved, replace(moved.instance, generations=following))
+    return moved
+
+
+def remove_spare_stores(opened: Opened, kept: Collection[str]) -> None:
+    """Delete the stores of declared databases that are in use no more, but for those of `kept`."""
+    stores = opened.engine.stores()
+    firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
+    spare = [
+        store
+        for store in opened.engine.leftovers().volumes
+        for name, first in firsts.items()
+        if store not in (*stores.values(), *kept) and (store == first or store.startswith(f"{first}."))
+    ]
+    _remove_stores(opened, spare)
+
+
+def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
+    there = set(opened.engine.leftovers().volumes)
+    for store in stores:
+        if store in there:
+            opened.engine.remove_store(store)
+
+
+@contextlib.contextmanager
+def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
+    """Stop all but the databases: what they would still write would be neither saved nor in what comes next.
+
+    A cache forgets by that what it copied. Where the block fails they are started again.
+    """
+    running = {name for name, state in opened.engine.observe().components.items() if state.state != "exited"}
+    others = sorted(running.difference(database.name for database in databases(opened)))
+    if not others:
+        yield
+        return
+    progress.step(f"{', '.join(others)}: stopping, so that nobody writes any more")
+    remember_wanted(opened, "stopped")
+    opened.engine.stop(others)
+    try:
+        yield
+    except BaseException:
+        progress.step(f"{', '.join(others)}: starting again")
+        with opened.engine.start() as job:
+            await_well(opened.engine, job, _STARTED_WITHIN, progress)
+        remember_wanted(opened, "up")
+        raise
+
+
+def _require_space(opened: Opened, needed: int) -> None:
+    free = opened.engine.free_space()
+    if free is not None and free < needed:
+        raise StackError(
+            "disk-full",
+            f"the data needs up to {size(needed)}, and {size(free)} are free where it is kept; nothing was changed",
+            "make room there, and run this again",
+        )

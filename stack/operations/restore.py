@@ -1,0 +1,164 @@
+"""`stackctl snapshot restore` and `stackctl undo`: bring back the data of a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from stack.components.postgres import Postgres
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.instance import generation_of
+from stack.operations.confirming import Confirm
+from stack.operations.keeping import save, with_data
+from stack.operations.opening import Opened, open_instance, with_instance
+from stack.operations.ports import claimed
+from stack.operations.replacing import Replacement, quiet, replace_data, take_over
+from stack.operations.rotate import password_statement
+from stack.progress import Progress
+from stack.report import Report, count
+from stack.settings import Settings
+from stack.snapshots.archive import Archive, read_manifest
+from stack.snapshots.archive import opened as open_archive
+from stack.snapshots.manifest import Manifest
+from stack.snapshots.shelf import Shelf
+from stack.snapshots.transfer import load_component
+
+
+def restore(
+    settings: Settings,
+    progress: Progress,
+    confirm: Confirm,
+    name: str | None = None,
+    file: Path | None = None,
+    saves: bool = True,
+    timeout: float = 120,
+) -> Report:
+    """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
+    instance = open_instance(settings).instance.name
+    path = file or Shelf(settings.state_root, instance).find(name or "")
+    return _bring_back(settings, progress, confirm, path, "restore", saves, timeout)
+
+
+def undo(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, timeout: float = 120) -> Report:
+    """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
+    instance = open_instance(settings).instance.name
+    newest = Shelf(settings.state_root, instance).newest_automatic()
+    if newest is None or newest.manifest is None:
+        raise StackError(
+            "nothing-to-undo",
+            f"no command saved data of {instance} before it replaced or deleted it",
+            "see `stackctl snapshot list`",
+        )
+    if settings.engine is None and not open_instance(settings).state.exists():
+        settings = replace(settings, engine=newest.manifest.engine)
+    return _bring_back(settings, progress, confirm, newest.path, "undo", saves, timeout)
+
+
+def _bring_back(
+    settings: Settings,
+    progress: Progress,
+    confirm: Confirm,
+    path: Path,
+    command: Literal["restore", "undo"],
+    saves: bool,
+    timeout: float,
+) -> Report:
+    manifest = read_manifest(path)
+    opened = open_instance(settings)
+    if command == "undo" and not opened.state.exists():
+        opened = open_instance(
+            settings, {name: manifest.ports[name] for name in opened.instance.ports if name in manifest.ports}
+        )
+    opened.engine.check()
+    _check_fits(opened, path, manifest)
+    replaced = with_data(opened)
+    if replaced and not confirm(_announcement(opened, replaced, manifest, saves)):
+        raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
+    with opened.state.locked(progress), open_archive(path) as archive:
+        progress.step(f"{path.name}: checking that it is whole")
+        archive.verify()
+        opened = claimed(opened, settings)
+        before = partial(_save_first, settings, opened, command, progress) if replaced and saves else _nothing
+        report = _replace(opened, archive, before, progress, timeout)
+    name = "undo" if command == "undo" else "snapshot restore"
+    text = (
+        f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})\n{report.text}"
+    )
+    data = {"instance": opened.instance.name, "snapshot": manifest.name, "rows": manifest.rows, "up": report.data}
+    return Report(name, text, data)
+
+
+def _replace(
+    opened: Opened, archive: Archive, before: Callable[[], object], progress: Progress, timeout: float
+) -> Report:
+    manifest = archive.manifest
+    if (kept := _with_kept_stores(opened, manifest)) is not None:
+        with quiet(opened, progress):
+            before()
+        return take_over(opened, kept, manifest.components, False, progress, timeout)
+
+    def load(name: str, server: Server) -> None:
+        password = opened.state.secret(server.database.password.id).reveal()
+        load_component(
+            server, archive, manifest.components[name], password_statement(server.database, password), progress
+        )
+
+    fill = {name: partial(load, name) for name in manifest.components}
+    return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
+
+
+def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
+    """The instance on the stores that an upgrade left as they were, where these can be served as they are."""
+    there, generations = opened.engine.leftovers().volumes, dict(opened.instance.generations)
+    for name, saved in manifest.components.items():
+        database = opened.instance.stack[name]
+        fits = isinstance(database, Postgres) and opened.engine.version(database) == saved.major
+        if manifest.reason != "upgrade" or saved.store not in there or not fits:
+            return None
+        generations[name] = generation_of(saved.store)
+    return with_instance(opened, replace(opened.instance, generations=generations))
+
+
+def _save_first(settings: Settings, opened: Opened, command: Literal["restore", "undo"], progress: Progress) -> None:
+    save(opened, Shelf(settings.state_root, opened.instance.name), None, command, progress)
+
+
+def _nothing() -> None:
+    """Nobody wants what is there to be saved."""
+
+
+def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
+    """Raises `snapshot-differs` for data that would not be that of the declared databases."""
+    for name, saved in manifest.components.items():
+        database = opened.instance.stack[name] if name in opened.instance.stack.names else None
+        if not isinstance(database, Postgres):
+            raise _differs(path, f"it holds the data of {name}, and no database of this name is declared", "declare it")
+        for field, there, here in (
+            ("user", saved.user, database.user),
+            ("database", saved.database, database.database),
+        ):
+            if there != here:
+                raise _differs(path, f"its {field} of {name} is {there!r}, and {here!r} is declared", "declare that")
+        if saved.major > (version := opened.engine.version(database)):
+            raise _differs(
+                path,
+                f"it is of PostgreSQL {saved.version}, and {name} runs {version}: data goes to a newer one only",
+                f"declare version={saved.major} or newer",
+            )
+
+
+def _differs(path: Path, problem: str, cure: str) -> StackError:
+    return StackError("snapshot-differs", f"{path.name} does not fit: {problem}; nothing was touched", cure)
+
+
+def _announcement(opened: Opened, replaced: Sequence[Postgres], manifest: Manifest, saves: bool) -> str:
+    names = ", ".join(database.name for database in replaced)
+    after = "what it holds now is saved first: `stackctl undo`" if saves else "what it holds now is NOT saved"
+    return (
+        f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
+        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {after}."
+    )

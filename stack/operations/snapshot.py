@@ -1,0 +1,120 @@
+"""`stackctl snapshot save`, `list`, `show` and `delete`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stack.errors import StackError
+from stack.operations.confirming import Confirm
+from stack.operations.keeping import save
+from stack.operations.opening import open_instance
+from stack.progress import Progress
+from stack.report import Report, count, size, table
+from stack.settings import Settings
+from stack.snapshots.archive import opened as open_archive
+from stack.snapshots.manifest import Manifest
+from stack.snapshots.shelf import Item, Shelf
+
+
+def save_snapshot(settings: Settings, progress: Progress, name: str | None, output: Path | None) -> Report:
+    """Save the data of all databases while they serve, under a name or into a file."""
+    opened = open_instance(settings)
+    opened.engine.check()
+    with opened.state.locked(progress):
+        path, manifest = save(opened, _shelf(settings), name, "asked", progress, output)
+    taken = path.stat().st_size
+    text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
+    return Report("snapshot save", text, {"path": str(path), "bytes": taken, **_data(manifest)})
+
+
+def list_snapshots(settings: Settings) -> Report:
+    """All snapshots of the instance, the newest first, and what they take."""
+    shelf = _shelf(settings)
+    items = shelf.items()
+    total = sum(item.bytes for item in items)
+    rows = [_row(item) for item in items]
+    lines = [table(("NAME", "MADE", "WHY", "ROWS", "DATA", "ON DISK"), rows)] if rows else ["no snapshots"]
+    lines += [f"{size(total)} in {shelf.folder}"] if rows else []
+    return Report(
+        "snapshot list", "\n".join(lines), {"bytes": total, "snapshots": [_item_data(item) for item in items]}
+    )
+
+
+def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Report:
+    """What is in a snapshot, table by table, after every byte of it was checked."""
+    path = file or _shelf(settings).find(name or "")
+    with open_archive(path) as archive:
+        archive.verify()
+        manifest = archive.manifest
+    rows = [
+        (component, database.name, each.name, str(each.rows), each.checksum)
+        for component, saved in manifest.components.items()
+        for database in saved.databases
+        for each in database.tables
+    ]
+    versions = ", ".join(f"{name} PostgreSQL {saved.version}" for name, saved in manifest.components.items())
+    lines = [
+        f"{manifest.name}: {_why(manifest)}, {manifest.made.astimezone():%Y-%m-%d %H:%M:%S}, it is whole",
+        f"of the instance {manifest.instance} of {manifest.stack} on {manifest.engine}; {versions}",
+        "",
+        table(("COMPONENT", "DATABASE", "TABLE", "ROWS", "CHECKSUM"), rows) if rows else "no tables",
+    ]
+    return Report("snapshot show", "\n".join(lines), {"path": str(path), **_data(manifest)})
+
+
+def delete_snapshot(settings: Settings, name: str, confirm: Confirm) -> Report:
+    """Delete a snapshot, after saying what it holds."""
+    path = _shelf(settings).find(name)
+    (item,) = [each for each in _shelf(settings).items() if each.path == path]
+    holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
+    if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
+        raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
+    path.unlink()
+    return Report("snapshot delete", f"{name} is deleted", {"name": name, "bytes": item.bytes})
+
+
+def _shelf(settings: Settings) -> Shelf:
+    return Shelf(settings.state_root, open_instance(settings).instance.name)
+
+
+def _why(manifest: Manifest) -> str:
+    return f"before {manifest.reason}" if manifest.automatic else "as asked"
+
+
+def _row(item: Item) -> tuple[str, ...]:
+    if item.manifest is None:
+        return (item.name, "-", "can't be used", "-", "-", size(item.bytes))
+    made = f"{item.manifest.made.astimezone():%Y-%m-%d %H:%M:%S}"
+    return (
+        item.name, made, _why(item.manifest), str(item.manifest.rows), size(item.manifest.size), size(item.bytes),
+    )  # fmt: skip
+
+
+def _item_data(item: Item) -> dict[str, Any]:
+    described = _data(item.manifest) if item.manifest else {"problem": item.problem}
+    return {**described, "name": item.name, "path": str(item.path), "bytes": item.bytes}
+
+
+def _data(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "reason": manifest.reason,
+        "made": manifest.made.isoformat(timespec="seconds"),
+        "instance": manifest.instance,
+        "stack": manifest.stack,
+        "engine": manifest.engine,
+        "rows": manifest.rows,
+        "components": {
+            name: {
+                "version": saved.version,
+                "databases": {
+                    database.name: [
+                        {"table": each.name, "rows": each.rows, "checksum": each.checksum} for each in database.tables
+                    ]
+                    for database in saved.databases
+                },
+            }
+            for name, saved in manifest.components.items()
+        },
+    }

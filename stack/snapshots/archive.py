@@ -1,0 +1,215 @@
+"""The file of a snapshot: a zip whose parts are readable without stackctl, and whose manifest is written last.
+
+    manifest.json          what is in it, with the checksum of every other part
+    db/roles.sql           the roles of a component, for psql
+    db/1.dump.zst          a database of it, for `zstd -d | pg_restore`
+
+A file appears under its name once all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Self, cast
+
+from stack.errors import StackError
+from stack.report import size
+from stack.snapshots.manifest import Manifest, Member, from_json, to_json
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SUFFIX = ".zip"
+# A database on the same disk has to be able to go on.
+RESERVE = 256 * 2**20
+CHUNK = 2**20
+_MANIFEST = "manifest.json"
+_LEVEL = 3
+
+
+class Writer:
+    """Writes a snapshot. Without `finish` nothing of it remains.
+
+    Raises `disk-full` before the disk is, and `file-unusable`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+    def __enter__(self) -> Self:
+        require_space(self._path.parent, RESERVE)
+        with _explained(self._path):
+            descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = open(descriptor, "w+b")
+            self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # It writes its end where nobody looks any more.
+        with contextlib.suppress(OSError, ValueError):
+            self._zip.close()
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def member(self, name: str) -> Iterator[Sink]:
+        """A part whose bytes are written as they come; those with names that end in `.zst` are compressed."""
+        with _explained(self._path), self._zip.open(name, "w", force_zip64=True) as file:
+            sink = Sink(name, file, self._path.parent, compressed=name.endswith(".zst"))
+            yield sink
+            sink.close()
+
+    def finish(self, manifest: Manifest) -> int:
+        """Give the file its name; its bytes."""
+        with _explained(self._path):
+            self._zip.writestr(_MANIFEST, to_json(manifest), zipfile.ZIP_DEFLATED)
+            self._zip.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._partial.replace(self._path)
+            _sync(self._path.parent)
+            return self._path.stat().st_size
+
+
+class Sink:
+    """Where the bytes of one part go. `bytes` is how many came in."""
+
+    def __init__(self, name: str, file: IO[bytes], folder: Path, compressed: bool) -> None:
+        self._name = name
+        self._file = file
+        self._folder = folder
+        self._compressor = zstd.ZstdCompressor(level=_LEVEL) if compressed else None
+        self._digest = hashlib.sha256()
+        self._written = 0
+        self.bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self._put(self._compressor.compress(data) if self._compressor else data)
+
+    def close(self) -> None:
+        if self._compressor:
+            self._put(self._compressor.flush())
+
+    @property
+    def member(self) -> Member:
+        """What was written, once it is closed."""
+        return Member(self._name, self._written, self._digest.hexdigest())
+
+    def _put(self, data: bytes) -> None:
+        if self._written // CHUNK != (self._written + len(data)) // CHUNK:
+            require_space(self._folder, RESERVE)
+        self._digest.update(data)
+        self._file.write(data)
+        self._written += len(data)
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises `disk-full` where less is free."""
+    with _explained(folder):
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StackError(
+            "disk-full",
+            f"the disk of {folder} has {size(free)} left, and {size(needed)} are needed; nothing was written",
+            "make room there: `stackctl snapshot list` shows what snapshots take, `df -h` the rest",
+        )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a snapshot says of itself; its parts are not looked at. Raises `snapshot-damaged` and `file-unusable`."""
+    with opened(path) as archive:
+        return archive.manifest
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """A snapshot to read from. Raises `snapshot-damaged` and `file-unusable`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(zipfile.ZipFile(path))
+            manifest = from_json(file.read(_MANIFEST).decode("utf-8"))
+        except OSError as error:
+            raise _unusable(path, error) from error
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise damaged(path, "it is no snapshot, or its end is missing") from error
+        except (ValueError, EOFError, NotImplementedError) as error:
+            raise damaged(path, str(error)) from error
+        yield Archive(path, file, manifest)
+
+
+class Archive:
+    """A snapshot that is open."""
+
+    def __init__(self, path: Path, file: zipfile.ZipFile, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._zip = file
+
+    def verify(self) -> None:
+        """Read every part once. Raises `snapshot-damaged` where one is not as it was written."""
+        for component in self.manifest.components.values():
+            for member in (component.roles, *(database.dump for database in component.databases)):
+                if self._digest(member) != member.sha256:
+                    raise damaged(self.path, f"{member.name} is not as it was written")
+
+    def _digest(self, member: Member) -> str:
+        digest = hashlib.sha256()
+        try:
+            with self._zip.open(member.name) as stream:
+                while chunk := stream.read(CHUNK):
+                    digest.update(chunk)
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+            raise damaged(self.path, f"{member.name} can't be read: {error}") from error
+        return digest.hexdigest()
+
+    @contextlib.contextmanager
+    def part(self, member: Member) -> Iterator[IO[bytes]]:
+        """The bytes of a part as they were before it was compressed."""
+        with self._zip.open(member.name) as stream:
+            if member.name.endswith(".zst"):
+                with zstd.open(stream, "rb") as plain:
+                    yield cast("IO[bytes]", plain)
+            else:
+                yield stream
+
+
+def damaged(path: Path, why: str) -> StackError:
+    return StackError(
+        "snapshot-damaged",
+        f"{path} can't be used: {why}; nothing was touched",
+        "take another one (`stackctl snapshot list`), or fetch this one again",
+    )
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> StackError:
+    return StackError(
+        "file-unusable", f"{path}: {error.strerror or error}", "check its path, its rights and the free space"
+    )
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
