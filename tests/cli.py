@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stack.ports import any_free
+from tests import forkserver
 
 ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
@@ -88,16 +89,7 @@ class Cli:
 
     def run(self, *words: str, stdin: str | None = None) -> Result:
         command = self.arguments(*words)
-        ended = subprocess.run(
-            command,
-            input="" if stdin is None else stdin,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=self.whole_environment,
-            timeout=LIMIT,
-            check=False,
-        )
+        ended = forkserver.run(command[len(STACKCTL) :], self.folder, self.whole_environment, stdin or "", LIMIT)
         return Result(command, ended.returncode, ended.stdout, ended.stderr)
 
     def ok(self, *words: str, stdin: str | None = None) -> Result:
