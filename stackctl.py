@@ -286,6 +286,11 @@ Timeout = Annotated[
 Until = Literal["ready", "down"]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 NoSnapshot = Annotated[bool, typer.Option("--no-snapshot", help="Do not save first what is there; no undo then.")]
+Database = Annotated[
+    str | None, typer.Option("--db", metavar="NAME", help="Which database component, where there are several.")
+]
+Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; - or nothing: standard output.")]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="What; - is standard input.")]
 SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="One of `snapshot list`.")]
 SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="One in a file.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
@@ -612,6 +617,108 @@ def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -
     from stack.operations.reset import reset
 
     return reset(session.settings, session.progress, _asking("reset", yes), not no_snapshot)
+
+
+@_command(app.command("dump"))
+def dump(
+    session: Session,
+    target: Dump = None,
+    kind: Annotated[
+        Literal["sql", "custom"], typer.Option("--format", metavar="FORMAT", help="sql, or custom: for pg_restore.")
+    ] = "sql",
+    name: Database = None,
+) -> Report:
+    """Write a database out as SQL, while it serves.
+
+    A FILE that ends in .gz or .zst is packed; without one, or with -, it goes to standard output.
+
+    \b
+    Examples:
+      stackctl dump notes.sql
+      stackctl dump notes.sql.zst
+      stackctl dump --format custom notes.dump
+      stackctl dump | grep COPY
+    """
+    from stack.operations.dump import dump
+
+    destination = None if target is None or str(target) == "-" else target
+    if destination is None and session.json:
+        raise UsageError("dump writes to standard output, and so does --json", "name a FILE")
+    if destination is None and kind == "custom" and sys.stdout.isatty():
+        raise UsageError("a custom dump is no text for a terminal", "name a FILE, or pipe it")
+    return dump(session.settings, session.progress, kind, destination, sys.stdout.buffer, name)
+
+
+@_command(app.command("load"))
+def load(
+    session: Session,
+    origin: Source,
+    in_place: Annotated[
+        bool, typer.Option("--replace", help="In the place of the DATA that is there; ask first.")
+    ] = False,
+    name: Database = None,
+    yes: Yes = False,
+    no_snapshot: NoSnapshot = False,
+    timeout: Timeout = 120,
+) -> Report:
+    """Put a dump into a database: all of it, or nothing.
+
+    It may be SQL or a custom dump of pg_dump, plain or packed with gzip or zstd; - is standard input. With --replace
+    it goes into a new database, which then takes over; what is replaced is saved before, for `stackctl undo`.
+
+    \b
+    Examples:
+      stackctl load more-notes.sql
+      stackctl load --replace notes.sql.zst
+      ssh server pg_dump shop | stackctl load --replace --yes -
+    """
+    from stack.operations.load import load, load_in_place
+
+    source = None if str(origin) == "-" else origin
+    if not in_place:
+        return load(session.settings, session.progress, source, sys.stdin.buffer, name)
+    confirm = _asking("load --replace", yes, "Replace")
+    return load_in_place(
+        session.settings, session.progress, confirm, source, sys.stdin.buffer, name, not no_snapshot, timeout
+    )
+
+
+@_command(app.command("seed"))
+def seed(session: Session, origin: Source, name: Database = None) -> Report:
+    """Run a file of SQL on a database, in one transaction.
+
+    \b
+    Example:
+      stackctl seed examples.sql
+    """
+    from stack.operations.load import load
+
+    source = None if str(origin) == "-" else origin
+    return load(session.settings, session.progress, source, sys.stdin.buffer, name, "seed")
+
+
+@_command(app.command("shell"))
+def shell(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A database or a cache: db, cache.")],
+    write: Annotated[bool, typer.Option("--write", help="psql: not read-only.")] = False,
+) -> Report:
+    """Open psql on a database, read-only, or redis-cli on a cache.
+
+    It ends with the client's own exit code. Without a terminal it runs what comes on standard input.
+
+    \b
+    Examples:
+      stackctl shell db
+      stackctl shell db --write
+      echo "SELECT * FROM visit_counter" | stackctl shell db
+      stackctl shell cache
+    """
+    from stack.operations.shell import shell
+
+    if session.json:
+        raise UsageError("shell is a conversation, --json is one object", "`stackctl inspect db --query SQL --json`")
+    return shell(session.settings, name, write)
 
 
 @_command(snapshot_app.command("save"))

@@ -31,18 +31,18 @@ def inspect(settings: Settings) -> Report:
 def inspect_db(settings: Settings, name: str | None = None, query: str | None = None) -> Report:
     """The rows of the declared table, or of `query`, read with psql beside the server."""
     opened = open_instance(settings)
-    _, text, data = _database(opened, _pick(opened.instance, Postgres, name), query)
+    _, text, data = _database(opened, pick(opened.instance, Postgres, name), query)
     return Report("inspect db", text, data)
 
 
 def inspect_cache(settings: Settings, name: str | None = None, key: str | None = None) -> Report:
     """The declared key, or `key`, and beside the declared one the value in PostgreSQL that it copies."""
     opened = open_instance(settings)
-    _, text, data = _cache(opened, _pick(opened.instance, Redis, name), key)
+    _, text, data = _cache(opened, pick(opened.instance, Redis, name), key)
     return Report("inspect cache", text, data)
 
 
-def _pick(instance: Instance, kind: type[Kind], name: str | None) -> Kind:
+def pick(instance: Instance, kind: type[Kind], name: str | None) -> Kind:
     """The component that is meant: the one named, else the only one of its kind."""
     if name is not None:
         component = find_component(instance, name)

@@ -14,7 +14,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +22,7 @@ from typing import IO, Self, cast
 from stack.errors import StackError
 from stack.report import size
 from stack.snapshots.manifest import Manifest, Member, from_json, to_json
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from stack.snapshots.zstandard import zstd
 
 SUFFIX = ".zip"
 # A database on the same disk has to be able to go on.

@@ -1,0 +1,81 @@
+"""`stackctl dump`: write a database out as SQL, or as a custom archive of pg_dump, while it serves."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from stack.components.postgres import Postgres
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.operations.inspect import pick
+from stack.operations.keeping import as_made, serving
+from stack.operations.opening import open_instance
+from stack.progress import Progress
+from stack.report import Report, size
+from stack.settings import Settings
+from stack.snapshots.archive import RESERVE, require_space
+from stack.snapshots.content import conninfo
+from stack.snapshots.streams import Kind, packing
+from stack.snapshots.transfer import chunks, stream
+
+_FORMATS = {"sql": "plain", "custom": "custom"}
+
+
+def dump(
+    settings: Settings, progress: Progress, kind: Kind, file: Path | None, output: IO[bytes], name: str | None
+) -> Report:
+    """Write the database `name` (the only one) to a file, which is packed as its name says, or else to `output`."""
+    opened = as_made(open_instance(settings))
+    database = pick(opened.instance, Postgres, name)
+    if file is not None and file.exists():
+        raise StackError("file-unusable", f"{file} is there already", "choose another name, or delete it first")
+    if not opened.engine.has_data(database.name):
+        raise StackError("nothing-to-save", f"{database.name} has no data to dump", "`stackctl up` makes a database")
+    with opened.state.locked(progress), serving(opened, database) as server:
+        if file is None:
+            done = _dump(server, kind, output, False, progress)
+            return Report("dump", "", {"bytes": done})
+        done = _dump_to(server, kind, file, progress)
+    taken = file.stat().st_size
+    text = f"{database.database} is in {file} ({size(taken)})"
+    return Report("dump", text, {"path": str(file), "bytes": taken, "plain_bytes": done})
+
+
+def _dump_to(server: Server, kind: Kind, file: Path, progress: Progress) -> int:
+    """The file appears whole or not at all."""
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    require_space(file.parent, RESERVE)
+    try:
+        with open(partial, "xb") as raw:
+            with ExitStack() as opened:
+                done = _dump(server, kind, packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
+            raw.flush()
+            os.fsync(raw.fileno())
+        partial.rename(file)
+    except OSError as error:
+        raise StackError(
+            "file-unusable", f"{file}: {error.strerror or error}", "check its path, its rights and the free space"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return done
+
+
+def _dump(server: Server, kind: Kind, target: IO[bytes], packed: bool, progress: Progress) -> int:
+    database = server.database
+    plain = ["--compress=0"] if packed else []
+    words = ["pg_dump", f"--format={_FORMATS[kind]}", *plain, "--no-password"]
+    with server.pipe([*words, "-d", conninfo(database.database, database.user)], take=True) as pg_dump:
+        done = stream(chunks(pg_dump.output), target, server, "dumping", progress)
+        if pg_dump.finish():
+            raise StackError(
+                "save-failed",
+                f"{database.name}: {database.database} could not be dumped",
+                f"mend what it names, and see `stackctl logs {database.name}`",
+                pg_dump.complaint,
+            )
+    return done

@@ -1,0 +1,169 @@
+"""`stackctl load` and `stackctl seed`: put the data of a dump, or any SQL, into a database, all of it or nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from stack.components.postgres import Postgres
+from stack.components.redis import Redis
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.operations.confirming import Confirm
+from stack.operations.inspect import pick
+from stack.operations.keeping import save, with_data
+from stack.operations.opening import Opened, open_instance, require_running
+from stack.operations.ports import claimed
+from stack.operations.replacing import Replacement, replace_data
+from stack.progress import Progress
+from stack.report import Report, size
+from stack.settings import Settings
+from stack.snapshots.content import conninfo
+from stack.snapshots.shelf import Shelf
+from stack.snapshots.streams import Kind, Peekable, unpacked
+from stack.snapshots.transfer import chunks, stream
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What a database takes for each byte of a dump that is packed well.
+_GROWS = 8
+
+
+def load(
+    settings: Settings,
+    progress: Progress,
+    source: Path | None,
+    standard_input: IO[bytes],
+    name: str | None,
+    command: Literal["load", "seed"] = "load",
+) -> Report:
+    """Put a dump into the database `name` (the only one) that runs, in one transaction. `source` None reads the input.
+
+    Raises `load-format`, `load-failed`, of which nothing remains, and `file-unusable`.
+    """
+    opened = open_instance(settings)
+    database = pick(opened.instance, Postgres, name)
+    require_running(opened.instance, opened.engine.observe(), database.name)
+    with opened.state.locked(progress), _reading(source, standard_input, command) as (plain, kind):
+        done = fill(opened.engine.server(database), plain, kind, progress)
+        _forget_copies(opened)
+    text = f"{_called(source)} is in {database.database} ({size(done)})"
+    return Report(command, text, {"instance": opened.instance.name, "component": database.name, "bytes": done})
+
+
+def load_in_place(
+    settings: Settings,
+    progress: Progress,
+    confirm: Confirm,
+    source: Path | None,
+    standard_input: IO[bytes],
+    name: str | None,
+    saves: bool = True,
+    timeout: float = 120,
+) -> Report:
+    """The same into a new database, which then takes the place of the one that is there."""
+    opened = open_instance(settings)
+    database = pick(opened.instance, Postgres, name)
+    opened.engine.check()
+    replaced = database in with_data(opened)
+    after = "what it holds now is saved first: `stackctl undo`" if saves else "what it holds now is NOT saved"
+    if replaced and not confirm(f"This replaces the data of {database.name} by that of {_called(source)}; {after}."):
+        raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
+    with opened.state.locked(progress), _reading(source, standard_input, "load") as (plain, kind):
+        opened = claimed(opened, settings)
+
+        def before() -> None:
+            if replaced and saves:
+                save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)
+
+        needed = source.stat().st_size * _GROWS if source else 0
+        filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}
+        report = replace_data(opened, Replacement(filling, before, needed), progress, timeout)
+    text = f"{opened.instance.name} has the data of {_called(source)} now\n{report.text}"
+    return Report("load", text, {"instance": opened.instance.name, "component": database.name, "up": report.data})
+
+
+def _called(source: Path | None) -> str:
+    return str(source) if source else "the standard input"
+
+
+@contextmanager
+def _reading(
+    source: Path | None, standard_input: IO[bytes], command: Literal["load", "seed"]
+) -> Iterator[tuple[Peekable, Kind]]:
+    try:
+        with open(source, "rb") if source else nullcontext(standard_input) as file:
+            plain, kind = unpacked(file, _called(source))
+            if command == "seed" and kind != "sql":
+                raise StackError("load-format", f"{_called(source)} is no SQL", "a dump goes in with `stackctl load`")
+            yield plain, kind
+    except (OSError, EOFError) as error:
+        raise StackError(
+            "file-unusable", f"{_called(source)}: {error}; nothing was loaded", "check its path, or fetch it again"
+        ) from error
+
+
+def fill(server: Server, plain: Peekable, kind: Kind, progress: Progress) -> int:
+    """Put all of it into the database in one transaction. How many bytes it was. Raises `load-failed`."""
+    return (_fill_by_sql if kind == "sql" else _fill_by_archive)(server, plain, progress)
+
+
+def _fill_by_sql(server: Server, plain: Peekable, progress: Progress) -> int:
+    """An end of the input ends psql, and psql would commit by that; so it is told to, once all of it was there.
+
+    And it has to answer after that: in a text that was cut off in the middle of a word the rest is part of the text.
+    """
+    database, done = server.database, secrets.token_hex(16)
+    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
+    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True, take=True) as psql:
+        with suppress(BrokenPipeError):  # what it says tells why
+            psql.input.write(b"BEGIN; ")
+            if plain.peek(3).startswith(_BYTE_ORDER_MARK):
+                plain.read(3)
+            written = stream(chunks(cast("IO[bytes]", plain)), psql.input, server, "loading", progress)
+            psql.input.write(f"\n;\nCOMMIT;\n\\echo {done}\n".encode())
+        failed = psql.finish() != 0
+        if failed or done.encode() not in psql.output.read():
+            raise _failed(database, psql.complaint or "it ends in the middle of a statement")
+    return written
+
+
+def _fill_by_archive(server: Server, plain: Peekable, progress: Progress) -> int:
+    """Of whoever the data was where it comes from, here it is the component's user's."""
+    database = server.database
+    words = ["pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
+    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True) as pg_restore:
+        with suppress(BrokenPipeError):  # what it says tells why
+            written = stream(chunks(cast("IO[bytes]", plain)), pg_restore.input, server, "loading", progress)
+        if pg_restore.finish():
+            raise _failed(database, pg_restore.complaint)
+    return written
+
+
+def _failed(database: Postgres, said: str) -> StackError:
+    return StackError(
+        "load-failed",
+        f"{database.name} did not take it, and nothing of it was kept: {_first_error(said)}",
+        "mend what it names; to put it in the place of what is there: `stackctl load --replace FILE`",
+        said,
+    )
+
+
+def _first_error(said: str) -> str:
+    return next((line for line in said.splitlines() if "ERROR" in line or "error" in line), said.strip())
+
+
+def _forget_copies(opened: Opened) -> None:
+    """A cache may hold what the database held before."""
+    running = opened.engine.observe().components
+    for cache in opened.instance.stack:
+        if isinstance(cache, Redis) and cache.name in running and running[cache.name].running:
+            answer = opened.engine.run(cache.name, ["redis-cli", "FLUSHALL"])
+            if not answer.ok:
+                raise StackError(
+                    "query-failed",
+                    f"the data is loaded, but {cache.name} could not be emptied: {answer.stderr or answer.stdout}",
+                    f"empty it by hand: `stackctl exec {cache.name} -- redis-cli FLUSHALL`",
+                )

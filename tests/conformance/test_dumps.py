@@ -1,0 +1,156 @@
+"""`dump`, `load`, `seed` and `shell`: what goes out comes in again, all of it or nothing, in little memory."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Cli
+
+Make = Callable[..., Cli]
+
+# A thousand rows of a megabyte each: it takes little room in the database, and a gigabyte on its way out and in.
+_GIGABYTE = "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 32768) AS text FROM generate_series(1, 1050) AS n"
+_MOST_MEMORY = 150 * 2**20
+
+
+def value(cli: Cli, query: str) -> str | None:
+    rows: list[list[str | None]] = cli.data("inspect", "db", "--query", query)["rows"]
+    return rows[0][0]
+
+
+def piped(cli: Cli, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        cli.arguments(*words), input=given, capture_output=True, cwd=cli.folder, env=cli.whole_environment, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["notes.sql.zst", "notes.dump"])
+def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: Path, name: str) -> None:
+    kind = "custom" if name.endswith(".dump") else "sql"
+    count = up.visit()
+    dumped = up.data("dump", "--format", kind, str(tmp_path / name))
+    assert dumped["bytes"] == (tmp_path / name).stat().st_size
+    assert up.visit() == count + 1
+    up.ok("load", "--replace", "--yes", "--no-snapshot", str(tmp_path / name))
+    assert up.visit() == count + 1, "Redis does not know better either"
+
+
+def test_a_dump_goes_through_pipes(up: Cli) -> None:
+    count = up.visit()
+    out = piped(up, "dump", "-")
+    assert out.returncode == 0, out.stderr
+    assert b"COPY public.visit_counter" in out.stdout
+    assert piped(up, "dump", "--format", "custom").stdout.startswith(b"PGDMP")
+    into = piped(up, "load", "--replace", "--yes", "--no-snapshot", "-", given=gzip.compress(out.stdout))
+    assert into.returncode == 0, into.stderr
+    assert up.visit() == count + 1
+
+
+def test_sql_is_taken_whole_or_not_at_all(up: Cli, tmp_path: Path) -> None:
+    count = up.visit()
+    bad = {
+        "a mistake": "CREATE TABLE bad (a int);\nINSERT INTO bad VALUES (1);\nSELECT wrong;\n",
+        "cut off in a string": "CREATE TABLE bad (a text);\nINSERT INTO bad VALUES ('never ends",
+        "cut off in a copy": "CREATE TABLE bad (a int);\nCOPY bad FROM stdin;\n1\n2",
+        "ended by itself": "CREATE TABLE bad (a int);\n\\q\n",
+    }
+    file = tmp_path / "bad.sql"
+    for case, text in bad.items():
+        file.write_text(text)
+        error = up.fails("load", str(file), code="load-failed")
+        assert "nothing of it was kept" in error["message"], case
+        assert value(up, "SELECT to_regclass('bad')") is None, case
+    file.write_text(bad["a mistake"])
+    error = up.fails("seed", str(file), code="load-failed")
+    assert 'column "wrong" does not exist' in error["message"]
+    assert ":3:" in error["output"], "it names the line of the file"
+    cut = tmp_path / "cut.sql.gz"
+    cut.write_bytes(gzip.compress(os.urandom(3000).hex().join(["-- ", "\nCREATE TABLE bad (a int);"]).encode())[:-900])
+    up.fails("load", str(cut), code="file-unusable")
+    assert value(up, "SELECT to_regclass('bad')") is None
+    assert up.visit() == count + 1
+
+
+def test_a_broken_replacement_leaves_what_is_there(up: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "bad.sql"
+    file.write_text("CREATE TABLE visit_counter (a int); SELECT wrong;")
+    count, before = up.visit(), up.data("status")["components"]
+    up.fails("load", "--replace", "--yes", str(file), code="load-failed")
+    assert up.data("status")["components"] == before
+    assert up.visit() == count + 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02 no dump", b"PK\x03\x04 a zip"])
+def test_what_is_no_dump_is_refused(up: Cli, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "odd"
+    file.write_bytes(content)
+    assert str(file) in up.fails("load", str(file), code="load-format")["message"]
+    up.fails("load", str(tmp_path / "missing"), code="file-unusable")
+
+
+def test_a_seed_is_sql_in_one_transaction(up: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "pages.sql"
+    file.write_text("\ufeffINSERT INTO visit_counter (page, visits) VALUES ('seeded', 41)", encoding="utf-8")
+    assert up.get("/visits/seeded")[1]["visits"] == 0
+    up.ok("seed", str(file))
+    assert up.get("/visits/seeded")[1]["visits"] == 41
+    custom = tmp_path / "custom.dump"
+    up.ok("dump", "--format", "custom", str(custom))
+    up.fails("seed", str(custom), code="load-format")
+
+
+def test_files_are_not_written_over(up: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "mine.sql"
+    file.write_text("mine")
+    up.fails("dump", str(file), code="file-unusable")
+    assert file.read_text() == "mine"
+    up.fails("dump", str(tmp_path / "no folder" / "x.sql"), code="file-unusable")
+    up.fails("dump", code="usage", exit_code=2)
+
+
+def test_a_shell_is_read_only_unless_writing_is_asked_for(up: Cli) -> None:
+    asked = up.ok("shell", "db", stdin="SELECT 'it ' || 'reads';\n")
+    assert "it reads" in asked.stdout
+    refused = up.run("shell", "db", stdin="\\set ON_ERROR_STOP on\nCREATE TABLE slip (a int);\n")
+    assert refused.exit_code == 3
+    assert "read-only transaction" in refused.stderr
+    up.ok("shell", "db", "--write", stdin="CREATE TABLE meant (a int); DROP TABLE meant;\n")
+    assert up.ok("shell", "cache", stdin="ECHO hello\n").stdout.strip().strip('"') == "hello"
+    for name, problem in (("web", "which has no client"), ("nothing", "is not a component")):
+        told = up.run("shell", name)
+        assert told.exit_code == 2
+        assert problem in told.stderr
+
+
+def test_a_gigabyte_goes_out_and_in_in_little_memory(cli: Cli, tmp_path: Path) -> None:
+    cli.up()
+    cli.ok("seed", "-", stdin=_GIGABYTE)
+    file = tmp_path / "big.sql.zst"
+    assert _memory_of(cli, "dump", str(file)) < _MOST_MEMORY
+    assert file.stat().st_size < 2**28
+    plain = cli.data("inspect", "db", "--query", "SELECT sum(length(text)) FROM big")["rows"][0][0]
+    assert int(plain) > 2**30
+    assert _memory_of(cli, "load", "--replace", "--yes", "--no-snapshot", str(file)) < _MOST_MEMORY
+    assert cli.data("inspect", "db", "--query", "SELECT sum(length(text)) FROM big")["rows"][0][0] == plain
+
+
+def _memory_of(cli: Cli, *words: str) -> int:
+    """The most bytes that a command, or one of those that it ran, had in memory at once."""
+    process = subprocess.Popen(
+        cli.arguments(*words), cwd=cli.folder, env=cli.whole_environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    assert process.returncode == 0, said
+    assert "MB" in said, "it tells how far it is"
+    return usage.ru_maxrss * 1024
