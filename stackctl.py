@@ -832,6 +832,28 @@ def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, ti
     return undo(session.settings, session.progress, _asking("undo", yes, "Replace"), not no_snapshot, timeout)
 
 
+@_command(app.command("upgrade"))
+def upgrade(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
+    to: Annotated[int, typer.Option("--to", min=1, metavar="VERSION", help="The major version that is declared.")],
+    no_snapshot: NoSnapshot = False,
+    timeout: Timeout = 120,
+) -> Report:
+    """Take the data of a database along to a newer major version of PostgreSQL.
+
+    Declare the version first. A snapshot is made by the old version, loaded into a new data store by the new one,
+    and compared; then it takes over. The app is stopped meanwhile. The old data stays, for `stackctl undo`.
+
+    \b
+    Example:
+      stackctl upgrade db --to 18
+    """
+    from stack.operations.upgrade import upgrade
+
+    return upgrade(session.settings, name, to, session.progress, not no_snapshot, timeout)
+
+
 def _one_of(command: str, name: str | None, source: Path | None) -> None:
     if (name is None) == (source is None):
         raise UsageError(f"{command}: which snapshot? A NAME or --input FILE", "`stackctl snapshot list` has the names")

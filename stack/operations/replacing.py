@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from stack.engines.server import Server
 from stack.errors import StackError
-from stack.operations.keeping import databases
+from stack.operations.keeping import as_made, databases
 from stack.operations.opening import Opened, with_instance
 from stack.operations.planning import identities, remember_wanted, secret_digests
 from stack.operations.up import Wish, make
@@ -31,14 +31,13 @@ Fill = Callable[[Server], None]
 class Replacement:
     """What is to be put in place of what. `fill` by the name of the database.
 
-    `before`: done once nobody writes any more, and before the new data takes over. `keeps`: what was replaced stays,
-    in its store. `needs`: the bytes that the new data may take.
+    `before`: done once nobody writes any more, and before the new data takes over. `needs`: the bytes that the new
+    data may take.
     """
 
     fill: Mapping[str, Fill]
     before: Callable[[], object]
     needs: int
-    keeps: bool = False
 
 
 def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeout: float) -> Report:
@@ -46,24 +45,38 @@ def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeou
 
     Hold the lock. Gives the report of `up`. Raises what hinders it: `disk-full` before anything is done.
     """
-    _require_space(opened, wanted.needs)
-    for secret in opened.instance.stack.secrets():
-        opened.state.provide_secret(secret.id)
-    # Also what a command that was killed left, for nothing uses it.
-    remove_spare_stores(opened, kept=())
-    new = with_new_stores(opened, wanted.fill)
+    require_room(opened, wanted.needs)
+    new = fill_new_stores(opened, wanted.fill, progress)
     try:
-        for database in databases(new):
-            if database.name in wanted.fill:
-                progress.step(f"{database.name}: making a new data store beside the one in use")
-                with new.engine.server_beside(database, LOADING) as server:
-                    wanted.fill[database.name](server)
         with quiet(opened, progress):
             wanted.before()
     except BaseException:
-        _remove_stores(new, [new.engine.stores()[name] for name in wanted.fill])
+        _remove_new_stores(new, wanted.fill)
         raise
-    return take_over(opened, new, wanted.fill, wanted.keeps, progress, timeout)
+    return take_over(opened, new, wanted.fill, False, progress, timeout)
+
+
+def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress) -> Opened:
+    """The same instance with databases in new stores, filled. Where that fails nothing of it remains."""
+    for secret in opened.instance.stack.secrets():
+        opened.state.provide_secret(secret.id)
+    # Also what a command that was killed left, for nothing uses it.
+    _remove_spare_stores(opened)
+    new = _with_new_stores(opened, fill)
+    try:
+        for database in databases(new):
+            if database.name in fill:
+                progress.step(f"{database.name}: making a new data store beside the one in use")
+                with new.engine.server_beside(database, LOADING) as server:
+                    fill[database.name](server)
+    except BaseException:
+        _remove_new_stores(new, fill)
+        raise
+    return new
+
+
+def _remove_new_stores(new: Opened, names: Collection[str]) -> None:
+    _remove_stores(new, [new.engine.stores()[name] for name in names])
 
 
 def take_over(
@@ -85,7 +98,7 @@ def take_over(
     return report
 
 
-def with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
+def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     """The same instance with each of these databases in a store that is not there yet."""
     there = set(opened.engine.leftovers().volumes)
     moved = opened
@@ -97,15 +110,15 @@ def with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     return moved
 
 
-def remove_spare_stores(opened: Opened, kept: Collection[str]) -> None:
-    """Delete the stores of declared databases that are in use no more, but for those of `kept`."""
+def _remove_spare_stores(opened: Opened) -> None:
+    """Delete the stores of declared databases that are in use no more."""
     stores = opened.engine.stores()
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
     spare = [
         store
         for store in opened.engine.leftovers().volumes
         for name, first in firsts.items()
-        if store not in (*stores.values(), *kept) and (store == first or store.startswith(f"{first}."))
+        if store not in stores.values() and (store == first or store.startswith(f"{first}."))
     ]
     _remove_stores(opened, spare)
 
@@ -135,13 +148,14 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
         yield
     except BaseException:
         progress.step(f"{', '.join(others)}: starting again")
-        with opened.engine.start() as job:
-            await_well(opened.engine, job, _STARTED_WITHIN, progress)
+        engine = as_made(opened).engine
+        with engine.start() as job:
+            await_well(engine, job, _STARTED_WITHIN, progress)
         remember_wanted(opened, "up")
         raise
 
 
-def _require_space(opened: Opened, needed: int) -> None:
+def require_room(opened: Opened, needed: int) -> None:
     free = opened.engine.free_space()
     if free is not None and free < needed:
         raise StackError(

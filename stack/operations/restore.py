@@ -16,7 +16,7 @@ from stack.operations.confirming import Confirm
 from stack.operations.keeping import save, with_data
 from stack.operations.opening import Opened, open_instance, with_instance
 from stack.operations.ports import claimed
-from stack.operations.replacing import Replacement, quiet, replace_data, take_over
+from stack.operations.replacing import Fill, Replacement, quiet, replace_data, take_over
 from stack.operations.rotate import password_statement
 from stack.progress import Progress
 from stack.report import Report, count
@@ -101,14 +101,19 @@ def _replace(
             before()
         return take_over(opened, kept, manifest.components, False, progress, timeout)
 
-    def load(name: str, server: Server) -> None:
-        password = opened.state.secret(server.database.password.id).reveal()
-        load_component(
-            server, archive, manifest.components[name], password_statement(server.database, password), progress
-        )
-
-    fill = {name: partial(load, name) for name in manifest.components}
+    fill = {name: loading(opened, archive, name, progress) for name in manifest.components}
     return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
+
+
+def loading(opened: Opened, archive: Archive, name: str, progress: Progress) -> Fill:
+    """What fills a server with the component `name` of a snapshot; its user has the instance's password then."""
+
+    def load(server: Server) -> None:
+        password = opened.state.secret(server.database.password.id).reveal()
+        closing = password_statement(server.database, password)
+        load_component(server, archive, archive.manifest.components[name], closing, progress)
+
+    return load
 
 
 def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:

@@ -1,0 +1,83 @@
+"""`stackctl upgrade`: take the data of a database along to the major version that is declared now.
+
+The old server writes a snapshot, the new one loads it into a new store, what came out is compared, and only then the
+new store takes over. The old one stays as it was, for `undo`.
+"""
+
+from __future__ import annotations
+
+from stack.components.postgres import Postgres
+from stack.errors import StackError, UsageError
+from stack.operations.keeping import save
+from stack.operations.opening import Opened, find_component, open_instance
+from stack.operations.planning import data_version
+from stack.operations.ports import claimed
+from stack.operations.replacing import fill_new_stores, quiet, require_room, take_over
+from stack.operations.restore import loading
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.snapshots.archive import opened as open_archive
+from stack.snapshots.shelf import Shelf
+
+
+def upgrade(
+    settings: Settings, name: str, version: int, progress: Progress, keeps: bool = True, timeout: float = 120
+) -> Report:
+    """Bring the data of the database `name` to `version`, which has to be declared. Without `keeps` no `undo` is left.
+
+    Raises `data-version` for data of a newer version, and what a snapshot and its restoring raise.
+    """
+    opened = open_instance(settings)
+    database = _checked(opened, name, version)
+    opened.engine.check()
+    made = data_version(opened, name)
+    if made is None or not opened.engine.has_data(name):
+        raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
+    if made == version:
+        text = f"the data of {name} is of PostgreSQL {version} already"
+        return Report("upgrade", text, {"component": name, "from": made, "to": version, "changed": False})
+    if made > version:
+        raise StackError(
+            "data-version",
+            f"the data of {name} is of PostgreSQL {made}, and goes to a newer version only, not to {version}",
+            f"declare version={made}; or bring back what was before an upgrade with `stackctl undo`",
+        )
+    with opened.state.locked(progress):
+        report = _upgrade(claimed(opened, settings), Shelf(settings.state_root, opened.instance.name), database,
+                          keeps, progress, timeout)  # fmt: skip
+    text = f"{name} is on PostgreSQL {version}; it was on {made}\n{report.text}"
+    data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
+    return Report("upgrade", text, data)
+
+
+def _checked(opened: Opened, name: str, version: int) -> Postgres:
+    database = find_component(opened.instance, name)
+    if not isinstance(database, Postgres):
+        raise UsageError(f"{name!r} is a {database.role}, which has no data to upgrade", "name a database")
+    declared = opened.engine.version(database)
+    if version != declared:
+        raise UsageError(
+            f"{name} is declared to run PostgreSQL {declared}, and not {version}",
+            f"declare it first: Postgres({name!r}, version={version})",
+        )
+    return database
+
+
+def _upgrade(
+    opened: Opened, shelf: Shelf, database: Postgres, keeps: bool, progress: Progress, timeout: float
+) -> Report:
+    with quiet(opened, progress):
+        path, manifest = save(opened, shelf, None, "upgrade", progress)
+        try:
+            require_room(opened, manifest.size)
+            with open_archive(path) as archive:
+                fill = {database.name: loading(opened, archive, database.name, progress)}
+                new = fill_new_stores(opened, fill, progress)
+        except BaseException:
+            path.unlink()
+            raise
+    report = take_over(opened, new, fill, keeps, progress, timeout)
+    if not keeps:
+        path.unlink()
+    return report
