@@ -1,19 +1,13 @@
-"""Every test here runs on every engine that can run on this machine."""
+"""Every test here runs on every engine that can run on this machine, unless it says that one is enough."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.servers import MISSING
+from tests.conformance.engines import COMPOSE, EMBEDDED
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("compose", marks=pytest.mark.docker),
-        pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None, reason=str(MISSING))),
-    ],
-)
+@pytest.fixture(scope="module", params=[COMPOSE, EMBEDDED])
 def engine(request: pytest.FixtureRequest) -> str:
     """The engine that a test's instances are on."""
     return str(request.param)

@@ -16,6 +16,7 @@ import pytest
 
 from stack.ports import any_free
 from tests.cli import ROOT, Cli
+from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -87,6 +88,7 @@ def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, new_cl
     assert "was chosen for web" in cli.ok("up", "--port", "web=auto").stdout
 
 
+@on_one_engine
 def test_a_plan_for_a_new_instance_holds_for_its_automatic_port(new_cli: Make, elsewhere: Path, tmp_path: Path) -> None:
     cli = new_cli(file=elsewhere)
     saved = tmp_path / "next.json"
@@ -139,6 +141,7 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
     assert cli.data("ls")["instances"] == []
 
 
+@on_one_engine
 def test_ls_runs_no_stack_file(new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
     shutil.copy(ROOT / "stack" / "playground.py", file)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
@@ -120,6 +121,7 @@ def test_interrupting_an_up_of_an_instance_with_data_keeps_it(cli: Cli) -> None:
     assert cli.visit() == count + 1
 
 
+@on_one_engine
 def test_a_lost_password_is_told_and_the_data_kept(cli: Cli) -> None:
     cli.up()
     count = cli.visit()

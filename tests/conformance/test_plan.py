@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -261,6 +262,7 @@ def test_source_that_changed_is_named_and_runs_after_up(up: Cli, declared: Decla
     assert up.data("plan")["changes"] is False
 
 
+@on_one_engine
 def test_a_saved_plan_is_applied_only_while_it_holds(up: Cli, declared: Declared, tmp_path: Path) -> None:
     saved = tmp_path / "next.json"
     declared.write(CACHE_TTL=64)

@@ -1,0 +1,13 @@
+"""The engines that can run on this machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers import MISSING
+
+COMPOSE = pytest.param("compose", marks=pytest.mark.docker)
+EMBEDDED = pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None, reason=str(MISSING)))
+
+# For what is decided before an engine is asked: on one of them, which takes half as long.
+on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, scope="module")
