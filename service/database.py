@@ -27,7 +27,7 @@ Call = Callable[[Connection, float], T]
 
 _log = logging.getLogger(__name__)
 
-_SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+_SCHEMA = (Path(__file__).parent / "migrations" / "0001_visit_counter.sql").read_text(encoding="utf-8")
 _READ = "SELECT visits FROM visit_counter WHERE page = %(page)s"
 _ADD = """
     UPDATE visit_counter SET visits = visits + %(visits)s, updated_at = now()

@@ -31,6 +31,7 @@ class Applied:
 
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
+    `migrations`: the checksums of those that each database has had, by their names.
     `wanted`: the state in which a command left the instance.
     """
 
@@ -39,6 +40,7 @@ class Applied:
     sources: Mapping[str, Files] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Fields] = field(default_factory=dict)
+    migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def changed_files(before: Files, now: Files) -> list[str]:

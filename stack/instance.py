@@ -36,7 +36,11 @@ class Instance:
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
         source = self.stack[component].container().source
-        return None if source is None else Path(os.path.normpath(self.folder / source))
+        return None if source is None else self.path(source)
+
+    def path(self, named: str) -> Path:
+        """The absolute path of what a stack file names."""
+        return Path(os.path.normpath(self.folder / named))
 
     def store_name(self, component: str, base: str) -> str:
         """The name of the store of a component's data: `base` for its first, `base.2` for the next.

@@ -76,12 +76,21 @@ class DataEffect:
 
 @dataclass(frozen=True)
 class Plan:
-    """All actions of an `up`, in the order of the declaration, and their consequences for data."""
+    """All actions of an `up`, in the order of the declaration, and their consequences for data.
+
+    `migrations`: the names of those that each database is still to have.
+    """
 
     instance: str
     engine: str
     actions: tuple[Action, ...]
     data: tuple[DataEffect, ...] = ()
+    migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def something(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.changes or self.migrations)
 
     @property
     def changes(self) -> tuple[Action, ...]:
@@ -104,14 +113,15 @@ class Declared:
 
     `components`: the fields of each. `stores`: the name of the data store of each that has one. Of those that
     changed since the last `up`, and of no others: `sources`, the files of a component's source (none where it was
-    never built), and `secrets`, the secrets that it reads. `builds`: the engine makes an image of a source, and does
-    not run in it.
+    never built), and `secrets`, the secrets that it reads. `migrations`: those that a database lacks. `builds`: the
+    engine makes an image of a source, and does not run in it.
     """
 
     components: Mapping[str, Fields]
     stores: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     builds: bool = True
 
 
@@ -128,7 +138,8 @@ def make_plan(
     actions += [
         _removal(name, made, state) for name, state in observed.components.items() if name not in declared.components
     ]
-    return Plan(instance, engine, tuple(actions), tuple(_data(declared, observed, holds or {})))
+    data = tuple(_data(declared, observed, holds or {}))
+    return Plan(instance, engine, tuple(actions), data, declared.migrations)
 
 
 def _data(declared: Declared, observed: Observed, holds: Mapping[str, str]) -> Iterator[DataEffect]:

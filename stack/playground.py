@@ -2,7 +2,9 @@
 
 from stack import CachedValue, Postgres, Redis, Stack, WebApp
 
-db = Postgres("db", user="student", database="student_notes", inspect="visit_counter")
+db = Postgres(
+    "db", user="student", database="student_notes", inspect="visit_counter", migrations="../service/migrations"
+)
 
 homepage = CachedValue(
     key="visit_counter:homepage",

@@ -274,6 +274,45 @@ def await_ready(
             clock.wait(_INTERVAL)
 
 
+def await_proved(
+    instance: Instance,
+    engine: Engine,
+    database: Postgres,
+    job: Job,
+    before: Observed,
+    timeout: float,
+    progress: Progress,
+    clock: Clock | None = None,
+) -> None:
+    """Watch `job` start a database alone until it is well and accepts the declared password.
+
+    Raises `StackError` as `await_ready` does; what else there is of the instance is not looked at.
+    """
+    clock = clock or SystemClock()
+    start = clock.now()
+    while True:
+        exit_code = job.wait(_INTERVAL)
+        observed = _alone(engine.observe(), database.name)
+        progress.states({name: component.summary for name, component in observed.components.items()})
+        fresh = observed if exit_code is not None else _changed(before, observed)
+        patient = clock.now() - start < _LOG_AFTER
+        failure = judge(instance.stack, fresh, before) or _read_failure(instance.stack, engine, fresh, patient)
+        if failure:
+            raise _failed(instance.stack, engine, failure)
+        if exit_code:
+            raise engine.explain(job)
+        if exit_code == 0 and not _prove(instance, engine, observed, [database], early=True):
+            return
+        if clock.now() - start >= timeout:
+            raise _too_late(None, engine, observed, {}, timeout)
+        if exit_code is not None:
+            clock.wait(_INTERVAL)
+
+
+def _alone(observed: Observed, name: str) -> Observed:
+    return Observed({each: state for each, state in observed.components.items() if each == name})
+
+
 def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
     """Watch `job` until all that exists runs and is well, whatever is declared. Raises `StackError` if it does not."""
     clock = clock or SystemClock()
@@ -301,15 +340,18 @@ def _changed(before: Observed, observed: Observed) -> Observed:
     )
 
 
-def _prove(instance: Instance, engine: Engine, observed: Observed, databases: list[Postgres]) -> list[Postgres]:
+def _prove(
+    instance: Instance, engine: Engine, observed: Observed, databases: list[Postgres], early: bool = False
+) -> list[Postgres]:
     """Connect to each database that is well as those who use it do. Gives those that are not proved yet.
 
-    Raises `StackError` where the server refuses: no patience changes its mind.
+    With `early` to each that runs, before its health was asked. Raises `StackError` where the server refuses: no
+    patience changes its mind.
     """
     left = []
     for database in databases:
         state = observed.components.get(database.name)
-        if state is None or not _is_well(state):
+        if state is None or not (state.running if early else _is_well(state)):
             left.append(database)
             continue
         answer = engine.prove(database, state)

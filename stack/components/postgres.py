@@ -45,7 +45,8 @@ class Postgres(Component):
 
     `version` is the major version, for example 17; without it the newest that stackctl knows, or that of the system's
     own servers where these are used. Data of another one is not touched: `stackctl upgrade` takes it along.
-    `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed.
+    `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed. `migrations` is a
+    folder of SQL files like `0001_notes.sql`, relative to the stack file: `up` applies each once, in their order.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
@@ -53,6 +54,7 @@ class Postgres(Component):
     database: str = "app"
     version: int | None = None
     inspect: str | None = None
+    migrations: str | None = None
     memory: int = 512
     cpus: float = 2.0
 
@@ -62,6 +64,8 @@ class Postgres(Component):
         self._check_identifier("database", self.database)
         if self.inspect is not None:
             self._check_identifier("inspect", self.inspect)
+        if self.migrations is not None and (not isinstance(self.migrations, str) or not self.migrations.strip()):
+            raise self.wrong("migrations", f"{self.migrations!r} is not the path of a folder")
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
         checked_whole(self, "memory", self.memory, least=64, unit="MiB")

@@ -62,10 +62,11 @@ class Engine(Protocol):
     def build(self) -> Job:
         """Start to build what the declaration names as source."""
 
-    def apply(self, anew: Collection[str] = ()) -> Job:
+    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
         """Start to make the instance as declared; `verdict` judges how it went.
 
-        The components of `anew` are made anew although their configuration is as declared.
+        The components of `anew` are made anew although their configuration is as declared. With `only` nothing is
+        done but to these, which use no others.
         """
 
     def keep_good(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from stack.settings import Settings
 from stack.snapshots.content import conninfo
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
-from stack.snapshots.transfer import chunks, stream
+from stack.snapshots.transfer import Counted, chunks, run_whole, stream
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What a database takes for each byte of a dump that is packed well.
@@ -111,23 +110,12 @@ def fill(server: Server, plain: Peekable, kind: Kind, progress: Progress) -> int
 
 
 def _fill_by_sql(server: Server, plain: Peekable, progress: Progress) -> int:
-    """An end of the input ends psql, and psql would commit by that; so it is told to, once all of it was there.
-
-    And it has to answer after that: in a text that was cut off in the middle of a word the rest is part of the text.
-    """
-    database, done = server.database, secrets.token_hex(16)
-    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
-    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True, take=True) as psql:
-        with suppress(BrokenPipeError):  # what it says tells why
-            psql.input.write(b"BEGIN; ")
-            if plain.peek(3).startswith(_BYTE_ORDER_MARK):
-                plain.read(3)
-            written = stream(chunks(cast("IO[bytes]", plain)), psql.input, server, "loading", progress)
-            psql.input.write(f"\n;\nCOMMIT;\n\\echo {done}\n".encode())
-        failed = psql.finish() != 0
-        if failed or done.encode() not in psql.output.read():
-            raise _failed(database, psql.complaint or "it ends in the middle of a statement")
-    return written
+    if plain.peek(3).startswith(_BYTE_ORDER_MARK):
+        plain.read(3)
+    counted = Counted(chunks(cast("IO[bytes]", plain)), server, "loading", progress)
+    if (complaint := run_whole(server, counted)) is not None:
+        raise _failed(server.database, complaint)
+    return counted.bytes
 
 
 def _fill_by_archive(server: Server, plain: Peekable, progress: Progress) -> int:

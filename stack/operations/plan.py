@@ -20,7 +20,7 @@ def plan(settings: Settings, exit_code: bool = False, output: Path | None = None
     data = plan_data(surveyed)
     if output is not None:
         _save(output, data)
-    ends = ExitCode.CHANGES if exit_code and (surveyed.plan.changes or surveyed.obstacle) else ExitCode.DONE
+    ends = ExitCode.CHANGES if exit_code and (surveyed.plan.something or surveyed.obstacle) else ExitCode.DONE
     return Report("plan", "\n".join(plan_lines(surveyed)), data, int(ends))
 
 
@@ -29,10 +29,11 @@ def plan_lines(surveyed: Survey) -> list[str]:
     made = surveyed.plan
     lines = [f"{action}{' (drift)' if action.drift else ''}" for action in made.actions]
     lines += [f"data: {effect}" for effect in made.data]
+    lines += [f"data: {name} gets {', '.join(names)}" for name, names in made.migrations.items()]
     if surveyed.obstacle is not None:
         lines += ["", f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"]
         lines += [surveyed.obstacle.hint]
-    elif not made.changes:
+    elif not made.something:
         lines += ["", f"{made.instance} is as declared: `up` would change nothing"]
     return lines
 

@@ -12,6 +12,7 @@ from stack.applied import Applied, Files, Wanted, changed_files
 from stack.components.postgres import Postgres, read_rows
 from stack.errors import StackError
 from stack.fields import Fields, digest, fingerprint
+from stack.migrations import Migration, pending, read_migrations
 from stack.model import SecretReference
 from stack.observed import Observed
 from stack.operations.opening import Opened
@@ -29,6 +30,7 @@ class Survey:
     applied: Applied
     fields: Mapping[str, Fields]
     sources: Mapping[str, Files]
+    migrations: Mapping[str, tuple[Migration, ...]]
     obstacle: StackError | None = None
 
     @property
@@ -41,6 +43,7 @@ class Survey:
             things,
             dict(self.observed.images),
             sorted(self.observed.stores),
+            {name: [each.checksum for each in migrations] for name, migrations in self.migrations.items()},
             self.obstacle.message if self.obstacle else None,
         ]
         return digest(json.dumps(wholes, sort_keys=True))
@@ -51,17 +54,46 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
+    migrations, edited = _migrations(opened, applied, observed, stores)
     declared = Declared(
         components=fields,
         stores=stores,
         sources=_changed_sources(opened, applied, observed, sources),
         secrets=_changed_secrets(opened, applied, secrets),
+        migrations={name: tuple(each.name for each in lacked) for name, lacked in migrations.items()},
         builds=engine.builds,
     )
     holds = _holdings(opened, observed) if holdings else {}
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
     here = {name: each for name, each in identities(opened, secrets).items() if stores[name] in observed.stores}
-    return Survey(plan, observed, applied, fields, sources, _obstacle(opened, applied, here))
+    obstacle = _obstacle(opened, applied, here) or edited
+    return Survey(plan, observed, applied, fields, sources, migrations, obstacle)
+
+
+def declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
+    """Of each database that names a folder of them."""
+    return {
+        each.name: read_migrations(
+            opened.instance.path(each.migrations), f"{opened.instance.stack.name}/{each.name}/migrations"
+        )
+        for each in opened.instance.stack
+        if isinstance(each, Postgres) and each.migrations is not None
+    }
+
+
+def _migrations(
+    opened: Opened, applied: Applied, observed: Observed, stores: Mapping[str, str]
+) -> tuple[dict[str, tuple[Migration, ...]], StackError | None]:
+    """Those that each database lacks, as far as is remembered of it, and what is wrong with any."""
+    lacking = {}
+    for name, migrations in declared_migrations(opened).items():
+        had = applied.migrations.get(name, {}) if stores[name] in observed.stores else {}
+        try:
+            if lacked := pending(name, had, migrations):
+                lacking[name] = lacked
+        except StackError as error:
+            return {}, error
+    return lacking, None
 
 
 def plan_data(surveyed: Survey) -> dict[str, Any]:
@@ -69,9 +101,10 @@ def plan_data(surveyed: Survey) -> dict[str, Any]:
     return {
         "instance": plan.instance,
         "engine": plan.engine,
-        "changes": bool(plan.changes),
+        "changes": plan.something,
         "actions": [_action_data(action) for action in plan.actions],
         "data": [{"store": data.store, "effect": data.effect, "holds": data.holds} for data in plan.data],
+        "migrations": {name: list(names) for name, names in plan.migrations.items()},
         "obstacle": {"code": obstacle.code, "message": obstacle.message, "hint": obstacle.hint} if obstacle else None,
         "basis": surveyed.basis,
     }
@@ -181,6 +214,7 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
             sources=sources,
             secrets=secret_digests(opened),
             data=known.data,
+            migrations=known.migrations,
         )
     )
 

@@ -90,7 +90,9 @@ def take_over(
     new.state.remember(new.record)
     known, secrets = new.state.applied(), secret_digests(new)
     taken = {name: each for name, each in identities(new, secrets).items() if name in names}
-    new.state.remember_applied(replace(known, data={**known.data, **taken}))
+    # Which migrations the new data has had, it knows itself.
+    had = {name: each for name, each in known.migrations.items() if name not in names}
+    new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had))
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
     if not keeps:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.engines.process import FinishedJob
 from stack.errors import DeclarationError, StackError
 from stack.instance import Instance
+from stack.operations.migrating import migrate
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
@@ -78,7 +80,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     if surveyed.obstacle is not None:
         raise surveyed.obstacle
     before = surveyed.observed
-    if not surveyed.plan.changes:
+    if not surveyed.plan.something:
         with FinishedJob() as nothing:
             verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
         if opened.state.record() != opened.record:
@@ -88,10 +90,14 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     check_ports(opened.instance, before)
     for action in surveyed.plan.changes:
         progress.step(str(action))
+    for name, names in surveyed.plan.migrations.items():
+        progress.step(f"{name}: to migrate, {', '.join(names)}")
     _prepare(opened, surveyed)
     _build(opened, surveyed, progress)
+    began = time.monotonic()
     try:
-        with opened.engine.apply(surveyed.plan.forced) as job:
+        started = migrate(opened, surveyed, wish.timeout, progress)
+        with opened.engine.apply(surveyed.plan.forced - started) as job:
             verdict = await_ready(opened.instance, opened.engine, job, before, wish.timeout, progress)
     except StackError as error:
         remember_made(opened, surveyed)
@@ -100,7 +106,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
         raise _left(opened, error) from error
     remember_made(opened, surveyed)
     opened.engine.keep_good()
-    return _report(opened, surveyed, verdict)
+    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began))
 
 
 def _left(opened: Opened, error: StackError) -> StackError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -166,6 +167,30 @@ def _run_sql(server: Server, database: str, lines: Iterable[bytes], what: str) -
             raise _broke("restore-failed", server, f"{what} could not be made", psql.complaint)
 
 
+def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> str | None:
+    """Run SQL and then `closing` in one transaction on the declared database. What is wrong with it, None where all
+    of it was committed.
+
+    An end of the input ends psql, and psql would commit by that; so it is told to, once all of it was there. And it
+    has to answer after that: in a text that was cut off in the middle of a word the rest is part of the text.
+    """
+    database, done = server.database, secrets.token_hex(16)
+    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
+    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True, take=True) as psql:
+        with suppress(BrokenPipeError):  # what it says tells why
+            psql.input.write(b"BEGIN; SAVEPOINT whole; ")
+            for chunk in source:
+                psql.input.write(chunk)
+            # It fails where the text itself has ended the transaction.
+            psql.input.write(f"\n;\nRELEASE SAVEPOINT whole;\n{closing}COMMIT;\n\\echo {done}\n".encode())
+        failed = psql.finish() != 0
+        if not failed and done.encode() in psql.output.read():
+            return None
+        if "RELEASE SAVEPOINT" in psql.complaint:
+            return f"it ends its transaction by itself: leave BEGIN, COMMIT and the like out\n{psql.complaint}"
+        return psql.complaint or "it ends in the middle of a statement"
+
+
 def _ask(server: Server, sql: str) -> list[tuple[str, ...]]:
     answer = server.run(server.database.query(sql))
     if not answer.ok:
@@ -183,13 +208,29 @@ def chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+class Counted:
+    """Chunks that are counted as they go by, and told of once a second. `bytes`: how many it were."""
+
+    def __init__(self, source: Iterable[bytes], server: Server, doing: str, progress: Progress) -> None:
+        self._source = source
+        self._component = server.database.name
+        self._doing = doing
+        self._progress = progress
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        told = time.monotonic()
+        for chunk in self._source:
+            yield chunk
+            self.bytes += len(chunk)
+            if time.monotonic() - told >= _TOLD_EVERY:
+                told = time.monotonic()
+                self._progress.states({self._component: f"{self._doing}: {size(self.bytes)}"})
+
+
 def stream(source: Iterable[bytes], target: Target, server: Server, doing: str, progress: Progress) -> int:
-    """Write all of it, and tell of it once a second. How many bytes it was."""
-    done, told = 0, time.monotonic()
-    for chunk in source:
+    """Write all of it, and tell of it. How many bytes it was."""
+    counted = Counted(source, server, doing, progress)
+    for chunk in counted:
         target.write(chunk)
-        done += len(chunk)
-        if time.monotonic() - told >= _TOLD_EVERY:
-            told = time.monotonic()
-            progress.states({server.database.name: f"{doing}: {size(done)}"})
-    return done
+    return counted.bytes

@@ -17,6 +17,7 @@ ONE_PROCESS = f"""\
 from dataclasses import replace
 from stack import Stack
 from stack.playground import cache, db, web
+db = replace(db, migrations={str(ROOT / "service" / "migrations")!r})
 web = replace(web, source={str(ROOT / "service")!r}, environment={{"WEB_CONCURRENCY": 1}})
 stack = Stack("playground", [web, db, cache])
 """

@@ -47,6 +47,7 @@ def elsewhere(tmp_path: Path) -> Path:
         "from dataclasses import replace\n"
         "from stack import Stack\n"
         "from stack.playground import cache, db, web\n"
+        f"db = replace(db, migrations={str(ROOT / 'service' / 'migrations')!r})\n"
         f"web = replace(web, source={str(ROOT / 'service')!r}, publish={any_free()})\n"
         "stack = Stack('playground', [web, db, cache])\n",
         encoding="utf-8",

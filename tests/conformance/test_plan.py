@@ -23,7 +23,7 @@ from dataclasses import replace
 from stack import Postgres, Redis, Stack
 from stack.playground import cache, db, web
 
-db = replace(db, user={user!r})
+db = replace(db, user={user!r}, migrations={source!r} + "/migrations")
 web = replace(web, source={source!r}, environment={environment!r})
 stack = Stack("playground", [web, db, cache{more}])
 """

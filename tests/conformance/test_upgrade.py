@@ -24,10 +24,10 @@ POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 NEW = 18
 STACK = """\
 from dataclasses import replace
-from stack import CachedValue, Stack
-from stack.playground import cache, db, homepage, web
+from stack import Stack
+from stack.playground import cache, db, web
 
-db = replace(db, version={version})
+db = replace(db, version={version}, migrations={source!r} + "/migrations")
 web = replace(web, source={source!r})
 stack = Stack("playground", [web, db, cache])
 """

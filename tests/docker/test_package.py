@@ -51,7 +51,8 @@ def home(installed: Path, tmp_path: Path) -> Iterator[Mapping[str, str]]:
 
 def test_the_wheel_carries_the_service_and_nothing_of_the_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"stackctl.py", "stack/playground.py", "service/Dockerfile", "service/schema.sql"} <= names
+    schema = "service/migrations/0001_visit_counter.sql"
+    assert {"stackctl.py", "stack/playground.py", "service/Dockerfile", schema} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"stackctl.py", "stack", "service"}
     assert not [name for name in names if name.endswith(".pyc")]
 

@@ -155,13 +155,14 @@ class ComposeEngine:
         self._write_configuration()
         return self._compose_job(["build"])
 
-    def apply(self, anew: Collection[str] = ()) -> Job:
+    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
         self._write_configuration()
         self._await_beside()
         if anew:
             # Compose compares configurations, and those are as they were.
             client.read(self._compose_arguments(["rm", "--stop", "--force", *anew]), client.STOP_TIMEOUT)
-        return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"])
+        orphans = [] if only else ["--remove-orphans"]
+        return self._compose_job(["up", "--detach", "--no-build", *orphans, "--quiet-pull", *only])
 
     def keep_good(self) -> None:
         self._state.write(_GOOD, self._file.read_text(encoding="utf-8"))

@@ -61,7 +61,7 @@ from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
 from stack.instance import Instance
-from stack.model import Component, Process
+from stack.model import Component, Process, Stack
 from stack.observed import ComponentState, Health, Leftovers, Observed
 from stack.ports import any_free, is_free
 from stack.state import State
@@ -171,8 +171,9 @@ class EmbeddedEngine:
     def build(self) -> Job:
         return FinishedJob()
 
-    def apply(self, anew: Collection[str] = ()) -> Job:
-        """Make everything as declared; a program whose configuration is unchanged is not touched but in `anew`."""
+    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
+        """Make everything as declared, or `only` these; a program whose configuration is unchanged is not touched
+        but in `anew`."""
         programs = self._programs
         view = self._view(programs)
         self._provide_secrets()
@@ -186,10 +187,11 @@ class EmbeddedEngine:
         text = render(self._instance, layout)
         self._write_files(layout)
         if answers:
-            self._update(text, anew)
+            self._update(text, anew, only)
         else:
-            self._launch(text, view)
-        self._note_applied(text)
+            self._launch(render(self._part(only), layout) if only else text, view)
+        if not only:
+            self._note_applied(text)
         self._await_starts()
         return FinishedJob()
 
@@ -552,12 +554,16 @@ class EmbeddedEngine:
             said = "\n".join(logs.last_lines(output, _LOG_LINES))
             raise StackError("supervisord-failed", f"supervisord did not start in {_PATIENCE:g} s", "see above", said)
 
-    def _update(self, text: str, anew: Collection[str]) -> None:
-        """Let a supervisord that runs take up what is declared differently, and start what ended."""
+    def _part(self, names: Collection[str]) -> Instance:
+        stack = self._instance.stack
+        return replace(self._instance, stack=Stack(stack.name, [each for each in stack if each.name in names]))
+
+    def _update(self, text: str, anew: Collection[str], only: Collection[str] = ()) -> None:
+        """Let a supervisord that runs take up what is declared differently, and start what ended; or `only` these."""
         control = self._control
         with self._at_home():
             write_private(self._home.configuration, text)
-        added, changed, removed = control.reload()
+        added, changed, removed = ([name for name in names if not only or name in only] for names in control.reload())
         again = {*changed, *(name for name in anew if name not in (*added, *removed))}
         for name in sorted({*again, *removed}, key=self._depth, reverse=True):
             control.remove(name, self._stop_grace(name))
@@ -565,7 +571,7 @@ class EmbeddedEngine:
             self._forget_runs(name)
             control.add(name)
         for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
-            if program.state in ("STOPPED", "FATAL") and program.name in self._instance.stack.names:
+            if program.state in ("STOPPED", "FATAL") and program.name in (only or self._instance.stack.names):
                 self._forget_runs(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)

@@ -1,0 +1,75 @@
+"""Apply the migrations of a database that it has not had yet: each once, in a transaction of its own, in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stack.components.postgres import Postgres, read_rows
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.migrations import Migration, pending
+from stack.operations.opening import Opened
+from stack.operations.planning import Survey, declared_migrations
+from stack.progress import Progress
+from stack.snapshots.transfer import run_whole
+from stack.verdict import await_proved
+
+_TABLE = """\
+CREATE SCHEMA IF NOT EXISTS stackctl;
+CREATE TABLE IF NOT EXISTS stackctl.migrations (
+    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+_APPLIED = "SELECT name, checksum FROM stackctl.migrations"
+
+
+def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> frozenset[str]:
+    """Apply what databases lack, before those who use them are made or made anew. A database that does not run as
+    declared is started first, alone; the names of those that were.
+
+    Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`, and for a database
+    that does not get ready what `await_ready` raises.
+    """
+    running = {action.target for action in surveyed.plan.actions if action.kind == "keep"}
+    declared = declared_migrations(opened) if surveyed.migrations else {}
+    for name in surveyed.migrations:
+        database = opened.instance.stack[name]
+        assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
+        if name not in running:
+            with opened.engine.apply(surveyed.plan.forced & {name}, only=[name]) as job:
+                await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
+        applied = _apply(opened.engine.server(database), declared[name], progress)
+        known = opened.state.applied()
+        opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
+    return frozenset(surveyed.migrations) - running
+
+
+def _apply(server: Server, migrations: tuple[Migration, ...], progress: Progress) -> dict[str, str]:
+    """What the database has had, after it."""
+    _run(server, _TABLE.encode(), "the table of migrations", "")
+    answer = server.run(server.database.query(_APPLIED))
+    if not answer.ok:
+        raise _failed(server, "the table of migrations", answer.stderr)
+    applied = {str(name): str(checksum) for name, checksum in read_rows(answer.stdout).rows}
+    for each in pending(server.database.name, applied, migrations):
+        progress.step(f"{server.database.name}: applying {each.name}")
+        name = each.name.replace("'", "''")
+        noted = f"INSERT INTO stackctl.migrations (name, checksum) VALUES ('{name}', '{each.checksum}');\n"  # noqa: S608
+        _run(server, each.sql, each.name, noted)
+        applied[each.name] = each.checksum
+    return applied
+
+
+def _run(server: Server, sql: bytes, what: str, closing: str) -> None:
+    if (complaint := run_whole(server, [sql], closing)) is not None:
+        raise _failed(server, what, complaint)
+
+
+def _failed(server: Server, what: str, complaint: str) -> StackError:
+    return StackError(
+        "migration-failed",
+        f"{server.database.name}: {what} can't be applied",
+        f"mend {what} and run `stackctl up` again; of what failed nothing was kept, and those that use "
+        f"{server.database.name} were not touched",
+        complaint,
+    )

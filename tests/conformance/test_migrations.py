@@ -1,0 +1,134 @@
+"""A schema is made by files, each applied once, in order, whole, and before those who use it begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Cli
+
+Make = Callable[..., Cli]
+
+STACK = """\
+from dataclasses import replace
+from stack import Stack
+from stack.playground import cache, db, web
+
+db = replace(db, migrations="migrations")
+web = replace(web, source={source!r})
+stack = Stack("playground", [web, db, cache])
+"""
+
+
+class Schema:
+    """An instance of the playground with a folder of migrations of its own."""
+
+    def __init__(self, cli: Cli, folder: Path) -> None:
+        from stack.playground import web
+        from stack.settings import PLAYGROUND
+
+        self.cli = cli
+        self.folder = folder / "migrations"
+        self.folder.mkdir()
+        source = (PLAYGROUND.parent / web.source).resolve()
+        (folder / "own.py").write_text(STACK.format(source=str(source)), encoding="utf-8")
+        self.write("0001_visits.sql", (source / "migrations" / "0001_visit_counter.sql").read_text(encoding="utf-8"))
+
+    def write(self, name: str, sql: str) -> None:
+        (self.folder / name).write_text(sql, encoding="utf-8")
+
+    def applied(self) -> list[str | None]:
+        query = "SELECT name FROM stackctl.migrations ORDER BY applied_at"
+        return [name for (name,) in self.cli.data("inspect", "db", "--query", query)["rows"]]
+
+
+@pytest.fixture
+def schema(new_cli: Make, tmp_path: Path) -> Schema:
+    return Schema(new_cli(file=tmp_path / "own.py"), tmp_path)
+
+
+def test_each_migration_is_applied_once_in_order_and_before_the_app_begins(schema: Schema) -> None:
+    cli = schema.cli
+    schema.write("10_second.sql", "INSERT INTO notes VALUES ('from the second')")
+    schema.write("9_first.sql", "CREATE TABLE notes (text text); -- no semicolon at the end of the next\nSELECT 1")
+    assert cli.data("plan")["migrations"] == {"db": ["0001_visits.sql", "9_first.sql", "10_second.sql"]}
+    told = cli.ok("up", "--port", str(cli.port)).stderr
+    first_of_web = next(line for line in told.splitlines() if re.search(r"web: (starting|created)", line))
+    assert told.index("applying 10_second.sql") < told.index(first_of_web)
+    assert schema.applied() == ["0001_visits.sql", "9_first.sql", "10_second.sql"]
+    assert cli.data("plan")["changes"] is False
+    before = cli.data("status")["components"]
+
+    schema.write("11_third.sql", "INSERT INTO notes VALUES ('from the third')")
+    assert cli.data("plan")["migrations"] == {"db": ["11_third.sql"]}
+    assert cli.run("plan", "--exit-code").exit_code == 3
+    assert cli.visit() == 1
+    cli.ok("up")
+    assert cli.data("inspect", "db", "--query", "SELECT text FROM notes")["rows"] == [
+        ["from the second"],
+        ["from the third"],
+    ]
+    assert cli.data("status")["components"] == before, "for a migration nothing is started again"
+    assert cli.visit() == 2
+
+
+def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schema: Schema) -> None:
+    cli = schema.cli
+    schema.write("0002_bad.sql", "CREATE TABLE half (a int);\nINSERT INTO half VALUES ('no number');")
+    error = cli.fails("up", "--port", str(cli.port), code="migration-failed")
+    assert "0002_bad.sql" in error["message"]
+    assert ":2: ERROR:  invalid input syntax for type integer" in error["output"]
+    assert cli.data("status")["components"]["web"]["state"] == "absent", "the app did not begin on half a schema"
+    schema.write("0002_bad.sql", "CREATE TABLE half (a int);\nINSERT INTO half VALUES (1);")
+    cli.up()
+    assert schema.applied() == ["0001_visits.sql", "0002_bad.sql"]
+    count, before = cli.visit(), cli.data("status")["components"]
+
+    schema.write("0003_ends.sql", "CREATE TABLE other (a int);\nCOMMIT;\n")
+    assert "ends its transaction" in cli.fails("up", code="migration-failed")["output"]
+    (schema.folder / "0003_ends.sql").unlink()
+    assert cli.data("status")["components"] == before
+    assert cli.visit() == count + 1
+
+
+def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -> None:
+    cli = schema.cli
+    schema.write("0003_notes.sql", "CREATE TABLE notes (text text)")
+    cli.up()
+    schema.write("0003_notes.sql", "CREATE TABLE notes (text text, more text)")
+    assert "0003_notes.sql" in cli.fails("up", code="migration-edited")["message"]
+    assert cli.data("plan")["obstacle"]["code"] == "migration-edited"
+    (schema.folder / "0003_notes.sql").unlink()
+    assert cli.data("up")["changed"] is False, "another branch may have one that this one lacks"
+    schema.write("0002_late.sql", "SELECT 1")
+    assert "0002_late.sql" in cli.fails("up", code="migration-order")["message"]
+    assert cli.visit() == 1, "what runs was not touched"
+
+
+def test_a_snapshot_knows_which_migrations_it_has_had(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    cli.ok("snapshot", "save", "before")
+    schema.write("0002_notes.sql", "CREATE TABLE notes (text text)")
+    cli.ok("up")
+    cli.ok("snapshot", "restore", "before", "--yes", "--no-snapshot")
+    assert schema.applied() == ["0001_visits.sql", "0002_notes.sql"], "what it lacked it got when it was restored"
+    assert cli.data("plan")["changes"] is False
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        (["notes.sql"], "notes.sql has no number"),
+        (["1_a.sql", "01_b.sql"], "have the same number"),
+    ],
+)
+def test_a_folder_that_has_no_order_is_told(new_cli: Make, tmp_path: Path, files: list[str], problem: str) -> None:
+    schema = Schema(new_cli(file=tmp_path / "own.py"), tmp_path)
+    for name in files:
+        schema.write(name, "SELECT 1")
+    (schema.folder / "0001_visits.sql").unlink()
+    assert problem in schema.cli.fails("up", code="declaration-invalid", exit_code=2)["message"]
