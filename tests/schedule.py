@@ -6,24 +6,35 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Each test of these has instances of its own, so that any worker can run it at any time.
-_ALONE = {
+# Each test of these files, and these tests, have instances of their own: any worker can run them at any time.
+_ALONE = (
+    "tests/conformance/test_dumps.py::test_a_gigabyte",
     "tests/conformance/test_exactness.py",
     "tests/conformance/test_failures.py",
     "tests/conformance/test_interruptions.py",
     "tests/conformance/test_lifecycle.py",
     "tests/conformance/test_rotate.py",
+    "tests/conformance/test_snapshots.py::test_a_restore_under_load",
+    "tests/conformance/test_snapshots.py::test_a_snapshot_brings_all_back",
+    "tests/conformance/test_snapshots.py::test_what_a_reset_deleted",
+    "tests/conformance/test_snapshots.py::test_what_is_saved_under_load",
+    "tests/conformance/test_upgrade.py",
     "tests/docker/test_bad_weather.py",
     "tests/embedded/test_installation.py",
-}
+)
 # What takes longest begins first, so that no worker is left alone with it at the end.
 _FIRST = (
     "tests/conformance/test_readme.py",
+    "tests/conformance/test_upgrade.py::test_an_upgrade_that_is_killed",
+    "tests/conformance/test_snapshots.py",
+    "tests/conformance/test_fleet.py",
+    "tests/conformance/test_plan.py",
+    "tests/conformance/test_upgrade.py",
+    "tests/conformance/test_dumps.py",
     "tests/docker/test_bad_weather.py::test_a_database_whose_first_start_was_killed_is_told",
     "tests/docker/test_bad_weather.py::test_an_app_that_falls_ill",
-    "tests/conformance/test_plan.py",
-    "tests/conformance/test_fleet.py",
     "tests/conformance/test_interruptions.py",
+    "tests/conformance/test_exactness.py",
 )
 # What takes no time fills the end.
 _LAST = "tests/unit/"
@@ -38,7 +49,7 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
-    if file in _ALONE:
+    if nodeid.startswith(_ALONE):
         return nodeid
     engine = re.search(r"\[(compose|embedded)\b", nodeid)
     return f"{file}-{engine[1]}" if engine else file
