@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stack.components.postgres import Postgres, read_rows
+from stack.engines.process import FinishedJob
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.migrations import Migration, pending
@@ -35,9 +36,10 @@ def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress
     for name in surveyed.migrations:
         database = opened.instance.stack[name]
         assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
-        if name not in running:
-            with opened.engine.apply(surveyed.plan.forced & {name}, only=[name]) as job:
-                await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
+        # Also one that runs may have been started just now.
+        again = surveyed.plan.forced & {name}
+        with FinishedJob() if name in running else opened.engine.apply(again, only=[name]) as job:
+            await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
         applied = _apply(opened.engine.server(database), declared[name], progress)
         known = opened.state.applied()
         opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
