@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self, cast
@@ -30,6 +31,9 @@ RESERVE = 256 * 2**20
 CHUNK = 2**20
 _MANIFEST = "manifest.json"
 _LEVEL = 3
+# What reading a zip raises, whichever of its bytes are others: `RuntimeError` where they say that it is encrypted, or
+# packed in a way that does not exist, `OSError` where they name a place before its beginning.
+_DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, EOFError, RuntimeError, OSError, zlib.error)
 
 
 class Writer:
@@ -132,14 +136,14 @@ def read_manifest(path: Path) -> Manifest:
 def opened(path: Path) -> Iterator[Archive]:
     """A snapshot to read from. Raises `snapshot-damaged` and `file-unusable`."""
     with contextlib.ExitStack() as stack:
+        with _explained(path):
+            raw = stack.enter_context(open(path, "rb"))
         try:
-            file = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(zipfile.ZipFile(raw))
             manifest = from_json(file.read(_MANIFEST).decode("utf-8"))
-        except OSError as error:
-            raise _unusable(path, error) from error
         except (zipfile.BadZipFile, KeyError) as error:
             raise damaged(path, "it is no snapshot, or its end is missing") from error
-        except (ValueError, EOFError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise damaged(path, str(error)) from error
         yield Archive(path, file, manifest)
 
@@ -165,7 +169,7 @@ class Archive:
             with self._zip.open(member.name) as stream:
                 while chunk := stream.read(CHUNK):
                     digest.update(chunk)
-        except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise damaged(self.path, f"{member.name} can't be read: {error}") from error
         return digest.hexdigest()
 

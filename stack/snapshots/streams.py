@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -20,11 +21,16 @@ _PACKED: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
 }
 _CUSTOM = b"PGDMP"
 _ZIP = b"PK\x03\x04"
+# As gzip has it anyway, and the command `zstd` does by itself: what is damaged is told and not loaded.
+_CHECKED: Mapping[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 _LOOKED_AT = 4096
 
 
 class Peekable(io.BufferedReader):
-    """What comes from a file, a pipe or an unpacker, and can be looked at before it is read."""
+    """What comes from a file, a pipe or an unpacker, and can be looked at before it is read.
+
+    Reading raises `OSError` also for what was packed and is damaged, and `EOFError` where its end is missing.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(_Raw(stream), buffer_size=2**20)
@@ -39,7 +45,10 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast("bytearray", buffer))
-        data = self._stream.read(len(view))
+        try:
+            data = self._stream.read(len(view))
+        except (zlib.error, zstd.ZstdError) as error:
+            raise OSError(str(error)) from error
         view[: len(data)] = data
         return len(data)
 
@@ -75,5 +84,5 @@ def packing(path: Path, file: IO[bytes], opened: ExitStack) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast("IO[bytes]", opened.enter_context(gzip.GzipFile(filename="", fileobj=file, mode="wb")))
     if path.suffix == ".zst":
-        return cast("IO[bytes]", opened.enter_context(zstd.open(file, "wb")))
+        return cast("IO[bytes]", opened.enter_context(zstd.open(file, "wb", options=_CHECKED)))
     return file
