@@ -182,7 +182,7 @@ def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
     for secret in missing:
         file = opened.instance.secret_file(secret.id)
         if engine_answers and opened.engine.has_data(secret.component):
-            cure = "put the file back; or, to begin anew without that data, `stackctl reset`"
+            cure = f"put the file back; or give the data a new password with `stackctl rotate {secret.component}`"
             yield Finding("secrets", "fail", f"there is data of {secret.component}, but {file} is gone", cure)
         else:
             yield Finding("secrets", "warn", f"{file} is not there", "`stackctl up` makes it")

@@ -27,8 +27,9 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool 
     left = opened.engine.leftovers()
     if not left and not opened.state.exists():
         return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
-    saves = saves and bool(with_data(opened))
-    if not confirm(_announcement(opened, left, saves)):
+    held = with_data(opened)
+    saves = saves and bool(held)
+    if not confirm(_announcement(opened, left, bool(held), saves)):
         raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
     with opened.state.locked(progress):
         saved = _save(settings, opened, progress) if saves else None
@@ -54,10 +55,14 @@ def _save(settings: Settings, opened: Opened, progress: Progress) -> Path:
     return path
 
 
-def _announcement(opened: Opened, left: Leftovers, saves: bool) -> str:
+def _announcement(opened: Opened, left: Leftovers, held: bool, saves: bool) -> str:
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in _data(opened, left).items() if names]
-    lines += ["Its databases are saved first: `stackctl undo` brings them back."] if saves else []
+    if held:
+        after = (
+            "saved first: `stackctl undo` brings them back" if saves else "NOT saved first: nothing brings them back"
+        )
+        lines.append(f"Its databases are {after}.")
     return "\n".join(lines)
 
 

@@ -46,7 +46,8 @@ def upgrade(
     with opened.state.locked(progress):
         report = _upgrade(claimed(opened, settings), Shelf(settings.state_root, opened.instance.name), database,
                           keeps, progress, timeout)  # fmt: skip
-    text = f"{name} is on PostgreSQL {version}; it was on {made}\n{report.text}"
+    after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
+    text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}\n{report.text}"
     data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
     return Report("upgrade", text, data)
 
