@@ -77,3 +77,23 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert kept == f"{project}_db-pgdata\n", "`up` never deletes data"
     cli.ok("reset", "--yes")
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(cli: Cli) -> None:
+    """What a `snapshot restore` leaves that is killed, with its Compose, in between."""
+    cli.up()
+    cli.ok("snapshot", "save", "saved")
+    project = cli.data("env")["COMPOSE_PROJECT_NAME"]
+    label = f"--label com.docker.compose.project={project}"
+    spare = f"{project}_db-pgdata.2"
+    shell(
+        cli,
+        f"""eval "$(stackctl env)"
+        docker volume create {label} {spare}
+        docker create --name {project}-db-beside {label} --label com.docker.compose.oneoff=True \\
+            --volume {spare}:/data "$(docker inspect --format '{{{{.Image}}}}' "$(docker compose ps --quiet db)")"
+        """,
+    )
+    cli.ok("snapshot", "restore", "saved", "--yes")
+    assert f"{project}-db-beside" not in shell(cli, "docker ps --all --format '{{.Names}}'")
+    assert cli.visit() == 1

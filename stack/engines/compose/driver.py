@@ -258,21 +258,26 @@ class ComposeEngine:
             yield server
 
     def _await_beside(self) -> None:
-        """Until no server beside the instance runs that somebody left who was killed: it ends by itself.
+        """Until there is no server beside the instance any more that somebody left who was killed: it ends by itself.
 
-        Two servers on one volume would destroy it, and in containers they do not see each other.
+        Two servers on one volume would destroy it, and in containers they do not see each other. One that was made
+        and never started would stay for ever, and keep its volume and its name.
         """
         deadline = time.monotonic() + _BESIDE_ENDS_WITHIN
         pause = threading.Event()
-        while left := self._list("ps", "--quiet", "--filter", "label=com.docker.compose.oneoff=True"):
-            if time.monotonic() > deadline:
-                client.read(["container", "rm", "--force", *left], _READ_TIMEOUT)
+        oneoff = ("--quiet", "--filter", "label=com.docker.compose.oneoff=True")
+        while left := self._list("ps", "--all", *oneoff):
+            late = time.monotonic() > deadline
+            if late or not self._list("ps", *oneoff):
+                # Docker complains where it is removing it already.
+                (client.read if late else client.run)(["container", "rm", "--force", *left], _READ_TIMEOUT)
             pause.wait(_POLL)
 
     def free_space(self) -> int | None:
         return _free(client.read(["info", "--format", "{{.DockerRootDir}}"], _EXAMINE_TIMEOUT).strip())
 
     def remove_store(self, store: str) -> None:
+        self._await_beside()
         client.read(["volume", "rm", store], _READ_TIMEOUT)
 
     def version(self, database: Postgres) -> int:
