@@ -53,16 +53,15 @@ def chart(results: Sequence[Result], caption: str) -> str:
 
 def _groups(result: Result) -> list[list[Figure]]:
     """Those of one unit share a scale."""
-    rates = [figure for figure in result.figures if figure.unit == "/s"]
-    times = [figure for figure in result.figures if figure.unit == "s"]
-    return [group for group in (rates, times) if group]
+    groups = [[figure for figure in result.figures if figure.unit == unit] for unit in ("/s", "MB/s", "s")]
+    return [group for group in groups if group]
 
 
 def _bar(y: int, figure: Figure, longest: float) -> str:
     scale = _BAR / longest
     low, high = (_LABEL + scale * value for value in (min(figure.values), max(figure.values)))
     length = scale * figure.median
-    kind = "bar" if figure.unit == "/s" else "late"
+    kind = "late" if figure.unit == "s" else "bar"
     return "\n".join(
         [
             _text(10, y, figure.name),

@@ -28,7 +28,7 @@ stack = Stack("many", [WebApp(f"app{{n}}", source=".", port=20000 + n) for n in 
 
 def help_(session: Session) -> Result:
     """What is there before any work: interpreter, imports, and a page of help."""
-    times = _interleaved(
+    times = interleaved(
         session,
         {
             "stackctl --help": partial(_run, *STACKCTL, "--help"),
@@ -48,7 +48,7 @@ def render(session: Session) -> Result:
             (folder / f"stack{number}.py").write_text(_MANY.format(number=number), encoding="utf-8")
         rendered = folder / "compose.yaml"
         rendered.write_text(_output(*_render(folder, 1000), state=folder), encoding="utf-8")
-        times = _interleaved(
+        times = interleaved(
             session,
             {
                 "1 component": partial(_run, *_render(folder, 1), state=folder),
@@ -78,8 +78,8 @@ def status(session: Session) -> Result:
     instance = session.playground
     measures: dict[str, Measure] = {"stackctl status": partial(_stackctl, instance, "status")}
     if session.engine == "compose":
-        measures["docker compose ps"] = partial(_run, "docker", "compose", "ps", variables=_variables(instance))
-    times = _interleaved(session, measures)
+        measures["docker compose ps"] = partial(_run, "docker", "compose", "ps", variables=variables_of(instance))
+    times = interleaved(session, measures)
     targets = (ratio("docker compose ps", Target(2.5, "at most"), *times),) if session.engine == "compose" else ()
     return Result("status", f"status, {session.engine}", times, targets)
 
@@ -90,8 +90,8 @@ def again(session: Session) -> Result:
     measures: dict[str, Measure] = {"stackctl up": partial(_stackctl, instance, "up")}
     if session.engine == "compose":
         words = ("docker", "compose", "up", "-d", "--wait")
-        measures["docker compose up"] = partial(_run, *words, variables=_variables(instance))
-        times = _interleaved(session, measures)
+        measures["docker compose up"] = partial(_run, *words, variables=variables_of(instance))
+        times = interleaved(session, measures)
         return Result(
             "again",
             "up with nothing to do, compose",
@@ -99,7 +99,7 @@ def again(session: Session) -> Result:
             (ratio("docker compose up -d --wait", Target(0.35, "at most"), *times),),
         )
     measures["an interpreter that starts"] = partial(_run, sys.executable, "-c", "pass")
-    times = _interleaved(session, measures)
+    times = interleaved(session, measures)
     return Result(
         "again",
         "up with nothing to do, embedded",
@@ -115,7 +115,7 @@ def cold(session: Session) -> Result:
     up: Mapping[str, list[float]] = {"embedded": [], "compose": [], "docker compose": []}
     for _ in range(session.rounds):
         for name, instance in (("embedded", embedded), ("compose", compose)):
-            instance.stackctl("reset", "--yes")
+            instance.stackctl("reset", "--yes", "--no-snapshot")
             up[name].append(_timed(instance.up))
         by_hand.run("down", "--volumes", "--timeout", "5")
         up["docker compose"].append(_timed(partial(by_hand.run, "up", "-d", "--wait")))
@@ -132,7 +132,7 @@ def cold(session: Session) -> Result:
     )
 
 
-def _interleaved(session: Session, measures: Mapping[str, Measure], least: int = 1) -> tuple[Figure, ...]:
+def interleaved(session: Session, measures: Mapping[str, Measure], least: int = 1) -> tuple[Figure, ...]:
     """How long each takes, once a round and at least so often, after one that does not count."""
     for measure in measures.values():
         measure()
@@ -179,7 +179,7 @@ def _render(folder: Path, number: int) -> tuple[str, ...]:
     return (*_many(folder, number), "render")
 
 
-def _variables(instance: Instance) -> dict[str, str]:
+def variables_of(instance: Instance) -> dict[str, str]:
     """What `stackctl env` prints for a shell."""
     words = shlex.split(instance.stackctl("env"), comments=True)
     return dict(word.split("=", 1) for word in words if "=" in word)

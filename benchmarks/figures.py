@@ -12,10 +12,10 @@ Combine = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured once a round. `unit` is requests a second (`/s`) or seconds (`s`)."""
+    """One thing that was measured once a round. `unit` is requests (`/s`) or megabytes a second, or seconds (`s`)."""
 
     name: str
-    unit: Literal["/s", "s"]
+    unit: Literal["/s", "MB/s", "s"]
     values: tuple[float, ...]
 
     @property

@@ -57,7 +57,7 @@ def running(file: str, engine: str, apps: Sequence[str]) -> Iterator[Instance]:
             instance.up()
             yield instance
         finally:
-            _stackctl(state, [*options, "reset", "--yes"])
+            _stackctl(state, [*options, "reset", "--yes", "--no-snapshot"])
 
 
 def _stackctl(state: Path, arguments: Sequence[str], text: str = "") -> str:

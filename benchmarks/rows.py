@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import command_rows, service_rows
+from benchmarks import command_rows, data_rows, service_rows
 from benchmarks.figures import Result
 from benchmarks.session import Session
 
@@ -26,4 +26,6 @@ ROWS: Mapping[str, Row] = {
     "again": command_rows.again,
     "render": command_rows.render,
     "cold": command_rows.cold,
+    "save": data_rows.save,
+    "restore": data_rows.restore,
 }

@@ -11,6 +11,29 @@ from benchmarks.compose_project import ComposeProject, compose_project
 from benchmarks.instance import Instance, running
 
 _TABLE = "CREATE TABLE plain_counter (page text PRIMARY KEY, visits bigint NOT NULL)"
+# As a shop has it: keys, numbers and times, words that come again, what comes only once, and two indexes.
+_ORDERS = """
+SELECT setseed(0.5);
+CREATE TABLE orders AS
+SELECT
+    n AS id,
+    gen_random_uuid() AS customer,
+    timestamptz '2024-01-01' + n * interval '71 seconds' + random() * interval '1 minute' AS placed,
+    (random() * random() * 900 + 5)::numeric(10, 2) AS amount,
+    (ARRAY['new', 'paid', 'sent', 'sent', 'sent', 'returned'])[1 + floor(random() * 6)::int] AS status,
+    (
+        SELECT string_agg(words[1 + floor(random() * random() * array_length(words, 1) + 0 * w)::int], ' ')
+        FROM generate_series(1, 4 + n % 27) AS w
+    ) AS note,
+    jsonb_build_object('sku', substr(md5(random()::text), 1, 10), 'number', 1 + n % 5, 'gift', n % 17 = 0) AS item
+FROM
+    generate_series(1, {rows}) AS n,
+    (SELECT array_agg(DISTINCT substr(md5(w::text), 1, 2 + w % 9)) AS words FROM generate_series(1, 4000) AS w);
+ALTER TABLE orders ADD PRIMARY KEY (id);
+CREATE INDEX ON orders (customer);
+CREATE INDEX ON orders (placed);
+VACUUM ANALYZE orders;
+"""
 
 
 @dataclass
@@ -38,6 +61,14 @@ class Session:
     def playground_on(self, engine: str) -> Instance:
         """Another playground, on an engine of its own."""
         return self._resources.enter_context(running("stack/playground.py", engine, ("web",)))
+
+    @cached_property
+    def filled(self) -> Instance:
+        """Another playground, whose database holds a few hundred MB, and a few in a run that is to be quick."""
+        instance = self.playground_on(self.engine)
+        words = ("psql", "-U", "student", "-d", "student_notes", "-qv", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-")
+        instance.exec("db", *words, text=_ORDERS.format(rows=10_000 if self.rounds == 1 else 800_000))
+        return instance
 
     @cached_property
     def by_hand(self) -> ComposeProject:
