@@ -58,7 +58,7 @@ def main() -> None:
         server.serve(target_loader=_load_in_worker, wrap_loader=False)
 
 
-def _configured() -> MPServer:
+def _configured() -> _Server:
     """Raises ValueError, whose message says what is wrong."""
     from service.config import Config
 
@@ -66,7 +66,7 @@ def _configured() -> MPServer:
     host, port = os.environ.get("BIND") or "127.0.0.1", _number("PORT", 8000, most=65535)
     workers = _number("WEB_CONCURRENCY", 2, most=1024)
     _check_address(host, port)
-    server = MPServer(
+    server = _Server(
         "service:create_app",
         host,
         port,
@@ -89,6 +89,24 @@ def _configured() -> MPServer:
         signal.signal(signal.SIGQUIT, server.signal_handler_interrupt)
 
     return server
+
+
+class _Server(MPServer):
+    """One whose workers hear that they are to end at whatever moment they are told."""
+
+    def signal_handler_interrupt(self, *_: object) -> None:
+        if os.getpid() != self.pid:
+            os._exit(0)  # forked, and still loading the service: until it has, it answers to its parent's handlers
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
+        threading.Thread(target=self._tell_again, daemon=True).start()
+
+    def _tell_again(self) -> None:
+        """A worker that is told just before it waits for that would hear nothing, and be killed after GRACE."""
+        pause = threading.Event()
+        while workers := [worker for worker in self.wrks if worker.is_alive()]:  # type: ignore[no-untyped-call]
+            pause.wait(0.2)
+            for worker in workers:
+                worker.terminate()  # type: ignore[no-untyped-call]
 
 
 def _load_in_worker() -> Flask:

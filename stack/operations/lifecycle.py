@@ -17,8 +17,9 @@ def stop(settings: Settings, progress: Progress) -> Report:
     require_up(opened.instance, opened.engine.observe())
     with opened.state.locked(progress):
         progress.step(f"{opened.instance.name}: stopping")
-        opened.engine.stop()
+        # First, so that who is cut off in between is known to have begun.
         remember_wanted(opened, "stopped")
+        opened.engine.stop()
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
     return Report("stop", text, {"instance": opened.instance.name})
 
@@ -48,8 +49,8 @@ def down(settings: Settings, progress: Progress) -> Report:
     if left.containers or left.networks:
         with opened.state.locked(progress):
             progress.step(f"{opened.instance.name}: removing its components")
-            opened.engine.down()
             remember_wanted(opened, "down")
+            opened.engine.down()
     text = f"{opened.instance.name} is down"
     if left.volumes:
         text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"

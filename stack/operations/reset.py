@@ -9,6 +9,7 @@ from stack.observed import Leftovers
 from stack.operations.confirming import Confirm
 from stack.operations.keeping import save, with_data
 from stack.operations.opening import Opened, open_instance
+from stack.operations.planning import remember_wanted
 from stack.operations.replacing import quiet
 from stack.progress import Progress
 from stack.registry import Registry
@@ -34,6 +35,7 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool 
     with opened.state.locked(progress):
         saved = _save(settings, opened, progress) if saves else None
         progress.step(f"{name}: deleting")
+        remember_wanted(opened, "down")
         opened.engine.destroy()
         deleted = _data(opened, left)
         opened.state.delete()

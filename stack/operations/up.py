@@ -73,6 +73,7 @@ def up(
 
 def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     """The same for an instance that is opened, and whose lock is held."""
+    _finish_stopping(opened, progress)
     finish_rotations(opened, progress, wish.timeout)
     surveyed = survey(opened)
     if wish.saved is not None:
@@ -107,6 +108,15 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     remember_made(opened, surveyed)
     opened.engine.keep_good()
     return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began))
+
+
+def _finish_stopping(opened: Opened, progress: Progress) -> None:
+    """What a command was stopping when it was cut off may still be told to end, and looks well until it has."""
+    if opened.state.applied().wanted not in ("stopped", "down"):
+        return
+    if any(state.running for state in opened.engine.observe().components.values()):
+        progress.step(f"{opened.instance.name}: ending what was being stopped")
+        opened.engine.stop()
 
 
 def _left(opened: Opened, error: StackError) -> StackError:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -150,3 +151,14 @@ def _metrics_folders(service: ServiceServer) -> list[Path]:
     """The folder that the service made for its metrics, where it still is."""
     places = {Path("/dev/shm"), Path(tempfile.gettempdir())}
     return [folder for place in places for folder in place.glob(f"visit-counter-{service.pid}-*")]
+
+
+def test_it_ends_at_once_also_right_after_its_start(service_folder: Path, environment: dict[str, str]) -> None:
+    from service.serve import GRACE
+
+    server = ServiceServer(service_folder, environment, workers=2)
+    for _ in range(6):
+        server.start()
+        told = time.monotonic()
+        assert server.end(signal.SIGTERM) == 0
+        assert time.monotonic() - told < GRACE, "a worker did not hear that it is to end, and was killed"

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -241,6 +242,8 @@ class EmbeddedEngine:
         if not self._home.folder.is_dir():
             return
         with self._at_home():
+            for store in self._data_folders():
+                discard(Path(store))
             for entry in self._home.folder.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         # Its parent is not the servers' user's.
@@ -304,7 +307,7 @@ class EmbeddedEngine:
 
     def remove_store(self, store: str) -> None:
         with self._at_home():
-            shutil.rmtree(store)
+            discard(Path(store))
 
     def version(self, database: Postgres) -> int:
         return self._programs.postgres[database.name].major
@@ -765,6 +768,14 @@ class EmbeddedEngine:
                 "STACKCTL_REDIS_PASSWORD_FILE": str(self._home.secret(component.password.id)),
             }
         return {}
+
+
+def discard(folder: Path) -> None:
+    """Delete a data folder: under its own name there is never half of one. What is left under the other, who makes
+    the next one deletes."""
+    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _beside_failed(said: str) -> StackError:
