@@ -15,7 +15,7 @@ from benchmarks import client, load
 from benchmarks.chart import chart
 from benchmarks.figures import Comparison, Figure, Result, Target, difference, ratio
 from benchmarks.load import Load, LoadFailed, Sample
-from benchmarks.report import as_json, compared, table
+from benchmarks.report import amount, as_json, compared, table
 from benchmarks.service_rows import parse_pgbench
 
 AT_LEAST_8 = Target(8, "at least")
@@ -61,6 +61,14 @@ def test_the_table_says_all_of_it() -> None:
             "  note: a note",
         ]
     )
+
+
+def test_each_amount_has_its_unit_and_those_of_one_unit_share_a_scale() -> None:
+    moved = Figure("saved", "MB/s", (115.0, 116.04, 120.0))
+    assert [amount(each) for each in (FAST, moved, LATE)] == ["10,000/s", "116.0 MB/s", "2.0 ms"]
+    root = ElementTree.fromstring(chart([Result("save", "save", (FAST, moved, LATE))], "here"))
+    widths = [float(bar.get("width", 0)) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert min(widths) > max(widths) / 2
 
 
 def test_the_json_has_every_round_and_every_verdict() -> None:
