@@ -1,4 +1,5 @@
-"""`up`, `down` and `reset` are cut off at any moment, by any signal: the next `up` ends ready, with the data.
+"""`up`, `down`, `reset` and `snapshot restore` are cut off at any moment, by any signal: the next `up` ends ready, with
+the data.
 
 STACKCTL_POINTS says at how many moments each is cut off (2); `make test-interruptions` takes 20.
 """
@@ -16,13 +17,24 @@ from tests.cli import Cli
 
 POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 SIGNALS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
-COMMANDS = {"up": ("up",), "down": ("down",), "reset": ("reset", "--yes")}
+COMMANDS = {
+    "up": ("up",),
+    "down": ("down",),
+    "reset": ("reset", "--yes"),
+    "restore": ("snapshot", "restore", "early", "--yes"),
+}
+EARLY = 1
+"""The count in the snapshot."""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_cut_off_loses_nothing_and_the_next_up_carries_on(cli: Cli, command: str) -> None:
     cli.up()
     count = cli.visit()
+    if command == "restore":
+        assert count == EARLY
+        cli.ok("snapshot", "save", "early")
+        count = cli.visit()
     _make_ready(cli, command)
     began = time.monotonic()
     cli.ok(*_words(cli, command))
@@ -62,9 +74,9 @@ def _cut_off(cli: Cli, command: str, moment: float, number: signal.Signals) -> N
 
 
 def _checked(cli: Cli, command: str, count: int, when: str) -> int:
-    """The number of a visit after it: data is there, or, of a `reset`, all of it is gone."""
+    """The number of a visit after it: data is there, or all of it is gone, or all that of the snapshot is there."""
     number = cli.visit()
-    right = (count + 1, 1) if command == "reset" else (count + 1,)
+    right = (count + 1, *{"reset": (1,), "restore": (EARLY + 1,)}.get(command, ()))
     assert number in right, f"{command}, {when}: the next visit was number {number}, and {right} would be right"
     assert cli.data("plan")["changes"] is False, f"{command}, {when}: the next `up` left something to do"
     return number
