@@ -167,12 +167,13 @@ def _read_by(opened: Opened, name: str) -> list[str]:
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
-    """With which names, version and password each database is made; `secrets` has the digests."""
+    """With which names, version and password each database is made, and where; `secrets` has the digests."""
     return {
         component.name: {
             "user": component.user,
             "database": component.database,
             "version": str(opened.engine.version(component)),
+            "store": _short(opened.engine.stores()[component.name]),
             "password": secrets.get(component.password.id, ""),
         }
         for component in opened.instance.stack
@@ -219,6 +220,18 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
     )
 
 
+def remember_proved(opened: Opened) -> None:
+    """Each database was found ready: it is as declared, where it was not known how its data was made."""
+    known = opened.state.applied()
+    new = {
+        name: each
+        for name, each in identities(opened, secret_digests(opened)).items()
+        if made_with(opened, known, name) is None
+    }
+    if new:
+        opened.state.remember_applied(replace(known, data={**known.data, **new}))
+
+
 def remember_wanted(opened: Opened, wanted: Wanted) -> None:
     """`stop` and `down` are no drift."""
     opened.state.remember_applied(replace(opened.state.applied(), wanted=wanted))
@@ -227,7 +240,7 @@ def remember_wanted(opened: Opened, wanted: Wanted) -> None:
 def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:
     """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
     for name, now in identities.items():
-        made = applied.data.get(name)
+        made = made_with(opened, applied, name)
         (password,) = opened.instance.stack[name].secrets()
         secret = opened.instance.secret_file(password.id)
         if not now["password"]:
@@ -244,9 +257,21 @@ def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]
     return None
 
 
+def made_with(opened: Opened, applied: Applied, name: str) -> Fields | None:
+    """What is remembered of how the data of a database was made. Nothing where that is of another store of it: who
+    lets a store take over may be killed before this is written too."""
+    made, store = applied.data.get(name), _short(opened.engine.stores()[name])
+    return made if made is not None and made.get("store", store) == store else None
+
+
+def _short(store: str) -> str:
+    """The name of a store without its folder, which may be moved."""
+    return store.rpartition("/")[2]
+
+
 def data_version(opened: Opened, name: str) -> int | None:
     """The major version that made the data of a database: as it is seen, else as it is remembered."""
-    made = opened.state.applied().data.get(name, {})
+    made = made_with(opened, opened.state.applied(), name) or {}
     return opened.engine.data_version(name) or (int(made["version"]) if "version" in made else None)
 
 

@@ -14,7 +14,15 @@ from stack.instance import Instance
 from stack.operations.migrating import migrate
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
-from stack.operations.planning import Survey, plan_data, remember_built, remember_intended, remember_made, survey
+from stack.operations.planning import (
+    Survey,
+    plan_data,
+    remember_built,
+    remember_intended,
+    remember_made,
+    remember_proved,
+    survey,
+)
 from stack.operations.ports import automatic_lines, check_ports, claimed
 from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data, url_lines
@@ -106,6 +114,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
             raise _rolled_back(opened, error, progress, wish.timeout) from error
         raise _left(opened, error) from error
     remember_made(opened, surveyed)
+    remember_proved(opened)
     opened.engine.keep_good()
     return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began))
 
