@@ -25,8 +25,9 @@ test-unit: .venv/installed-dev ## Run the tests that need no server and no Docke
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m docker
 
-test-interruptions: .venv/installed-dev ## Cut up, down and reset off at 20 moments each, on each engine (long)
-	STACKCTL_POINTS=20 $(PYTEST) -n 2 tests/conformance/test_interruptions.py
+test-interruptions: .venv/installed-dev ## Cut commands and the power off at 20 moments each, on each engine (long)
+	STACKCTL_POINTS=20 $(PYTEST) -n 2 tests/conformance/test_interruptions.py tests/conformance/test_upgrade.py \
+		tests/embedded/test_power_cut.py
 
 bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it
 	$(BIN)/python -m benchmarks $(BENCH)

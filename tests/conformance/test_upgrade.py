@@ -5,6 +5,7 @@ STACKCTL_POINTS says at how many moments an upgrade is cut off (2); `make test-i
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -87,6 +88,23 @@ def test_an_upgrade_takes_the_data_along_and_undo_brings_the_old_version_back(ow
     cli.ok("undo", "--yes")
     assert own.major() == NEW
     assert cli.visit() == 6, "as it was before the first undo"
+
+
+def test_who_is_killed_right_after_the_new_data_took_over_has_upgraded(own: Own) -> None:
+    cli = own.cli
+    cli.up()
+    count = cli.visit()
+    own.declare(NEW)
+    applied = cli.state / "applied.json"
+    before = json.loads(applied.read_text(encoding="utf-8"))["data"]
+    cli.ok("upgrade", "db", "--to", str(NEW))
+    cli.ok("down")
+    after = json.loads(applied.read_text(encoding="utf-8"))
+    applied.write_text(json.dumps(after | {"data": before}), encoding="utf-8")
+    cli.up()
+    assert own.major() == NEW
+    assert cli.visit() == count + 1
+    assert cli.data("upgrade", "db", "--to", str(NEW))["changed"] is False, "it knows what it is on"
 
 
 def test_an_upgrade_under_load_loses_nothing_that_was_acknowledged(own: Own) -> None:

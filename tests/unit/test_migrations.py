@@ -1,0 +1,63 @@
+"""Which migrations are still to be applied, and which are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack.errors import DeclarationError, StackError
+from stack.migrations import Migration, pending, read_migrations
+
+FIRST, SECOND, TENTH = (Migration(name, name.encode()) for name in ("1_a.sql", "0002-b.sql", "10_c.sql"))
+
+
+def had(*migrations: Migration) -> dict[str, str]:
+    return {each.name: each.checksum for each in migrations}
+
+
+def test_files_are_in_the_order_of_their_numbers_and_others_are_left_out(tmp_path: Path) -> None:
+    for each in (TENTH, FIRST, SECOND):
+        (tmp_path / each.name).write_bytes(each.sql)
+    (tmp_path / "README.md").write_text("about them")
+    assert read_migrations(tmp_path, "shop/db/migrations") == (FIRST, SECOND, TENTH)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["notes.sql"], "notes.sql has no number"),
+        (["1.sql"], "1.sql has no number"),
+        (["1_a.sql", "01_b.sql"], "1_a.sql and 01_b.sql|01_b.sql and 1_a.sql"),
+    ],
+)
+def test_a_folder_without_an_order_is_refused_with_its_place(tmp_path: Path, names: list[str], problem: str) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(DeclarationError, match=problem) as raised:
+        read_migrations(tmp_path, "shop/db/migrations")
+    assert raised.value.path == "shop/db/migrations"
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="nowhere: No such file"):
+        read_migrations(tmp_path / "nowhere", "shop/db/migrations")
+
+
+def test_what_was_applied_is_not_pending() -> None:
+    there = (FIRST, SECOND, TENTH)
+    assert pending("db", {}, there) == there
+    assert pending("db", had(FIRST), there) == (SECOND, TENTH)
+    assert pending("db", had(*there), there) == ()
+
+
+def test_one_that_is_gone_is_no_fault() -> None:
+    assert pending("db", had(FIRST, SECOND), (FIRST, TENTH)) == (TENTH,)
+
+
+def test_one_that_was_edited_or_comes_too_late_is() -> None:
+    with pytest.raises(StackError, match=r"1_a.sql was applied, and is another one now") as edited:
+        pending("db", had(FIRST), (Migration(FIRST.name, b"other"), SECOND))
+    with pytest.raises(StackError, match=r"0002-b.sql is new, and comes before one that was applied \(10\)") as late:
+        pending("db", had(FIRST, TENTH), (FIRST, SECOND, TENTH))
+    assert (edited.value.code, late.value.code) == ("migration-edited", "migration-order")
