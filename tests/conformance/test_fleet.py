@@ -146,7 +146,7 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
 def test_ls_runs_no_stack_file(new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
     shutil.copy(ROOT / "stack" / "playground.py", file)
-    file.write_text(file.read_text().replace('"../service"', repr(str(ROOT / "service"))))
+    file.write_text(file.read_text().replace('"../service', f'"{ROOT / "service"}'))
     cli = new_cli(file=file)
     cli.up()
     good = file.read_text()
