@@ -13,6 +13,7 @@ _ALONE = (
     "tests/conformance/test_failures.py",
     "tests/conformance/test_interruptions.py",
     "tests/conformance/test_lifecycle.py",
+    "tests/conformance/test_migrations.py",
     "tests/conformance/test_rotate.py",
     "tests/conformance/test_snapshots.py::test_a_restore_under_load",
     "tests/conformance/test_snapshots.py::test_a_snapshot_brings_all_back",
@@ -21,6 +22,7 @@ _ALONE = (
     "tests/conformance/test_upgrade.py",
     "tests/docker/test_bad_weather.py",
     "tests/embedded/test_installation.py",
+    "tests/embedded/test_power_cut.py",
 )
 # What takes longest begins first, so that no worker is left alone with it at the end.
 _FIRST = (

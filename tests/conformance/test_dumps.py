@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,17 +141,21 @@ def test_a_gigabyte_goes_out_and_in_in_little_memory(cli: Cli, tmp_path: Path) -
     assert cli.data("inspect", "db", "--query", "SELECT sum(length(text)) FROM big")["rows"][0][0] == plain
 
 
+# A process counts as its own what its parent had in memory when it was forked: so the parent has to be a small one.
+_MEASURED = """\
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(ended.returncode)
+"""
+
+
 def _memory_of(cli: Cli, *words: str) -> int:
     """The most bytes that a command, or one of those that it ran, had in memory at once."""
-    process = subprocess.Popen(
-        cli.arguments(*words), cwd=cli.folder, env=cli.whole_environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    measured = subprocess.run(
+        [sys.executable, "-S", "-c", _MEASURED, *cli.arguments(*words)],
+        capture_output=True, text=True, cwd=cli.folder, env=cli.whole_environment, check=False,
     )  # fmt: skip
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    assert process.returncode == 0, said
-    assert "MB" in said, "it tells how far it is"
-    return usage.ru_maxrss * 1024
+    assert measured.returncode == 0, measured.stderr
+    assert "MB" in measured.stderr, "it tells how far it is"
+    return int(measured.stdout) * 1024
