@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
+from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -53,6 +54,7 @@ def test_a_dump_goes_through_pipes(up: Cli) -> None:
     assert up.visit() == count + 1
 
 
+@on_one_engine
 def test_sql_is_taken_whole_or_not_at_all(up: Cli, tmp_path: Path) -> None:
     count = up.visit()
     bad = {
@@ -78,6 +80,7 @@ def test_sql_is_taken_whole_or_not_at_all(up: Cli, tmp_path: Path) -> None:
     assert up.visit() == count + 1
 
 
+@on_one_engine
 def test_a_broken_replacement_leaves_what_is_there(up: Cli, tmp_path: Path) -> None:
     file = tmp_path / "bad.sql"
     file.write_text("CREATE TABLE visit_counter (a int); SELECT wrong;")
@@ -87,6 +90,7 @@ def test_a_broken_replacement_leaves_what_is_there(up: Cli, tmp_path: Path) -> N
     assert up.visit() == count + 1
 
 
+@on_one_engine
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02 no dump", b"PK\x03\x04 a zip"])
 def test_what_is_no_dump_is_refused(up: Cli, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "odd"
@@ -106,6 +110,7 @@ def test_a_seed_is_sql_in_one_transaction(up: Cli, tmp_path: Path) -> None:
     up.fails("seed", str(custom), code="load-format")
 
 
+@on_one_engine
 def test_files_are_not_written_over(up: Cli, tmp_path: Path) -> None:
     file = tmp_path / "mine.sql"
     file.write_text("mine")
@@ -129,6 +134,7 @@ def test_a_shell_is_read_only_unless_writing_is_asked_for(up: Cli) -> None:
         assert problem in told.stderr
 
 
+@on_one_engine
 def test_a_gigabyte_goes_out_and_in_in_little_memory(cli: Cli, tmp_path: Path) -> None:
     cli.up()
     cli.ok("seed", "-", stdin=_GIGABYTE)

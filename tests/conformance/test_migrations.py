@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
+from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -94,6 +95,7 @@ def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schem
     assert cli.visit() == count + 1
 
 
+@on_one_engine
 def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -> None:
     cli = schema.cli
     schema.write("0003_notes.sql", "CREATE TABLE notes (text text)")
@@ -119,6 +121,7 @@ def test_a_snapshot_knows_which_migrations_it_has_had(schema: Schema) -> None:
     assert cli.data("plan")["changes"] is False
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     ("files", "problem"),
     [

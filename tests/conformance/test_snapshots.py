@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 from tests.load import Load
 
 Make = Callable[..., Cli]
@@ -110,6 +111,7 @@ def test_what_a_reset_deleted_undo_brings_back_at_the_same_address(cli: Cli) -> 
     assert cli.data("status")["engine"] == cli.engine
 
 
+@on_one_engine
 def test_a_reset_without_a_snapshot_says_so_and_can_not_be_undone(cli: Cli) -> None:
     cli.up()
     cli.visit()
@@ -180,6 +182,7 @@ def of_a_newer_stackctl(path: Path) -> None:
             archive.writestr(name, data)
 
 
+@on_one_engine
 @pytest.mark.parametrize("damage", [flipped, cut, without_its_manifest, of_a_newer_stackctl])
 def test_a_damaged_file_is_refused_before_anything_is_touched(
     up: Cli, snapshot: Path, tmp_path: Path, damage: Callable[[Path], None]
@@ -195,6 +198,7 @@ def test_a_damaged_file_is_refused_before_anything_is_touched(
     assert up.visit() == count + 1
 
 
+@on_one_engine
 def test_a_snapshot_that_does_not_come_out_as_it_was_saved_does_not_take_over(
     up: Cli, snapshot: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +230,7 @@ def _store(cli: Cli) -> str:
     return str(data["store"])
 
 
+@on_one_engine
 def test_what_does_not_fit_is_refused(up: Cli, snapshot: Path, new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "other.py"
     older = 16 if up.engine == "embedded" else 17
@@ -255,6 +260,7 @@ def test_a_snapshot_of_what_is_down_is_made_and_it_stays_down(cli: Cli) -> None:
     assert [each["name"] for each in cli.data("snapshot", "list")["snapshots"]] == ["down"]
 
 
+@on_one_engine
 def test_snapshots_are_listed_shown_and_deleted_by_name(up: Cli) -> None:
     up.ok("snapshot", "save", "first")
     assert "first" in up.fails("snapshot", "save", "first", code="snapshot-exists")["message"]
@@ -281,12 +287,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@on_one_engine
 def test_a_disk_that_is_nearly_full_is_told_and_nothing_is_written(up: Cli, small_disk: Path) -> None:
     error = up.fails("snapshot", "save", "--output", str(small_disk / "saved.zip"), code="disk-full")
     assert "32 MB" in error["message"] or "34 MB" in error["message"]
     assert list(small_disk.iterdir()) == []
 
 
+@on_one_engine
 def test_a_reset_that_can_not_save_deletes_nothing(cli: Cli) -> None:
     cli.up()
     count = cli.visit()

@@ -127,7 +127,6 @@ def test_an_upgrade_under_load_loses_nothing_that_was_acknowledged(own: Own) -> 
 def test_an_upgrade_that_is_killed_leaves_the_old_or_the_new_whole(own: Own) -> None:
     cli = own.cli
     cli.up()
-    count = cli.visit()
     began = time.monotonic()
     own.declare(NEW)
     cli.ok("upgrade", "db", "--to", str(NEW), "--no-snapshot")
