@@ -65,6 +65,18 @@ def version_of(data: Path) -> int | None:
         return None
 
 
+def is_served(data: Path) -> bool:
+    """Whether a server runs on a folder. The number that one noted there which was killed may be another's now."""
+    try:
+        process = int((data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        if sys.platform == "linux":
+            return os.path.samefile(f"/proc/{process}/cwd", data)
+        os.kill(process, 0)
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
+
+
 def _make(options: argparse.Namespace) -> None:
     data: Path = options.data
     _remove_leftovers(data)

@@ -76,6 +76,7 @@ _START_PERIOD = 60.0
 _READ_TIMEOUT = 30.0
 _LOG_LINES = 15
 _EXITS_SEARCHED = 1000
+_BESIDE_ENDS_WITHIN = 60.0
 # The words of supervisord in those that every engine uses. `EXITED` lasts until it is started again, at once.
 _STATES = {
     "STARTING": "running",
@@ -269,6 +270,7 @@ class EmbeddedEngine:
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
         self._make_home()
         self._provide_secrets()
+        self._await_beside(self._home.data(database.name))
         socket = self._home.runtime / "beside"
         with self._at_home():
             make_private(socket, self._identity)
@@ -306,8 +308,16 @@ class EmbeddedEngine:
         return shutil.disk_usage(folder).free
 
     def remove_store(self, store: str) -> None:
+        self._await_beside(Path(store))
         with self._at_home():
             discard(Path(store))
+
+    def _await_beside(self, data: Path) -> None:
+        """Until no server is on a folder that somebody left who was killed: it ends by itself."""
+        if not _wait(lambda: not cluster.is_served(data), _BESIDE_ENDS_WITHIN):
+            raise StackError(
+                "process-stuck", f"a PostgreSQL on {data} does not end", f"see `{data}/postmaster.pid`, and end it"
+            )
 
     def version(self, database: Postgres) -> int:
         return self._programs.postgres[database.name].major
