@@ -48,8 +48,7 @@ def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress
 
 def _apply(server: Server, migrations: tuple[Migration, ...], progress: Progress) -> dict[str, str]:
     """What the database has had, after it."""
-    _run(server, _TABLE.encode(), "the table of migrations", "")
-    answer = server.run(server.database.query(_APPLIED))
+    answer = server.run(server.database.query(_TABLE + _APPLIED))
     if not answer.ok:
         raise _failed(server, "the table of migrations", answer.stderr)
     applied = {str(name): str(checksum) for name, checksum in read_rows(answer.stdout).rows}
