@@ -109,7 +109,7 @@ class Engine(Protocol):
         """
 
     def server(self, database: Postgres) -> Server:
-        """The server of a component that runs."""
+        """The server of a component that runs. It also answers where the password is lost."""
 
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> AbstractContextManager[Server]:
         """A server on the instance's store of a database, while that component does not run; else nothing need exist.
@@ -129,9 +129,6 @@ class Engine(Protocol):
 
     def data_version(self, component: str) -> int | None:
         """The major version that made the data of a database, where that can be seen."""
-
-    def ask_inside(self, database: Postgres, sql: str) -> Completed:
-        """Run SQL on the server's own socket, as its user, where no password is asked."""
 
     def run(self, component: str, command: Sequence[str], limit: float | None = 30) -> Completed:
         """Run a command in a running component and capture what it writes; it reads nothing.

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from stack.errors import StackError
+
 # How long a command may take to end after it was asked to, before it is killed.
 _GRACE = 10.0
 _KEPT_LINES = 400
@@ -48,6 +50,18 @@ def run(command: Sequence[str], environment: Mapping[str, str], timeout: float |
         finally:
             _end(process)
     return Completed(process.returncode, _text(stdout), _text(stderr))
+
+
+def ask(component: str, command: Sequence[str], environment: Mapping[str, str], limit: float | None) -> Completed:
+    """Run a command in or beside a component. Raises `no-answer` after `limit` seconds."""
+    try:
+        return run(command, environment, limit)
+    except TimeoutError as error:
+        raise StackError(
+            "no-answer",
+            f"{component} gave no answer in {limit:g} s",
+            f"look at `stackctl status` and `stackctl logs {component}`",
+        ) from error
 
 
 def attach(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -45,14 +45,7 @@ class Server:
 
     def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
         """Raises `no-answer` after `limit` seconds."""
-        try:
-            return process.run(self.command(words), self.environment, limit)
-        except TimeoutError as error:
-            raise StackError(
-                "no-answer",
-                f"{self.database.name} gave no answer in {limit:g} s",
-                f"look at `stackctl status` and `stackctl logs {self.database.name}`",
-            ) from error
+        return process.ask(self.database.name, self.command(words), self.environment, limit)
 
     def pipe(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
         """Start a command, and feed it or take from it."""

@@ -17,7 +17,7 @@ from stack.operations.opening import open_instance
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
-from stack.snapshots.archive import RESERVE, require_space
+from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.content import conninfo
 from stack.snapshots.streams import Kind, packing
 from stack.snapshots.transfer import chunks, stream
@@ -49,19 +49,16 @@ def _dump_to(server: Server, kind: Kind, file: Path, progress: Progress) -> int:
     """The file appears whole or not at all."""
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     require_space(file.parent, RESERVE)
-    try:
-        with open(partial, "xb") as raw:
-            with ExitStack() as opened:
-                done = _dump(server, kind, packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
-            raw.flush()
-            os.fsync(raw.fileno())
-        partial.rename(file)
-    except OSError as error:
-        raise StackError(
-            "file-unusable", f"{file}: {error.strerror or error}", "check its path, its rights and the free space"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with explained(file):
+        try:
+            with open(partial, "xb") as raw:
+                with ExitStack() as opened:
+                    done = _dump(server, kind, packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
+                raw.flush()
+                os.fsync(raw.fileno())
+            partial.rename(file)
+        finally:
+            partial.unlink(missing_ok=True)
     return done
 
 

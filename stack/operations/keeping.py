@@ -70,6 +70,11 @@ def serving(opened: Opened, database: Postgres) -> Iterator[Server]:
         yield server
 
 
+def fate(saves: bool) -> str:
+    """What becomes of what is replaced, for people."""
+    return f"what it holds now is {'saved first: `stackctl undo`' if saves else 'NOT saved'}"
+
+
 def save(
     opened: Opened, shelf: Shelf, name: str | None, reason: Reason, progress: Progress, output: Path | None = None
 ) -> tuple[Path, Manifest]:

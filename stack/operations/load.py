@@ -13,7 +13,7 @@ from stack.engines.server import Server
 from stack.errors import StackError
 from stack.operations.confirming import Confirm
 from stack.operations.inspect import pick
-from stack.operations.keeping import save, with_data
+from stack.operations.keeping import fate, save, with_data
 from stack.operations.opening import Opened, open_instance, require_running
 from stack.operations.ports import claimed
 from stack.operations.replacing import Replacement, replace_data
@@ -67,8 +67,8 @@ def load_in_place(
     database = pick(opened.instance, Postgres, name)
     opened.engine.check()
     replaced = database in with_data(opened)
-    after = "what it holds now is saved first: `stackctl undo`" if saves else "what it holds now is NOT saved"
-    if replaced and not confirm(f"This replaces the data of {database.name} by that of {_called(source)}; {after}."):
+    asked = f"This replaces the data of {database.name} by that of {_called(source)}; {fate(saves)}."
+    if replaced and not confirm(asked):
         raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
     with opened.state.locked(progress), _reading(source, standard_input, "load") as (plain, kind):
         opened = claimed(opened, settings)

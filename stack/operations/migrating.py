@@ -56,14 +56,10 @@ def _apply(server: Server, migrations: tuple[Migration, ...], progress: Progress
         progress.step(f"{server.database.name}: applying {each.name}")
         name = each.name.replace("'", "''")
         noted = f"INSERT INTO stackctl.migrations (name, checksum) VALUES ('{name}', '{each.checksum}');\n"  # noqa: S608
-        _run(server, each.sql, each.name, noted)
+        if (complaint := run_whole(server, [each.sql], noted)) is not None:
+            raise _failed(server, each.name, complaint)
         applied[each.name] = each.checksum
     return applied
-
-
-def _run(server: Server, sql: bytes, what: str, closing: str) -> None:
-    if (complaint := run_whole(server, [sql], closing)) is not None:
-        raise _failed(server, what, complaint)
 
 
 def _failed(server: Server, what: str, complaint: str) -> StackError:

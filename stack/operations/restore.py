@@ -13,7 +13,7 @@ from stack.engines.server import Server
 from stack.errors import StackError
 from stack.instance import generation_of
 from stack.operations.confirming import Confirm
-from stack.operations.keeping import save, with_data
+from stack.operations.keeping import fate, save, with_data
 from stack.operations.opening import Opened, open_instance, with_instance
 from stack.operations.ports import claimed
 from stack.operations.replacing import Fill, Replacement, quiet, replace_data, take_over
@@ -38,28 +38,33 @@ def restore(
     timeout: float = 120,
 ) -> Report:
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
-    instance = open_instance(settings).instance.name
-    path = file or Shelf(settings.state_root, instance).find(name or "")
-    return _bring_back(settings, progress, confirm, path, "restore", saves, timeout)
+    opened = open_instance(settings)
+    path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
+    return _bring_back(settings, opened, progress, confirm, path, "restore", saves, timeout)
 
 
 def undo(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, timeout: float = 120) -> Report:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
-    instance = open_instance(settings).instance.name
-    newest = Shelf(settings.state_root, instance).newest_automatic()
+    opened = open_instance(settings)
+    newest = Shelf(settings.state_root, opened.instance.name).newest_automatic()
     if newest is None or newest.manifest is None:
         raise StackError(
             "nothing-to-undo",
-            f"no command saved data of {instance} before it replaced or deleted it",
+            f"no command saved data of {opened.instance.name} before it replaced or deleted it",
             "see `stackctl snapshot list`",
         )
-    if settings.engine is None and not open_instance(settings).state.exists():
-        settings = replace(settings, engine=newest.manifest.engine)
-    return _bring_back(settings, progress, confirm, newest.path, "undo", saves, timeout)
+    if not opened.state.exists():
+        had = newest.manifest
+        opened = open_instance(
+            replace(settings, engine=settings.engine or had.engine),
+            {name: had.ports[name] for name in opened.instance.ports if name in had.ports},
+        )
+    return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, timeout)
 
 
 def _bring_back(
     settings: Settings,
+    opened: Opened,
     progress: Progress,
     confirm: Confirm,
     path: Path,
@@ -68,11 +73,6 @@ def _bring_back(
     timeout: float,
 ) -> Report:
     manifest = read_manifest(path)
-    opened = open_instance(settings)
-    if command == "undo" and not opened.state.exists():
-        opened = open_instance(
-            settings, {name: manifest.ports[name] for name in opened.instance.ports if name in manifest.ports}
-        )
     opened.engine.check()
     _check_fits(opened, path, manifest)
     replaced = with_data(opened)
@@ -162,8 +162,7 @@ def _differs(path: Path, problem: str, cure: str) -> StackError:
 
 def _announcement(opened: Opened, replaced: Sequence[Postgres], manifest: Manifest, saves: bool) -> str:
     names = ", ".join(database.name for database in replaced)
-    after = "what it holds now is saved first: `stackctl undo`" if saves else "what it holds now is NOT saved"
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
-        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {after}."
+        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {fate(saves)}."
     )

@@ -57,7 +57,7 @@ def _rotate(opened: Opened, database: Postgres, progress: Progress, timeout: flo
             _await_inside(opened, database, job, timeout)
     new = state.coming_secret(secret)
     progress.step(f"{database.name}: changing the password")
-    answer = engine.ask_inside(database, password_statement(database, new))
+    answer = engine.server(database).run(database.query(password_statement(database, new)))
     if not answer.ok:
         raise StackError(
             "query-failed", f"{database.name} did not take the new password", "nothing else was changed", answer.stderr
@@ -93,7 +93,8 @@ def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) 
 
 def _answers_inside(opened: Opened, database: Postgres) -> bool:
     state = opened.engine.observe().components.get(database.name)
-    return state is not None and state.running and opened.engine.ask_inside(database, "SELECT 1").ok
+    running = state is not None and state.running
+    return running and opened.engine.server(database).run(database.query("SELECT 1")).ok
 
 
 def readers(instance: Instance, database: Postgres) -> list[WebApp]:

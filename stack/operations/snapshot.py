@@ -22,7 +22,8 @@ def save_snapshot(settings: Settings, progress: Progress, name: str | None, outp
     opened = open_instance(settings)
     opened.engine.check()
     with opened.state.locked(progress):
-        path, manifest = save(opened, _shelf(settings), name, "asked", progress, output)
+        shelf = Shelf(settings.state_root, opened.instance.name)
+        path, manifest = save(opened, shelf, name, "asked", progress, output)
     taken = path.stat().st_size
     text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
     return Report("snapshot save", text, {"path": str(path), "bytes": taken, **_data(manifest)})
@@ -65,8 +66,9 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
 
 def delete_snapshot(settings: Settings, name: str, confirm: Confirm) -> Report:
     """Delete a snapshot, after saying what it holds."""
-    path = _shelf(settings).find(name)
-    (item,) = [each for each in _shelf(settings).items() if each.path == path]
+    shelf = _shelf(settings)
+    path = shelf.find(name)
+    (item,) = [each for each in shelf.items() if each.path == path]
     holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
     if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
         raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")

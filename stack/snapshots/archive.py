@@ -48,7 +48,7 @@ class Writer:
 
     def __enter__(self) -> Self:
         require_space(self._path.parent, RESERVE)
-        with _explained(self._path):
+        with explained(self._path):
             descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = open(descriptor, "w+b")
             self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
@@ -64,14 +64,14 @@ class Writer:
     @contextlib.contextmanager
     def member(self, name: str) -> Iterator[Sink]:
         """A part whose bytes are written as they come; those with names that end in `.zst` are compressed."""
-        with _explained(self._path), self._zip.open(name, "w", force_zip64=True) as file:
+        with explained(self._path), self._zip.open(name, "w", force_zip64=True) as file:
             sink = Sink(name, file, self._path.parent, compressed=name.endswith(".zst"))
             yield sink
             sink.close()
 
     def finish(self, manifest: Manifest) -> int:
         """Give the file its name; its bytes."""
-        with _explained(self._path):
+        with explained(self._path):
             self._zip.writestr(_MANIFEST, to_json(manifest), zipfile.ZIP_DEFLATED)
             self._zip.close()
             self._file.flush()
@@ -82,7 +82,7 @@ class Writer:
 
 
 class Sink:
-    """Where the bytes of one part go. `bytes` is how many came in."""
+    """Where the bytes of one part go."""
 
     def __init__(self, name: str, file: IO[bytes], folder: Path, compressed: bool) -> None:
         self._name = name
@@ -91,10 +91,8 @@ class Sink:
         self._compressor = zstd.ZstdCompressor(level=_LEVEL) if compressed else None
         self._digest = hashlib.sha256()
         self._written = 0
-        self.bytes = 0
 
     def write(self, data: bytes) -> None:
-        self.bytes += len(data)
         self._put(self._compressor.compress(data) if self._compressor else data)
 
     def close(self) -> None:
@@ -116,7 +114,7 @@ class Sink:
 
 def require_space(folder: Path, needed: int) -> None:
     """Raises `disk-full` where less is free."""
-    with _explained(folder):
+    with explained(folder):
         free = shutil.disk_usage(folder).free
     if free < needed:
         raise StackError(
@@ -136,7 +134,7 @@ def read_manifest(path: Path) -> Manifest:
 def opened(path: Path) -> Iterator[Archive]:
     """A snapshot to read from. Raises `snapshot-damaged` and `file-unusable`."""
     with contextlib.ExitStack() as stack:
-        with _explained(path):
+        with explained(path):
             raw = stack.enter_context(open(path, "rb"))
         try:
             file = stack.enter_context(zipfile.ZipFile(raw))
@@ -193,17 +191,14 @@ def damaged(path: Path, why: str) -> StackError:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Say of which file an `OSError` is. Raises `file-unusable`."""
     try:
         yield
     except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def _unusable(path: Path, error: OSError) -> StackError:
-    return StackError(
-        "file-unusable", f"{path}: {error.strerror or error}", "check its path, its rights and the free space"
-    )
+        raise StackError(
+            "file-unusable", f"{path}: {error.strerror or error}", "check its path, its rights and the free space"
+        ) from error
 
 
 def _sync(folder: Path) -> None:

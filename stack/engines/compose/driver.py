@@ -226,9 +226,6 @@ class ComposeEngine:
         script = f'PGPASSWORD="$(cat /run/secrets/{database.password.id})" PGHOST="$HOSTNAME" exec "$@"'
         return self._exec(database.name, ["exec", state.id, "sh", "-c", script, "sh", *database.query("SELECT 1")])
 
-    def ask_inside(self, database: Postgres, sql: str) -> Completed:
-        return self.run(database.name, database.query(sql))
-
     def server(self, database: Postgres) -> Server:
         def command(words: Sequence[str]) -> Sequence[str]:
             return client.command(self._compose_arguments(["exec", "--no-TTY", database.name, *words]))
@@ -291,14 +288,7 @@ class ComposeEngine:
         return self._exec(component, self._compose_arguments(["exec", "--no-TTY", component, *command]), limit)
 
     def _exec(self, component: str, arguments: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        try:
-            return process.run(client.command(arguments), client.environment(), limit)
-        except TimeoutError as error:
-            raise StackError(
-                "no-answer",
-                f"{component} gave no answer in {limit:g} s",
-                f"look at `stackctl status` and `stackctl logs {component}`",
-            ) from error
+        return process.ask(component, client.command(arguments), client.environment(), limit)
 
     def attach(self, component: str, command: Sequence[str]) -> int:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()

@@ -259,9 +259,6 @@ class EmbeddedEngine:
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.run(database.name, database.query("SELECT 1", host=HOST))
 
-    def ask_inside(self, database: Postgres, sql: str) -> Completed:
-        return self.run(database.name, database.query(sql, host=str(self._home.runtime)))
-
     def server(self, database: Postgres) -> Server:
         port, running = self._remembered_ports()[database.name], self._runs(database.name).process
         return self._server(database, self._home.runtime, port, running)
@@ -326,14 +323,7 @@ class EmbeddedEngine:
         return cluster.version_of(self._home.data(component))
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        try:
-            return process.run(self._inside(component, command), self._exec_environment(component), limit)
-        except TimeoutError as error:
-            raise StackError(
-                "no-answer",
-                f"{component} gave no answer in {limit:g} s",
-                f"look at `stackctl status` and `stackctl logs {component}`",
-            ) from error
+        return process.ask(component, self._inside(component, command), self._exec_environment(component), limit)
 
     def attach(self, component: str, command: Sequence[str]) -> int:
         return process.attach(self._inside(component, command), self._exec_environment(component))
