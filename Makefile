@@ -2,6 +2,8 @@
 .PHONY: help up install test test-unit test-docker test-interruptions bench pictures lint format golden clean
 
 PYTHON ?= python3
+# What Python compiled once serves the next start, also where the shell says that it must not be kept.
+unexport PYTHONDONTWRITEBYTECODE
 # Always relative: the folder may have spaces in its name.
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

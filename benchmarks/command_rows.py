@@ -109,7 +109,10 @@ def again(session: Session) -> Result:
 
 
 def cold(session: Session) -> Result:
-    """`up` of a stack that has no data yet, its images present, beside what does not go through stackctl."""
+    """`up` of a stack that has no data yet, beside what does not go through stackctl.
+
+    The images of PostgreSQL and Redis are present, and all that the app's is built of: each builds it anew from that.
+    """
     embedded = session.playground_on("embedded")
     compose, by_hand = session.playground_on("compose"), session.by_hand
     up: Mapping[str, list[float]] = {"embedded": [], "compose": [], "docker compose": []}
@@ -117,9 +120,10 @@ def cold(session: Session) -> Result:
         for name, instance in (("embedded", embedded), ("compose", compose)):
             instance.stackctl("reset", "--yes", "--no-snapshot")
             up[name].append(_timed(instance.up))
-        by_hand.run("down", "--volumes", "--timeout", "5")
+        down = ("down", "--volumes", "--rmi", "local", "--timeout", "5")
+        by_hand.run(*down)
         up["docker compose"].append(_timed(partial(by_hand.run, "up", "-d", "--wait")))
-        by_hand.run("down", "--volumes", "--timeout", "5")
+        by_hand.run(*down)
     fast, own, other = (Figure(name, "s", tuple(seconds)) for name, seconds in up.items())
     return Result(
         "cold",

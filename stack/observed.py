@@ -62,8 +62,8 @@ class ComponentState:
 class Observed:
     """The components of an instance that exist, by name, those that are no longer declared included.
 
-    `images`: the image that each would be made from now, where it is there. `stores`: the engine's names of the data
-    stores that there are.
+    Where all was asked for, `images`: the image that each would be made from now, where it is there; and `stores`: the
+    engine's names of the data stores that there are.
     """
 
     components: Mapping[str, ComponentState]

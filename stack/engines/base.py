@@ -39,7 +39,10 @@ class Engine(Protocol):
         """
 
     def observe(self) -> Observed:
-        """Read what exists of the instance now; change nothing."""
+        """Read which components of the instance exist now, and how they are; change nothing."""
+
+    def observe_all(self) -> Observed:
+        """The same with the images and the data stores, which takes longer."""
 
     def fields(self) -> Mapping[str, Fields]:
         """The declaration of each component, field by field, as `observe` gives the fingerprint of."""

@@ -25,25 +25,25 @@ _APPLIED = "SELECT name, checksum FROM stackctl.migrations"
 
 
 def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> frozenset[str]:
-    """Apply what databases lack, before those who use them are made or made anew. A database that does not run as
-    declared is started first, alone; the names of those that were.
+    """Apply what databases lack, before those who use them are made or made anew. Where one of these databases does not
+    run as declared, all that uses no other component is made first; the names of what was.
 
     Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`, and for a database
     that does not get ready what `await_ready` raises.
     """
+    stack = opened.instance.stack
     running = {action.target for action in surveyed.plan.actions if action.kind == "keep"}
+    first = [] if running.issuperset(surveyed.migrations) else [each.name for each in stack if not each.needs]
     declared = declared_migrations(opened) if surveyed.migrations else {}
-    for name in surveyed.migrations:
-        database = opened.instance.stack[name]
-        assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
-        # Also one that runs may have been started just now.
-        again = surveyed.plan.forced & {name}
-        with FinishedJob() if name in running else opened.engine.apply(again, only=[name]) as job:
+    with opened.engine.apply(surveyed.plan.forced.intersection(first), first) if first else FinishedJob() as job:
+        for name in surveyed.migrations:
+            database = stack[name]
+            assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
             await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
-        applied = _apply(opened.engine.server(database), declared[name], progress)
-        known = opened.state.applied()
-        opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
-    return frozenset(surveyed.migrations) - running
+            applied = _apply(opened.engine.server(database), declared[name], progress)
+            known = opened.state.applied()
+            opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
+    return frozenset(first)
 
 
 def _apply(server: Server, migrations: tuple[Migration, ...], progress: Progress) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Survey:
 def survey(opened: Opened, holdings: bool = False) -> Survey:
     """The plan for an instance. With `holdings` it says what each database that runs holds, which takes a query."""
     engine, instance = opened.engine, opened.instance
-    applied, observed, fields = opened.state.applied(), engine.observe(), engine.fields()
+    applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
     migrations, edited = _migrations(opened, applied, observed, stores)
     declared = Declared(

@@ -44,7 +44,7 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
 
 def _rotate(opened: Opened, database: Postgres, progress: Progress, timeout: float) -> None:
     engine, state, secret = opened.engine, opened.state, database.password.id
-    before = engine.observe()
+    before = engine.observe_all()
     if engine.stores()[database.name] not in before.stores:
         raise StackError(
             "instance-down", f"there is no data of {database.name} yet", "`stackctl up` makes it, with a new password"

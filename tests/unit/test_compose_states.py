@@ -73,7 +73,7 @@ def test_only_what_is_there_is_inspected(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(client, "run", answer)
     stack = Stack("shop", [Postgres("db"), *(WebApp(f"web{port}", source=".", port=port) for port in (1, 2, 3))])
-    observed = ComposeEngine(Instance("shop", "shop", stack, Path("/"), Path("/"), {})).observe()
+    observed = ComposeEngine(Instance("shop", "shop", stack, Path("/"), Path("/"), {})).observe_all()
 
     assert [arguments for arguments in asked if arguments[0] == "inspect"] == [["inspect", "postgres:18"]]
     assert observed.images == {"db": "sha256:1"}

@@ -30,8 +30,14 @@ def command(arguments: Sequence[str]) -> list[str]:
 def environment() -> Mapping[str, str]:
     """The user's own, for contexts and proxies, less what would change the project behind our back."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
-    # An attestation holds the time: every build would give a new image, and each `up` a new container.
-    return own | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never"}
+    return own | {
+        # An attestation holds the time: every build would give a new image, and each `up` a new container.
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+        # What it would ask Git for stands in attestations alone.
+        "BUILDX_GIT_INFO": "0",
+        "BUILDKIT_PROGRESS": "plain",
+        "COMPOSE_ANSI": "never",
+    }
 
 
 def run(arguments: Sequence[str], timeout: float) -> Completed:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # `start_interval` came with Docker Engine 25 (API 1.44) and Compose 2.24.
 _API = (1, 44)
+# The clients that were asked already: to ask for the version of Compose takes 0.1 s, and no command sees it change.
+_NEW_ENOUGH: set[str] = set()
 _READ_TIMEOUT = 30.0
 _EXAMINE_TIMEOUT = 10.0
 # An image that a newer build took the name from has only its number.
@@ -46,6 +48,9 @@ _CONFIGURATION = "compose/compose.yaml"
 _GOOD = "compose/good.yaml"
 _GOOD_TAG = "good"
 _IMAGE_LABEL = "com.docker.compose.image"
+# Of the containers of a project, those of its services, and those of `compose run`.
+_SERVICES = ("--filter", "label=com.docker.compose.oneoff=False")
+_ONE_OFF = ("--filter", "label=com.docker.compose.oneoff=True")
 _BESIDE_ENDS_WITHIN = 60.0
 _POLL = 0.1
 
@@ -64,12 +69,16 @@ class ComposeEngine:
     def check(self, within: float = 5) -> None:
         """Raises `docker-client`, `docker-daemon`, `docker-permission`, `docker-old`, `compose-missing`
         and `compose-old`."""
+        docker = client.find()
+        if docker in _NEW_ENOUGH:
+            return
         server = client.read(["version", "--format", "{{.Server.APIVersion}}"], within)
         if failures.version_of(server)[:2] < _API:
             raise failures.too_old("docker-old", "Docker's API version", server.strip(), ".".join(map(str, _API)))
         compose = client.read(["compose", "version", "--short"], within)
         if failures.version_of(compose) < checks.COMPOSE:
             raise failures.too_old("compose-old", "Docker Compose", compose.strip(), ".".join(map(str, checks.COMPOSE)))
+        _NEW_ENOUGH.add(docker)
 
     def examine(self, own: bool) -> Iterator[Finding]:
         asked = datetime.now(UTC)
@@ -103,7 +112,10 @@ class ComposeEngine:
         return found
 
     def observe(self) -> Observed:
-        ids = self._list("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.oneoff=False")
+        return Observed(self._states(self._inspect(self._container_ids())))
+
+    def observe_all(self) -> Observed:
+        ids = self._container_ids()
         images, volumes = render.images(self._instance), render.volumes(self._instance)
         names = [*dict.fromkeys([*images.values(), *volumes.values()])]
         if len(ids) < len(images):
@@ -111,16 +123,19 @@ class ComposeEngine:
         objects = self._inspect([*ids, *names])
         containers = [entry for entry in objects if "State" in entry]
         there = {tag: entry["Id"] for entry in objects for tag in entry.get("RepoTags") or []}
-        order = {name: position for position, name in enumerate(self._instance.stack.names)}
-        states = sorted(map(_component_state, containers), key=lambda item: order.get(item[0], len(order)))
         return Observed(
-            dict(states),
+            self._states(containers),
             images={name: there[_tag(image)] for name, image in images.items() if _tag(image) in there},
             stores=frozenset(
                 [entry["Name"] for entry in objects if "Mountpoint" in entry]
                 + [name for container in containers for name in _mounted(container, self._instance.project)]
             ),
         )
+
+    def _states(self, containers: Sequence[Mapping[str, Any]]) -> dict[str, ComponentState]:
+        """In the order of the declaration."""
+        order = {name: position for position, name in enumerate(self._instance.stack.names)}
+        return dict(sorted(map(_component_state, containers), key=lambda item: order.get(item[0], len(order))))
 
     def fields(self) -> Mapping[str, Fields]:
         return render.fields(self._instance)
@@ -224,13 +239,11 @@ class ComposeEngine:
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
         script = f'PGPASSWORD="$(cat /run/secrets/{database.password.id})" PGHOST="$HOSTNAME" exec "$@"'
-        return self._exec(database.name, ["exec", state.id, "sh", "-c", script, "sh", *database.query("SELECT 1")])
+        return self._exec(database.name, _inside(state.id, ["sh", "-c", script, "sh", *database.query("SELECT 1")]))
 
     def server(self, database: Postgres) -> Server:
-        def command(words: Sequence[str]) -> Sequence[str]:
-            return client.command(self._compose_arguments(["exec", "--no-TTY", database.name, *words]))
-
-        return Server(database, command, client.environment())
+        container = self._container_id(database.name)
+        return Server(database, lambda words: client.command(_inside(container, words)), client.environment())
 
     @contextlib.contextmanager
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
@@ -244,7 +257,7 @@ class ComposeEngine:
         ]  # fmt: skip
 
         def serve(process: int) -> Server:
-            return Server(database, lambda words: client.command(["exec", "-i", name, *words]), client.environment())
+            return Server(database, lambda words: client.command(_inside(name, words)), client.environment())
 
         # While the data are made a temporary server answers, on the socket alone.
         answers = database.query("SELECT 1", host="127.0.0.1")
@@ -262,10 +275,9 @@ class ComposeEngine:
         """
         deadline = time.monotonic() + _BESIDE_ENDS_WITHIN
         pause = threading.Event()
-        oneoff = ("--quiet", "--filter", "label=com.docker.compose.oneoff=True")
-        while left := self._list("ps", "--all", *oneoff):
+        while left := self._list("ps", "--all", "--quiet", *_ONE_OFF):
             late = time.monotonic() > deadline
-            if late or not self._list("ps", *oneoff):
+            if late or not self._list("ps", "--quiet", *_ONE_OFF):
                 # Docker complains where it is removing it already.
                 (client.read if late else client.run)(["container", "rm", "--force", *left], _READ_TIMEOUT)
             pause.wait(_POLL)
@@ -285,7 +297,7 @@ class ComposeEngine:
         return None
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        return self._exec(component, self._compose_arguments(["exec", "--no-TTY", component, *command]), limit)
+        return self._exec(component, _inside(self._container_id(component), command), limit)
 
     def _exec(self, component: str, arguments: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         return process.ask(component, client.command(arguments), client.environment(), limit)
@@ -358,6 +370,15 @@ class ComposeEngine:
             self._recover_configuration()
         return ["compose", "--file", str(self._file), "--project-name", self._instance.project, *arguments]
 
+    def _container_ids(self) -> tuple[str, ...]:
+        return self._list("ps", "--all", "--quiet", *_SERVICES)
+
+    def _container_id(self, component: str) -> str:
+        """Of what does not run a name that Docker complains of."""
+        service = f"label={render.LABEL_SERVICE}={component}"
+        found = self._list("ps", "--quiet", "--filter", service, *_SERVICES)
+        return next(iter(found), f"{self._instance.project}-{component}-1")
+
     def _list(self, *arguments: str) -> tuple[str, ...]:
         filters = ["--filter", f"label={render.LABEL_PROJECT}={self._instance.project}"]
         return tuple(client.read([*arguments, *filters], _READ_TIMEOUT).split())
@@ -382,6 +403,11 @@ class ComposeEngine:
             raise client.failed("inspect", answer.stderr)
         found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
         return found
+
+
+def _inside(container: str, words: Sequence[str]) -> list[str]:
+    """Docker's own `exec`: that of Compose takes twice as long to begin."""
+    return ["exec", "--interactive", container, *words]
 
 
 def _beside_failed(said: str) -> StackError:

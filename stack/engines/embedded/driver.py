@@ -134,10 +134,10 @@ class EmbeddedEngine:
             name: self._component_state(name, programs.get(name), runs, ports)
             for name in dict.fromkeys([*declared, *runs])
         }
-        return Observed(
-            {name: _marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},
-            stores=frozenset(self._data_folders()),
-        )
+        return Observed({name: _marked(state, applied.get(name), sections.get(name)) for name, state in states.items()})
+
+    def observe_all(self) -> Observed:
+        return replace(self.observe(), stores=frozenset(self._data_folders()))
 
     def fields(self) -> Mapping[str, Fields]:
         return fields(self._instance, self._layout({}))
