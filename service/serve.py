@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import logging.config
+import multiprocessing
 import os
 import shutil
 import signal
@@ -48,6 +49,10 @@ _log = logging.getLogger("service")
 
 def main() -> None:
     """Serve until a signal says to end. A wrong configuration is one line, and the exit code 1."""
+    if sys.platform == "linux":
+        # Workers share what was imported before them; from Python 3.14 on each would start an interpreter and import
+        # it again. Not on macOS, whose libraries do not bear a fork.
+        multiprocessing.set_start_method("fork")
     with _metrics_folder():
         logging.config.dictConfig(_LOGGING)
         try:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.counter.stores import truth
-from tests.servers import PostgresServer, RedisServer, ServiceServer, eventually, start_service
+from tests.servers import PROJECT, PostgresServer, RedisServer, ServiceServer, eventually, start_service
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -107,6 +109,31 @@ def test_two_do_not_share_a_port(service: ServiceServer, environment: dict[str, 
     assert second.wait() == 1
     assert f"cannot listen on 127.0.0.1, port {service.port}: Address already in use" in second.log.read_text()
     assert service.get("/livez").status == 200
+
+
+def test_a_container_is_as_well_as_its_service_says(service: ServiceServer, postgres: PostgresServer) -> None:
+    assert _asked_as_in_a_container(service) == (0, "")
+    postgres.stop()
+    exit_code, said = eventually(lambda: _unwell(service), "it is unwell")
+    assert exit_code == 1
+    assert said.startswith("503 ")
+    assert "PostgreSQL cannot be asked" in said
+    service.end(signal.SIGTERM)
+    exit_code, said = _asked_as_in_a_container(service)
+    assert (exit_code, said) == (1, "no answer: [Errno 111] Connection refused\n")
+
+
+def _unwell(service: ServiceServer) -> tuple[int, str] | None:
+    asked = _asked_as_in_a_container(service)
+    return asked if asked[0] else None
+
+
+def _asked_as_in_a_container(service: ServiceServer) -> tuple[int, str]:
+    script = PROJECT / "service" / "healthcheck.py"
+    ended = subprocess.run(
+        [sys.executable, "-IS", str(script)], env=service.environment, capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stderr
 
 
 def test_no_worker_outlives_its_killed_parent(service: ServiceServer) -> None:
