@@ -218,7 +218,8 @@ class ComposeEngine:
         self._call("down", remove_orphans=True)
 
     def destroy(self) -> None:
-        self._call("down", remove_orphans=True, volumes=True, remove_images="local")
+        # What is deleted need not end in order.
+        self._call("down", remove_orphans=True, volumes=True, remove_images="local", timeout=0)
         # What an earlier declaration made and this one no longer names.
         left = self.leftovers()
         for kind, names in (
