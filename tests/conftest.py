@@ -131,12 +131,54 @@ def cli(new_cli: Callable[..., Cli]) -> Cli:
     return new_cli()
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Cli]:
-    """An instance of the playground that is up, for the tests of a module that leave it as it was."""
-    cli = Cli(tmp_path_factory.mktemp("up"), engine=engine)
-    try:
-        cli.up()
-        yield cli
-    finally:
-        cli.reset()
+class Keeper:
+    """An instance of the playground on each engine, for all tests of one worker: to make one takes seconds."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._kept: dict[str, Cli] = {}
+        self._ready: set[str] = set()
+
+    def ready(self, engine: str) -> Cli:
+        """The instance, up and as declared, whatever was done to it."""
+        if engine not in self._kept:
+            self._kept[engine] = Cli(self._folders.mktemp("kept"), engine=engine)
+        if engine not in self._ready:
+            self._kept[engine].up()
+            self._ready.add(engine)
+        return self._kept[engine]
+
+    def soil(self, engine: str) -> None:
+        """It may be in any state from now on."""
+        self._ready.discard(engine)
+
+    def give_up(self, engine: str, request: pytest.FixtureRequest) -> None:
+        """After a failure nothing is sure: the next test gets another one."""
+        self.soil(engine)
+        _clean(self._kept.pop(engine), request)
+
+    def close(self) -> None:
+        for cli in self._kept.values():
+            cli.reset()
+
+
+@pytest.fixture(scope="session")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+    keeper = Keeper(tmp_path_factory)
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def up(keeper: Keeper, engine: str, request: pytest.FixtureRequest) -> Iterator[Cli]:
+    """An instance of the playground that is up, for a test that leaves it up and as it was."""
+    yield keeper.ready(engine)
+    if request.node.stash.get(_FAILED, False):
+        keeper.give_up(engine, request)
+
+
+@pytest.fixture
+def kept(keeper: Keeper, engine: str, up: Cli) -> Cli:
+    """The same for a test that does with it whatever the next `up` puts right."""
+    keeper.soil(engine)
+    return up

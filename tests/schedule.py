@@ -6,23 +6,19 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Each test of these files, and these tests, have instances of their own: any worker can run them at any time.
+# Any worker can run a test of these at any time: it has instances of its own, or that of its worker.
 _ALONE = (
-    "tests/conformance/test_dumps.py::test_a_gigabyte",
-    "tests/conformance/test_exactness.py",
-    "tests/conformance/test_failures.py",
-    "tests/conformance/test_interruptions.py",
-    "tests/conformance/test_lifecycle.py",
-    "tests/conformance/test_migrations.py",
-    "tests/conformance/test_rotate.py",
-    "tests/conformance/test_snapshots.py::test_a_restore_under_load",
-    "tests/conformance/test_snapshots.py::test_a_snapshot_brings_all_back",
-    "tests/conformance/test_snapshots.py::test_what_a_reset_deleted",
-    "tests/conformance/test_snapshots.py::test_what_is_saved_under_load",
-    "tests/conformance/test_upgrade.py",
-    "tests/docker/test_bad_weather.py",
+    "tests/conformance/",
+    "tests/docker/",
     "tests/embedded/test_installation.py",
     "tests/embedded/test_power_cut.py",
+)
+# But for these, whose tests share what their module made.
+_SHARING = (
+    "tests/conformance/test_fleet.py",
+    "tests/conformance/test_plan.py",
+    "tests/conformance/test_readme.py",
+    "tests/docker/test_package.py",
 )
 # What takes longest begins first, so that no worker is left alone with it at the end.
 _FIRST = (
@@ -51,7 +47,7 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
-    if nodeid.startswith(_ALONE):
+    if nodeid.startswith(_ALONE) and file not in _SHARING:
         return nodeid
     engine = re.search(r"\[(compose|embedded)\b", nodeid)
     return f"{file}-{engine[1]}" if engine else file

@@ -112,22 +112,21 @@ def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_p
         assert "stackctl logs web" in error["hint"]
 
 
-def test_a_password_that_was_changed_behind_its_back_is_told_at_once(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    secret = cli.state / "secrets" / "db_password"
+def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    secret = kept.state / "secrets" / "db_password"
     right = secret.read_text(encoding="utf-8")
     secret.chmod(0o644)
     secret.write_text("wrong", encoding="utf-8")
-    (cli.state / "applied.json").unlink()
-    error = cli.fails("up", code="password-mismatch")
+    (kept.state / "applied.json").unlink()
+    error = kept.fails("up", code="password-mismatch")
     assert "PostgreSQL refuses the password of student" in error["message"]
     assert "stackctl rotate" in error["hint"]
     secret.chmod(0o644)
     secret.write_text(right, encoding="utf-8")
-    cli.up()
-    assert cli.visit() == count + 1
+    kept.up()
+    assert kept.visit() == count + 1
 
 
 def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
@@ -141,18 +140,17 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
     assert "stackctl reset" in error["hint"]
 
 
-def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_for_it(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    store = cli.data("down")["kept"][0]
-    _write_version(cli, store, "17")
-    error = cli.fails("up", code="data-version")
+def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_for_it(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    store = kept.data("down")["kept"][0]
+    _write_version(kept, store, "17")
+    error = kept.fails("up", code="data-version")
     assert "PostgreSQL" in error["message"]
     assert "db" in error["message"]
-    _write_version(cli, store, "18")
-    cli.up()
-    assert cli.visit() == count + 1, "the data was not touched"
+    _write_version(kept, store, "18")
+    kept.up()
+    assert kept.visit() == count + 1, "the data was not touched"
 
 
 def _write_version(cli: Cli, store: str, version: str) -> None:
@@ -169,20 +167,19 @@ def _in_store(cli: Cli, store: str, script: str) -> None:
     subprocess.run(["docker", "run", "--rm", *where, "postgres:18", *words], check=True, capture_output=True)
 
 
-def test_a_database_that_may_not_read_its_data_is_told(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    store = cli.data("down")["kept"][0]
-    _in_store(cli, store, "mv global locked && mkdir -m 0 global")
+def test_a_database_that_may_not_read_its_data_is_told(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    store = kept.data("down")["kept"][0]
+    _in_store(kept, store, "mv global locked && mkdir -m 0 global")
     try:
-        error = cli.fails("up", code="permission-denied")
+        error = kept.fails("up", code="permission-denied")
     finally:
-        _in_store(cli, store, "rmdir global && mv locked global")
+        _in_store(kept, store, "rmdir global && mv locked global")
     assert "db may not read or write something" in error["message"]
     assert "ermission denied" in error["output"]
-    cli.up()
-    assert cli.visit() == count + 1, "the data was not touched"
+    kept.up()
+    assert kept.visit() == count + 1, "the data was not touched"
 
 
 def test_an_app_that_answers_with_an_error_is_told_with_its_answer_when_time_is_over(

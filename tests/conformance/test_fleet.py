@@ -98,18 +98,19 @@ def test_a_plan_for_a_new_instance_holds_for_its_automatic_port(new_cli: Make, e
     assert cli.visit() == 1
 
 
-def test_a_command_that_waits_says_for_which(cli: Cli) -> None:
-    with cli.start("up", "--port", str(cli.port)) as up:
+def test_a_command_that_waits_says_for_which(kept: Cli) -> None:
+    kept.ok("down")
+    with kept.start("up") as up:
         assert up.stderr is not None
         assert any("db: starting" in line for line in up.stderr)
         up.send_signal(signal.SIGSTOP)
         try:
-            with cli.start("stop") as stop:
+            with kept.start("stop") as stop:
                 assert stop.stderr is not None
                 waiting = next(line for line in stop.stderr if "waiting" in line)
                 assert f"(process {up.pid})" in waiting
                 assert "stackctl --instance" in waiting
-                assert " up " in waiting
+                assert " up`" in waiting
                 up.send_signal(signal.SIGCONT)
                 said = stop.stderr.read()
                 assert stop.wait(120) == 0, said
@@ -118,7 +119,7 @@ def test_a_command_that_waits_says_for_which(cli: Cli) -> None:
             up.send_signal(signal.SIGCONT)
         said = up.stderr.read()
         assert up.wait(120) == 0, said
-    assert cli.data("status")["state"] == "stopped"
+    assert kept.data("status")["state"] == "stopped"
 
 
 def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
@@ -245,17 +246,16 @@ def test_prune_keeps_what_was_not_made_from_here(orphan: Cli, tmp_path: Path) ->
     assert [each["instance"] for each in other.data("prune", "--dry-run")["orphans"]] == [other.instance]
 
 
-def test_an_instance_that_is_there_is_never_touched(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
+def test_an_instance_that_is_there_is_never_touched(kept: Cli) -> None:
+    count = kept.visit()
     for state in ("up", "stopped", "down"):
-        assert row(cli)["state"] == state
-        assert "nothing to remove" in cli.ok("prune", "--yes", "--data").stdout
-        assert row(cli)["state"] == state
+        assert row(kept)["state"] == state
+        assert "nothing to remove" in kept.ok("prune", "--yes", "--data").stdout
+        assert row(kept)["state"] == state
         if state != "down":
-            cli.ok("stop" if state == "up" else "down")
-    cli.up()
-    assert cli.visit() == count + 1
+            kept.ok("stop" if state == "up" else "down")
+    kept.up()
+    assert kept.visit() == count + 1
 
 
 def test_an_instance_whose_folder_was_moved_is_there_as_soon_as_it_was_up(new_cli: Make, tmp_path: Path) -> None:

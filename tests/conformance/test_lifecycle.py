@@ -17,40 +17,35 @@ from tests.terminal import reset_on_a_terminal
 Make = Callable[..., Cli]
 
 
-def test_data_survives_stop_and_start_and_down_and_up(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("stop")
-    assert cli.data("status")["state"] == "stopped"
-    assert cli.get()[0] == 0
-    cli.ok("start")
-    assert cli.visit() == count + 1
-    assert "data is kept" in cli.ok("down").stdout
-    assert cli.data("status")["state"] == "absent"
-    cli.up()
-    assert cli.visit() == count + 2
+def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("stop")
+    assert kept.data("status")["state"] == "stopped"
+    assert kept.get()[0] == 0
+    kept.ok("start")
+    assert kept.visit() == count + 1
+    assert "data is kept" in kept.ok("down").stdout
+    assert kept.data("status")["state"] == "absent"
+    kept.up()
+    assert kept.visit() == count + 2
 
 
-def test_a_changed_port_is_applied_and_remembered(cli: Cli, new_cli: Make) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.port = new_cli().port
-    cli.up()
-    assert cli.visit() == count + 1
-    cli.ok("down")
-    assert cli.data("up")["urls"] == {"web": f"http://localhost:{cli.port}"}
+def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> None:
+    count = kept.visit()
+    kept.port = new_cli().port
+    kept.up()
+    assert kept.visit() == count + 1
+    kept.ok("down")
+    assert kept.data("up")["urls"] == {"web": f"http://localhost:{kept.port}"}
 
 
-def test_two_instances_run_side_by_side(new_cli: Make) -> None:
-    one, two = new_cli(), new_cli()
-    one.up()
-    two.up()
-    for _ in range(3):
-        one.visit()
-    assert two.visit() == 1
-    assert one.visit() == 4
-    two.reset()
-    assert one.visit() == 5
+def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
+    cli.up()
+    count = max(up.visit() for _ in range(3))
+    assert cli.visit() == 1
+    assert up.visit() == count + 1
+    cli.reset()
+    assert up.visit() == count + 2
 
 
 def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
@@ -60,10 +55,9 @@ def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     assert cli.visit() == 1
 
 
-def test_reset_asks_on_a_terminal_and_deletes(cli: Cli) -> None:
-    cli.up()
-    assert reset_on_a_terminal(cli, "y") == 0
-    assert cli.data("status")["state"] == "absent"
+def test_reset_asks_on_a_terminal_and_deletes(kept: Cli) -> None:
+    assert reset_on_a_terminal(kept, "y") == 0
+    assert kept.data("status")["state"] == "absent"
 
 
 def test_reset_of_nothing_is_no_error(cli: Cli) -> None:
@@ -108,39 +102,36 @@ def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli, mark:
     assert cli.visit() == 1
 
 
-def test_interrupting_an_up_of_an_instance_with_data_keeps_it(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    with cli.start("up") as up:
+def test_interrupting_an_up_of_an_instance_with_data_keeps_it(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    with kept.start("up") as up:
         assert up.stderr is not None
         eventually(lambda: "web: " in (up.stderr.readline() if up.stderr else ""))
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=60)
-    cli.up()
-    assert cli.visit() == count + 1
+    kept.up()
+    assert kept.visit() == count + 1
 
 
 @on_one_engine
-def test_a_lost_password_is_told_and_the_data_kept(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    secrets = cli.state / "secrets"
+def test_a_lost_password_is_told_and_the_data_kept(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    secrets = kept.state / "secrets"
     shutil.move(secrets, secrets.with_name("elsewhere"))
-    error = cli.fails("up", code="secret-lost")
+    error = kept.fails("up", code="secret-lost")
     assert str(secrets / "db_password") in error["message"]
     shutil.move(secrets.with_name("elsewhere"), secrets)
-    cli.up()
-    assert cli.visit() == count + 1
+    kept.up()
+    assert kept.visit() == count + 1
 
 
-def test_an_instance_whose_state_is_lost_can_still_be_deleted(cli: Cli) -> None:
-    cli.up()
-    shutil.rmtree(cli.state)
-    assert cli.data("status")["state"] == "up"
-    assert cli.ok("reset", "--yes")
-    assert cli.data("status")["state"] == "absent"
+def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None:
+    shutil.rmtree(kept.state)
+    assert kept.data("status")["state"] == "up"
+    assert kept.ok("reset", "--yes")
+    assert kept.data("status")["state"] == "absent"
 
 
 def test_it_works_from_a_folder_with_a_space(new_cli: Make, tmp_path: Path) -> None:

@@ -56,13 +56,6 @@ def declared(folder: Path) -> Declared:
     return Declared(folder)
 
 
-@pytest.fixture
-def own(new_cli: Make, tmp_path: Path) -> tuple[Cli, Declared]:
-    """An instance that is not up, of a declaration of its own."""
-    declared = Declared(tmp_path)
-    return new_cli(file=declared.file), declared
-
-
 @pytest.fixture(scope="module")
 def up(folder: Path, declared: Declared, engine: str) -> Any:
     """An instance that is up, for tests that leave it up and as declared."""
@@ -119,8 +112,8 @@ def _steady(entry: dict[str, Any]) -> str:
     return json.dumps(kept | {"labels": sorted(entry.get("Labels", "").split(","))})
 
 
-def test_a_new_instance_is_planned_and_nothing_is_made(own: tuple[Cli, Declared]) -> None:
-    cli, _ = own
+def test_a_new_instance_is_planned_and_nothing_is_made(new_cli: Make, declared: Declared) -> None:
+    cli = new_cli(file=declared.file)
     plan = cli.data("plan")
     assert kinds(plan) == {"web": "create", "db": "create", "cache": "create"}
     assert [data["effect"] for data in plan["data"]] == ["create"]
@@ -280,39 +273,35 @@ def test_a_saved_plan_is_applied_only_while_it_holds(up: Cli, declared: Declared
     up.up()
 
 
-def test_what_fails_leaves_what_ran_or_puts_it_back(own: tuple[Cli, Declared]) -> None:
-    cli, declared = own
-    cli.up()
-    count = cli.visit()
+def test_what_fails_leaves_what_ran_or_puts_it_back(up: Cli, declared: Declared) -> None:
+    count = up.visit()
     declared.write(CACHE_TTL="never")
-    error = cli.run("up", "--rollback", "--json").error
+    error = up.run("up", "--rollback", "--json").error
     assert error["code"] in ("crash-loop", "component-exited"), error
     assert "what ran before runs again" in error["hint"]
-    assert eventually(lambda: cli.get()[1].get("visits")) == count + 1
-    assert cli.data("plan")["changes"] is True, "what is declared is still what fails"
+    assert eventually(lambda: up.get()[1].get("visits")) == count + 1
+    assert up.data("plan")["changes"] is True, "what is declared is still what fails"
     declared.write()
-    cli.up()
-    assert cli.data("plan")["changes"] is False
+    up.up()
+    assert up.data("plan")["changes"] is False
 
 
-def test_a_password_that_does_not_fit_the_data_stops_up_before_anything(own: tuple[Cli, Declared]) -> None:
-    cli, declared = own
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    secret = cli.state / "secrets" / "db_password"
+def test_a_password_that_does_not_fit_the_data_stops_up_before_anything(up: Cli, declared: Declared) -> None:
+    count = up.visit()
+    up.ok("down")
+    secret = up.state / "secrets" / "db_password"
     right = secret.read_text(encoding="utf-8")
     secret.chmod(0o600)  # as whoever puts a file back may do
     secret.write_text("another", encoding="utf-8")
-    error = cli.fails("up", code="password-mismatch")
+    error = up.fails("up", code="password-mismatch")
     assert "stackctl rotate db" in error["hint"]
-    assert cli.data("plan")["obstacle"]["code"] == "password-mismatch"
-    assert cli.data("status")["state"] == "absent"
+    assert up.data("plan")["obstacle"]["code"] == "password-mismatch"
+    assert up.data("status")["state"] == "absent"
     secret.write_text(right, encoding="utf-8")
     declared.write(user="teacher")
-    error = cli.fails("up", code="data-differs")
+    error = up.fails("up", code="data-differs")
     assert "'student'" in error["message"]
-    assert cli.data("status")["state"] == "absent"
+    assert up.data("status")["state"] == "absent"
     declared.write()
-    cli.up()
-    assert cli.visit() == count + 1
+    up.up()
+    assert up.visit() == count + 1

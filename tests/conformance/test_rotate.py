@@ -21,23 +21,22 @@ def with_password(cli: Cli, value: str) -> int:
     return cli.run("exec", "db", "--", "sh", "-c", script).exit_code
 
 
-def test_a_rotation_loses_no_request(cli: Cli) -> None:
-    cli.up()
-    old = password(cli)
+def test_a_rotation_loses_no_request(kept: Cli) -> None:
+    old, count = password(kept), kept.visit()
     statuses: list[int] = []
     over = threading.Event()
 
     def visit() -> None:
         while not over.is_set():
-            statuses.append(cli.get()[0])
+            statuses.append(kept.get()[0])
 
     visitors = [threading.Thread(target=visit) for _ in range(4)]
     for visitor in visitors:
         visitor.start()
-    before = cli.data("status")["components"]["web"]["since"]
+    before = kept.data("status")["components"]["web"]["since"]
     try:
         for _ in range(2):
-            cli.ok("rotate", "db")
+            kept.ok("rotate", "db")
     finally:
         seen = len(statuses)
         eventually(lambda: len(statuses) > seen + 20)
@@ -45,43 +44,41 @@ def test_a_rotation_loses_no_request(cli: Cli) -> None:
         for visitor in visitors:
             visitor.join(30)
     assert set(statuses) == {200}
-    assert cli.data("status")["components"]["web"]["since"] == before, "the app reads its secret again by itself"
-    assert password(cli) != old
-    assert with_password(cli, password(cli)) == 0
-    assert with_password(cli, old) != 0
-    assert cli.visit() == len(statuses) + 1
-    assert cli.data("plan")["changes"] is False
-    cli.ok("down")
-    cli.up()
-    assert cli.visit() == len(statuses) + 2
+    assert kept.data("status")["components"]["web"]["since"] == before, "the app reads its secret again by itself"
+    assert password(kept) != old
+    assert with_password(kept, password(kept)) == 0
+    assert with_password(kept, old) != 0
+    assert kept.visit() == count + len(statuses) + 1
+    assert kept.data("plan")["changes"] is False
+    kept.ok("down")
+    kept.up()
+    assert kept.visit() == count + len(statuses) + 2
 
 
-def test_a_lost_password_is_made_anew_from_inside(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    cli.ok("down")
-    (cli.state / "secrets" / "db_password").unlink()
-    assert "stackctl rotate db" in cli.fails("up", code="secret-lost")["hint"]
-    cli.ok("rotate", "db")
-    assert cli.visit() == count + 1
-    assert cli.data("plan")["changes"] is False
+def test_a_lost_password_is_made_anew_from_inside(kept: Cli) -> None:
+    count = kept.visit()
+    kept.ok("down")
+    (kept.state / "secrets" / "db_password").unlink()
+    assert "stackctl rotate db" in kept.fails("up", code="secret-lost")["hint"]
+    kept.ok("rotate", "db")
+    assert kept.visit() == count + 1
+    assert kept.data("plan")["changes"] is False
 
 
-def test_a_rotation_that_was_cut_off_is_carried_on_by_up(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
-    old = password(cli)
+def test_a_rotation_that_was_cut_off_is_carried_on_by_up(kept: Cli) -> None:
+    count = kept.visit()
+    old = password(kept)
     # As after a kill between PostgreSQL and the file: PostgreSQL has the new one already.
-    cli.ok("rotate", "db")
-    new = password(cli)
-    secrets = cli.state / "secrets"
+    kept.ok("rotate", "db")
+    new = password(kept)
+    secrets = kept.state / "secrets"
     (secrets / "db_password").chmod(0o644)
     (secrets / "db_password").write_text(old, encoding="utf-8")
     (secrets / "db_password.next").write_text(new, encoding="utf-8")
-    cli.up()
-    assert password(cli) == new
+    kept.up()
+    assert password(kept) == new
     assert not (secrets / "db_password.next").exists()
-    assert cli.visit() == count + 1
+    assert kept.visit() == count + 1
 
 
 def test_what_has_no_password_is_told(cli: Cli) -> None:

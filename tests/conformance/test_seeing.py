@@ -75,15 +75,15 @@ def test_wait_is_done_at_once_when_all_is_ready(up: Cli) -> None:
     assert {component["health"] for component in answer["components"].values()} == {"healthy"}
 
 
-def test_wait_sees_what_another_terminal_starts(cli: Cli) -> None:
-    with cli.start("wait", "--json", "--timeout", "120") as waiting:
+def test_wait_sees_what_another_terminal_starts(kept: Cli) -> None:
+    kept.ok("down")
+    with kept.start("wait", "--json", "--timeout", "120") as waiting:
         assert waiting.stderr is not None
         eventually(lambda: "absent" in (waiting.stderr.readline() if waiting.stderr else ""))
-        cli.up()
+        kept.up()
         out, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, said
-    assert json.loads(out)["data"]["urls"] == {"web": f"http://localhost:{cli.port}"}
-    assert cli.visit() == 1
+    assert json.loads(out)["data"]["urls"] == {"web": f"http://localhost:{kept.port}"}
 
 
 def test_wait_ends_when_the_time_is_over(new_cli: Make) -> None:
@@ -96,8 +96,9 @@ def events(cli: Cli, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in cli.ok("events", *words).stdout.splitlines()]
 
 
-def test_events_tell_the_same_story_on_every_engine(cli: Cli) -> None:
-    with cli.start("events", "--until", "ready") as following:
+def test_events_tell_the_same_story_on_every_engine(kept: Cli) -> None:
+    kept.ok("down")
+    with kept.start("events", "--until", "ready") as following:
         assert following.stdout is not None
         first = [json.loads(following.stdout.readline()) for _ in range(3)]
         assert [(line["component"], line["from"], line["to"]) for line in first] == [
@@ -105,7 +106,7 @@ def test_events_tell_the_same_story_on_every_engine(cli: Cli) -> None:
             ("db", None, "absent"),
             ("cache", None, "absent"),
         ]
-        cli.up()
+        kept.up()
         out, said = following.communicate(timeout=60)
     assert (following.returncode, said) == (0, "")
     story = [json.loads(line) for line in out.splitlines()]
@@ -114,11 +115,11 @@ def test_events_tell_the_same_story_on_every_engine(cli: Cli) -> None:
         assert own[0]["from"] == "absent", own
         assert own[-1]["to"] == "healthy", own
         assert [line["from"] for line in own[1:]] == [line["to"] for line in own[:-1]], "no change was left out"
-    with cli.start("events", "--until", "down") as following:
+    with kept.start("events", "--until", "down") as following:
         assert following.stdout is not None
         following.stdout.readline()
-        crash(cli, "cache")
-        cli.ok("stop")
+        crash(kept, "cache")
+        kept.ok("stop")
         out, said = following.communicate(timeout=60)
     assert (following.returncode, said) == (0, "")
     story = [json.loads(line) for line in out.splitlines()]

@@ -33,11 +33,11 @@ ALTER ROLE student SET statement_timeout = '50ms';
 """
 
 
-@pytest.fixture(scope="module")
-def snapshot(up: Cli) -> Path:
+@pytest.fixture
+def snapshot(up: Cli, tmp_path: Path) -> Path:
     """One of an instance that was visited, in a file."""
     up.visit()
-    path = up.folder / "saved.zip"
+    path = tmp_path / "saved.zip"
     up.ok("snapshot", "save", "--output", str(path))
     return path
 
@@ -100,15 +100,14 @@ def _port(cli: Cli) -> int:
     return int(cli.data("status")["urls"]["web"].rpartition(":")[2])
 
 
-def test_what_a_reset_deleted_undo_brings_back_at_the_same_address(cli: Cli) -> None:
-    cli.up()
-    assert [cli.visit() for _ in range(2)] == [1, 2]
-    deleted = cli.data("reset", "--yes")
+def test_what_a_reset_deleted_undo_brings_back_at_the_same_address(kept: Cli) -> None:
+    count = kept.visit()
+    deleted = kept.data("reset", "--yes")
     assert Path(deleted["snapshot"]).is_file()
-    assert not cli.state.exists()
-    cli.ok("undo")
-    assert cli.visit() == 3
-    assert cli.data("status")["engine"] == cli.engine
+    assert not kept.state.exists()
+    kept.ok("undo")
+    assert kept.visit() == count + 1
+    assert kept.data("status")["engine"] == kept.engine
 
 
 @on_one_engine
@@ -120,41 +119,40 @@ def test_a_reset_without_a_snapshot_says_so_and_can_not_be_undone(cli: Cli) -> N
     assert cli.fails("undo", code="nothing-to-undo")["hint"]
 
 
-def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(cli: Cli) -> None:
-    cli.up()
-    load = Load(lambda: [cli.port], readers=0)
+def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> None:
+    count = kept.visit()
+    load = Load(lambda: [kept.port], readers=0)
     load.start()
     try:
         eventually(lambda: load.acknowledged() > 50)
         began = time.monotonic()
-        cli.ok("snapshot", "save", "under-load")
+        kept.ok("snapshot", "save", "under-load")
         ended = time.monotonic()
         eventually(lambda: load.log[-1].start > ended)
     finally:
         load.stop()
     assert {each.outcome for each in load.log} == {"ok"}, "it serves on while it is saved"
-    cli.ok("snapshot", "restore", "under-load", "--yes")
-    saved = cli.visit() - 1
+    kept.ok("snapshot", "restore", "under-load", "--yes")
+    saved = kept.visit() - 1 - count
     acknowledged = sum(each.end < began for each in load.log)
     attempted = sum(each.start < ended for each in load.log)
     assert acknowledged <= saved <= attempted
 
 
-def test_a_restore_under_load_can_be_undone_and_loses_nothing_that_was_acknowledged(cli: Cli) -> None:
-    cli.up()
-    cli.ok("snapshot", "save", "empty")
-    load = Load(lambda: [cli.port], readers=0)
+def test_a_restore_under_load_can_be_undone_and_loses_nothing_that_was_acknowledged(kept: Cli) -> None:
+    kept.ok("snapshot", "save", "before")
+    load = Load(lambda: [kept.port], readers=0)
     load.start()
     try:
         eventually(lambda: load.acknowledged() > 200)
-        cli.ok("snapshot", "restore", "empty", "--yes")
+        kept.ok("snapshot", "restore", "before", "--yes")
         eventually(lambda: load.log[-1].outcome == "ok")
     finally:
         load.stop()
     most = max(each.number for each in load.log if each.outcome == "ok")
     unknown = sum(each.outcome == "unknown" for each in load.log)
-    cli.ok("undo", "--yes")
-    brought_back = cli.visit() - 1
+    kept.ok("undo", "--yes")
+    brought_back = kept.visit() - 1
     assert most <= brought_back <= most + unknown, "of what was counted before the restore nothing is lost, or twice"
 
 

@@ -1,6 +1,6 @@
 """A newer major version of PostgreSQL takes the data along, or the old one has it whole.
 
-STACKCTL_POINTS says at how many moments an upgrade is cut off (2); `make test-interruptions` takes 20.
+STACKCTL_POINTS says at how many moments an upgrade is cut off (1); `make test-interruptions` takes 20.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.load import Load
 
 Make = Callable[..., Cli]
 
-POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
+POINTS = int(os.environ.get("STACKCTL_POINTS", "1"))
 NEW = 18
 STACK = """\
 from dataclasses import replace

@@ -38,16 +38,15 @@ def shell(cli: Cli, script: str) -> str:
     return ended.stdout
 
 
-def test_plain_docker_compose_shows_the_same_number(cli: Cli) -> None:
-    cli.up()
-    count = cli.visit()
+def test_plain_docker_compose_shows_the_same_number(kept: Cli) -> None:
+    count = kept.visit()
     start = 'eval "$(stackctl env)"\n'
     sql = "SELECT * FROM visit_counter;"
-    rows = shell(cli, start + f'docker compose exec -T db psql -U student -d student_notes -c "{sql}"')
+    rows = shell(kept, start + f'docker compose exec -T db psql -U student -d student_notes -c "{sql}"')
     assert "homepage |" in rows
     assert f" {count} |" in rows
-    assert shell(cli, start + "docker compose exec -T cache redis-cli GET visit_counter:homepage") == f"{count}\n"
-    assert "web" in shell(cli, start + "docker compose ps --services")
+    assert shell(kept, start + "docker compose exec -T cache redis-cli GET visit_counter:homepage") == f"{count}\n"
+    assert "web" in shell(kept, start + "docker compose ps --services")
 
 
 def test_reset_leaves_nothing(cli: Cli) -> None:
@@ -79,21 +78,21 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
 
 
-def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(cli: Cli) -> None:
+def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(kept: Cli) -> None:
     """What a `snapshot restore` leaves that is killed, with its Compose, in between."""
-    cli.up()
-    cli.ok("snapshot", "save", "saved")
-    project = cli.data("env")["COMPOSE_PROJECT_NAME"]
+    count = kept.visit()
+    kept.ok("snapshot", "save", "saved")
+    project = kept.data("env")["COMPOSE_PROJECT_NAME"]
     label = f"--label com.docker.compose.project={project}"
     spare = f"{project}_db-pgdata.2"
     shell(
-        cli,
+        kept,
         f"""eval "$(stackctl env)"
         docker volume create {label} {spare}
         docker create --name {project}-db-beside {label} --label com.docker.compose.oneoff=True \\
             --volume {spare}:/data "$(docker inspect --format '{{{{.Image}}}}' "$(docker compose ps --quiet db)")"
         """,
     )
-    cli.ok("snapshot", "restore", "saved", "--yes")
-    assert f"{project}-db-beside" not in shell(cli, "docker ps --all --format '{{.Names}}'")
-    assert cli.visit() == 1
+    kept.ok("snapshot", "restore", "saved", "--yes")
+    assert f"{project}-db-beside" not in shell(kept, "docker ps --all --format '{{.Names}}'")
+    assert kept.visit() == count + 1

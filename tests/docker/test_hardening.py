@@ -19,7 +19,7 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=60).stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def containers(up: Cli) -> dict[str, Any]:
     """What `docker inspect` says of each component."""
     project = up.data("env")["COMPOSE_PROJECT_NAME"]
