@@ -9,5 +9,5 @@ from tests.servers import MISSING
 COMPOSE = pytest.param("compose", marks=pytest.mark.docker)
 EMBEDDED = pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None, reason=str(MISSING)))
 
-# For what is decided before an engine is asked: on one of them, which takes half as long.
+# For what no engine does in a way of its own: on one of them, which takes half as long.
 on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, scope="module")

@@ -110,6 +110,9 @@ def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_p
     assert error["hint"], error
     if code == "crash-loop":
         assert "stackctl logs web" in error["hint"]
+    if way == "another error":
+        assert "exit code 1" in error["message"]
+        assert error["output"].endswith("no configuration")
 
 
 def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) -> None:
@@ -245,11 +248,3 @@ def test_a_port_that_is_taken_after_it_was_found_free_is_told(new_cli: Make, tmp
         assert up.wait(60) == 1
     assert error["code"] == "port-taken", error
     assert "stackctl up --port" in error["hint"]
-
-
-def test_a_failure_in_json_is_one_object_with_the_last_lines(new_cli: Make, tmp_path: Path) -> None:
-    cli = new_cli(file=app(tmp_path, "print('the last words'); raise SystemExit(3)"))
-    result = cli.run("up", "--json", "--port", str(cli.port))
-    error = json.loads(result.stdout)["error"]
-    assert (error["code"], "the last words" in error["output"]) == ("crash-loop", True)
-    assert "exit code 3" in error["message"]

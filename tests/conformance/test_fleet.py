@@ -55,6 +55,7 @@ def elsewhere(tmp_path: Path) -> Path:
     return file
 
 
+@on_one_engine
 def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make, elsewhere: Path) -> None:
     one, two = new_cli(file=elsewhere), new_cli(file=elsewhere)
     first, second = up_anywhere(one), up_anywhere(two)

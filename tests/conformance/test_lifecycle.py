@@ -48,6 +48,7 @@ def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
     assert up.visit() == count + 2
 
 
+@on_one_engine
 def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     ups = [cli.start("up", "--json", "--port", str(cli.port)) for _ in range(2)]
     ended = [(up.communicate(timeout=200), up.returncode) for up in ups]
@@ -134,6 +135,7 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
     assert kept.data("status")["state"] == "absent"
 
 
+@on_one_engine
 def test_it_works_from_a_folder_with_a_space(new_cli: Make, tmp_path: Path) -> None:
     folder = tmp_path / "my café's $HOME"
     folder.mkdir()

@@ -76,6 +76,7 @@ def test_each_migration_is_applied_once_in_order_and_before_the_app_begins(schem
     assert cli.visit() == 2
 
 
+@on_one_engine
 def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schema: Schema) -> None:
     cli = schema.cli
     schema.write("0002_bad.sql", "CREATE TABLE half (a int);\nINSERT INTO half VALUES ('no number');")
@@ -110,6 +111,7 @@ def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -
     assert cli.visit() == 1, "what runs was not touched"
 
 
+@on_one_engine
 def test_a_snapshot_knows_which_migrations_it_has_had(schema: Schema) -> None:
     cli = schema.cli
     cli.up()

@@ -286,6 +286,7 @@ def test_what_fails_leaves_what_ran_or_puts_it_back(up: Cli, declared: Declared)
     assert up.data("plan")["changes"] is False
 
 
+@on_one_engine
 def test_a_password_that_does_not_fit_the_data_stops_up_before_anything(up: Cli, declared: Declared) -> None:
     count = up.visit()
     up.ok("down")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -65,6 +66,7 @@ def test_a_lost_password_is_made_anew_from_inside(kept: Cli) -> None:
     assert kept.data("plan")["changes"] is False
 
 
+@on_one_engine
 def test_a_rotation_that_was_cut_off_is_carried_on_by_up(kept: Cli) -> None:
     count = kept.visit()
     old = password(kept)

@@ -100,6 +100,7 @@ def _port(cli: Cli) -> int:
     return int(cli.data("status")["urls"]["web"].rpartition(":")[2])
 
 
+@on_one_engine
 def test_what_a_reset_deleted_undo_brings_back_at_the_same_address(kept: Cli) -> None:
     count = kept.visit()
     deleted = kept.data("reset", "--yes")

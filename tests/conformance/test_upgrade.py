@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 from tests.history import violations
 from tests.load import Load
 
@@ -90,6 +91,7 @@ def test_an_upgrade_takes_the_data_along_and_undo_brings_the_old_version_back(ow
     assert cli.visit() == 6, "as it was before the first undo"
 
 
+@on_one_engine
 def test_who_is_killed_right_after_the_new_data_took_over_has_upgraded(own: Own) -> None:
     cli = own.cli
     cli.up()
