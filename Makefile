@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up install test test-unit test-docker test-interruptions bench pictures lint format golden clean
+.PHONY: help up install test test-unit test-docker test-long bench pictures lint format golden clean
 
 PYTHON ?= python3
 # What Python compiled once serves the next start, also where the shell says that it must not be kept.
@@ -18,18 +18,17 @@ up: .venv/installed ## Set everything up, start the playground and print its URL
 	@$(BIN)/stackctl up
 	@echo "Next: $(BIN)/stackctl inspect, or \`source $(BIN)/activate\` and then \`stackctl --help\`"
 
-test: .venv/installed-dev ## Run everything that can run on this machine
-	$(PYTEST) $(WORKERS)
+test: .venv/installed-dev ## Run everything that can run on this machine but the long trials
+	$(PYTEST) $(WORKERS) -m 'not long'
 
 test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under 20 s)
 	$(PYTEST) -n 2 tests/unit
 
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
-	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m docker
+	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m 'docker and not long'
 
-test-interruptions: .venv/installed-dev ## Cut commands and the power off at 20 moments each, on each engine (long)
-	STACKCTL_POINTS=20 $(PYTEST) -n 2 tests/conformance/test_interruptions.py tests/conformance/test_upgrade.py \
-		tests/embedded/test_power_cut.py
+test-long: .venv/installed-dev ## Run the long trials: a gigabyte, and ends at STACKCTL_POINTS moments of each command
+	$(PYTEST) $(WORKERS) -m long
 
 bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -53,6 +53,9 @@ class Engine(Protocol):
     def memory(self, observed: Observed) -> Mapping[str, int]:
         """The bytes that each component uses now, where that can be known."""
 
+    def all_stores(self) -> tuple[str, ...]:
+        """The data stores that there are of the instance, by the engine's names, also those that nothing uses."""
+
     def leftovers(self) -> Leftovers:
         """What `destroy` would delete."""
 

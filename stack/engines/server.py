@@ -24,7 +24,7 @@ cat > /dev/null
 while kill -INT "$server" 2> /dev/null; do sleep 0.1; done
 wait "$server"
 """
-_POLL = 0.1
+_POLL = 0.2
 _STARTED_WITHIN = 120.0
 # A clean shutdown writes all that is in memory.
 _STOPPED_WITHIN = 300.0

@@ -15,7 +15,11 @@ from stack.progress import Progress
 from stack.snapshots.transfer import run_whole
 from stack.verdict import await_proved
 
+# Whatever the role is set to, which is meant for the app.
 _TABLE = """\
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET client_min_messages = warning;
 CREATE SCHEMA IF NOT EXISTS stackctl;
 CREATE TABLE IF NOT EXISTS stackctl.migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()

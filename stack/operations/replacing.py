@@ -102,7 +102,7 @@ def take_over(
 
 def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     """The same instance with each of these databases in a store that is not there yet."""
-    there = set(opened.engine.leftovers().volumes)
+    there = set(opened.engine.all_stores())
     moved = opened
     for name in names:
         while moved.engine.stores()[name] in there:
@@ -118,7 +118,7 @@ def _remove_spare_stores(opened: Opened) -> None:
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
     spare = [
         store
-        for store in opened.engine.leftovers().volumes
+        for store in opened.engine.all_stores()
         for name, first in firsts.items()
         if store not in stores.values() and (store == first or store.startswith(f"{first}."))
     ]
@@ -126,7 +126,7 @@ def _remove_spare_stores(opened: Opened) -> None:
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
-    there = set(opened.engine.leftovers().volumes)
+    there = set(opened.engine.all_stores())
     for store in stores:
         if store in there:
             opened.engine.remove_store(store)

@@ -118,7 +118,7 @@ def loading(opened: Opened, archive: Archive, name: str, progress: Progress) -> 
 
 def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
     """The instance on the stores that an upgrade left as they were, where these can be served as they are."""
-    there, generations = opened.engine.leftovers().volumes, dict(opened.instance.generations)
+    there, generations = opened.engine.all_stores(), dict(opened.instance.generations)
     for name, saved in manifest.components.items():
         database = opened.instance.stack[name]
         fits = isinstance(database, Postgres) and opened.engine.version(database) == saved.major

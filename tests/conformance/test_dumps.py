@@ -135,6 +135,7 @@ def test_a_shell_is_read_only_unless_writing_is_asked_for(up: Cli) -> None:
         assert problem in told.stderr
 
 
+@pytest.mark.long
 @on_one_engine
 def test_a_gigabyte_goes_out_and_in_in_little_memory(cli: Cli, tmp_path: Path) -> None:
     cli.up()

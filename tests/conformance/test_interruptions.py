@@ -1,7 +1,7 @@
 """`up`, `down`, `reset` and `snapshot restore` are cut off at any moment, by any signal: the next `up` ends ready, with
 the data.
 
-STACKCTL_POINTS says at how many moments each is cut off (1); `make test-interruptions` takes 20.
+STACKCTL_POINTS says at how many moments each is cut off (2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import pytest
 
 from tests.cli import Cli
 
-POINTS = int(os.environ.get("STACKCTL_POINTS", "1"))
+pytestmark = pytest.mark.long
+
+POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 COMMANDS = {
     "up": ("up",),

@@ -77,10 +77,8 @@ def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.ok("undo", "--yes")
     assert inside(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == "0"
     assert cli.visit() == 5, "what was there before the restore is there again"
-    cli.ok("undo", "--yes")
-    assert inside(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == "1", "the undo was undone"
     reasons = [each["reason"] for each in cli.data("snapshot", "list")["snapshots"]]
-    assert reasons == ["undo", "undo", "restore", "asked"]
+    assert reasons == ["undo", "restore", "asked"]
 
 
 @pytest.mark.docker
@@ -140,6 +138,7 @@ def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> N
     assert acknowledged <= saved <= attempted
 
 
+@pytest.mark.long
 def test_a_restore_under_load_can_be_undone_and_loses_nothing_that_was_acknowledged(kept: Cli) -> None:
     kept.ok("snapshot", "save", "before")
     load = Load(lambda: [kept.port], readers=0)

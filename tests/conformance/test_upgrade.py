@@ -1,6 +1,6 @@
 """A newer major version of PostgreSQL takes the data along, or the old one has it whole.
 
-STACKCTL_POINTS says at how many moments an upgrade is cut off (1); `make test-interruptions` takes 20.
+STACKCTL_POINTS says at how many moments an upgrade is cut off (2).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.load import Load
 
 Make = Callable[..., Cli]
 
-POINTS = int(os.environ.get("STACKCTL_POINTS", "1"))
+POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 NEW = 18
 STACK = """\
 from dataclasses import replace
@@ -126,6 +126,7 @@ def test_an_upgrade_under_load_loses_nothing_that_was_acknowledged(own: Own) -> 
     assert violations(load.log, {"homepage": final}) == []
 
 
+@pytest.mark.long
 def test_an_upgrade_that_is_killed_leaves_the_old_or_the_new_whole(own: Own) -> None:
     cli = own.cli
     cli.up()

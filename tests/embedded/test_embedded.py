@@ -185,6 +185,7 @@ def test_an_app_that_ends_is_told(tmp_path: Path) -> None:
         assert "why" in raised.value.output
 
 
+@pytest.mark.long
 def test_a_first_start_that_is_killed_anywhere_starts_over(one: Running) -> None:
     """A SIGKILL of everything at ever later points of the first start; the next one recovers by itself."""
     half_made = 0
@@ -205,6 +206,7 @@ def test_a_first_start_that_is_killed_anywhere_starts_over(one: Running) -> None
     assert list(data.parent.glob(".db.*")) == []
 
 
+@pytest.mark.long
 def test_data_survives_being_killed_again_and_again(one: Running) -> None:
     one.up()
     count = one.visit()

@@ -22,7 +22,7 @@ from tests.history import violations
 from tests.load import Load
 from tests.servers import MISSING
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [pytest.mark.long, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 
 CUTS = int(os.environ.get("STACKCTL_POINTS", "3"))
 SEED = int(os.environ.get("STACKCTL_SEED") or random.SystemRandom().randrange(2**32))

@@ -150,11 +150,14 @@ class ComposeEngine:
             if component.process and (used := memory.of_container(component.process, component.id)) is not None
         }
 
+    def all_stores(self) -> tuple[str, ...]:
+        return self._list("volume", "ls", "--format", "{{.Name}}")
+
     def leftovers(self) -> Leftovers:
         return Leftovers(
             containers=self._list("ps", "--all", "--format", "{{.Names}}"),
             networks=self._list("network", "ls", "--format", "{{.Name}}"),
-            volumes=self._list("volume", "ls", "--format", "{{.Name}}"),
+            volumes=self.all_stores(),
             images=self._list("image", "ls", "--format", _IMAGE_NAME),
         )
 
@@ -232,7 +235,7 @@ class ComposeEngine:
                 client.read([*kind, *names], _READ_TIMEOUT)
 
     def has_data(self, component: str) -> bool:
-        return self.stores().get(component) in self._list("volume", "ls", "--format", "{{.Name}}")
+        return self.stores().get(component) in self.all_stores()
 
     def renew_secrets(self) -> None:
         """Nothing: the files of a container's secrets are those of the state."""

@@ -137,7 +137,7 @@ class EmbeddedEngine:
         return Observed({name: _marked(state, applied.get(name), sections.get(name)) for name, state in states.items()})
 
     def observe_all(self) -> Observed:
-        return replace(self.observe(), stores=frozenset(self._data_folders()))
+        return replace(self.observe(), stores=frozenset(self.all_stores()))
 
     def fields(self) -> Mapping[str, Fields]:
         return fields(self._instance, self._layout({}))
@@ -152,10 +152,15 @@ class EmbeddedEngine:
             if component.process and (used := memory.of_processes(component.process)) is not None
         }
 
+    def all_stores(self) -> tuple[str, ...]:
+        data = self._home.folder / "data"
+        found = data.iterdir() if data.is_dir() else ()
+        return tuple(sorted(str(path) for path in found if (path / "PG_VERSION").exists()))
+
     def leftovers(self) -> Leftovers:
         running = self._running_programs()
         names = list(running) or self._configured()
-        return Leftovers(containers=tuple(f"{name} (process)" for name in names), volumes=tuple(self._data_folders()))
+        return Leftovers(containers=tuple(f"{name} (process)" for name in names), volumes=self.all_stores())
 
     def render(self) -> str:
         return render(self._instance, self._layout(self._declared_ports(self._remembered_ports())))
@@ -243,7 +248,7 @@ class EmbeddedEngine:
         if not self._home.folder.is_dir():
             return
         with self._at_home():
-            for store in self._data_folders():
+            for store in self.all_stores():
                 discard(Path(store))
             for entry in self._home.folder.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -601,10 +606,6 @@ class EmbeddedEngine:
             return sections(self._home.configuration.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-
-    def _data_folders(self) -> list[str]:
-        data = self._home.folder / "data"
-        return sorted(str(path) for path in data.iterdir() if (path / "PG_VERSION").exists()) if data.is_dir() else []
 
     def _forget_runs(self, name: str) -> None:
         with self._at_home():
