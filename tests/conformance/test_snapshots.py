@@ -118,6 +118,7 @@ def test_a_reset_without_a_snapshot_says_so_and_can_not_be_undone(cli: Cli) -> N
     assert cli.fails("undo", code="nothing-to-undo")["hint"]
 
 
+@pytest.mark.long
 def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> None:
     count = kept.visit()
     load = Load(lambda: [kept.port], readers=0)

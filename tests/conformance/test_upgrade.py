@@ -109,6 +109,7 @@ def test_who_is_killed_right_after_the_new_data_took_over_has_upgraded(own: Own)
     assert cli.data("upgrade", "db", "--to", str(NEW))["changed"] is False, "it knows what it is on"
 
 
+@pytest.mark.long
 def test_an_upgrade_under_load_loses_nothing_that_was_acknowledged(own: Own) -> None:
     cli = own.cli
     cli.up()

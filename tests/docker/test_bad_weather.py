@@ -109,6 +109,7 @@ def test_a_crash_loop_with_a_health_check_is_told(new_cli: Make, tmp_path: Path)
     assert error["output"].endswith("no config")
 
 
+@pytest.mark.long
 def test_an_app_that_falls_ill_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
     check = "test ! -e /tmp/ill || { echo the licence ran out; exit 1; }"
     cli = new_cli(file=app(tmp_path, "stop_grace=1", with_check(check)))
