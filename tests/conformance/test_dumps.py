@@ -38,7 +38,7 @@ def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: 
     dumped = up.data("dump", "--format", "custom", str(file))
     assert dumped["bytes"] == file.stat().st_size
     assert up.visit() == count + 1
-    up.ok("load", "--replace", "--yes", "--no-snapshot", strfile)
+    up.ok("load", "--replace", "--yes", "--no-snapshot", str(file))
     assert up.visit() == count + 1, "Redis does not know better either"
 
 
