@@ -958,7 +958,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(words, prog_name="stackctl", standalone_mode=False)
     except typer.TyperException as error:
         return _tell(_usage(error), None, "--json" in own, "--debug" in own)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):  # the latter while the commands are still put together
         return int(ExitCode.INTERRUPTED)
     finally:
         if _PROGRAM:
