@@ -14,7 +14,7 @@ import pytest
 from stack.ports import any_free
 from tests.cli import ROOT, get
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ if MISSING:
     pytest.skip(MISSING, allow_module_level=True)
 
 
+@pytest.mark.long
 def test_a_quick_run_of_one_row_measures_it_and_writes_the_files(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "reads", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -23,6 +23,7 @@ def engine() -> str:
     return "embedded"
 
 
+@pytest.mark.long
 def test_a_machine_without_a_wheel_is_told_and_everything_else_is_installed(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "README.md", "stackctl.py", "stack", "service"):
         source = ROOT / name
