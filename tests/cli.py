@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stack.ports import any_free
 from tests import forkserver
+from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
@@ -59,7 +59,7 @@ class Cli:
 
     folder: Path
     instance: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
-    port: int = field(default_factory=any_free)
+    port: int = field(default_factory=own_port)
     file: Path | None = None
     engine: str = "compose"
     environment: Mapping[str, str] = field(default_factory=dict)

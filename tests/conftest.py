@@ -145,8 +145,16 @@ class Keeper:
             self._kept[engine] = Cli(self._folders.mktemp("kept"), engine=engine)
         if engine not in self._ready:
             self._kept[engine].up()
+            self._forget_crashes(self._kept[engine])
             self._ready.add(engine)
         return self._kept[engine]
+
+    @staticmethod
+    def _forget_crashes(cli: Cli) -> None:
+        """What was started again says so for as long as it is not made anew."""
+        if any(component["restarts"] for component in cli.data("status")["components"].values()):
+            cli.ok("down")
+            cli.up()
 
     def soil(self, engine: str) -> None:
         """It may be in any state from now on."""

@@ -29,7 +29,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from stack.ports import any_free
+from tests.ports import own_port
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class PostgresServer(Server):
     database = "student_notes"
 
     def __init__(self, folder: Path) -> None:
-        self.port = any_free()
+        self.port = own_port()
         self.folder = folder
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
@@ -213,7 +213,7 @@ class RedisServer(Server):
     host = "127.0.0.1"
 
     def __init__(self, folder: Path) -> None:
-        self.port = any_free()
+        self.port = own_port()
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
         command = [_valkey_program(), "--bind", self.host, "--port", str(self.port), "--requirepass", PASSWORD]
@@ -254,7 +254,7 @@ class ServiceServer(Server):
     """The service in its own server, as its image runs it."""
 
     def __init__(self, folder: Path, environment: dict[str, str], workers: int) -> None:
-        self.port = any_free()
+        self.port = own_port()
         own = {"PORT": str(self.port), "WEB_CONCURRENCY": str(workers), "PATH": os.defpath}
         self.environment = environment | own
         super().__init__([sys.executable, str(PROJECT / "service" / "serve.py")], folder, self.environment)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.ports import any_free
 from tests.cli import ROOT, Cli
+from tests.ports import own_port
 
 Make = Callable[..., Cli]
 
@@ -200,7 +200,7 @@ def test_the_one_that_never_answers_is_the_culprit_and_not_the_one_that_uses_it(
     source(tmp_path, "web", answering(200))
     file = stack_file(
         tmp_path,
-        f"api = WebApp('api', source='api', port=3001, publish={any_free()}, stop_grace=1, command={START!r})\n"
+        f"api = WebApp('api', source='api', port=3001, publish={own_port()}, stop_grace=1, command={START!r})\n"
         f"web = WebApp('web', source='web', port=3000, uses=[api], stop_grace=1, command={START!r})",
         "web, api",
     )

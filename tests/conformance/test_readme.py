@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.ports import any_free
 from tests.cli import ROOT, get
+from tests.ports import own_port
 
 # It runs all tests, this one among them.
 NOT_HERE = {"make test"}
@@ -27,7 +27,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Pat
     playground = folder / "stack" / "playground.py"
     text = playground.read_text(encoding="utf-8")
     assert "port=8000" in text
-    playground.write_text(text.replace("port=8000", f"port=8000, publish={any_free()}"), encoding="utf-8")
+    playground.write_text(text.replace("port=8000", f"port=8000, publish={own_port()}"), encoding="utf-8")
     try:
         yield folder
     finally:

@@ -13,9 +13,9 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from stack.ports import any_free
 from tests import servers
 from tests.counter.stores import environment_of
+from tests.ports import own_port
 from tests.servers import PROJECT, PostgresServer, RedisServer, ServiceServer
 
 SCHEMA = schemathesis.openapi.from_path(str(PROJECT / "service" / "openapi.yaml"))
@@ -42,14 +42,14 @@ def whole(postgres_of_module: PostgresServer, redis_of_module: RedisServer) -> I
 
 @pytest.fixture(scope="module")
 def without_redis(postgres_of_module: PostgresServer, redis_of_module: RedisServer) -> Iterator[ServiceServer]:
-    nobody = {"CACHE_PORT": str(any_free())}
+    nobody = {"CACHE_PORT": str(own_port())}
     with _running(environment_of(postgres_of_module, redis_of_module) | nobody) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def without_postgresql(postgres_of_module: PostgresServer, redis_of_module: RedisServer) -> Iterator[ServiceServer]:
-    nobody = {"DB_PORT": str(any_free())}
+    nobody = {"DB_PORT": str(own_port())}
     with _running(environment_of(postgres_of_module, redis_of_module) | nobody) as service:
         yield service
 

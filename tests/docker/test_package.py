@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.ports import any_free
 from tests.cli import ROOT, get
+from tests.ports import own_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.long]
 
@@ -58,7 +58,7 @@ def test_the_wheel_carries_the_service_and_nothing_of_the_tests(wheel: Path) -> 
 
 
 def test_it_works_from_any_folder(installed: Path, home: Mapping[str, str], tmp_path: Path) -> None:
-    port = any_free()
+    port = own_port()
     command = [str(installed), "up", "--port", str(port)]
     up = subprocess.run(command, cwd="/", env=home, capture_output=True, text=True, timeout=300, check=False)
     assert up.returncode == 0, up

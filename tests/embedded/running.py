@@ -19,12 +19,12 @@ from stack.engines.embedded.runs import read_runs
 from stack.instance import Instance, default_project
 from stack.model import Stack
 from stack.observed import Observed
-from stack.ports import any_free
 from stack.progress import Silence
 from stack.settings import PLAYGROUND
 from stack.state import State
 from stack.verdict import Verdict, await_ready
 from tests.cli import eventually, get
+from tests.ports import own_port
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Running:
 
     folder: Path
     name: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
-    port: int = field(default_factory=any_free)
+    port: int = field(default_factory=own_port)
     stack: Stack = field(default_factory=lambda: load_stack(PLAYGROUND))
 
     @property
