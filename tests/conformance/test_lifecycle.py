@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli import Cli, eventually
 from tests.conformance.engines import on_one_engine
 from tests.terminal import reset_on_a_terminal
@@ -100,13 +102,14 @@ def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli) -> No
     assert cli.visit() == 1
 
 
-def test_interrupting_an_up_of_an_instance_with_data_keeps_it(kept: Cli) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_an_up_of_an_instance_with_data_keeps_it(kept: Cli, ending: signal.Signals) -> None:
     count = kept.visit()
     kept.ok("down")
     with kept.start("up") as up:
         assert up.stderr is not None
         eventually(lambda: "web: " in (up.stderr.readline() if up.stderr else ""))
-        up.send_signal(signal.SIGINT)
+        up.send_signal(ending)
         up.communicate(timeout=60)
     kept.up()
     assert kept.visit() == count + 1

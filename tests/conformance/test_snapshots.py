@@ -77,8 +77,10 @@ def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.ok("undo", "--yes")
     assert inside(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == "0"
     assert cli.visit() == 5, "what was there before the restore is there again"
+    cli.ok("undo", "--yes")
+    assert inside(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == "1", "the undo was undone"
     reasons = [each["reason"] for each in cli.data("snapshot", "list")["snapshots"]]
-    assert reasons == ["undo", "restore", "asked"]
+    assert reasons == ["undo", "undo", "restore", "asked"]
 
 
 @pytest.mark.docker

@@ -80,6 +80,12 @@ def test_source_that_changed_is_built_anew(new_cli: Make, tmp_path: Path) -> Non
     assert cli.get("/health")[1] == {"version": 2}
 
 
+def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, 'health="/nowhere", stop_grace=1'))
+    error = cli.fails("up", "--port", str(cli.port), "--timeout", "5", code="not-ready")
+    assert f"404 from http://127.0.0.1:{cli.port}/nowhere" in error["message"]
+
+
 def test_an_app_that_does_not_get_well_in_time_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, "stop_grace=1", with_check("echo not well; exit 1")))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "8", code="not-ready")

@@ -78,21 +78,21 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
 
 
-def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(kept: Cli) -> None:
+def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(cli: Cli) -> None:
     """What a `snapshot restore` leaves that is killed, with its Compose, in between."""
-    count = kept.visit()
-    kept.ok("snapshot", "save", "saved")
-    project = kept.data("env")["COMPOSE_PROJECT_NAME"]
+    cli.up()
+    cli.ok("snapshot", "save", "saved")
+    project = cli.data("env")["COMPOSE_PROJECT_NAME"]
     label = f"--label com.docker.compose.project={project}"
     spare = f"{project}_db-pgdata.2"
     shell(
-        kept,
+        cli,
         f"""eval "$(stackctl env)"
         docker volume create {label} {spare}
         docker create --name {project}-db-beside {label} --label com.docker.compose.oneoff=True \\
             --volume {spare}:/data "$(docker inspect --format '{{{{.Image}}}}' "$(docker compose ps --quiet db)")"
         """,
     )
-    kept.ok("snapshot", "restore", "saved", "--yes")
-    assert f"{project}-db-beside" not in shell(kept, "docker ps --all --format '{{.Names}}'")
-    assert kept.visit() == count + 1
+    cli.ok("snapshot", "restore", "saved", "--yes")
+    assert f"{project}-db-beside" not in shell(cli, "docker ps --all --format '{{.Names}}'")
+    assert cli.visit() == 1
