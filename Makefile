@@ -24,7 +24,7 @@ test: .venv/installed-dev ## Run everything that can run on this machine but the
 test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under 20 s)
 	$(PYTEST) -n 2 tests/unit
 
-test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine, and fail without one
+test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine but the long trials, and fail without one
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m 'docker and not long'
 
 test-long: .venv/installed-dev ## Run the long trials: installs, a gigabyte, load, and ends at STACKCTL_POINTS moments of each command

@@ -115,12 +115,12 @@ def cold(session: Session) -> Result:
     """
     embedded = session.playground_on("embedded")
     compose, by_hand = session.playground_on("compose"), session.by_hand
+    down = ("down", "--volumes", "--rmi", "local", "--timeout", "5")
     up: Mapping[str, list[float]] = {"embedded": [], "compose": [], "docker compose": []}
     for _ in range(session.rounds):
         for name, instance in (("embedded", embedded), ("compose", compose)):
             instance.stackctl("reset", "--yes", "--no-snapshot")
             up[name].append(_timed(instance.up))
-        down = ("down", "--volumes", "--rmi", "local", "--timeout", "5")
         by_hand.run(*down)
         up["docker compose"].append(_timed(partial(by_hand.run, "up", "-d", "--wait")))
         by_hand.run(*down)

@@ -116,13 +116,10 @@ def _remove_spare_stores(opened: Opened) -> None:
     """Delete the stores of declared databases that are in use no more."""
     stores = opened.engine.stores()
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
-    spare = [
-        store
-        for store in opened.engine.all_stores()
-        for name, first in firsts.items()
-        if store not in stores.values() and (store == first or store.startswith(f"{first}."))
-    ]
-    _remove_stores(opened, spare)
+    for store in opened.engine.all_stores():
+        ours = any(store == first or store.startswith(f"{first}.") for first in firsts.values())
+        if ours and store not in stores.values():
+            opened.engine.remove_store(store)
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
