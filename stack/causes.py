@@ -19,8 +19,8 @@ class Cause:
 class _Known:
     """A text that programs write, as a regular expression, and what it means.
 
-    `{0}` in message and hint stands for what its group found, `{name}` for the component. `role`: it means this
-    only where a component of this role says it.
+    `{0}`, `{1}` in message and hint stand for what its groups found, those without a match left out, and `{name}` for
+    the component. `role`: it means this only when a component of this role writes it.
     """
 
     pattern: str
@@ -31,13 +31,16 @@ class _Known:
 
 
 _DATABASE = "PostgreSQL"
+# What the official PostgreSQL image writes at each start as an ordinary user, and what harms nothing.
+_HARMLESS = re.compile(r"^chmod: changing permissions of '/var/run/postgresql': Operation not permitted$", re.MULTILINE)
+_NO_ADDRESS_HINT = "name a component that is in its `uses`: only those are reachable, by their names"
 
 _KNOWN = (
     _Known(
         r"password authentication failed for user \"([^\"]+)\"",
         "password-mismatch",
         "PostgreSQL refuses the password of {0}: its data was made with another",
-        "put the right password file back, or give the data this one with `stackctl rotate DATABASE`",
+        "put the right password file back, or give the data this one with `stackctl rotate {name}`",
         role=_DATABASE,
     ),
     _Known(
@@ -56,13 +59,23 @@ _KNOWN = (
     ),
     _Known(
         r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)"
-        r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf)[^\"\n]*\": No such file)"
+        r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf|pg_hba\.conf|pg_wal)"
+        r"[^\"\n]*\": No such file)"
         r"|(no pg_hba\.conf entry for host)"
+        r"|FATAL: +(required WAL directory [^\n]* does not exist|[^\n]* is not a valid data directory)"
+        # Its entrypoint takes data without a PG_VERSION for none.
+        r"|initdb: error: (directory [^\n]* exists but is not empty)"
         r"|FATAL: +(could not access status of transaction|could not locate a valid checkpoint record)",
         "data-incomplete",
         "the data of PostgreSQL is not complete: its first start was cut off, or something is gone ({0})",
         "bring back what is gone; only if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
         role=_DATABASE,
+    ),
+    _Known(
+        r"[Nn]o space left on device[^\n]*'(/tmp/[^'\n]*)'|ENOSPC[^\n]*'(/tmp/[^'\n]*)'",
+        "disk-full",
+        "/tmp of {name} is full ({0})",  # noqa: S108 - a message
+        "in a container /tmp is kept in memory: write less there, or keep the files elsewhere",
     ),
     _Known(
         r"[Nn]o space left on device|ENOSPC",
@@ -76,6 +89,22 @@ _KNOWN = (
         "module-missing",
         "{name} can't import {0}",
         "add it to what the app installs (requirements.txt, package.json) and run `stackctl up` again",
+    ),
+    _Known(
+        # Python, with the file and its line, and Node.js.
+        r"File \"([^\"\n]+)\", line (\d+)\n(?:[^\n]*\n){1,3}?((?:Syntax|Indentation|Tab)Error: [^\n]*)"
+        r"|^([^\s:]+\.[cm]?[jt]sx?):(\d+)\n(?:[^\n]*\n){1,5}?(SyntaxError: [^\n]*)",
+        "syntax-error",
+        "the code of {name} can't be read: {0}, line {1}: {2}",
+        "fix that line and run `stackctl up` again",
+    ),
+    _Known(
+        # os.environ of Python, and a shell.
+        r"(?:<frozen os>|/os\.py)\"(?:[^\n]*\n){1,6}?KeyError: '([A-Za-z_]\w*)'"
+        r"|: ([A-Za-z_]\w*): (?:unbound variable|parameter not set|parameter null or not set)",
+        "variable-missing",
+        "{name} needs the variable {0}, which it does not have",
+        "give it in `environment=`, or name the component that gives it in `uses=`",
     ),
     _Known(
         # As the kernel says it, and a shell.
@@ -100,10 +129,21 @@ _KNOWN = (
     ),
     _Known(
         r"could not translate host name \"([^\"]+)\"|getaddrinfo (?:ENOTFOUND|EAI_AGAIN) (\S+)"
-        r"|socket\.gaierror: .*|Temporary failure in name resolution|Name or service not known",
+        r"|[Ff]ailed to resolve (?:host )?'([^'\n]+)'|UnknownHostException: (\S+)"
+        r"|lookup (\S+?)(?: on \S+)?: no such host"
+        r"|[Cc]ould not resolve host: (\S+)"
+        r"|Error -[235] connecting to ([^\s:]+):\d+"
+        # The line of a traceback that names it.
+        r"|\(\(?['\"]([A-Za-z0-9][\w.-]*)['\"], *\d+\)(?:[^\n]*\n)+?socket\.gaierror: ",
         "name-unresolved",
         "{name} asks for a host that has no address here ({0})",
-        "name a component that is in its `uses`: only those are reachable, by their names",
+        _NO_ADDRESS_HINT,
+    ),
+    _Known(
+        r"socket\.gaierror: |Temporary failure in name resolution|Name or service not known",
+        "name-unresolved",
+        "{name} asks for a host that has no address here",
+        _NO_ADDRESS_HINT,
     ),
     _Known(
         r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system|has wrong ownership",
@@ -114,11 +154,11 @@ _KNOWN = (
 )
 
 
-def recognise(name: str, said: str, role: str = "") -> Cause | None:
-    """The cause that the last lines of a component of this role, or its health check's, tell of."""
+def recognise(name: str, text: str, role: str = "") -> Cause | None:
+    """Find the cause that the last log lines of a component of this role, or its health check's output, tell of."""
+    text = _HARMLESS.sub("", text)
     for known in _KNOWN:
-        if known.role in ("", role) and (found := re.search(known.pattern, said)):
-            first = next((group for group in found.groups() if group), "something")
-            fill = {"name": name}
-            return Cause(known.code, known.message.format(first, **fill), known.hint.format(first, **fill))
+        if known.role in ("", role) and (found := re.search(known.pattern, text, re.MULTILINE)):
+            groups = [group for group in found.groups() if group]
+            return Cause(known.code, known.message.format(*groups, name=name), known.hint.format(*groups, name=name))
     return None

@@ -48,7 +48,10 @@ _MOST_SAID = 300
 _MOST_READ = 65536
 # No patience mends what a health check says of the first, and the last lines of a log of the second.
 _CERTAIN = ("password-mismatch", "data-incomplete")
-_CERTAIN_IN_LOG = ("module-missing", "command-missing", "image-architecture", "data-version", "data-incomplete")
+_CERTAIN_IN_LOG = (
+    "module-missing", "syntax-error", "variable-missing", "command-missing", "image-architecture", "data-version",
+    "data-incomplete",
+)  # fmt: skip
 _LAST_LINES = 4
 _LEFT = "what runs was left as it is, and no data was touched"
 _LONGER = ", or give it longer with `stackctl up --timeout SECONDS`"

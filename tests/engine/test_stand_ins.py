@@ -233,6 +233,12 @@ def test_postgres_keeps_its_data_in_a_folder_of_the_major_version(database: Life
     assert database.one("SHOW data_directory") == "/var/lib/postgresql/18/docker"
 
 
+def test_postgres_says_at_each_start_that_it_may_not_change_its_socket_folder(database: Life) -> None:
+    line = "chmod: changing permissions of '/var/run/postgresql': Operation not permitted"
+    assert line in database.first_log
+    assert line in database.box.log()
+
+
 def test_postgres_refuses_a_first_start_without_a_password(bench: Bench) -> None:
     said = bench.refusal(POSTGRES, *POSTGRES_OPTIONS)
     assert "superuser password is not specified" in said

@@ -25,6 +25,20 @@ RECORDED = {
         "pg_filenode.map",
     ),
     'FATAL:  no pg_hba.conf entry for host "172.18.0.2", user "student"': ("data-incomplete", "start was cut off"),
+    'FATAL:  required WAL directory "pg_wal" does not exist': ("data-incomplete", "pg_wal"),
+    'LOG:  could not open file "/data/pg_hba.conf": No such file or directory\nFATAL:  could not load /pg_hba.conf': (
+        "data-incomplete",
+        "pg_hba.conf",
+    ),
+    'FATAL:  "base/5" is not a valid data directory\nDETAIL:  File "base/5/PG_VERSION" is missing.': (
+        "data-incomplete",
+        "base/5",
+    ),
+    'initdb: error: directory "/data" exists but is not empty\ninitdb: hint: If you want to create': (
+        "data-incomplete",
+        'directory "/data" exists',
+    ),
+    "OSError: [Errno 28] No space left on device: '/tmp/upload'": ("disk-full", "/tmp of web is full (/tmp/upload)"),
     "could not write to file: No space left on device": ("disk-full", "no space left"),
     "ModuleNotFoundError: No module named 'flask_login'": ("module-missing", "web can't import flask_login"),
     "Error: Cannot find module 'express'\nRequire stack:": ("module-missing", "web can't import express"),
@@ -45,7 +59,29 @@ RECORDED = {
         "no address here (postgres)",
     ),
     "Error: getaddrinfo ENOTFOUND mongo": ("name-unresolved", "(mongo)"),
-    "socket.gaierror: [Errno -2] Name or service not known": ("name-unresolved", "a host that has no address"),
+    "socket.gaierror: [Errno -2] Name or service not known": ("name-unresolved", "a host that has no address here"),
+    "    socket.create_connection(('nobody.invalid', 80))\n    ~~~~~^^^^^\n  File \"/usr/lib/socket.py\", line 976, in "
+    "getaddrinfo\nsocket.gaierror: [Errno -2] Name or service not known": ("name-unresolved", "(nobody.invalid)"),
+    "redis.exceptions.ConnectionError: Error -3 connecting to queue:6379. Temporary failure in name resolution.": (
+        "name-unresolved",
+        "(queue)",
+    ),
+    "urllib3.exceptions.NameResolutionError: Failed to resolve 'api.invalid' ([Errno -2] Name or service not known)": (
+        "name-unresolved",
+        "(api.invalid)",
+    ),
+    "dial tcp: lookup mongo on 127.0.0.11:53: no such host": ("name-unresolved", "(mongo)"),
+    '  File "/app/app.py", line 3\n    def broken(:\n               ^\nSyntaxError: invalid syntax': (
+        "syntax-error",
+        "/app/app.py, line 3: SyntaxError: invalid syntax",
+    ),
+    "/app/index.js:3\nlet x = ;\n        ^\n\nSyntaxError: Unexpected token ';'": (
+        "syntax-error",
+        "/app/index.js, line 3: SyntaxError: Unexpected token ';'",
+    ),
+    '  File "/app/app.py", line 1, in <module>\n    os.environ["API_KEY"]\n  File "<frozen os>", line 717, in '
+    "__getitem__\nKeyError: 'API_KEY'": ("variable-missing", "web needs the variable API_KEY"),
+    "/start.sh: line 2: API_KEY: unbound variable": ("variable-missing", "web needs the variable API_KEY"),
     "PermissionError: [Errno 13] Permission denied: '/app/cache'": ("permission-denied", "web may not read or write"),
     'FATAL:  data directory "/data" has wrong ownership': ("permission-denied", "web may not read or write"),
     "OSError: [Errno 30] Read-only file system: 'out.log'": ("permission-denied", "web may not read or write"),
@@ -71,6 +107,18 @@ def test_what_only_a_database_knows_of_its_data_is_not_believed_of_an_app() -> N
         "password-mismatch",
         "web asks PostgreSQL as shop with a password that is not the right one",
     )
+
+
+HARMLESS = "chmod: changing permissions of '/var/run/postgresql': Operation not permitted"
+
+
+def test_what_the_official_database_image_always_writes_is_no_cause() -> None:
+    assert recognise("db", HARMLESS, "PostgreSQL") is None
+    cause = recognise(
+        "db", f"{HARMLESS}\nchmod: changing permissions of '/data': Operation not permitted", "PostgreSQL"
+    )
+    assert cause is not None
+    assert cause.code == "permission-denied"
 
 
 def test_data_that_can_not_be_read_is_not_called_incomplete() -> None:
