@@ -860,19 +860,24 @@ def _one_of(command: str, name: str | None, source: Path | None) -> None:
 
 
 @_command(app.command("ls"))
-def ls(session: Session) -> Report:
-    """List all instances on this machine.
+def ls(
+    session: Session,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that other users, or other lists of yours, have on this machine.")
+    ] = False,
+) -> Report:
+    """List your instances on this machine.
 
     It runs no stack file: one that is broken or gone is no obstacle. --instance and --engine narrow it.
 
     \b
     Examples:
       stackctl ls
-      stackctl ls --json
+      stackctl ls --all --json
     """
     from stack.operations.ls import ls
 
-    return ls(session.settings, _style())
+    return ls(session.settings, _style(), every)
 
 
 @_command(app.command("prune"))

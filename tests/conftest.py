@@ -29,9 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing here touches the user's own list of instances, not even a command of a command."""
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests away from the user's instances: from their list, and from the playground of this checkout.
+
+    Neither that, nor what the user exported for `stackctl`, changes what a test finds.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("STACKCTL_FILE", "STACKCTL_INSTANCE", "STACKCTL_ENGINE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("STACKCTL_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
         yield
 

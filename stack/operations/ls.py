@@ -1,8 +1,9 @@
-"""`stackctl ls`: every instance on this machine."""
+"""`stackctl ls`: the instances that this user made, or every one on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,26 @@ from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.operations.fleet import Gathered, Member, gather
 from stack.registry import is_gone
-from stack.report import PLAIN, Report, Style, duration, size, table
+from stack.report import PLAIN, Report, Style, count, duration, size, table
 from stack.settings import PLAYGROUND, Settings
 
 _HEADERS = ("INSTANCE", "ENGINE", "STATE", "URL", "AGE", "DISK", "STACK FILE")
 _COLOURS = {"up": "32", "stopped": "33", "unknown": "33", "degraded": "31", "orphaned": "31"}
 
 
-def ls(settings: Settings, style: Style = PLAIN) -> Report:
-    gathered = gather(settings)
+def ls(settings: Settings, style: Style = PLAIN, every: bool = False) -> Report:
+    """List instances: those in the user's registry and the one that the settings name; with `every` all there are."""
+    found = gather(settings)
+    listed = tuple(
+        member for member in found.members if every or member.entry is not None or settings.instance is not None
+    )
+    gathered, others = replace(found, members=listed), len(found.members) - len(listed)
     sizes = _sizes(gathered)
     now = datetime.now(UTC)
     rows = [_row(member, sizes.get((member.engine, member.project)), now) for member in gathered.members]
     data = {
         "instances": [_data(member, sizes.get((member.engine, member.project))) for member in gathered.members],
+        "others": others,
         "silent": {name: {"code": error.code, "message": error.message} for name, error in gathered.silent.items()},
     }
 
@@ -32,7 +39,7 @@ def ls(settings: Settings, style: Style = PLAIN) -> Report:
         return style.paint(cell, _COLOURS.get(cell))
 
     lines = [table(_HEADERS, rows, paint)] if rows else ["there is no instance; `stackctl up` makes one"]
-    return Report("ls", "\n".join([*lines, *_notes(gathered)]), data)
+    return Report("ls", "\n".join([*lines, *_notes(gathered, others)]), data)
 
 
 def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
@@ -72,10 +79,12 @@ def _project_folder(state: Path) -> Path:
     return state.parent.parent if state.parent.name == ".stackctl" else state.parent
 
 
-def _notes(gathered: Gathered) -> list[str]:
+def _notes(gathered: Gathered, others: int) -> list[str]:
     notes = [f"{name} can't be asked: {error.message}" for name, error in gathered.silent.items()]
     if any(member.orphaned for member in gathered.members):
         notes.append("orphaned: the state folder is gone; `stackctl prune` removes what is left")
+    if others:
+        notes.append(f"{count(others, 'more instance')} on this machine, not made from here: `stackctl ls --all`")
     return ["", *notes] if notes else []
 
 

@@ -48,6 +48,12 @@ def copy_project(folder: Path) -> None:
             target.write_bytes(source.read_bytes())
 
 
+def untracked(clone: Path) -> str:
+    """The files that git neither tracks nor ignores."""
+    listing = ["git", "-C", str(clone), "ls-files", "--others", "--exclude-standard"]
+    return subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+
+
 def environment(engine: str) -> dict[str, str]:
     """The user's, without what this test run has set for itself; of a machine without Docker where it is embedded."""
     foreign = ("STACKCTL_", "COMPOSE_", "VIRTUAL_ENV", "PYTEST_", "MAKE", "MFLAGS")
@@ -79,6 +85,7 @@ def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
     lines = commands((clone / "README.md").read_text(encoding="utf-8"), engine)
     assert lines[0] == "make up", "the README begins with the command that sets everything up"
     port = published(clone)
+    before = untracked(clone)
     script = "\n".join(["set -euo pipefail", *lines, 'echo "all done"'])
     script = script.replace("localhost:8000", f"localhost:{port}")
     ended = bash(script, clone, environment(engine))
@@ -90,6 +97,7 @@ def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
     assert '{"page":"homepage","source":"database","visits":1}' in ended.stdout, said
     assert '{"page":"homepage","source":"cache","visits":2}' in ended.stdout, said
     assert get(f"http://localhost:{port}/visits/homepage")[1]["visits"] == 2, "down and up kept the data"
+    assert untracked(clone) == before, "git ignores every file that the README's commands write"
 
 
 def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: str) -> None:

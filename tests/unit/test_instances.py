@@ -184,7 +184,17 @@ def test_ls_tells_each_instance_in_a_line(tmp_path: Path, install: Install) -> N
     assert "48 MB" in line
     assert line.endswith("/nowhere/shop.py (gone)")
     assert report.data["instances"][0]["bytes"] == 48_000_000
-    assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path), Style(colour=True)).text
+    assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path, entry(tmp_path)), Style(colour=True)).text
+
+
+def test_ls_shows_what_others_made_when_it_is_asked_to(tmp_path: Path, install: Install) -> None:
+    other = replace(found(tmp_path), project="stackctl-other-000000", instance="other")
+    install(parts=[found(tmp_path), other])
+    made = settings(tmp_path, entry(tmp_path))
+    assert [each["instance"] for each in ls.ls(made).data["instances"]] == ["review"]
+    assert "1 more instance on this machine" in ls.ls(made).text
+    assert [each["instance"] for each in ls.ls(made, every=True).data["instances"]] == ["other", "review"]
+    assert [each["instance"] for each in ls.ls(replace(made, instance="other")).data["instances"]] == ["other"]
 
 
 def test_playgrounds_are_told_apart_by_their_folder(tmp_path: Path, install: Install) -> None:
