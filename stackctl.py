@@ -564,7 +564,8 @@ def rotate(
 ) -> Report:
     """Give a database another password, and the apps that use it.
 
-    It also works where the old one was lost. An app that reads its secrets once is started again.
+    It also works if the old one was lost. An app is restarted, which ends its requests in flight, unless it declares
+    rereads_secrets=True.
 
     \b
     Example:

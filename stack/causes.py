@@ -54,7 +54,8 @@ _KNOWN = (
         r"|Error: in 18\+, ",
         "data-version",
         "the data was made by another major version of PostgreSQL",
-        "declare the version that made it; `stackctl upgrade {name} --to VERSION` takes it along to a newer one",
+        "declare the version that made it: `version=` of {name}; a newer one then takes it along, as "
+        "`stackctl upgrade --help` says",
         role=_DATABASE,
     ),
     _Known(

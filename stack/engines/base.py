@@ -105,8 +105,8 @@ class Engine(Protocol):
     def has_data(self, component: str) -> bool:
         """Whether there is data of a component, from an earlier `up`."""
 
-    def renew_secrets(self) -> None:
-        """Hand the secrets, as they are now, to what runs."""
+    def renew_secrets(self) -> frozenset[str]:
+        """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         """Connect to a database as those who use it do: over TCP, with the declared names and the password.

@@ -59,7 +59,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
         components=fields,
         stores=stores,
         sources=_changed_sources(opened, applied, observed, sources),
-        secrets=_changed_secrets(opened, applied, secrets),
+        secrets=changed_secrets(opened, applied, secrets),
         migrations={name: tuple(each.name for each in lacked) for name, lacked in migrations.items()},
         builds=engine.builds,
     )
@@ -153,8 +153,10 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
 
 
-def _changed_secrets(opened: Opened, applied: Applied, now: Mapping[str, str]) -> dict[str, list[str]]:
-    changed = [each for each, value in now.items() if applied.secrets.get(each, value) != value]
+def changed_secrets(opened: Opened, applied: Applied, now: Mapping[str, str]) -> dict[str, list[str]]:
+    """Of each component that reads one: those that are not what they were at the last `up`."""
+    # One that is gone is made anew, with another value.
+    changed = [each for each in {**now, **applied.secrets} if applied.secrets.get(each, now.get(each)) != now.get(each)]
     reads = {name: _read_by(opened, name) for name in opened.instance.stack.names}
     return {name: concerned for name, ids in reads.items() if (concerned := [each for each in ids if each in changed])}
 
@@ -250,7 +252,7 @@ def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]
         if made["password"] != now["password"]:
             return _password_differs(name, secret)
         if (version := data_version(opened, name)) not in (None, int(now["version"])):
-            return _version_differs(name, version, now["version"])
+            return version_differs(name, version, now["version"])
         for field in ("user", "database"):
             if made[field] != now[field]:
                 return _identity_differs(name, field, made[field], now[field])
@@ -275,11 +277,17 @@ def data_version(opened: Opened, name: str) -> int | None:
     return opened.engine.data_version(name) or (int(made["version"]) if "version" in made else None)
 
 
-def _version_differs(component: str, made: int | None, now: str) -> StackError:
+def version_differs(component: str, made: int | None, now: str) -> StackError:
+    """The error if the data of a database is of another major version than `now`. Data goes to a newer one only."""
+    hint = f"declare version={made} again"
+    if made is not None and made < int(now):
+        hint = f"`stackctl upgrade {component} --to {now}` takes it along; or {hint}"
+    else:
+        hint += f"; no command takes data back to {now}"
     return StackError(
         "data-version",
         f"the data of {component} is of PostgreSQL {made}, and {now} is what would run; nothing was touched",
-        f"`stackctl upgrade {component} --to {now}` takes it along; or declare version={made} again",
+        hint,
     )
 
 

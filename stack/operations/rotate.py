@@ -1,7 +1,7 @@
-"""`stackctl rotate`: give a database another password, and everybody who uses it.
+"""`stackctl rotate`: give a database another password, and the apps that use it.
 
 The data, the secret's file and the app can't be changed at one moment. So the new password is kept beside the old one
-until all have it: who is killed in between runs it again, and it carries on with the same.
+until all have it: a run after a kill in between carries on with the same.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
+from stack.applied import Applied
 from stack.components.postgres import Postgres
 from stack.components.webapp import WebApp
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
+from stack.model import Component
+from stack.observed import Observed
 from stack.operations.opening import Opened, find_component, open_instance
-from stack.operations.planning import identities, secret_digests
+from stack.operations.planning import changed_secrets, identities, secret_digests
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
@@ -27,6 +31,14 @@ from stack.verdict import await_ready
 
 _ITERATIONS = 4096
 _INTERVAL = 0.25
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """The databases that have another password now, and the components that were restarted for it."""
+
+    databases: tuple[str, ...]
+    restarted: tuple[str, ...]
 
 
 def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report:
@@ -37,44 +49,100 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
         raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
     opened.engine.check()
     with opened.state.locked(progress):
-        _rotate(opened, database, progress, timeout)
-    text = f"{name} has another password, and {_named(readers(opened.instance, database))} use it"
-    return Report("rotate", text, {"instance": opened.instance.name, "component": name})
+        rotated = _rotate(opened, [database, *_lost(opened, database)], progress, timeout)
+    data = {"instance": opened.instance.name, "component": name, "restarted": list(rotated.restarted)}
+    return Report("rotate", text_of(opened.instance, database, rotated), data)
 
 
-def _rotate(opened: Opened, database: Postgres, progress: Progress, timeout: float) -> None:
-    engine, state, secret = opened.engine, opened.state, database.password.id
+def _lost(opened: Opened, database: Postgres) -> list[Postgres]:
+    """Find the other databases that have data and no password: nothing starts before these have one too."""
+    stores, found = opened.engine.stores(), opened.engine.all_stores()
+    return [
+        each
+        for each in opened.instance.stack
+        if isinstance(each, Postgres) and each.name != database.name
+        if stores[each.name] in found and not opened.state.has_secret(each.password.id)
+    ]
+
+
+def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, timeout: float) -> Rotated:
+    engine, state, known = opened.engine, opened.state, opened.state.applied()
     before = engine.observe_all()
-    if engine.stores()[database.name] not in before.stores:
-        raise StackError(
-            "instance-down", f"there is no data of {database.name} yet", "`stackctl up` makes it, with a new password"
-        )
-    state.provide_secret(secret)
-    started = database.name not in before.components or not before.components[database.name].running
-    if started:
-        progress.step(f"{database.name}: starting, to change it from inside")
+    for database in databases:
+        if engine.stores()[database.name] not in before.stores:
+            raise StackError(
+                "instance-down",
+                f"there is no data of {database.name} yet",
+                "`stackctl up` makes it, with a new password",
+            )
+    for each in opened.instance.stack.secrets(exposed=not engine.builds):
+        state.provide_secret(each.id)
+    down = [each for each in databases if not _runs(before, each)]
+    if down:
+        progress.step(f"{_named(down)}: starting, to change the password from inside")
         with engine.apply() as job:
-            _await_inside(opened, database, job, timeout)
-    new = state.coming_secret(secret)
-    progress.step(f"{database.name}: changing the password")
-    answer = engine.server(database).run(database.query(password_statement(database, new)))
-    if not answer.ok:
-        raise StackError(
-            "query-failed", f"{database.name} did not take the new password", "nothing else was changed", answer.stderr
-        )
-    state.settle_secret(secret)
-    engine.renew_secrets()
-    _remember(opened)
-    again = [app.name for app in readers(opened.instance, database) if not app.rereads_secrets]
-    with engine.apply(again) if again or started else FinishedJob() as job:
+            for database in down:
+                _await_inside(opened, database, job, timeout)
+    for database in databases:
+        new = state.coming_secret(database.password.id)
+        progress.step(f"{database.name}: changing the password")
+        answer = engine.server(database).run(database.query(password_statement(database, new)))
+        if not answer.ok:
+            raise StackError(
+                "query-failed",
+                f"{database.name} did not take the new password",
+                "nothing else was changed",
+                answer.stderr,
+            )
+    for database in databases:
+        state.settle_secret(database.password.id)
+    again = to_restart(opened, databases, engine.renew_secrets(), known)
+    _remember(opened, databases)
+    for name, why in again.items():
+        progress.step(f"{name}: restarting, because {why}")
+    with engine.apply([*again]) if again or down else FinishedJob() as job:
         await_ready(opened.instance, engine, job, before, timeout, progress)
+    return Rotated(tuple(each.name for each in databases), tuple(again))
+
+
+def to_restart(opened: Opened, databases: Sequence[Postgres], stale: Collection[str], known: Applied) -> dict[str, str]:
+    """Give the components that work with the new secrets only after a restart, and why."""
+    rotated = {database.password.id for database in databases}
+    changed = changed_secrets(opened, known, secret_digests(opened))
+    others = {name: [each for each in ids if each not in rotated] for name, ids in changed.items()}
+    why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
+    why |= dict.fromkeys(stale, "the file of its secret was deleted while it ran")
+    for app in (each for database in databases for each in readers(opened.instance, database)):
+        if not app.rereads_secrets:
+            why[app.name] = "it reads its secrets only when it starts; its requests in flight end"
+    return {name: why[name] for name in opened.instance.stack.names if name in why}
+
+
+def text_of(instance: Instance, database: Postgres, rotated: Rotated) -> str:
+    """Say which apps use the new password, and what was restarted."""
+    apps = readers(instance, database)
+    lines = [
+        f"{database.name} has another password; {_named(apps) or 'no app'} {'use' if len(apps) > 1 else 'uses'} it"
+    ]
+    also = [name for name in rotated.databases if name != database.name]
+    if also:
+        lines.append(f"  also changed, because its file was gone: the password of {', '.join(also)}")
+    if rotated.restarted:
+        lines.append(f"  restarted: {', '.join(rotated.restarted)}; requests in flight ended")
+        if any(app.name in rotated.restarted and not app.rereads_secrets for app in apps):
+            lines.append("  an app that reads its secret file again by itself runs on: declare rereads_secrets=True")
+    return "\n".join(lines)
 
 
 def finish_rotations(opened: Opened, progress: Progress, timeout: float) -> None:
     """Carry on with what was interrupted."""
-    for database in opened.instance.stack:
-        if isinstance(database, Postgres) and opened.state.has_coming_secret(database.password.id):
-            _rotate(opened, database, progress, timeout)
+    begun = [
+        each
+        for each in opened.instance.stack
+        if isinstance(each, Postgres) and opened.state.has_coming_secret(each.password.id)
+    ]
+    if begun:
+        _rotate(opened, begun, progress, timeout)
 
 
 def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) -> None:
@@ -92,9 +160,13 @@ def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) 
 
 
 def _answers_inside(opened: Opened, database: Postgres) -> bool:
-    state = opened.engine.observe().components.get(database.name)
-    running = state is not None and state.running
+    running = _runs(opened.engine.observe(), database)
     return running and opened.engine.server(database).run(database.query("SELECT 1")).ok
+
+
+def _runs(observed: Observed, database: Postgres) -> bool:
+    state = observed.components.get(database.name)
+    return state is not None and state.running
 
 
 def readers(instance: Instance, database: Postgres) -> list[WebApp]:
@@ -102,13 +174,17 @@ def readers(instance: Instance, database: Postgres) -> list[WebApp]:
     return [each for each in instance.stack if isinstance(each, WebApp) and database.name in each.needs]
 
 
-def _named(apps: list[WebApp]) -> str:
-    return ", ".join(app.name for app in apps) or "no apps"
+def _named(components: Sequence[Component]) -> str:
+    """`web, worker and beat`."""
+    names = [component.name for component in components]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _remember(opened: Opened) -> None:
+def _remember(opened: Opened, databases: Sequence[Postgres]) -> None:
     known, secrets = opened.state.applied(), secret_digests(opened)
-    opened.state.remember_applied(replace(known, secrets=secrets, data=identities(opened, secrets)))
+    made = identities(opened, secrets)
+    data = {**known.data, **{database.name: made[database.name] for database in databases}}
+    opened.state.remember_applied(replace(known, secrets=secrets, data=data))
 
 
 def password_statement(database: Postgres, password: str) -> str:

@@ -66,6 +66,30 @@ def test_a_lost_password_is_made_anew_from_inside(kept: Cli) -> None:
     assert kept.data("plan")["changes"] is False
 
 
+def test_secrets_deleted_while_it_runs_are_replaced(kept: Cli) -> None:
+    count = kept.visit()
+    # The folder stays: on the engine that mounts single files, these are what a container holds on to.
+    for secret in (kept.state / "secrets").iterdir():
+        secret.unlink()
+    hint = kept.fails("up", code="secret-lost")["hint"]
+    assert "stackctl rotate db" in hint
+    rotated = kept.data("rotate", "db")
+    assert "web" in rotated["restarted"]
+    assert kept.visit() == count + 1
+    assert with_password(kept, password(kept)) == 0
+    assert kept.data("rotate", "db")["restarted"] == [], "what was recreated sees the file again"
+    assert kept.visit() == count + 2
+    assert kept.data("plan")["changes"] is False
+
+
+@on_one_engine
+def test_a_lost_secret_of_a_cache_is_replaced_by_up(kept: Cli) -> None:
+    (kept.state / "secrets" / "cache_password").unlink()
+    assert kept.up()["changed"] is True
+    kept.visit()
+    assert kept.data("inspect", "cache")["value"] is not None
+
+
 @on_one_engine
 def test_a_rotation_that_was_cut_off_is_carried_on_by_up(kept: Cli) -> None:
     count = kept.visit()

@@ -1,12 +1,26 @@
-"""What PostgreSQL is told of a new password, and what is kept of it meanwhile."""
+"""What a rotation tells PostgreSQL, keeps meanwhile, and restarts."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
-from stack.operations.rotate import scram
-from stack.state import State
+import pytest
+
+from stack.applied import Applied
+from stack.components.postgres import Postgres
+from stack.components.webapp import WebApp
+from stack.engines.base import Engine
+from stack.engines.compose import mounts
+from stack.engines.process import Completed
+from stack.instance import Instance
+from stack.model import Stack
+from stack.operations.opening import Choice, Opened
+from stack.operations.rotate import Rotated, scram, text_of, to_restart
+from stack.state import Record, State
 
 
 def test_a_verifier_has_the_form_that_postgresql_keeps_and_no_password() -> None:
@@ -30,3 +44,81 @@ def test_who_was_interrupted_carries_on_with_the_same_password(tmp_path: Path) -
     assert (state.folder / "secrets" / "db_password").stat().st_ino == inode, "a container sees the file, not its name"
     assert not state.has_coming_secret("db_password")
     assert state.coming_secret("db_password") != coming
+
+
+def opened(folder: Path, *apps: WebApp) -> Opened:
+    """A stack whose state has a secret of each database."""
+    stack = Stack("shop", [*apps, DB, ORDERS])
+    state = State(folder / "shop")
+    for secret in stack.secrets():
+        state.provide_secret(secret.id)
+    engine = cast(Engine, SimpleNamespace(builds=True))
+    instance = Instance("shop", "stackctl-shop-abc", stack, folder, state.folder, {})
+    return Opened(instance, state, engine, Record("stackctl-shop-abc", {}), Choice("compose", ""))
+
+
+DB, ORDERS = Postgres("db"), Postgres("orders")
+READS_ONCE = WebApp("worker", source=".", port=1, uses=[DB, ORDERS])
+READS_AGAIN = WebApp("web", source=".", port=2, uses=[DB], rereads_secrets=True)
+
+
+def test_only_an_app_that_reads_its_secrets_once_is_restarted(tmp_path: Path) -> None:
+    shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
+    why = to_restart(shop, [DB], stale=(), known=shop.state.applied())
+    assert list(why) == ["worker"]
+    assert "requests in flight end" in why["worker"]
+
+
+def test_a_component_that_holds_a_deleted_file_is_restarted(tmp_path: Path) -> None:
+    shop = opened(tmp_path, READS_AGAIN)
+    assert list(to_restart(shop, [DB], stale=("db", "web"), known=shop.state.applied())) == ["web", "db"]
+
+
+def test_what_reads_another_secret_that_was_replaced_is_restarted(tmp_path: Path) -> None:
+    shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
+    known = Applied(secrets={"db_password": "before", "orders_password": "before"})
+    why = to_restart(shop, [DB], stale=(), known=known)
+    assert list(why) == ["worker", "orders"], "db has its password from inside, and web reads it again"
+    assert why["orders"] == "the secret orders_password changed"
+
+
+@pytest.mark.parametrize(
+    ("apps", "restarted", "said"),
+    [
+        ([], (), "db has another password; no app uses it"),
+        ([READS_AGAIN], (), "db has another password; web uses it"),
+        ([READS_AGAIN, READS_ONCE], ("worker",), "db has another password; web and worker use it"),
+    ],
+)
+def test_the_report_names_the_apps(tmp_path: Path, apps: list[WebApp], restarted: tuple[str, ...], said: str) -> None:
+    first, *others = text_of(opened(tmp_path, *apps).instance, DB, Rotated(("db",), restarted)).splitlines()
+    assert first == said
+    assert bool(others) == bool(restarted)
+    assert all("rereads_secrets=True" in others[-1] and restarted[0] in others[0] for _ in restarted)
+
+
+ANSWERS = {"same": "$SHA  /run/secrets/db_password\n", "another": "0000  /run/secrets/db_password\n"}
+
+
+@pytest.mark.parametrize(
+    ("db", "web", "stale"),
+    [
+        ("same", "same", set()),
+        ("another", "same", {"db"}),
+        ("same", "another", {"web"}),
+        ("same", "cannot tell", set()),
+        ("another", "cannot tell", {"db", "web"}),
+    ],
+)
+def test_a_container_that_sees_another_file_is_found(tmp_path: Path, db: str, web: str, stale: set[str]) -> None:
+    shop = opened(tmp_path, READS_AGAIN)
+    value = shop.state.secret("db_password").reveal()
+    says = {"db": db, "web": web}
+
+    def ask(name: str, command: list[str]) -> Completed:
+        assert command == ["sha256sum", "/run/secrets/db_password"]
+        if says[name] == "cannot tell":
+            return Completed(127, "", "there is no sha256sum")
+        return Completed(0, ANSWERS[says[name]].replace("$SHA", hashlib.sha256(value.encode()).hexdigest()), "")
+
+    assert mounts.stale(shop.instance, ["web", "db"], ask) == stale

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from stack.components.postgres import VERSION, Postgres
 from stack.engines import memory, process
-from stack.engines.compose import checks, client, failures, render
+from stack.engines.compose import checks, client, failures, mounts, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import StackError
@@ -237,8 +237,10 @@ class ComposeEngine:
     def has_data(self, component: str) -> bool:
         return self.stores().get(component) in self.all_stores()
 
-    def renew_secrets(self) -> None:
-        """Nothing: the files of a container's secrets are those of the state."""
+    def renew_secrets(self) -> frozenset[str]:
+        """The files of a container's secrets are those of the state, unless one was deleted while it ran."""
+        running = [name for name, state in self.observe().components.items() if state.running]
+        return mounts.stale(self._instance, running, self.run)
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.

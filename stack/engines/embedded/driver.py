@@ -258,8 +258,9 @@ class EmbeddedEngine:
     def has_data(self, component: str) -> bool:
         return isinstance(self._instance.stack[component], Postgres) and self._home.data(component).exists()
 
-    def renew_secrets(self) -> None:
+    def renew_secrets(self) -> frozenset[str]:
         self._write_files(self._layout(self._remembered_ports()))
+        return frozenset()
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.run(database.name, database.query("SELECT 1", host=HOST))
