@@ -1,4 +1,4 @@
-"""The command line: parse options, call one operation, print one report. It decides nothing."""
+"""The list of commands: each parses its options and calls one operation. It decides nothing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ _PROGRAM = sys.argv[0].endswith(("stackctl", "stackctl.py")) and (
 if _PROGRAM:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import functools
-import inspect as python_inspect
-import os
-import select
-import shutil
-import time
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from stack import report as reports
-from stack.errors import ExitCode, StackError, UsageError
-from stack.progress import Progress
-from stack.report import Report, Style
-from stack.settings import Settings
+from stack.cli.options import (
+    Database,
+    Dump,
+    Name,
+    NoSnapshot,
+    Port,
+    Session,
+    Shared,
+    SnapshotFile,
+    SnapshotName,
+    Source,
+    Timeout,
+    Until,
+    Yes,
+    command,
+)
+from stack.cli.outcome import fail
+from stack.cli.terminal import Output, confirmation, style
+from stack.errors import ExitCode, UsageError
+from stack.report import Report
 from stack.version import __version__
 
 _HELP = """Your web app, its PostgreSQL and its Redis, up with one command.
@@ -66,193 +72,6 @@ snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Sa
 app.add_typer(snapshot_app, name="snapshot")
 
 
-class _Shared:
-    """The options of every command, which may stand before the command or after it."""
-
-    file = Annotated[Path | None, typer.Option("--file", "-f", metavar="PATH", help="A stack file to use instead.")]
-    # `-f` follows in `logs`, as everywhere.
-    long_file = Annotated[Path | None, typer.Option("--file", metavar="PATH", help="A stack file to use instead.")]
-    instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which copy of the stack.")]
-    engine = Annotated[
-        str | None,
-        typer.Option("--engine", metavar="NAME", help="compose, embedded, or auto: Docker if it answers."),
-    ]
-    json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-    debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-
-@dataclass(frozen=True)
-class Session:
-    """What the shared options say, and where progress goes."""
-
-    settings: Settings
-    progress: Progress
-    json: bool
-
-
-def _command(register: Callable[[Callable[..., None]], object], short_file: bool = True) -> Callable[..., Any]:
-    """Register a function `(session, …) -> Report` as a command that also takes the shared options."""
-
-    def decorate(function: Callable[..., Report]) -> Callable[..., Report]:
-        @functools.wraps(function)
-        def run(context: typer.Context, **values: Any) -> None:
-            outer: Mapping[str, Any] = context.obj or {}
-            shared = {key: values.pop(key) or outer.get(key) for key in ("file", "instance", "engine", "json", "debug")}
-            if context.invoked_subcommand:
-                context.obj = shared
-                return
-
-            def operate() -> Report:
-                return function(_session(shared), **values)
-
-            raise typer.Exit(_conclude(operate, _full_name(context), bool(shared["json"]), bool(shared["debug"])))
-
-        own = python_inspect.signature(function, eval_str=True).parameters
-        run.__signature__ = _signature(own, short_file)  # type: ignore[attr-defined]
-        register(run)
-        return function
-
-    return decorate
-
-
-def _signature(own: Mapping[str, python_inspect.Parameter], short_file: bool) -> python_inspect.Signature:
-    def option(name: str, annotation: Any, default: Any) -> python_inspect.Parameter:
-        kind = python_inspect.Parameter.KEYWORD_ONLY
-        return python_inspect.Parameter(name, kind, annotation=annotation, default=default)
-
-    parameters = [option("context", typer.Context, python_inspect.Parameter.empty)]
-    parameters += [
-        parameter.replace(kind=python_inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in own.items()
-        if name != "session"
-    ]
-    parameters += [
-        option("file", _Shared.file if short_file else _Shared.long_file, None),
-        option("instance", _Shared.instance, None),
-        option("engine", _Shared.engine, None),
-        option("json", _Shared.json, False),
-        option("debug", _Shared.debug, False),
-    ]
-    return python_inspect.Signature(parameters)
-
-
-def _session(shared: Mapping[str, Any]) -> Session:
-    settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"])
-    return Session(settings, _Lines(sys.stderr), bool(shared["json"]))
-
-
-def _full_name(context: typer.Context) -> str:
-    """`inspect db`: the words of the command, without the program's name."""
-    return context.command_path.partition(" ")[2]
-
-
-def _conclude(operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool) -> int:
-    """Run an operation and print its report or its error: the one place that does. Gives the exit code."""
-    try:
-        report = operate()
-    except StackError as error:
-        return _tell(error, command, as_json, debug)
-    except KeyboardInterrupt as interrupt:
-        return _tell(_interrupted(interrupt), command, as_json, debug)
-    except Exception as error:
-        return _tell(_bug(error), command, as_json, debug)
-    _write(reports.envelope(report) if as_json else report.text)
-    return report.exit_code
-
-
-def _write(text: str) -> None:
-    """To standard output; a reader that has gone, as in `stackctl logs | head`, is no error."""
-    if text:
-        _Reader().write(text)
-
-
-class _Reader:
-    """Who reads standard output; see `stack.operations.events.Reader`."""
-
-    def __init__(self) -> None:
-        self._refused = False
-
-    @property
-    def gone(self) -> bool:
-        """As the kernel knows it: who has nothing to write would not notice."""
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return self._refused or bool(poll.poll(0))
-
-    def write(self, line: str) -> None:
-        try:
-            print(line, flush=True)
-        except BrokenPipeError:
-            self._refused = True
-            # Python flushes once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _tell(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error.__cause__ or error, file=sys.stderr)
-    if as_json:
-        _write(reports.error_envelope(command, error))
-    else:
-        _print_error(error)
-    return int(error.exit_code)
-
-
-def _print_error(error: StackError) -> None:
-    if error.output:
-        print("\n".join(f"  | {line}" for line in error.output.splitlines()), file=sys.stderr)
-    print(f"{_paint('Error', '31')} ({error.code}): {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"{_paint('Hint', '36')}: {error.hint}", file=sys.stderr)
-
-
-def _paint(text: str, colour: str) -> str:
-    return Style(_has_colour(sys.stderr)).paint(text, f"1;{colour}")
-
-
-def _style() -> Style:
-    """That of standard output now."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return Style(_has_colour(sys.stdout), width)
-
-
-def _has_colour(stream: IO[str]) -> bool:
-    """On a terminal alone, and not where the user said no (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
-
-
-def _interrupted(cause: BaseException) -> StackError:
-    error = StackError("interrupted", "interrupted; nothing was deleted", "run the command again: it carries on")
-    error.exit_code = ExitCode.INTERRUPTED
-    error.__cause__ = cause
-    return error
-
-
-def _bug(cause: Exception) -> StackError:
-    what = f"{type(cause).__name__}: {cause}".rstrip(": ")
-    error = StackError("bug", f"stackctl itself failed: {what}", "run it again with --debug and report what it shows")
-    error.__cause__ = cause
-    return error
-
-
-class _Lines:
-    """Progress as lines on standard error, one a change, with the seconds since the start."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._start = time.monotonic()
-        self._shown: dict[str, str] = {}
-
-    def step(self, text: str) -> None:
-        print(f"{time.monotonic() - self._start:6.1f} s  {text}", file=self._stream, flush=True)
-
-    def states(self, states: Mapping[str, str]) -> None:
-        for name, state in states.items():
-            if self._shown.get(name) != state:
-                self._shown[name] = state
-                self.step(f"{name}: {state}")
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"stackctl {__version__}")
@@ -262,11 +81,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _outer(
     context: typer.Context,
-    file: _Shared.file = None,
-    instance: _Shared.instance = None,
-    engine: _Shared.engine = None,
-    json: _Shared.json = False,
-    debug: _Shared.debug = False,
+    file: Shared.file = None,
+    instance: Shared.instance = None,
+    engine: Shared.engine = None,
+    json: Shared.json = False,
+    debug: Shared.debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -274,29 +93,7 @@ def _outer(
     context.obj = {"file": file, "instance": instance, "engine": engine, "json": json, "debug": debug}
 
 
-Port = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--port", metavar="[NAME=]PORT", help="The port on this machine, or auto: a free one. It is remembered."
-    ),
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
-]
-Until = Literal["ready", "down"]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-NoSnapshot = Annotated[bool, typer.Option("--no-snapshot", help="Do not save first what is there; no undo then.")]
-Database = Annotated[
-    str | None, typer.Option("--db", metavar="NAME", help="Which database component, where there are several.")
-]
-Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; - or nothing: standard output.")]
-Source = Annotated[Path, typer.Argument(metavar="FILE", help="What; - is standard input.")]
-SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="One of `snapshot list`.")]
-SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="One in a file.")]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
-
-
-@_command(app.command("up"))
+@command(app.command("up"))
 def up(
     session: Session,
     port: Port = None,
@@ -327,7 +124,7 @@ def up(
     return up(session.settings, session.progress, _ports(port or []), system_binaries, Wish(timeout, saved, rollback))
 
 
-@_command(app.command("plan"))
+@command(app.command("plan"))
 def plan(
     session: Session,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 3 if something would change.")] = False,
@@ -366,7 +163,7 @@ def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
     return ports
 
 
-@_command(app.command("status"))
+@command(app.command("status"))
 def status(
     session: Session,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Show it again each second; Ctrl-C ends it.")] = False,
@@ -381,17 +178,17 @@ def status(
     from stack.operations.status import status, watch
 
     if not watching:
-        return status(session.settings, _style())
+        return status(session.settings, style())
     if session.json or not sys.stdout.isatty():
         raise UsageError("status --watch draws on a terminal", "programs read `stackctl events`")
     from rich.live import Live
     from rich.text import Text
 
     with Live(auto_refresh=False) as live:
-        return watch(session.settings, _style, lambda text: live.update(Text.from_ansi(text), refresh=True))
+        return watch(session.settings, style, lambda text: live.update(Text.from_ansi(text), refresh=True))
 
 
-@_command(app.command("wait"))
+@command(app.command("wait"))
 def wait(session: Session, timeout: Timeout = 120) -> Report:
     """Wait until everything is ready, whoever starts it.
 
@@ -407,7 +204,7 @@ def wait(session: Session, timeout: Timeout = 120) -> Report:
     return wait(session.settings, session.progress, timeout)
 
 
-@_command(app.command("events"))
+@command(app.command("events"))
 def events(
     session: Session,
     until: Annotated[
@@ -427,10 +224,10 @@ def events(
 
     if session.json:
         raise UsageError("events are JSON lines already, --json is one object", "leave --json out")
-    return events(session.settings, _Reader(), until)
+    return events(session.settings, Output(), until)
 
 
-@_command(inspect_app.callback(invoke_without_command=True))
+@command(inspect_app.callback(invoke_without_command=True))
 def inspect(session: Session) -> Report:
     """Show what PostgreSQL and Redis hold.
 
@@ -445,7 +242,7 @@ def inspect(session: Session) -> Report:
     return inspect(session.settings)
 
 
-@_command(inspect_app.command("db"))
+@command(inspect_app.command("db"))
 def inspect_db(
     session: Session,
     name: Name = None,
@@ -465,7 +262,7 @@ def inspect_db(
     return inspect_db(session.settings, name, query)
 
 
-@_command(inspect_app.command("cache"))
+@command(inspect_app.command("cache"))
 def inspect_cache(
     session: Session,
     name: Name = None,
@@ -483,7 +280,7 @@ def inspect_cache(
     return inspect_cache(session.settings, name, key)
 
 
-@_command(app.command("logs"), short_file=False)
+@command(app.command("logs"), short_file=False)
 def logs(
     session: Session,
     service: Annotated[str | None, typer.Argument(metavar="SERVICE", help="Only this one.")] = None,
@@ -505,7 +302,7 @@ def logs(
     return logs(session.settings, service, tail, follow)
 
 
-@_command(app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}))
+@command(app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}))
 def execute(
     session: Session,
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The component: web, db, cache.")],
@@ -530,7 +327,7 @@ def execute(
     return execute(session.settings, service, words, capture=session.json)
 
 
-@_command(app.command("doctor"))
+@command(app.command("doctor"))
 def doctor(
     session: Session,
     bundle: Annotated[
@@ -550,13 +347,13 @@ def doctor(
     if bundle is None:
         from stack.operations.doctor import doctor
 
-        return doctor(session.settings, _style())
+        return doctor(session.settings, style())
     from stack.operations.bundle import bundle as write_bundle
 
-    return write_bundle(session.settings, bundle, _style())
+    return write_bundle(session.settings, bundle, style())
 
 
-@_command(app.command("rotate"))
+@command(app.command("rotate"))
 def rotate(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
@@ -576,7 +373,7 @@ def rotate(
     return rotate(session.settings, name, session.progress, timeout)
 
 
-@_command(app.command("stop"))
+@command(app.command("stop"))
 def stop(session: Session) -> Report:
     """Stop the components; `start` brings them back."""
     from stack.operations.lifecycle import stop
@@ -584,7 +381,7 @@ def stop(session: Session) -> Report:
     return stop(session.settings, session.progress)
 
 
-@_command(app.command("start"))
+@command(app.command("start"))
 def start(session: Session, timeout: Timeout = 120) -> Report:
     """Start what `stop` stopped, and wait until it answers."""
     from stack.operations.lifecycle import start
@@ -592,7 +389,7 @@ def start(session: Session, timeout: Timeout = 120) -> Report:
     return start(session.settings, session.progress, timeout)
 
 
-@_command(app.command("down"))
+@command(app.command("down"))
 def down(session: Session) -> Report:
     """Remove the components; keep the data.
 
@@ -603,7 +400,7 @@ def down(session: Session) -> Report:
     return down(session.settings, session.progress)
 
 
-@_command(app.command("reset"))
+@command(app.command("reset"))
 def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -> Report:
     """Delete everything, the DATA included; ask first.
 
@@ -617,10 +414,10 @@ def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -
     """
     from stack.operations.reset import reset
 
-    return reset(session.settings, session.progress, _asking("reset", yes), not no_snapshot)
+    return reset(session.settings, session.progress, confirmation("reset", yes), not no_snapshot)
 
 
-@_command(app.command("dump"))
+@command(app.command("dump"))
 def dump(
     session: Session,
     target: Dump = None,
@@ -650,7 +447,7 @@ def dump(
     return dump(session.settings, session.progress, kind, destination, sys.stdout.buffer, name)
 
 
-@_command(app.command("load"))
+@command(app.command("load"))
 def load(
     session: Session,
     origin: Source,
@@ -678,13 +475,13 @@ def load(
     source = None if str(origin) == "-" else origin
     if not in_place:
         return load(session.settings, session.progress, source, sys.stdin.buffer, name)
-    confirm = _asking("load --replace", yes, "Replace")
+    confirm = confirmation("load --replace", yes, "Replace")
     return load_in_place(
         session.settings, session.progress, confirm, source, sys.stdin.buffer, name, not no_snapshot, timeout
     )
 
 
-@_command(app.command("seed"))
+@command(app.command("seed"))
 def seed(session: Session, origin: Source, name: Database = None) -> Report:
     """Run a file of SQL on a database, in one transaction.
 
@@ -698,7 +495,7 @@ def seed(session: Session, origin: Source, name: Database = None) -> Report:
     return load(session.settings, session.progress, source, sys.stdin.buffer, name, "seed")
 
 
-@_command(app.command("shell"))
+@command(app.command("shell"))
 def shell(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A database or a cache: db, cache.")],
@@ -722,7 +519,7 @@ def shell(
     return shell(session.settings, name, write)
 
 
-@_command(snapshot_app.command("save"))
+@command(snapshot_app.command("save"))
 def snapshot_save(
     session: Session,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name; else the time is.")] = None,
@@ -747,7 +544,7 @@ def snapshot_save(
     return save_snapshot(session.settings, session.progress, name, output)
 
 
-@_command(snapshot_app.command("list"))
+@command(snapshot_app.command("list"))
 def snapshot_list(session: Session) -> Report:
     """List the snapshots of this instance, and what they take.
 
@@ -762,7 +559,7 @@ def snapshot_list(session: Session) -> Report:
     return list_snapshots(session.settings)
 
 
-@_command(snapshot_app.command("show"))
+@command(snapshot_app.command("show"))
 def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotFile = None) -> Report:
     """Check that a snapshot is whole, and show what is in it.
 
@@ -777,7 +574,7 @@ def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotF
     return show_snapshot(session.settings, name, source)
 
 
-@_command(snapshot_app.command("restore"))
+@command(snapshot_app.command("restore"))
 def snapshot_restore(
     session: Session,
     name: SnapshotName = None,
@@ -799,11 +596,11 @@ def snapshot_restore(
     from stack.operations.restore import restore
 
     _one_of("snapshot restore", name, source)
-    confirm = _asking("snapshot restore", yes, "Replace")
+    confirm = confirmation("snapshot restore", yes, "Replace")
     return restore(session.settings, session.progress, confirm, name, source, not no_snapshot, timeout)
 
 
-@_command(snapshot_app.command("delete"))
+@command(snapshot_app.command("delete"))
 def snapshot_delete(
     session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="Which one.")], yes: Yes = False
 ) -> Report:
@@ -815,10 +612,10 @@ def snapshot_delete(
     """
     from stack.operations.snapshot import delete_snapshot
 
-    return delete_snapshot(session.settings, name, _asking("snapshot delete", yes))
+    return delete_snapshot(session.settings, name, confirmation("snapshot delete", yes))
 
 
-@_command(app.command("undo"))
+@command(app.command("undo"))
 def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, timeout: Timeout = 120) -> Report:
     """Bring back the data that the last reset, restore, load --replace, upgrade or undo replaced.
 
@@ -830,10 +627,10 @@ def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, ti
     """
     from stack.operations.restore import undo
 
-    return undo(session.settings, session.progress, _asking("undo", yes, "Replace"), not no_snapshot, timeout)
+    return undo(session.settings, session.progress, confirmation("undo", yes, "Replace"), not no_snapshot, timeout)
 
 
-@_command(app.command("upgrade"))
+@command(app.command("upgrade"))
 def upgrade(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
@@ -860,7 +657,7 @@ def _one_of(command: str, name: str | None, source: Path | None) -> None:
         raise UsageError(f"{command}: which snapshot? A NAME or --input FILE", "`stackctl snapshot list` has the names")
 
 
-@_command(app.command("ls"))
+@command(app.command("ls"))
 def ls(
     session: Session,
     every: Annotated[
@@ -878,10 +675,10 @@ def ls(
     """
     from stack.operations.ls import ls
 
-    return ls(session.settings, _style(), every)
+    return ls(session.settings, style(), every)
 
 
-@_command(app.command("prune"))
+@command(app.command("prune"))
 def prune(
     session: Session,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would remove.")] = False,
@@ -899,27 +696,10 @@ def prune(
     """
     from stack.operations.prune import prune
 
-    return prune(session.settings, session.progress, _asking("prune", yes), data, dry_run)
+    return prune(session.settings, session.progress, confirmation("prune", yes), data, dry_run)
 
 
-def _asking(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
-    """What shows what will be done and asks, unless `yes`."""
-
-    def confirm(announcement: str) -> bool:
-        print(announcement, file=sys.stderr)
-        if yes:
-            return True
-        if not sys.stdin.isatty():
-            raise UsageError(
-                f"{command} asks before it {verb.lower()}s, and there is no terminal to answer on", "say --yes"
-            )
-        print(f"{verb} it? [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-    return confirm
-
-
-@_command(app.command("render"))
+@command(app.command("render"))
 def render(session: Session) -> Report:
     """Print the configuration that `up` would use.
 
@@ -930,7 +710,7 @@ def render(session: Session) -> Report:
     return render(session.settings)
 
 
-@_command(app.command("env"))
+@command(app.command("env"))
 def env(session: Session) -> Report:
     """Print variables for the engine's own tools.
 
@@ -945,7 +725,7 @@ def env(session: Session) -> Report:
     return env(session.settings)
 
 
-@_command(app.command("version"))
+@command(app.command("version"))
 def version(session: Session) -> Report:
     """Show the versions of stackctl and Python."""
     from stack.operations.version import version
@@ -963,7 +743,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = app(words, prog_name="stackctl", standalone_mode=False)
     except typer.TyperException as error:
-        return _tell(_usage(error), None, "--json" in own, "--debug" in own)
+        return fail(_usage(error), None, "--json" in own, "--debug" in own)
     except (typer.Abort, KeyboardInterrupt):  # the latter while the commands are still put together
         return int(ExitCode.INTERRUPTED)
     finally:

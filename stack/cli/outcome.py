@@ -1,0 +1,51 @@
+"""Run an operation and print its report or its error: the one place that does."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+from stack import report as reports
+from stack.cli import terminal
+from stack.errors import ExitCode, StackError
+from stack.report import Report
+
+
+def conclude(operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool) -> int:
+    """Print the outcome of an operation. Gives the exit code."""
+    try:
+        report = operate()
+    except StackError as error:
+        return fail(error, command, as_json, debug)
+    except KeyboardInterrupt as interrupt:
+        return fail(_interrupted(interrupt), command, as_json, debug)
+    except Exception as error:
+        return fail(_bug(error), command, as_json, debug)
+    terminal.write(reports.envelope(report) if as_json else report.text)
+    return report.exit_code
+
+
+def fail(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
+    """Print an error. Gives the exit code."""
+    if debug:
+        traceback.print_exception(error.__cause__ or error, file=sys.stderr)
+    if as_json:
+        terminal.write(reports.error_envelope(command, error))
+    else:
+        terminal.print_error(error)
+    return int(error.exit_code)
+
+
+def _interrupted(cause: BaseException) -> StackError:
+    error = StackError("interrupted", "interrupted; nothing was deleted", "run the command again: it carries on")
+    error.exit_code = ExitCode.INTERRUPTED
+    error.__cause__ = cause
+    return error
+
+
+def _bug(cause: Exception) -> StackError:
+    what = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    error = StackError("bug", f"stackctl itself failed: {what}", "run it again with --debug and report what it shows")
+    error.__cause__ = cause
+    return error
