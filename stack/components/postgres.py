@@ -139,13 +139,14 @@ class Postgres(Component):
         # Fast shutdown: TERM would wait for every client to leave.
         return Process(command, stop_signal="INT", stop_grace=_STOP_GRACE)
 
-    def query(self, sql: str, host: str | None = None) -> tuple[str, ...]:
-        """The `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.
+    def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
+        """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.
 
-        Without a host it asks on the server's own socket, where no password is needed.
+        Without a host it asks on the server's own socket, where no password is needed. `user`: the role to connect
+        as; without it the declared one.
         """
         where = ("-h", host) if host else ()
-        connection = f"dbname={self.database} user={self.user} connect_timeout=5"
+        connection = f"dbname={self.database} user={user or self.user} connect_timeout=5"
         # fmt: off
         return (
             "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *where, "-d", connection,

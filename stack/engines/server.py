@@ -24,6 +24,8 @@ cat > /dev/null
 while kill -INT "$server" 2> /dev/null; do sleep 0.1; done
 wait "$server"
 """
+# What a role or a database may be set to, and would end what takes long.
+_LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 _POLL = 0.2
 _STARTED_WITHIN = 120.0
 # A clean shutdown writes all that is in memory.
@@ -36,12 +38,18 @@ DATABASE_HINT = "mend what its last lines name, and run this again; the instance
 class Server:
     """How commands like `psql` and `pg_dump` are run beside a server: on its own socket, where no password is asked.
 
-    `command` makes of the words of such a command those that run it there, in `environment`.
+    `command` makes of the words of such a command those that run it there, in `environment`. A command connects as
+    `database.user` for what the user's files and apps do, and as `admin` for stackctl's own work.
     """
 
     database: Postgres
     command: Callable[[Sequence[str]], Sequence[str]]
     environment: Mapping[str, str]
+
+    @property
+    def admin(self) -> str:
+        """The role for stackctl's own work: the cluster's superuser."""
+        return self.database.user
 
     def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
         """Raises `no-answer` after `limit` seconds."""
@@ -50,6 +58,17 @@ class Server:
     def pipe(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
         """Start a command, and feed it or take from it."""
         return Pipe(self.command(words), self.environment, feed=feed, take=take)
+
+
+def conninfo(database: str, user: str) -> str:
+    """Tell libpq where to connect, and that no limit ends what may take long; a name may hold anything."""
+    limits = " ".join(f"-c {name}=0" for name in _LIMITS)
+    parts = (("dbname", database), ("user", user), ("options", limits))
+    return " ".join(f"{key}={_quoted(value)}" for key, value in parts)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from stack.components.postgres import Postgres
-from stack.engines.server import Server
+from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.operations.inspect import pick
 from stack.operations.keeping import as_made, serving
@@ -18,7 +18,6 @@ from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
-from stack.snapshots.content import conninfo
 from stack.snapshots.streams import Kind, packing
 from stack.snapshots.transfer import chunks, stream
 
@@ -66,7 +65,7 @@ def _dump(server: Server, kind: Kind, target: IO[bytes], packed: bool, progress:
     database = server.database
     plain = ["--compress=0"] if packed else []
     words = ["pg_dump", f"--format={_FORMATS[kind]}", *plain, "--no-password"]
-    with server.pipe([*words, "-d", conninfo(database.database, database.user)], take=True) as pg_dump:
+    with server.pipe([*words, "-d", conninfo(database.database, server.admin)], take=True) as pg_dump:
         done = stream(chunks(pg_dump.output), target, server, "dumping", progress)
         if pg_dump.finish():
             raise StackError(

@@ -9,7 +9,8 @@ from typing import IO, Literal, cast
 
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
-from stack.engines.server import Server
+from stack.engines.script import run_whole
+from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.operations.confirming import Confirm
 from stack.operations.inspect import pick
@@ -20,10 +21,9 @@ from stack.operations.replacing import Replacement, replace_data
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
-from stack.snapshots.content import conninfo
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
-from stack.snapshots.transfer import Counted, chunks, run_whole, stream
+from stack.snapshots.transfer import Counted, chunks, stream
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What a database takes for each byte of a dump that is packed well.

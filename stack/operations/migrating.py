@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from stack.components.postgres import Postgres, read_rows
 from stack.engines.process import FinishedJob
+from stack.engines.script import run_whole
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.migrations import Migration, pending
 from stack.operations.opening import Opened
 from stack.operations.planning import Survey, declared_migrations
 from stack.progress import Progress
-from stack.snapshots.transfer import run_whole
 from stack.verdict import await_proved
 
 # Whatever the role is set to, which is meant for the app.

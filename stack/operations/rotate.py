@@ -86,7 +86,8 @@ def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, t
     for database in databases:
         new = state.coming_secret(database.password.id)
         progress.step(f"{database.name}: changing the password")
-        answer = engine.server(database).run(database.query(password_statement(database, new)))
+        server = engine.server(database)
+        answer = server.run(database.query(password_statement(database, new), user=server.admin))
         if not answer.ok:
             raise StackError(
                 "query-failed",

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stack.engines.process import Pipe
-from stack.engines.server import Server
+from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.manifest import Table
 
-# What a role or a database may be set to, and would end what takes long.
-_LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 # Whatever they are set to, the same rows give the same text. The limit is one that older versions do not know.
 _SETTINGS = """\
 SELECT count(set_config(name, value, false)) FROM pg_settings JOIN (VALUES
@@ -37,17 +35,6 @@ SELECT json_build_array(count(*), coalesce(sum(hashtextextended("the row"::text 
 FROM {source} AS "the row";
 """
 _LARGE_OBJECTS = "pg_catalog.pg_largeobject"
-
-
-def conninfo(database: str, user: str) -> str:
-    """How libpq is told where to connect, and that no limit ends what may take long; a name may hold anything."""
-    limits = " ".join(f"-c {name}=0" for name in _LIMITS)
-    parts = (("dbname", database), ("user", user), ("options", limits))
-    return " ".join(f"{key}={_quoted(value)}" for key, value in parts)
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 class Session:
@@ -106,5 +93,5 @@ class Session:
 def session(server: Server, database: str) -> Iterator[Session]:
     """A transaction on a database of the server. Raises `query-failed`."""
     words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d"]
-    with server.pipe([*words, conninfo(database, server.database.user)], feed=True, take=True) as pipe:
+    with server.pipe([*words, conninfo(database, server.admin)], feed=True, take=True) as pipe:
         yield Session(server, database, pipe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,12 @@ from contextlib import ExitStack, suppress
 from typing import IO, Protocol
 
 from stack.components.postgres import read_rows
-from stack.engines.server import Server
+from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import size
 from stack.snapshots.archive import CHUNK, Archive, Writer, damaged
-from stack.snapshots.content import Session, conninfo, session
+from stack.snapshots.content import Session, session
 from stack.snapshots.manifest import Member, SavedComponent, SavedDatabase, Table
 
 # For a server that nobody else uses yet: tables that are made and filled in one transaction need no log.
@@ -59,7 +58,7 @@ def _save_database(
     name, encoding, taken = row
     words = [
         "pg_dump", "--format=custom", "--compress=0", "--no-password", f"--snapshot={at.moment}",
-        "-d", conninfo(name, server.database.user),
+        "-d", conninfo(name, server.admin),
     ]  # fmt: skip
     with ThreadPoolExecutor(max_workers=1) as counting, server.pipe(words, take=True) as dump:
         content = counting.submit(at.tables)
@@ -75,8 +74,8 @@ def _save_database(
 
 
 def _save_roles(server: Server, archive: Writer) -> Member:
-    user, database = server.database.user, server.database.database
-    answer = server.run(["pg_dumpall", "--roles-only", "--no-password", "-U", user, "-l", database], limit=None)
+    words = ["pg_dumpall", "--roles-only", "--no-password", "-U", server.admin, "-l", server.database.database]
+    answer = server.run(words, limit=None)
     if not answer.ok:
         raise _broke("save-failed", server, "the roles could not be saved; nothing was changed", answer.stderr)
     with archive.member(f"{server.database.name}/roles.sql") as sink:
@@ -124,7 +123,7 @@ def _creation(database: SavedDatabase) -> str:
 def _load_database(server: Server, archive: Archive, database: SavedDatabase, progress: Progress) -> None:
     one = ["--single-transaction"] if len(database.tables) <= _MOST_IN_ONE_TRANSACTION else []
     words = [
-        "pg_restore", "--exit-on-error", *one, "--no-password", "-d", conninfo(database.name, server.database.user),
+        "pg_restore", "--exit-on-error", *one, "--no-password", "-d", conninfo(database.name, server.admin),
     ]  # fmt: skip
     with server.pipe(words, feed=True) as restore, archive.part(database.dump) as plain:
         try:
@@ -158,7 +157,7 @@ def difference(saved: Sequence[Table], found: Sequence[Table]) -> str | None:
 
 
 def _run_sql(server: Server, database: str, lines: Iterable[bytes], what: str) -> None:
-    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database, server.database.user)]
+    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database, server.admin)]
     with server.pipe(words, feed=True) as psql:
         with suppress(BrokenPipeError):  # what it says tells why
             for line in lines:
@@ -167,32 +166,8 @@ def _run_sql(server: Server, database: str, lines: Iterable[bytes], what: str) -
             raise _broke("restore-failed", server, f"{what} could not be made", psql.complaint)
 
 
-def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> str | None:
-    """Run SQL and then `closing` in one transaction on the declared database. What is wrong with it, None where all
-    of it was committed.
-
-    An end of the input ends psql, and psql would commit by that; so it is told to, once all of it was there. And it
-    has to answer after that: in a text that was cut off in the middle of a word the rest is part of the text.
-    """
-    database, done = server.database, secrets.token_hex(16)
-    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
-    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True, take=True) as psql:
-        with suppress(BrokenPipeError):  # what it says tells why
-            psql.input.write(b"BEGIN; SAVEPOINT whole; ")
-            for chunk in source:
-                psql.input.write(chunk)
-            # It fails where the text itself has ended the transaction.
-            psql.input.write(f"\n;\nRELEASE SAVEPOINT whole;\n{closing}COMMIT;\n\\echo {done}\n".encode())
-        failed = psql.finish() != 0
-        if not failed and done.encode() in psql.output.read():
-            return None
-        if "RELEASE SAVEPOINT" in psql.complaint:
-            return f"it ends its transaction by itself: leave BEGIN, COMMIT and the like out\n{psql.complaint}"
-        return psql.complaint or "it ends in the middle of a statement"
-
-
 def _ask(server: Server, sql: str) -> list[tuple[str, ...]]:
-    answer = server.run(server.database.query(sql))
+    answer = server.run(server.database.query(sql, user=server.admin))
     if not answer.ok:
         raise _broke("query-failed", server, "it can't be asked", answer.stderr)
     return [tuple(cell or "" for cell in row) for row in read_rows(answer.stdout).rows]
