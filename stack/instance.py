@@ -54,6 +54,10 @@ class Instance:
         """The folder of what is generated for the engine."""
         return self.state / "compose"
 
+    def dockerfile(self, component: str) -> Path:
+        """A copy of its Dockerfile; beside it, as `.dockerignore`, what the build context leaves out."""
+        return self.configuration / f"{component}.Dockerfile"
+
     def secret_file(self, secret_id: str) -> Path:
         return self.state / "secrets" / secret_id
 

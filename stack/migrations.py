@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,10 +49,11 @@ def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
         )
     except OSError as error:
         raise DeclarationError(where, f"{error.filename or folder}: {error.strerror}") from error
-    for each, following in zip(found, [*found[1:], None], strict=True):
+    for each in found:
         if each.number < 0:
             raise DeclarationError(where, f"{each.name} has no number; name it like 0001_what_it_does.sql")
-        if following is not None and each.number == following.number:
+    for each, following in itertools.pairwise(found):
+        if each.number == following.number:
             raise DeclarationError(where, f"{each.name} and {following.name} have the same number")
     return tuple(found)
 

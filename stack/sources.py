@@ -1,28 +1,76 @@
-"""The files of the folder that an app is made from.
-
-What `.dockerignore` leaves out does not count, by Docker's rules
-(https://docs.docker.com/build/concepts/context/#dockerignore-files).
-"""
+"""The files of the folder that an app is made from. What `stack.ignored` leaves out does not count."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from stack.applied import Files, FileState
-
-# Made by running it, by Python and by git.
-_NEVER = frozenset({"__pycache__", ".git"})
-_TOKENS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+from stack.errors import DeclarationError
+from stack.ignored import Ignored, combined
 
 
-def read_files(folder: Path, known: Files) -> dict[str, FileState]:
-    """The files of a folder now. One of the same size and time as in `known` is not read again, as git does it."""
-    return {path: _state(folder / path, known.get(path)) for path in sorted(_paths(folder, _Ignored.read(folder)))}
+def check_source(folder: Path, where: str, builds: bool) -> None:
+    """Raise `DeclarationError` for what is no folder, and where an image is built of it, has no Dockerfile."""
+    if not folder.is_dir():
+        problem = "is not a folder" if os.path.lexists(folder) else "does not exist"
+        raise DeclarationError(where, f"{folder} {problem}", "name the folder of the app in the stack file")
+    if builds and not (folder / "Dockerfile").is_file():
+        hint = "write a Dockerfile there, or name the folder that has one"
+        raise DeclarationError(where, f"{folder} has no Dockerfile", hint)
+
+
+def ignore_text(folder: Path, state_root: Path, where: str) -> str:
+    """The rules for a folder. `state_root` holds the states of instances; `where` is the path of the declaration.
+
+    Raises `DeclarationError` for rules that can't be read, and for a source within the state.
+    """
+    source, states = os.path.realpath(folder), os.path.realpath(state_root)
+    shared = os.path.commonpath([source, states])
+    if shared == states:
+        raise DeclarationError(
+            where,
+            f"{folder} lies in {state_root}, which holds the state and the secrets of the instances",
+            "set STACKCTL_STATE to a folder of its own",
+        )
+    return combined(_own_rules(folder, where), [os.path.relpath(states, source)] if shared == source else [])
+
+
+def _own_rules(folder: Path, where: str) -> str:
+    """Read as Docker does: those of the Dockerfile go before those of the folder."""
+    for name in ("Dockerfile.dockerignore", ".dockerignore"):
+        try:
+            return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unusable(where, folder / name, error) from error
+    return ""
+
+
+def _unusable(where: str, path: Path, error: OSError) -> DeclarationError:
+    hint = "correct its permissions, or leave it out with a line in .dockerignore"
+    return DeclarationError(where, f"{path}: {error.strerror or error}", hint)
+
+
+def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict[str, FileState]:
+    """The files of a folder now. One of the same size and time as in `known` is not read again, as git does it.
+
+    Raises `DeclarationError` as `ignore_text` does, and for a file that can't be read.
+    """
+    ignored = Ignored.read(ignore_text(folder, state_root, where))
+    files = {}
+    for path in sorted(_paths(folder, ignored)):
+        try:
+            files[path] = _state(folder / path, known.get(path))
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+        except OSError as error:
+            raise _unusable(where, folder / path, error) from error
+    return files
 
 
 def _state(path: Path, known: FileState | None) -> FileState:
@@ -30,46 +78,24 @@ def _state(path: Path, known: FileState | None) -> FileState:
     seen = (found.st_size, found.st_mtime_ns, found.st_mode)
     if known is not None and (known.size, known.changed, known.mode) == seen:
         return known
-    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+    content = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
     return FileState(*seen, hashlib.sha256(content).hexdigest())
 
 
-def _paths(folder: Path, ignored: _Ignored) -> Iterator[str]:
+def _paths(folder: Path, ignored: Ignored) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         here = Path(parent).relative_to(folder)
-        folders[:] = [name for name in folders if name not in _NEVER]
+        folders[:] = [name for name in folders if not ignored.covers_all_of((here / name).as_posix())]
         linked = [name for name in folders if (Path(parent) / name).is_symlink()]
         for name in (*files, *linked):
             path = (here / name).as_posix()
-            if not ignored.covers(path) and (Path(parent) / name).lstat().st_mode & 0o170000 in (0o100000, 0o120000):
+            if not ignored.covers(path) and _counts(Path(parent) / name):
                 yield path
 
 
-@dataclass(frozen=True)
-class _Ignored:
-    """The rules of a `.dockerignore`, in order: the last that fits decides; True leaves a path out."""
-
-    rules: Sequence[tuple[re.Pattern[str], bool]]
-
-    @classmethod
-    def read(cls, folder: Path) -> _Ignored:
-        try:
-            text = (folder / ".dockerignore").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return cls(())
-        lines = [line.strip() for line in text.splitlines()]
-        return cls([_rule(line) for line in lines if line and not line.startswith("#")])
-
-    def covers(self, path: str) -> bool:
-        if path in ("Dockerfile", ".dockerignore"):  # Docker needs both, and reads both
-            return False
-        decided = [leaves_out for pattern, leaves_out in self.rules if pattern.fullmatch(path)]
-        return bool(decided) and decided[-1]
-
-
-def _rule(line: str) -> tuple[re.Pattern[str], bool]:
-    """A pattern fits a path, and everything below it."""
-    pattern = line.removeprefix("!").strip().strip("/").removeprefix("./")
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
-    regex = "".join(_TOKENS.get(part) or (part if part.startswith("[") else re.escape(part)) for part in parts)
-    return re.compile(f"{regex}(?:/.*)?"), not line.startswith("!")
+def _counts(path: Path) -> bool:
+    """Whether it is a file or a link, and no socket or pipe."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFLNK)
+    except FileNotFoundError:  # deleted meanwhile
+        return False

@@ -109,7 +109,12 @@ class State:
             self._make_private(path.parent)
             partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             try:
-                with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                with open(
+                    os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode),
+                    "w",
+                    encoding="utf-8",
+                    errors="surrogateescape",
+                ) as file:
                     file.write(text)
                     file.flush()
                     os.fchmod(file.fileno(), mode)

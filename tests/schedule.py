@@ -18,6 +18,7 @@ _SHARING = (
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_plan.py",
     "tests/conformance/test_readme.py",
+    "tests/conformance/test_sources.py",
     "tests/docker/test_package.py",
 )
 # What takes longest begins first, so that no worker is left alone with it at the end.

@@ -18,7 +18,7 @@ from stack.observed import Observed
 from stack.operations.opening import Opened
 from stack.plan import Action, Declared, Plan, make_plan
 from stack.report import count, size
-from stack.sources import read_files
+from stack.sources import check_source, read_files
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,32 @@ def _action_data(action: Action) -> dict[str, Any]:
     }
 
 
+def check_sources(opened: Opened) -> None:
+    """Raise `DeclarationError` for a source that the engine can make nothing of."""
+    for name, folder in _source_folders(opened).items():
+        check_source(folder, _where(opened, name), opened.engine.builds)
+
+
+def _source_folders(opened: Opened) -> dict[str, Path]:
+    names = opened.instance.stack.names
+    return {name: folder for name in names if (folder := opened.instance.source(name)) is not None}
+
+
+def _where(opened: Opened, name: str) -> str:
+    return f"{opened.instance.stack.name}/{name}/source"
+
+
 def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
-    """The files of each component that has a source; a folder that several share is read once."""
-    sources = {name: opened.instance.source(name) for name in opened.instance.stack.names}
-    folders = {name: folder for name, folder in sources.items() if folder is not None}
-    known = {folder: applied.sources.get(name, {}) for name, folder in folders.items()}
-    read = {folder: read_files(folder, files) for folder, files in known.items()}
+    """The files of each component that has a source; a folder that several share is read once.
+
+    Raises `DeclarationError`.
+    """
+    check_sources(opened)
+    folders, read = _source_folders(opened), dict[Path, Files]()
+    for name, folder in folders.items():
+        if folder not in read:
+            known = applied.sources.get(name, {})
+            read[folder] = read_files(folder, opened.instance.state.parent, known, _where(opened, name))
     return {name: read[folder] for name, folder in folders.items()}
 
 

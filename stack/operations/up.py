@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.engines.process import FinishedJob
-from stack.errors import DeclarationError, StackError
-from stack.instance import Instance
+from stack.errors import StackError
 from stack.operations.migrating import migrate
 from stack.operations.opening import Opened, open_instance, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import (
     Survey,
+    check_sources,
     plan_data,
     remember_built,
     remember_intended,
@@ -61,10 +61,9 @@ def up(
     opened, wish = open_instance(settings, ports, system_binaries), wish or Wish()
     if opened.choice.free and opened.engine.name == "embedded":
         progress.step(f"on the embedded engine ({opened.choice.reason})")
+    check_sources(opened)
     if not opened.state.exists():
         opened.engine.check()
-    if opened.engine.builds:
-        _check_sources(opened.instance)
     with opened.state.locked(progress):
         try:
             return make(claimed(opened, settings), progress, wish)
@@ -141,15 +140,6 @@ def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout:
     with opened.engine.restore_good() as job:
         await_well(opened.engine, job, timeout, progress)
     return error.hinting(f"what ran before runs again, and no data was touched; {error.hint}")
-
-
-def _check_sources(instance: Instance) -> None:
-    for name in instance.stack.names:
-        source = instance.source(name)
-        if source is not None and not (source / "Dockerfile").is_file():
-            problem = "has no Dockerfile" if source.is_dir() else "is not a folder"
-            hint = "write a Dockerfile there, or name the folder that has one"
-            raise DeclarationError(f"{instance.stack.name}/{name}/source", f"{source} {problem}", hint)
 
 
 def _prepare(opened: Opened, surveyed: Survey) -> None:

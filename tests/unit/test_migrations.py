@@ -39,6 +39,10 @@ def test_a_folder_without_an_order_is_refused_with_its_place(tmp_path: Path, nam
     assert raised.value.path == "shop/db/migrations"
 
 
+def test_an_empty_folder_has_no_migrations(tmp_path: Path) -> None:
+    assert read_migrations(tmp_path, "shop/db/migrations") == ()
+
+
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="nowhere: No such file"):
         read_migrations(tmp_path / "nowhere", "shop/db/migrations")

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stack.applied import changed_files
-from stack.sources import read_files
+from stack.applied import Files, FileState, changed_files
+from stack.errors import DeclarationError
+from stack.sources import check_source, ignore_text
+from stack.sources import read_files as read_files_beside
+
+NO_STATE = Path("/nowhere/.stackctl")
+
+
+def read_files(folder: Path, known: Files, state_root: Path = NO_STATE) -> dict[str, FileState]:
+    return read_files_beside(folder, state_root, known, "shop/web/source")
 
 
 def make(folder: Path, *paths: str) -> None:
@@ -66,3 +75,119 @@ def test_what_docker_ignores_does_not_count(tmp_path: Path, rules: str, kept: st
     make(tmp_path, *FILES, "__pycache__/app.pyc", ".git/HEAD")
     (tmp_path / ".dockerignore").write_text(rules, encoding="utf-8")
     assert " ".join(read_files(tmp_path, {})) == kept
+
+
+def kept(folder: Path, rules: str, *paths: str, state_root: Path = NO_STATE) -> set[str]:
+    """Which of `paths` count in a folder with these rules."""
+    make(folder, *paths)
+    (folder / ".dockerignore").write_text(rules, encoding="utf-8")
+    return set(read_files(folder, {}, state_root)) - {".dockerignore"}
+
+
+LEFT_OUT = (".git/HEAD", ".venv/bin/python", "node_modules/x/a.js", "__pycache__/a.pyc", "deep/node_modules/b/b.js")
+
+
+def test_what_tools_make_is_left_out_at_any_depth(tmp_path: Path) -> None:
+    assert kept(tmp_path, "", "app.py", "deep/.venv/x", *LEFT_OUT) == {"app.py"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "back"),
+    [
+        ("!node_modules/x", {"node_modules/x/a.js"}),
+        ("!**/node_modules", {"node_modules/x/a.js", "deep/node_modules/b/b.js"}),
+        ("!.venv/**", {".venv/bin/python"}),
+        ("!*/node_modules/?", {"deep/node_modules/b/b.js"}),
+        ("!node_modules/x\n**/*.js", set()),
+        ("*\n!node_modules/x\n!deep", {"node_modules/x/a.js"}),
+        ("*\n!deep", set()),
+        ("!**", set()),
+        ("!node_modules/x\nnode_modules", set()),
+    ],
+)
+def test_only_a_line_that_names_it_brings_back_what_tools_make(tmp_path: Path, rules: str, back: set[str]) -> None:
+    assert kept(tmp_path, rules, *LEFT_OUT) == back
+
+
+@pytest.mark.parametrize("rules", ["", "!**", "!.stackctl", "!**/.stackctl/**", "*\n!states", "!states/shop/secrets"])
+def test_no_line_brings_back_the_state_of_an_instance(tmp_path: Path, rules: str) -> None:
+    paths = (".stackctl/shop/secrets/p", "deep/.stackctl/other/secrets/p", "states/shop/secrets/p")
+    assert kept(tmp_path, rules, *paths, state_root=tmp_path / "states") == set()
+
+
+def test_the_state_is_left_out_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    odd = "it's [odd] *?\\ \u00fc #!"
+    assert kept(tmp_path, "!**", "a.py", f"{odd}/shop/p", state_root=tmp_path / odd) == {"a.py"}
+
+
+def test_the_state_is_left_out_of_a_source_that_is_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    make(real, "app.py", "states/shop/p")
+    (tmp_path / "link").symlink_to(real)
+    assert set(read_files(tmp_path / "link", {}, real / "states")) == {"app.py"}
+
+
+@pytest.mark.parametrize("source", ["states", "states/shop"])
+def test_a_source_within_the_state_is_refused(tmp_path: Path, source: str) -> None:
+    make(tmp_path / "states" / "shop", "app.py")
+    with pytest.raises(DeclarationError, match="holds the state and the secrets") as raised:
+        read_files(tmp_path / source, {}, tmp_path / "states")
+    assert "STACKCTL_STATE" in raised.value.hint
+
+
+def test_the_rules_of_a_dockerfile_go_before_those_of_its_folder(tmp_path: Path) -> None:
+    make(tmp_path, "a.py", "b.py")
+    (tmp_path / "Dockerfile.dockerignore").write_text("b.py")
+    assert kept(tmp_path, "a.py", "a.py", "b.py") == {"a.py", "Dockerfile.dockerignore"}
+
+
+def test_the_folders_that_tools_make_are_not_even_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "app.py", "node_modules/deep/er/a.js", ".venv/lib/b")
+    looked: list[str] = []
+    scan = os.scandir
+
+    def look(path: Any) -> object:
+        looked.append(str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    read_files(tmp_path, {})
+    assert looked == [str(tmp_path)]
+
+
+def test_rules_that_are_no_text_are_refused_or_read_as_bytes(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_bytes(b"caf\xe9\nb.py\n")
+    make(tmp_path, "b.py")
+    assert set(read_files(tmp_path, {})) == {".dockerignore"}
+    (tmp_path / ".dockerignore").unlink()
+    (tmp_path / ".dockerignore").mkdir()
+    with pytest.raises(DeclarationError, match=r"\.dockerignore: Is a directory"):
+        read_files(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("gone", "does not exist"),
+        ("a-file", "is not a folder"),
+        ("loop", "is not a folder"),
+        ("empty", "has no Dockerfile"),
+    ],
+)
+def test_a_source_that_nothing_can_be_made_of_is_told(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DeclarationError, match=f"shop/web/source: {tmp_path / name} {problem}"):
+        check_source(tmp_path / name, "shop/web/source", builds=True)
+    if name == "empty":
+        check_source(tmp_path / name, "shop/web/source", builds=False)
+
+
+def test_the_rules_end_with_the_state(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("# ours\n*.log\n!node_modules/x\n")
+    lines = ignore_text(tmp_path, tmp_path / "states", "shop/web/source").splitlines()
+    assert lines == [
+        "*.log", "**/.git", "**/.venv", "**/node_modules", "**/__pycache__", "!node_modules/x",
+        "**/.stackctl", "/states",
+    ]  # fmt: skip

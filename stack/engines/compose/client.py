@@ -36,6 +36,8 @@ def environment() -> Mapping[str, str]:
         # What it would ask Git for stands in attestations alone.
         "BUILDX_GIT_INFO": "0",
         "BUILDKIT_PROGRESS": "plain",
+        # The builder before it leaves nothing out but what the folder's own .dockerignore names.
+        "DOCKER_BUILDKIT": "1",
         "COMPOSE_ANSI": "never",
     }
 

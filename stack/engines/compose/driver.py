@@ -30,6 +30,7 @@ from stack.findings import Finding
 from stack.instance import Instance
 from stack.model import Container
 from stack.observed import ComponentState, Health, Leftovers, Observed
+from stack.sources import ignore_text
 from stack.state import State
 
 if TYPE_CHECKING:
@@ -171,6 +172,9 @@ class ComposeEngine:
 
     def build(self) -> Job:
         self._write_configuration()
+        for name in self._instance.stack.names:
+            if (source := self._instance.source(name)) is not None:
+                self._write_build(name, source)
         return self._compose_job(["build"])
 
     def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
@@ -347,6 +351,15 @@ class ComposeEngine:
 
     def _write_configuration(self) -> None:
         self._state.write(_CONFIGURATION, self.render())
+
+    def _write_build(self, name: str, source: Path) -> None:
+        """A copy of its Dockerfile: BuildKit takes the rules of a `NAME.dockerignore` beside it for the context."""
+        where = f"{self._instance.stack.name}/{name}/source"
+        rules = ignore_text(source, self._instance.state.parent, where)
+        dockerfile = (source / "Dockerfile").read_bytes().decode("utf-8", "surrogateescape")
+        copy = self._instance.dockerfile(name).relative_to(self._instance.state)
+        self._state.write(str(copy), dockerfile)
+        self._state.write(f"{copy}.dockerignore", rules)
 
     def _recover_configuration(self) -> None:
         """What runs can be asked also when its state was lost; asking for what never was makes nothing."""

@@ -56,7 +56,9 @@ def images(instance: Instance) -> dict[str, str]:
 
 
 def _fields(service: Mapping[str, Any]) -> dict[str, str]:
-    return {name: text.replace("$$", "$") for name, text in flatten(service).items()}
+    """All but where the copy of its Dockerfile lies, which is as the state's folder is."""
+    declared = {name: text for name, text in flatten(service).items() if name != "build.dockerfile"}
+    return {name: text.replace("$$", "$") for name, text in declared.items()}
 
 
 def _project(instance: Instance) -> dict[str, Any]:
@@ -86,7 +88,10 @@ def _service(instance: Instance, name: str, container: Container) -> dict[str, A
     if container.image is not None:
         service["image"] = container.image
     else:
-        service["build"] = {"context": _literal(str(instance.source(name)))}
+        service["build"] = {
+            "context": _literal(str(instance.source(name))),
+            "dockerfile": _literal(str(instance.dockerfile(name))),
+        }
         service["init"] = True
     if container.command is not None:
         service["command"] = [_literal(word) for word in container.command]

@@ -1,0 +1,102 @@
+"""What of a folder is no part of an app's source: pure, by Docker's rules.
+
+https://docs.docker.com/build/concepts/context/#dockerignore-files says how a line is read. The same text decides what
+goes into a build context and what a plan compares.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+# Made by running the app, by its tools and by git; a line that names one of them brings it back.
+DEFAULTS = (".git", ".venv", "node_modules", "__pycache__")
+# Docker reads both, whatever is left out, and an image is another if they change.
+_ALWAYS = ("Dockerfile", "Dockerfile.dockerignore", ".dockerignore")
+_STATE = "**/.stackctl"
+_TOKENS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def combined(text: str, states: Sequence[str] = ()) -> str:
+    """The text of a `.dockerignore` with what stackctl leaves out itself.
+
+    First the user's lines and the defaults, so that the user's own negation of a default counts; then, last and so
+    beyond any negation, the folders where instances keep their secrets: any `.stackctl`, and `states`, paths relative
+    to the source.
+    """
+    lines = _lines(text)
+    first = next((number for number, line in enumerate(lines) if _brings_back(line)), len(lines))
+    rules = [*lines[:first], *(f"**/{name}" for name in DEFAULTS)]
+    for line in lines[first:]:
+        rules.append(line)
+        if line.startswith("!") and not _brings_back(line):
+            rules += [f"{_pattern(line)}/**/{name}" for name in DEFAULTS]
+    return "\n".join([*rules, _STATE, *map(_exactly, states), ""])
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
+    return [line for line in lines if line.strip("!").strip() and not line.startswith("#")]
+
+
+def _brings_back(line: str) -> bool:
+    return line.startswith("!") and not set(DEFAULTS).isdisjoint(_pattern(line).split("/"))
+
+
+def _pattern(line: str) -> str:
+    return posixpath.normpath(line.removeprefix("!").strip()).strip("/")
+
+
+def _exactly(path: str) -> str:
+    """A pattern for one path. `?` stands for what a pattern, or its line, would read otherwise."""
+    return "/" + re.sub(r"[^\w./-]", "?", path, flags=re.ASCII)
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The rules of a `.dockerignore`, in order: the last that matches decides; True leaves a path out."""
+
+    rules: Sequence[tuple[re.Pattern[str], bool]]
+    negations: Sequence[str]
+
+    @classmethod
+    def read(cls, text: str) -> Ignored:
+        lines = _lines(text)
+        negations = [_pattern(line) for line in lines if line.startswith("!")]
+        return cls([(_regex(_pattern(line)), not line.startswith("!")) for line in lines], negations)
+
+    def covers(self, path: str) -> bool:
+        if path in _ALWAYS:
+            return False
+        decided = [leaves_out for pattern, leaves_out in self.rules if pattern.fullmatch(path)]
+        return bool(decided) and decided[-1]
+
+    def covers_all_of(self, folder: str) -> bool:
+        """Whether a folder is left out, and no rule can bring back anything in it."""
+        return self.covers(folder) and not any(_reaches(pattern, folder) for pattern in self.negations)
+
+
+def _reaches(pattern: str, folder: str) -> bool:
+    """Whether a pattern may match something below a folder."""
+    parts = pattern.split("/")
+    for part, name in zip(parts, folder.split("/"), strict=False):
+        if "**" in part:
+            return True
+        if not _regex(part).fullmatch(name):
+            return False
+    return len(parts) > folder.count("/") + 1
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """A pattern matches a path, and everything below it."""
+    return re.compile("".join(_translated(pattern)) + "(?:/.*)?", re.DOTALL)
+
+
+def _translated(pattern: str) -> Iterator[str]:
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.)", pattern):
+        if part.startswith("[") and part.endswith("]"):
+            yield part
+        else:
+            yield _TOKENS.get(part) or re.escape(part[1:] if len(part) == 2 and part[0] == "\\" else part)
