@@ -612,7 +612,7 @@ def snapshot_delete(
     """
     from stack.operations.snapshot import delete_snapshot
 
-    return delete_snapshot(session.settings, name, confirmation("snapshot delete", yes))
+    return delete_snapshot(session.settings, session.progress, name, confirmation("snapshot delete", yes))
 
 
 @command(app.command("undo"))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import filelock
+from stack.locks import attempt
 
 _SCHEMA = 1
 _LOCK_TIMEOUT = 10.0
+_LOCK_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
@@ -57,40 +60,56 @@ class Registry:
         found = (_read(path) for path in sorted(self._folder.glob("*.json")))
         return [entry for entry in found if entry is not None]
 
-    def claim(self, project: str, make: Callable[[frozenset[int]], Entry]) -> Entry:
-        """Enter what `make` gives for a project, which is told the ports of all others; one command at a time.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the registry, so that no two commands choose the same port: one at a time.
 
-        Where the folder can't be used it is made all the same.
+        If its folder can't be used, the block runs all the same, without the lock.
         """
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with filelock.FileLock(self._folder / "lock", timeout=_LOCK_TIMEOUT, mode=0o600):
-                entries = {each.project: each for each in self.entries()}
-                known = entries.pop(project, None)
-                entry = make(_ports_of(entries.values()))
-                self._enter(entry, known)
-        except (OSError, filelock.Timeout):
-            return make(frozenset())
-        return entry
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self._make_folder()
+                self._acquire(stack)
+            yield
+
+    def _acquire(self, stack: contextlib.ExitStack) -> None:
+        deadline = time.monotonic() + _LOCK_TIMEOUT
+        while time.monotonic() < deadline:
+            with contextlib.ExitStack() as tried:
+                if tried.enter_context(attempt(self._folder / "lock")):
+                    stack.push(tried.pop_all())
+                    return
+            threading.Event().wait(_LOCK_INTERVAL)
 
     def ports(self, project: str) -> frozenset[int]:
         """Those of all instances but that of a project."""
         return _ports_of(each for each in self.entries() if each.project != project)
+
+    def enter(self, entry: Entry) -> bool:
+        """Enter an instance, and say whether it is a new one. One that can't be written is not listed."""
+        known = _read(self._path(entry.project))
+        if known is not None:
+            entry = replace(entry, created=known.created)
+        if entry != known:
+            with contextlib.suppress(OSError):
+                self._write(entry)
+        return known is None
 
     def remove(self, project: str) -> None:
         """Not an error where it can't be: a line too many is listed."""
         with contextlib.suppress(OSError):
             self._path(project).unlink()
 
-    def _enter(self, entry: Entry, known: Entry | None) -> None:
-        if known is not None:
-            entry = replace(entry, created=known.created)
-        if entry != known:
-            path = self._path(entry.project)
-            partial = path.with_suffix(".partial")
-            data = {"schema": _SCHEMA, **asdict(entry), "state": str(entry.state), "file": str(entry.file)}
-            partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
+    def _make_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _write(self, entry: Entry) -> None:
+        self._make_folder()
+        path = self._path(entry.project)
+        partial = path.with_suffix(".partial")
+        data = {"schema": _SCHEMA, **asdict(entry), "state": str(entry.state), "file": str(entry.file)}
+        partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
 
     def _path(self, project: str) -> Path:
         return self._folder / f"{project}.json"

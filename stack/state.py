@@ -14,26 +14,29 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import filelock
-
 from stack.applied import Applied, FileState
 from stack.errors import StackError
+from stack.locks import attempt
 from stack.model import Secret
 from stack.processes import describe
 from stack.progress import Progress
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
-# After that it is worth a word, and the folder is looked at again.
-_LOCK_TURN = 1.0
+_LOCK_INTERVAL = 0.05
+# A command that waits longer than this says so.
+_LOCK_NOTICE = 1.0
 _IGNORE = ".gitignore"
+_IGNORE_ALL = "*\n"
 _APPLIED = "applied.json"
+_LOCK = "lock"
 _HOLDER = "holder.json"
 _SECRET_MODE = 0o444
 _TRIES = 20
@@ -61,7 +64,13 @@ class State:
         self.folder = folder
 
     def exists(self) -> bool:
-        return self.folder.is_dir()
+        """Whether anything is remembered of the instance: a folder with nothing but a lock is no instance."""
+        try:
+            return any(path.name not in (_LOCK, _HOLDER) for path in self.folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _unusable(self.folder, error.strerror or str(error)) from error
 
     def record(self) -> Record | None:
         """What was remembered, or None for a new instance."""
@@ -168,50 +177,76 @@ class State:
             return Secret(path.read_text(encoding="utf-8"))
 
     def delete(self) -> None:
-        """Delete the folder, and with the last instance the folder of them all."""
-        root = self.folder.parent
+        """Forget the instance; hold the lock, whose file and folder then go with its release."""
         with _explained(self.folder):
-            if self.exists():
-                shutil.rmtree(self.folder)
-            if root.is_dir() and [entry.name for entry in root.iterdir()] == [_IGNORE]:
-                shutil.rmtree(root)
+            for path in self.folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name not in (_LOCK, _HOLDER):
+                    path.unlink()
 
     @contextlib.contextmanager
     def locked(self, progress: Progress | None = None) -> Iterator[None]:
-        """Hold the kernel lock of the instance; it ends with the process, however that ends.
+        """Hold the lock of the instance. It leaves no folder of an instance that does not exist.
 
         Waits for another command at most a minute, and says for which; then raises `instance-busy`.
         """
-        lock = self._acquire(progress)
-        try:
-            with _explained(self.folder):
-                noted = json.dumps({"process": os.getpid(), "since": time.time()})
-                (self.folder / _HOLDER).write_text(noted, encoding="utf-8")
-            yield
-        finally:
-            with _explained(self.folder):
-                (self.folder / _HOLDER).unlink(missing_ok=True)
-            lock.release()
-
-    def _acquire(self, progress: Progress | None) -> filelock.BaseFileLock:
-        deadline = time.monotonic() + _LOCK_TIMEOUT
-        told = False
+        deadline, notice = time.monotonic() + _LOCK_TIMEOUT, time.monotonic() + _LOCK_NOTICE
         while True:
-            with _explained(self.folder):
-                self._make_private(self.folder)
-            lock = filelock.FileLock(self.folder / "lock", mode=0o600)
-            try:
-                lock.acquire(timeout=min(_LOCK_TURN, max(0.0, deadline - time.monotonic())))
-                return lock
-            except FileNotFoundError:
-                # `reset` deleted the folder meanwhile, and is done with it.
-                continue
-            except filelock.Timeout:
-                if time.monotonic() >= deadline:
-                    raise self._busy() from None
-            if progress is not None and not told:
+            with self._attempt() as held:
+                if held:
+                    try:
+                        self._note_owner()
+                        yield
+                    finally:
+                        self._clean_up()
+                    return
+            if time.monotonic() >= deadline:
+                raise self._busy()
+            if progress is not None and time.monotonic() >= notice:
                 progress.step(f"waiting for {self._holder()}")
-                told = True
+                progress = None
+            threading.Event().wait(_LOCK_INTERVAL)
+
+    @contextlib.contextmanager
+    def _attempt(self) -> Iterator[bool]:
+        """Try to hold the lock for the block, and say whether that succeeded."""
+        with contextlib.ExitStack() as stack:
+            held = False
+            with _explained(self.folder), contextlib.suppress(FileNotFoundError):
+                # The last owner may delete the folder between the two.
+                self._make_private(self.folder)
+                held = stack.enter_context(attempt(self.folder / _LOCK))
+            yield held
+
+    def _note_owner(self) -> None:
+        with _explained(self.folder):
+            noted = json.dumps({"process": os.getpid(), "since": time.time()})
+            (self.folder / _HOLDER).write_text(noted, encoding="utf-8")
+
+    def _clean_up(self) -> None:
+        """Before the lock is released: delete the note of its owner, and the folders if there is no instance."""
+        with _explained(self.folder):
+            (self.folder / _HOLDER).unlink(missing_ok=True)
+            if not self.exists():
+                (self.folder / _LOCK).unlink(missing_ok=True)
+                # From here on another command may be making the folder of a new instance.
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()
+                self._remove_root()
+
+    def _remove_root(self) -> None:
+        """Delete the folder of all instances if there is none, and never one that another command begins in it."""
+        root = self.folder.parent
+        ignore = root / _IGNORE
+        with contextlib.suppress(FileNotFoundError):
+            if [path.name for path in root.iterdir()] != [_IGNORE] or ignore.read_text("utf-8") != _IGNORE_ALL:
+                return
+            ignore.unlink()
+            try:
+                root.rmdir()
+            except OSError:
+                ignore.write_text(_IGNORE_ALL, encoding="utf-8")
 
     def _busy(self) -> StackError:
         return StackError(
@@ -233,7 +268,7 @@ class State:
     def _make_private(self, folder: Path) -> None:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""
         for _ in range(_TRIES):
-            # A `reset` that ends may delete one between two steps.
+            # A command that ends may delete one between two steps.
             with contextlib.suppress(FileExistsError, FileNotFoundError):
                 return self._make_folders(folder)
         return self._make_folders(folder)
@@ -241,11 +276,12 @@ class State:
     def _make_folders(self, folder: Path) -> None:
         root = self.folder.parent
         root.mkdir(parents=True, exist_ok=True)
-        if not (root / _IGNORE).exists():
-            (root / _IGNORE).write_text("*\n", encoding="utf-8")
         for path in (root, self.folder, folder):
             path.mkdir(exist_ok=True)
             path.chmod(0o700)
+        # Last, for nothing deletes the root from here on.
+        if not (root / _IGNORE).exists():
+            (root / _IGNORE).write_text(_IGNORE_ALL, encoding="utf-8")
 
 
 @contextlib.contextmanager

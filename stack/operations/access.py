@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stack.operations.opening import find_component, open_instance, require_running, require_up
+from stack.operations.opening import find_component, look, require_running, require_up
 from stack.report import Report
 from stack.settings import Settings
 
@@ -14,7 +14,7 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
 
     On this process's own streams, or with `capture` into the report.
     """
-    opened = open_instance(settings)
+    opened = look(settings)
     find_component(opened.instance, service)
     require_running(opened.instance, opened.engine.observe(), service)
     if not capture:
@@ -26,7 +26,7 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
 
 def logs(settings: Settings, service: str | None, tail: int | None, follow: bool) -> Report:
     """The lines of one component, or of all with their names in front. With `follow` they are written as they come."""
-    opened = open_instance(settings)
+    opened = look(settings)
     if service is not None:
         find_component(opened.instance, service)
     require_up(opened.instance, opened.engine.observe())

@@ -19,7 +19,7 @@ from stack.fields import is_hidden
 from stack.findings import Finding
 from stack.model import Component, Stack
 from stack.operations.doctor import doctor, text_of
-from stack.operations.opening import Opened, compose_unseen, open_instance
+from stack.operations.opening import Opened, compose_unseen, look
 from stack.operations.status import status
 from stack.operations.version import version
 from stack.redaction import HIDDEN, Redactor
@@ -51,7 +51,7 @@ def _user() -> str:
 
 def _opened(settings: Settings) -> Opened | None:
     try:
-        return open_instance(settings, choose=compose_unseen)
+        return look(settings, choose=compose_unseen)
     except StackError:
         # `doctor` has a line about it.
         return None

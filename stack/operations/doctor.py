@@ -20,7 +20,7 @@ from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, look
 from stack.operations.ports import holder_of
 from stack.ports import Holder, is_free
 from stack.report import PLAIN, Report, Style
@@ -76,7 +76,7 @@ def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
 
 def _patient(settings: Settings) -> Patient:
     try:
-        opened = open_instance(settings)
+        opened = look(settings)
     except StackError as error:
         return Patient(settings, None, None, error)
     try:

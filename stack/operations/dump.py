@@ -13,7 +13,7 @@ from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.operations.inspect import pick
 from stack.operations.keeping import as_made, serving
-from stack.operations.opening import open_instance
+from stack.operations.opening import change
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
@@ -28,17 +28,19 @@ def dump(
     settings: Settings, progress: Progress, kind: Kind, file: Path | None, output: IO[bytes], name: str | None
 ) -> Report:
     """Write the database `name` (the only one) to a file, which is packed as its name says, or else to `output`."""
-    opened = as_made(open_instance(settings))
-    database = pick(opened.instance, Postgres, name)
-    if file is not None and file.exists():
-        raise StackError("file-unusable", f"{file} is there already", "choose another name, or delete it first")
-    if not opened.engine.has_data(database.name):
-        raise StackError("nothing-to-save", f"{database.name} has no data to dump", "`stackctl up` makes a database")
-    with opened.state.locked(progress), serving(opened, database) as server:
-        if file is None:
-            done = _dump(server, kind, output, False, progress)
-            return Report("dump", "", {"bytes": done})
-        done = _dump_to(server, kind, file, progress)
+    with change(settings, progress) as found:
+        opened = as_made(found)
+        database = pick(opened.instance, Postgres, name)
+        if file is not None and file.exists():
+            raise StackError("file-unusable", f"{file} is there already", "choose another name, or delete it first")
+        if not opened.engine.has_data(database.name):
+            hint = "`stackctl up` makes a database"
+            raise StackError("nothing-to-save", f"{database.name} has no data to dump", hint)
+        with serving(opened, database) as server:
+            if file is None:
+                done = _dump(server, kind, output, False, progress)
+                return Report("dump", "", {"bytes": done})
+            done = _dump_to(server, kind, file, progress)
     taken = file.stat().st_size
     text = f"{database.database} is in {file} ({size(taken)})"
     return Report("dump", text, {"path": str(file), "bytes": taken, "plain_bytes": done})

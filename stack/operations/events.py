@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, look
 from stack.operations.status import overall
 from stack.progress import Silence
 from stack.report import Report
@@ -47,7 +47,7 @@ def events(settings: Settings, reader: Reader, until: Until | None = None) -> Re
     known: Components = {}
     try:
         while not reader.gone:
-            opened = open_instance(settings)
+            opened = look(settings)
             observed = opened.engine.observe()
             now = dict.fromkeys(opened.instance.stack.names) | dict(observed.components)
             for event in changes(known, now, datetime.now(UTC)):

@@ -12,7 +12,7 @@ from stack.components.redis import CachedValue, Entry, Redis, read_entry
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
-from stack.operations.opening import Opened, find_component, open_instance, require_running
+from stack.operations.opening import Opened, find_component, look, require_running
 from stack.report import Report, count, table
 from stack.settings import Settings
 
@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Component)
 
 def inspect(settings: Settings) -> Report:
     """Every database and every cache of the stack."""
-    opened = open_instance(settings)
+    opened = look(settings)
     parts = [_database(opened, part, None) for part in opened.instance.stack if isinstance(part, Postgres)]
     parts += [_cache(opened, part, None) for part in opened.instance.stack if isinstance(part, Redis)]
     data = {name: part for name, _, part in parts}
@@ -30,14 +30,14 @@ def inspect(settings: Settings) -> Report:
 
 def inspect_db(settings: Settings, name: str | None = None, query: str | None = None) -> Report:
     """The rows of the declared table, or of `query`, read with psql beside the server."""
-    opened = open_instance(settings)
+    opened = look(settings)
     _, text, data = _database(opened, pick(opened.instance, Postgres, name), query)
     return Report("inspect db", text, data)
 
 
 def inspect_cache(settings: Settings, name: str | None = None, key: str | None = None) -> Report:
     """The declared key, or `key`, and beside the declared one the value in PostgreSQL that it copies."""
-    opened = open_instance(settings)
+    opened = look(settings)
     _, text, data = _cache(opened, pick(opened.instance, Redis, name), key)
     return Report("inspect cache", text, data)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stack.operations.opening import open_instance, require_up
+from stack.operations.opening import change, require_up
 from stack.operations.planning import remember_wanted
 from stack.operations.status import component_data, url_lines
 from stack.progress import Progress
@@ -13,11 +13,10 @@ from stack.verdict import await_ready
 
 def stop(settings: Settings, progress: Progress) -> Report:
     """Stop the components and keep them: `start` brings them back as they were."""
-    opened = open_instance(settings)
-    require_up(opened.instance, opened.engine.observe())
-    with opened.state.locked(progress):
+    with change(settings, progress) as opened:
+        require_up(opened.instance, opened.engine.observe())
         progress.step(f"{opened.instance.name}: stopping")
-        # First, so that who is cut off in between is known to have begun.
+        # First, so that an interrupted stop is recognised.
         remember_wanted(opened, "stopped")
         opened.engine.stop()
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
@@ -26,11 +25,11 @@ def stop(settings: Settings, progress: Progress) -> Report:
 
 def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:
     """Start the components that `stop` stopped, and judge as `up` does."""
-    opened = open_instance(settings)
-    before = opened.engine.observe()
-    require_up(opened.instance, before)
-    with opened.state.locked(progress), opened.engine.start() as job:
-        verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+    with change(settings, progress) as opened:
+        before = opened.engine.observe()
+        require_up(opened.instance, before)
+        with opened.engine.start() as job:
+            verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         remember_wanted(opened, "up")
     lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
     lines += url_lines(opened.instance)
@@ -44,10 +43,9 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
 
 def down(settings: Settings, progress: Progress) -> Report:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
-    opened = open_instance(settings)
-    left = opened.engine.leftovers()
-    if left.containers or left.networks:
-        with opened.state.locked(progress):
+    with change(settings, progress) as opened:
+        left = opened.engine.leftovers()
+        if left.containers or left.networks:
             progress.step(f"{opened.instance.name}: removing its components")
             remember_wanted(opened, "down")
             opened.engine.down()

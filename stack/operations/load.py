@@ -15,8 +15,8 @@ from stack.errors import StackError
 from stack.operations.confirming import Confirm
 from stack.operations.inspect import pick
 from stack.operations.keeping import fate, save, with_data
-from stack.operations.opening import Opened, open_instance, require_running
-from stack.operations.ports import claimed
+from stack.operations.opening import Opened, change, require_running
+from stack.operations.ports import registered
 from stack.operations.replacing import Replacement, replace_data
 from stack.progress import Progress
 from stack.report import Report, size
@@ -42,11 +42,11 @@ def load(
 
     Raises `load-format`, `load-failed`, of which nothing remains, and `file-unusable`.
     """
-    opened = open_instance(settings)
-    database = pick(opened.instance, Postgres, name)
-    require_running(opened.instance, opened.engine.observe(), database.name)
-    with opened.state.locked(progress), _reading(source, standard_input, command) as (plain, kind):
-        done = fill(opened.engine.server(database), plain, kind, progress)
+    with change(settings, progress) as opened:
+        database = pick(opened.instance, Postgres, name)
+        require_running(opened.instance, opened.engine.observe(), database.name)
+        with _reading(source, standard_input, command) as (plain, kind):
+            done = fill(opened.engine.server(database), plain, kind, progress)
         _forget_copies(opened)
     text = f"{_called(source)} is in {database.database} ({size(done)})"
     return Report(command, text, {"instance": opened.instance.name, "component": database.name, "bytes": done})
@@ -63,23 +63,25 @@ def load_in_place(
     timeout: float = 120,
 ) -> Report:
     """The same into a new database, which then takes the place of the one that is there."""
-    opened = open_instance(settings)
-    database = pick(opened.instance, Postgres, name)
-    opened.engine.check()
-    replaced = database in with_data(opened)
-    asked = f"This replaces the data of {database.name} by that of {_called(source)}; {fate(saves)}."
-    if replaced and not confirm(asked):
-        raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
-    with opened.state.locked(progress), _reading(source, standard_input, "load") as (plain, kind):
-        opened = claimed(opened, settings)
+    with change(settings, progress) as found:
+        database = pick(found.instance, Postgres, name)
+        found.engine.check()
+        replaced = database in with_data(found)
+        asked = f"This replaces the data of {database.name} by that of {_called(source)}; {fate(saves)}."
+        if replaced and not confirm(asked):
+            raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
+        with (
+            _reading(source, standard_input, "load") as (plain, kind),
+            registered(found, settings) as opened,
+        ):
 
-        def before() -> None:
-            if replaced and saves:
-                save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)
+            def before() -> None:
+                if replaced and saves:
+                    save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)
 
-        needed = source.stat().st_size * _GROWS if source else 0
-        filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}
-        report = replace_data(opened, Replacement(filling, before, needed), progress, timeout)
+            needed = source.stat().st_size * _GROWS if source else 0
+            filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}
+            report = replace_data(opened, Replacement(filling, before, needed), progress, timeout)
     text = f"{opened.instance.name} has the data of {_called(source)} now\n{report.text}"
     return Report("load", text, {"instance": opened.instance.name, "component": database.name, "up": report.data})
 

@@ -1,9 +1,10 @@
-"""Where every command begins: the instance that the settings mean, its state and its engine."""
+"""Where every command begins: `look` opens the instance that the settings mean, `change` locks it first."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from stack.declaration import load_stack
@@ -11,9 +12,10 @@ from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import DeclarationError, ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
-from stack.model import Component
+from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.ports import AUTO, PortChoice
+from stack.progress import Progress
 from stack.settings import Settings
 from stack.state import Record, State
 
@@ -50,22 +52,53 @@ class Choice:
 Choose = Callable[[Instance], Choice]
 
 
-def open_instance(
+def look(settings: Settings, choose: Choose | None = None) -> Opened:
+    """Open an instance to read it. Writes nothing and takes no lock: another command may change it meanwhile.
+
+    `choose` picks the engine of a new instance if none was asked for; without it, `fitting_engine` does.
+    """
+    stack = load_stack(settings.file)
+    return _open(settings, stack, _name(settings, stack), choose=choose)
+
+
+@contextmanager
+def change(
     settings: Settings,
+    progress: Progress,
+    ports: Mapping[str | None, PortChoice] | None = None,
+    system_binaries: bool = False,
+) -> Iterator[Opened]:
+    """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
+
+    `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
+    `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it.
+    """
+    stack = load_stack(settings.file)
+    name = _name(settings, stack)
+    with State(settings.state_root / name).locked(progress):
+        yield _open(settings, stack, name, ports, system_binaries)
+
+
+def reopen(opened: Opened, settings: Settings, engine: str | None, ports: Mapping[str | None, PortChoice]) -> Opened:
+    """Open an instance that does not exist on another engine and with other ports; hold its lock."""
+    return _open(replace(settings, engine=engine), opened.instance.stack, opened.instance.name, ports)
+
+
+def _name(settings: Settings, stack: Stack) -> str:
+    name = settings.instance or stack.name
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is not a name for an instance", "use a-z, 0-9 and -, at most 31 characters")
+    return name
+
+
+def _open(
+    settings: Settings,
+    stack: Stack,
+    name: str,
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     choose: Choose | None = None,
 ) -> Opened:
-    """Read the declaration and what is remembered of the instance. Changes nothing.
-
-    `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
-    `auto` for all. Ports that nobody chose are those of the declaration: `settled` chooses them.
-    `choose` picks the engine of a new instance for which none was asked; without it, `fitting_engine` does.
-    """
-    stack = load_stack(settings.file)
-    name = settings.instance or stack.name
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not a name for an instance", "use a-z, 0-9 and -, at most 31 characters")
     folder = settings.state_root / name
     state = State(folder)
     remembered = state.record() or Record(project=default_project(name, folder), ports={})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import ExitCode, StackError
-from stack.operations.opening import open_instance
+from stack.operations.opening import look
 from stack.operations.planning import Survey, plan_data, survey
 from stack.operations.ports import preview
 from stack.report import Report
@@ -16,7 +16,7 @@ from stack.settings import Settings
 
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
-    surveyed = survey(preview(open_instance(settings), settings), holdings=True)
+    surveyed = survey(preview(look(settings), settings), holdings=True)
     data = plan_data(surveyed)
     if output is not None:
         _save(output, data)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from stack.engines import FLEETS
@@ -15,51 +16,53 @@ from stack.registry import Entry, Registry
 from stack.settings import Settings
 
 
-def claimed(opened: Opened, settings: Settings) -> Opened:
-    """The instance with its ports settled, and entered in the registry; hold its lock."""
-    claimed = opened
+@contextmanager
+def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
+    """Enter an instance in the registry, with a port for each component that gets one automatically; hold its lock.
 
-    def entry(spared: frozenset[int]) -> Entry:
-        nonlocal claimed
-        claimed = settled(opened, spared, opened.engine.observe)
-        return Entry(
-            project=opened.instance.project,
+    A new instance of which the block leaves nothing is taken out again.
+    """
+    registry, project = Registry(settings.registry), opened.instance.project
+    with registry.locked():
+        opened = resolve_ports(opened, registry.ports(project), opened.engine.observe)
+        entry = Entry(
+            project=project,
             instance=opened.instance.name,
             engine=opened.engine.name,
             state=opened.instance.state,
             file=settings.file,
-            ports=claimed.instance.ports,
+            ports=opened.instance.ports,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        is_new = registry.enter(entry)
+    try:
+        yield opened
+    finally:
+        if is_new and not opened.state.exists():
+            registry.remove(project)
 
-    Registry(settings.registry).claim(opened.instance.project, entry)
-    return claimed
 
+def resolve_ports(opened: Opened, reserved: Collection[int], observe: Callable[[], Observed]) -> Opened:
+    """The instance with a port for each component that is to get one automatically, not one of `reserved`.
 
-def settled(opened: Opened, spared: Collection[int], observe: Callable[[], Observed]) -> Opened:
-    """The instance with a port for each component that is to get one automatically, not one of `spared`.
-
-    What is remembered is read again: another command may have chosen meanwhile. `observe` is asked only where a port
-    has to be chosen.
+    `observe` is called only if a port has to be chosen.
     """
-    fresh = opened.state.record()
-    explicit = {name: port for name, port in opened.asked.items() if port != AUTO}
-    remembered = {**opened.record.ports, **(fresh.ports if fresh else {}), **explicit}
-    ports = {name: port for name, port in remembered.items() if name in opened.instance.ports}
+    ports = dict(opened.record.ports)
     automatic = [name for name in opened.instance.ports if _is_automatic(opened, name, ports)]
-    if automatic:
-        observed = observe()
-        for name in automatic:
-            others = {port for other, port in {**opened.instance.ports, **ports}.items() if other != name}
-            ports[name] = _choose(opened, name, ports.get(name), observed, {*spared, *others})
-    return with_ports(opened, ports, automatic) if automatic or ports != opened.record.ports else opened
+    if not automatic:
+        return opened
+    observed = observe()
+    for name in automatic:
+        others = {port for other, port in {**opened.instance.ports, **ports}.items() if other != name}
+        ports[name] = _choose(opened, name, ports.get(name), observed, {*reserved, *others})
+    return with_ports(opened, ports, automatic)
 
 
 def _is_automatic(opened: Opened, name: str, ports: Mapping[str, int]) -> bool:
     return opened.asked.get(name) == AUTO or (opened.named and name not in ports)
 
 
-def _choose(opened: Opened, name: str, remembered: int | None, observed: Observed, spared: Collection[int]) -> int:
+def _choose(opened: Opened, name: str, remembered: int | None, observed: Observed, reserved: Collection[int]) -> int:
     """The declared port or the one that it has, else the next free one. The declared one where there is none."""
     declared = default_ports(opened.instance.stack)[name]
     component = observed.components.get(name)
@@ -67,14 +70,15 @@ def _choose(opened: Opened, name: str, remembered: int | None, observed: Observe
     held = own if component is not None and component.running else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
     for port in wanted:
-        if port is not None and (port == held or (port not in spared and is_free(port))):
+        if port is not None and (port == held or (port not in reserved and is_free(port))):
             return port
-    return next_free(declared, spared) or declared
+    return next_free(declared, reserved) or declared
 
 
 def preview(opened: Opened, settings: Settings, observe: Callable[[], Observed] | None = None) -> Opened:
     """The instance with the ports that `up` would give it now. Without `observe` its engine is asked for its own."""
-    return settled(opened, Registry(settings.registry).ports(opened.instance.project), observe or opened.engine.observe)
+    reserved = Registry(settings.registry).ports(opened.instance.project)
+    return resolve_ports(opened, reserved, observe or opened.engine.observe)
 
 
 def automatic_lines(opened: Opened) -> list[str]:

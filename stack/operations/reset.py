@@ -8,7 +8,7 @@ from stack.errors import StackError
 from stack.observed import Leftovers
 from stack.operations.confirming import Confirm
 from stack.operations.keeping import save, with_data
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, change
 from stack.operations.planning import remember_wanted
 from stack.operations.replacing import quiet
 from stack.progress import Progress
@@ -23,16 +23,15 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool 
 
     What its databases hold is saved first, for `stackctl undo`, unless not `saves`.
     """
-    opened = open_instance(settings)
-    name = opened.instance.name
-    left = opened.engine.leftovers()
-    if not left and not opened.state.exists():
-        return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
-    held = with_data(opened)
-    saves = saves and bool(held)
-    if not confirm(_announcement(opened, left, bool(held), saves)):
-        raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-    with opened.state.locked(progress):
+    with change(settings, progress) as opened:
+        name = opened.instance.name
+        left = opened.engine.leftovers()
+        if not left and not opened.state.exists():
+            return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
+        held = with_data(opened)
+        saves = saves and bool(held)
+        if not confirm(_announcement(opened, left, bool(held), saves)):
+            raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         saved = _save(settings, opened, progress) if saves else None
         progress.step(f"{name}: deleting")
         remember_wanted(opened, "down")

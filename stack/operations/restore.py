@@ -14,10 +14,11 @@ from stack.errors import StackError
 from stack.instance import generation_of
 from stack.operations.confirming import Confirm
 from stack.operations.keeping import fate, save, with_data
-from stack.operations.opening import Opened, open_instance, with_instance
-from stack.operations.ports import claimed
+from stack.operations.opening import Opened, change, reopen, with_instance
+from stack.operations.ports import registered
 from stack.operations.replacing import Fill, Replacement, quiet, replace_data, take_over
 from stack.operations.rotate import password_statement
+from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report, count
 from stack.settings import Settings
@@ -38,28 +39,28 @@ def restore(
     timeout: float = 120,
 ) -> Report:
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
-    opened = open_instance(settings)
-    path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
-    return _bring_back(settings, opened, progress, confirm, path, "restore", saves, timeout)
+    with change(settings, progress) as opened:
+        path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
+        return _bring_back(settings, opened, progress, confirm, path, "restore", saves, timeout)
 
 
 def undo(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, timeout: float = 120) -> Report:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
-    opened = open_instance(settings)
-    newest = Shelf(settings.state_root, opened.instance.name).newest_automatic()
-    if newest is None or newest.manifest is None:
-        raise StackError(
-            "nothing-to-undo",
-            f"no command saved data of {opened.instance.name} before it replaced or deleted it",
-            "see `stackctl snapshot list`",
-        )
-    if not opened.state.exists():
-        had = newest.manifest
-        opened = open_instance(
-            replace(settings, engine=settings.engine or had.engine),
-            {name: had.ports[name] for name in opened.instance.ports if name in had.ports},
-        )
-    return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, timeout)
+    with change(settings, progress) as opened:
+        newest = Shelf(settings.state_root, opened.instance.name).newest_automatic()
+        if newest is None or newest.manifest is None:
+            raise StackError(
+                "nothing-to-undo",
+                f"no command saved data of {opened.instance.name} before it replaced or deleted it",
+                "see `stackctl snapshot list`",
+            )
+        if not opened.state.exists():
+            had = newest.manifest
+            ports: dict[str | None, PortChoice] = {
+                name: had.ports[name] for name in opened.instance.ports if name in had.ports
+            }
+            opened = reopen(opened, settings, settings.engine or had.engine, ports)
+        return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, timeout)
 
 
 def _bring_back(
@@ -72,18 +73,19 @@ def _bring_back(
     saves: bool,
     timeout: float,
 ) -> Report:
+    """Hold the lock."""
     manifest = read_manifest(path)
     opened.engine.check()
     _check_fits(opened, path, manifest)
     replaced = with_data(opened)
     if replaced and not confirm(_announcement(opened, replaced, manifest, saves)):
         raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
-    with opened.state.locked(progress), open_archive(path) as archive:
+    with open_archive(path) as archive:
         progress.step(f"{path.name}: checking that it is whole")
         archive.verify()
-        opened = claimed(opened, settings)
-        before = partial(_save_first, settings, opened, command, progress) if replaced and saves else _nothing
-        report = _replace(opened, archive, before, progress, timeout)
+        with registered(opened, settings) as ready:
+            before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
+            report = _replace(ready, archive, before, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
     text = (
         f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})\n{report.text}"

@@ -22,7 +22,7 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
 from stack.observed import Observed
-from stack.operations.opening import Opened, find_component, open_instance
+from stack.operations.opening import Opened, change, find_component
 from stack.operations.planning import changed_secrets, identities, secret_digests
 from stack.progress import Progress
 from stack.report import Report
@@ -43,12 +43,11 @@ class Rotated:
 
 def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report:
     """Change the password of the database `name`. It works also where the old one is lost, from inside."""
-    opened = open_instance(settings)
-    database = find_component(opened.instance, name)
-    if not isinstance(database, Postgres):
-        raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
-    opened.engine.check()
-    with opened.state.locked(progress):
+    with change(settings, progress) as opened:
+        database = find_component(opened.instance, name)
+        if not isinstance(database, Postgres):
+            raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
+        opened.engine.check()
         rotated = _rotate(opened, [database, *_lost(opened, database)], progress, timeout)
     data = {"instance": opened.instance.name, "component": name, "restarted": list(rotated.restarted)}
     return Report("rotate", text_of(opened.instance, database, rotated), data)

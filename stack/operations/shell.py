@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.errors import UsageError
-from stack.operations.opening import find_component, open_instance, require_running
+from stack.operations.opening import find_component, look, require_running
 from stack.report import Report
 from stack.settings import Settings
 
@@ -18,7 +18,7 @@ def shell(settings: Settings, name: str, write: bool) -> Report:
 
     psql begins read-only without `write`: so no slip changes data.
     """
-    opened = open_instance(settings)
+    opened = look(settings)
     component = find_component(opened.instance, name)
     if isinstance(component, Postgres):
         psql = ["psql", "-U", component.user, "-d", component.database]

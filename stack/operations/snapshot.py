@@ -8,7 +8,7 @@ from typing import Any
 from stack.errors import StackError
 from stack.operations.confirming import Confirm
 from stack.operations.keeping import save
-from stack.operations.opening import open_instance
+from stack.operations.opening import change, look
 from stack.progress import Progress
 from stack.report import Report, count, size, table
 from stack.settings import Settings
@@ -19,9 +19,8 @@ from stack.snapshots.shelf import Item, Shelf
 
 def save_snapshot(settings: Settings, progress: Progress, name: str | None, output: Path | None) -> Report:
     """Save the data of all databases while they serve, under a name or into a file."""
-    opened = open_instance(settings)
-    opened.engine.check()
-    with opened.state.locked(progress):
+    with change(settings, progress) as opened:
+        opened.engine.check()
         shelf = Shelf(settings.state_root, opened.instance.name)
         path, manifest = save(opened, shelf, name, "asked", progress, output)
     taken = path.stat().st_size
@@ -64,20 +63,21 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
     return Report("snapshot show", "\n".join(lines), {"path": str(path), **_data(manifest)})
 
 
-def delete_snapshot(settings: Settings, name: str, confirm: Confirm) -> Report:
-    """Delete a snapshot, after saying what it holds."""
-    shelf = _shelf(settings)
-    path = shelf.find(name)
-    (item,) = [each for each in shelf.items() if each.path == path]
-    holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
-    if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
-        raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-    path.unlink()
+def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: Confirm) -> Report:
+    """Delete a snapshot, after saying what it holds. No command that reads it is cut off."""
+    with change(settings, progress) as opened:
+        shelf = Shelf(settings.state_root, opened.instance.name)
+        path = shelf.find(name)
+        (item,) = [each for each in shelf.items() if each.path == path]
+        holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
+        if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
+            raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
+        path.unlink()
     return Report("snapshot delete", f"{name} is deleted", {"name": name, "bytes": item.bytes})
 
 
 def _shelf(settings: Settings) -> Shelf:
-    return Shelf(settings.state_root, open_instance(settings).instance.name)
+    return Shelf(settings.state_root, look(settings).instance.name)
 
 
 def _why(manifest: Manifest) -> str:

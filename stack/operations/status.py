@@ -10,7 +10,7 @@ from typing import Any
 from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, look
 from stack.report import PLAIN, Report, Style, duration, table
 from stack.settings import Settings
 
@@ -38,7 +38,7 @@ _COLOURS = {
 
 
 def status(settings: Settings, style: Style = PLAIN) -> Report:
-    opened = open_instance(settings)
+    opened = look(settings)
     observed = opened.engine.observe()
     memory = opened.engine.memory(observed)
     components = component_data(opened.instance, observed)

@@ -11,7 +11,7 @@ from pathlib import Path
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.operations.migrating import migrate
-from stack.operations.opening import Opened, open_instance, without_docker
+from stack.operations.opening import Opened, change, without_docker
 from stack.operations.plan import check_saved
 from stack.operations.planning import (
     Survey,
@@ -23,7 +23,7 @@ from stack.operations.planning import (
     remember_proved,
     survey,
 )
-from stack.operations.ports import automatic_lines, check_ports, claimed
+from stack.operations.ports import automatic_lines, check_ports, registered
 from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data, url_lines
 from stack.ports import PortChoice
@@ -58,15 +58,16 @@ def up(
 
     A new instance for which no engine was asked goes to the embedded one where Docker has no images.
     """
-    opened, wish = open_instance(settings, ports, system_binaries), wish or Wish()
-    if opened.choice.free and opened.engine.name == "embedded":
-        progress.step(f"on the embedded engine ({opened.choice.reason})")
-    check_sources(opened)
-    if not opened.state.exists():
-        opened.engine.check()
-    with opened.state.locked(progress):
+    wish = wish or Wish()
+    with change(settings, progress, ports, system_binaries) as opened:
+        if opened.choice.free and opened.engine.name == "embedded":
+            progress.step(f"on the embedded engine ({opened.choice.reason})")
+        check_sources(opened)
+        if not opened.state.exists():
+            opened.engine.check()
         try:
-            return make(claimed(opened, settings), progress, wish)
+            with registered(opened, settings) as ready:
+                return make(ready, progress, wish)
         except StackError as error:
             other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -75,7 +76,8 @@ def up(
         other.engine.check()
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
-        return make(claimed(other, settings), progress, wish)
+        with registered(other, settings) as ready:
+            return make(ready, progress, wish)
 
 
 def make(opened: Opened, progress: Progress, wish: Wish) -> Report:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from stack.components.postgres import Postgres
 from stack.errors import StackError, UsageError
 from stack.operations.keeping import save
-from stack.operations.opening import Opened, find_component, open_instance
+from stack.operations.opening import Opened, change, find_component
 from stack.operations.planning import data_version
-from stack.operations.ports import claimed
+from stack.operations.ports import registered
 from stack.operations.replacing import fill_new_stores, quiet, require_room, take_over
 from stack.operations.restore import loading
 from stack.progress import Progress
@@ -28,24 +28,24 @@ def upgrade(
 
     Raises `data-version` for data of a newer version, and what a snapshot and its restoring raise.
     """
-    opened = open_instance(settings)
-    database = _checked(opened, name, version)
-    opened.engine.check()
-    made = data_version(opened, name)
-    if made is None or not opened.engine.has_data(name):
-        raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
-    if made == version:
-        text = f"the data of {name} is of PostgreSQL {version} already"
-        return Report("upgrade", text, {"component": name, "from": made, "to": version, "changed": False})
-    if made > version:
-        raise StackError(
-            "data-version",
-            f"the data of {name} is of PostgreSQL {made}, and goes to a newer version only, not to {version}",
-            f"declare version={made}; or bring back what was before an upgrade with `stackctl undo`",
-        )
-    with opened.state.locked(progress):
-        report = _upgrade(claimed(opened, settings), Shelf(settings.state_root, opened.instance.name), database,
-                          keeps, progress, timeout)  # fmt: skip
+    with change(settings, progress) as opened:
+        database = _checked(opened, name, version)
+        opened.engine.check()
+        made = data_version(opened, name)
+        if made is None or not opened.engine.has_data(name):
+            raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
+        if made == version:
+            text = f"the data of {name} is of PostgreSQL {version} already"
+            return Report("upgrade", text, {"component": name, "from": made, "to": version, "changed": False})
+        if made > version:
+            raise StackError(
+                "data-version",
+                f"the data of {name} is of PostgreSQL {made}, and goes to a newer version only, not to {version}",
+                f"declare version={made}; or bring back what was before an upgrade with `stackctl undo`",
+            )
+        with registered(opened, settings) as ready:
+            shelf = Shelf(settings.state_root, opened.instance.name)
+            report = _upgrade(ready, shelf, database, keeps, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
     text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}\n{report.text}"
     data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}

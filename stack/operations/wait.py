@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.observed import Observed
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, look
 from stack.operations.status import component_data, overall, url_lines
 from stack.progress import Progress
 from stack.report import Report
@@ -47,7 +47,7 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
     deadline = clock.now() + timeout
     first: Observed | None = None
     while True:
-        opened = open_instance(settings)
+        opened = look(settings)
         observed = opened.engine.observe()
         first = first or observed
         if overall(opened.instance, observed) == "up":

@@ -67,12 +67,14 @@ def test_reset_of_nothing_is_no_error(cli: Cli) -> None:
 
 def test_commands_on_what_is_not_up_say_so(cli: Cli) -> None:
     for words in (["exec", "web", "--", "true"], ["inspect", "db"], ["inspect", "cache"], ["inspect"], ["logs"],
-                  ["stop"], ["start"], ["env"]):  # fmt: skip
+                  ["stop"], ["start"], ["seed", __file__], ["env"]):  # fmt: skip
         error = cli.fails(*words, code="instance-down")
         assert "stackctl up" in error["hint"]
     assert cli.data("status")["state"] == "absent"
     assert "is down" in cli.ok("down").stdout
-    assert not cli.state.exists() or not (cli.state / "secrets").exists(), "asking must not make anything"
+    cli.fails("rotate", "db", code="instance-down")
+    assert "nothing to delete" in cli.ok("reset").stdout
+    assert not cli.state.exists(), "a command on what is not there must not make anything"
 
 
 def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
@@ -84,7 +86,8 @@ def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
         assert str(port) in error["message"]
         assert "--port" in error["hint"]
     assert cli.data("status")["state"] == "absent"
-    assert not cli.state.joinpath("secrets").exists()
+    assert not cli.state.exists()
+    assert all(each["instance"] != cli.instance for each in cli.data("ls")["instances"])
 
 
 def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli) -> None:

@@ -119,7 +119,9 @@ class Running:
 
     def destroy(self) -> None:
         self.engine.destroy()
-        State(self.instance.state).delete()
+        state = State(self.instance.state)
+        with state.locked():
+            state.delete()
         eventually(lambda: not self.processes())
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError, UsageError
-from stack.operations.opening import Choice, compose_unseen, open_instance, without_docker
+from stack.operations.opening import Choice, change, compose_unseen, look, without_docker
+from stack.progress import Silence
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 
@@ -40,13 +41,13 @@ def settings(folder: Path, engine: str | None = None, file: Path = PLAYGROUND) -
 
 def test_docker_that_answers_within_two_seconds_is_taken(tmp_path: Path, docker: Docker) -> None:
     asked = docker(None)
-    assert open_instance(settings(tmp_path)).choice == Choice("compose", "Docker answers", free=True)
+    assert look(settings(tmp_path)).choice == Choice("compose", "Docker answers", free=True)
     assert asked == [2]
 
 
 def test_without_docker_it_is_embedded_and_the_reason_is_told(tmp_path: Path, docker: Docker) -> None:
     docker(NO_DAEMON)
-    opened = open_instance(settings(tmp_path))
+    opened = look(settings(tmp_path))
     assert opened.choice == Choice("embedded", "no Docker: the Docker daemon does not answer", free=True)
     assert (opened.engine.name, opened.record.engine) == ("embedded", "embedded")
 
@@ -59,13 +60,13 @@ def test_a_stack_for_containers_alone_waits_for_docker(tmp_path: Path, docker: D
         "from stack import Stack, WebApp\nstack = Stack('shop', [WebApp('web', source='app', port=3000)])\n",
         encoding="utf-8",
     )
-    assert open_instance(settings(tmp_path, file=file)).choice.engine == "compose"
+    assert look(settings(tmp_path, file=file)).choice.engine == "compose"
 
 
 @pytest.mark.parametrize("name", ["compose", "embedded"])
 def test_an_engine_that_was_asked_for_is_taken_unseen(tmp_path: Path, docker: Docker, name: str) -> None:
     asked = docker(NO_DAEMON)
-    assert open_instance(settings(tmp_path, name)).choice == Choice(name, "as asked")
+    assert look(settings(tmp_path, name)).choice == Choice(name, "as asked")
     assert asked == []
 
 
@@ -73,8 +74,8 @@ def test_an_engine_that_was_asked_for_is_taken_unseen(tmp_path: Path, docker: Do
 def test_an_instance_stays_on_its_engine(tmp_path: Path, docker: Docker, name: str) -> None:
     asked = docker(NO_DAEMON)
     remember(tmp_path, name)
-    assert open_instance(settings(tmp_path)).choice == Choice(name, "as at its first `up`")
-    assert open_instance(settings(tmp_path, name)).choice == Choice(name, "as at its first `up`")
+    assert look(settings(tmp_path)).choice == Choice(name, "as at its first `up`")
+    assert look(settings(tmp_path, name)).choice == Choice(name, "as at its first `up`")
     assert asked == []
 
 
@@ -82,7 +83,7 @@ def test_an_instance_stays_on_its_engine(tmp_path: Path, docker: Docker, name: s
 def test_another_engine_for_an_instance_is_an_error(tmp_path: Path, own: str, other: str) -> None:
     remember(tmp_path, own)
     with pytest.raises(StackError, match=f"is on the engine {own}, and its data with it; {other}") as raised:
-        open_instance(settings(tmp_path, other))
+        look(settings(tmp_path, other))
     assert raised.value.code == "engine-differs"
     assert f"--engine {own} reset" in str(raised.value.hint)
 
@@ -90,29 +91,29 @@ def test_another_engine_for_an_instance_is_an_error(tmp_path: Path, own: str, ot
 def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> None:
     remember(tmp_path, "swarm")
     with pytest.raises(UsageError, match="'swarm' is not an engine"):
-        open_instance(settings(tmp_path))
+        look(settings(tmp_path))
 
 
 def test_only_an_engine_that_nobody_chose_gives_way(tmp_path: Path, docker: Docker) -> None:
     docker(None)
-    moved = without_docker(open_instance(settings(tmp_path)), "no images")
+    moved = without_docker(look(settings(tmp_path)), "no images")
     assert moved is not None
     assert (moved.choice, moved.record.engine) == (Choice("embedded", "no images", free=True), "embedded")
-    assert without_docker(open_instance(settings(tmp_path, "compose")), "no images") is None
+    assert without_docker(look(settings(tmp_path, "compose")), "no images") is None
     remember(tmp_path, "compose")
-    assert without_docker(open_instance(settings(tmp_path)), "no images") is None
+    assert without_docker(look(settings(tmp_path)), "no images") is None
 
 
 def test_what_needs_no_running_engine_asks_none(tmp_path: Path, docker: Docker) -> None:
     asked = docker(NO_DAEMON)
-    assert open_instance(settings(tmp_path), choose=compose_unseen).engine.name == "compose"
+    assert look(settings(tmp_path), choose=compose_unseen).engine.name == "compose"
     assert asked == []
 
 
 def test_system_binaries_are_remembered(tmp_path: Path) -> None:
-    opened = open_instance(settings(tmp_path, "embedded"), system_binaries=True)
-    opened.state.remember(opened.record)
-    assert open_instance(settings(tmp_path)).record.system_binaries
+    with change(settings(tmp_path, "embedded"), Silence(), system_binaries=True) as opened:
+        opened.state.remember(opened.record)
+    assert look(settings(tmp_path)).record.system_binaries
 
 
 def remember(folder: Path, engine: str) -> None:

@@ -71,7 +71,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Follow:
     ) -> tuple[int, list[dict[str, Any]], FakeEngine]:
         engine = FakeEngine(scenes)
         opened = Opened(INSTANCE, State(Path("/")), cast(Engine, engine), Record("shop", {}), Choice("compose", ""))
-        monkeypatch.setattr(module, "open_instance", lambda settings: opened)
+        monkeypatch.setattr(module, "look", lambda settings: opened)
         reader = FakeReader(patience)
         return events(SETTINGS, reader, until).exit_code, reader.lines, engine
 

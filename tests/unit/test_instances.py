@@ -160,7 +160,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 def settings(folder: Path, *entries: Entry, instance: str | None = None, engine: str | None = None) -> Settings:
     registry = Registry(folder / "registry")
     for each in entries:
-        registry.claim(each.project, lambda _, each=each: each)  # type: ignore[misc]
+        registry.enter(each)
     return Settings(folder / "none.py", instance, folder, engine, folder / "registry")
 
 

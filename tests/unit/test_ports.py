@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,11 @@ from stack.instance import default_project, name_of_project
 from stack.model import Stack
 from stack.observed import ComponentState, Observed
 from stack.operations import ports as operation
-from stack.operations.opening import Opened, open_instance
+from stack.operations.opening import Opened, change
 from stack.ports import Holder, Listener, PortChoice
 from stack.processes import describe, end, shortened
+from stack.progress import Silence
+from stack.registry import Registry
 from stack.settings import Settings
 from stack.state import Record, State
 
@@ -50,7 +52,7 @@ def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named(add
         assert Path(sys.executable).name in str(found)
 
 
-def test_the_next_free_port_is_neither_taken_nor_spared() -> None:
+def test_the_next_free_port_is_neither_taken_nor_reserved() -> None:
     with listening() as port:
         found = ports.next_free(port, {port + 1})
         assert found is not None
@@ -161,11 +163,12 @@ def opened(
     )
     if remembered is not None:
         State(folder / "state" / (instance or "shop")).remember(Record("p", remembered, "embedded"))
-    return open_instance(Settings(file, instance, folder / "state", "embedded"), asked)
+    with change(Settings(file, instance, folder / "state", "embedded"), Silence(), asked) as changed:
+        return changed
 
 
-def port_of(made: Opened, observed: Observed = NOTHING, spared: tuple[int, ...] = ()) -> int:
-    return operation.settled(made, spared, lambda: observed).record.ports.get("web", 0)
+def port_of(made: Opened, observed: Observed = NOTHING, reserved: tuple[int, ...] = ()) -> int:
+    return operation.resolve_ports(made, reserved, lambda: observed).record.ports.get("web", 0)
 
 
 def test_a_named_instance_gets_the_declared_port_if_free_else_the_next(tmp_path: Path, taken: set[int]) -> None:
@@ -174,8 +177,8 @@ def test_a_named_instance_gets_the_declared_port_if_free_else_the_next(tmp_path:
     assert port_of(opened(tmp_path)) == 8002
 
 
-def test_the_ports_of_other_instances_are_spared_also_while_they_are_down(tmp_path: Path, taken: set[int]) -> None:
-    assert port_of(opened(tmp_path), spared=(8000, 8001)) == 8002
+def test_the_ports_of_other_instances_are_reserved_also_while_they_are_down(tmp_path: Path, taken: set[int]) -> None:
+    assert port_of(opened(tmp_path), reserved=(8000, 8001)) == 8002
 
 
 def test_the_instance_of_its_stack_has_the_declared_port_and_nothing_is_remembered(
@@ -183,21 +186,18 @@ def test_the_instance_of_its_stack_has_the_declared_port_and_nothing_is_remember
 ) -> None:
     taken.add(8000)
     for name in (None, "shop"):
-        settled = operation.settled(opened(tmp_path, name), (), lambda: NOTHING)
-        assert (settled.record.ports, settled.instance.ports, settled.automatic) == ({}, {"web": 8000}, ())
+        resolved = operation.resolve_ports(opened(tmp_path, name), (), lambda: NOTHING)
+        assert (resolved.record.ports, resolved.instance.ports, resolved.automatic) == ({}, {"web": 8000}, ())
 
 
 def test_what_is_remembered_stays(tmp_path: Path, taken: set[int]) -> None:
     taken.add(8005)
-    settled = operation.settled(opened(tmp_path, remembered={"web": 8005}), (), lambda: NOTHING)
-    assert (settled.record.ports, settled.automatic) == ({"web": 8005}, ())
+    resolved = operation.resolve_ports(opened(tmp_path, remembered={"web": 8005}), (), lambda: NOTHING)
+    assert (resolved.record.ports, resolved.automatic) == ({"web": 8005}, ())
 
 
-def test_a_port_that_was_chosen_meanwhile_by_another_command_stays(tmp_path: Path, taken: set[int]) -> None:
-    before = opened(tmp_path)
-    before.state.remember(Record("p", {"web": 8007}, "embedded"))
-    assert port_of(before) == 8007
-    assert port_of(opened(tmp_path, asked={None: 8009})) == 8009
+def test_an_asked_port_replaces_the_remembered_one(tmp_path: Path, taken: set[int]) -> None:
+    assert port_of(opened(tmp_path, remembered={"web": 8007}, asked={None: 8009})) == 8009
 
 
 @pytest.mark.parametrize("asked", [{None: "auto"}, {"web": "auto"}])
@@ -223,10 +223,10 @@ def test_where_no_port_is_free_the_declared_one_is_asked_for_and_refused(
     for module in (ports, operation):
         monkeypatch.setattr(module, "is_free", lambda _: False)
     monkeypatch.setattr(operation, "holder_of", lambda _: Holder("somebody", "ask"))
-    settled = operation.settled(opened(tmp_path), (), lambda: NOTHING)
-    assert settled.record.ports == {"web": 8000}
+    resolved = operation.resolve_ports(opened(tmp_path), (), lambda: NOTHING)
+    assert resolved.record.ports == {"web": 8000}
     with pytest.raises(StackError) as raised:
-        operation.check_ports(settled.instance, NOTHING)
+        operation.check_ports(resolved.instance, NOTHING)
     assert raised.value.code == "port-taken"
     assert "somebody" in raised.value.message
     assert "--port auto" in raised.value.hint
@@ -236,9 +236,9 @@ def test_the_engine_is_asked_only_where_a_port_has_to_be_chosen(tmp_path: Path, 
     def fail() -> Observed:
         pytest.fail("asked")
 
-    operation.settled(opened(tmp_path, "shop"), (), fail)
-    operation.settled(opened(tmp_path, asked={"web": 8003}), (), fail)
-    operation.settled(opened(tmp_path, remembered={"web": 8005}), (), fail)
+    operation.resolve_ports(opened(tmp_path, "shop"), (), fail)
+    operation.resolve_ports(opened(tmp_path, asked={"web": 8003}), (), fail)
+    operation.resolve_ports(opened(tmp_path, remembered={"web": 8005}), (), fail)
 
 
 def test_two_components_never_get_the_same_port(tmp_path: Path, taken: set[int]) -> None:
@@ -246,13 +246,13 @@ def test_two_components_never_get_the_same_port(tmp_path: Path, taken: set[int])
     apps = [WebApp(name, source=".", port=DECLARED, publish=port) for name, port in (("web", 8000), ("admin", 8001))]
     instance = replace(made.instance, stack=Stack("shop", apps), ports={"web": 8000, "admin": 8001})
     taken.add(8000)
-    settled = operation.settled(replace(made, instance=instance), (), lambda: NOTHING)
-    assert settled.instance.ports == {"web": 8002, "admin": 8001}
+    resolved = operation.resolve_ports(replace(made, instance=instance), (), lambda: NOTHING)
+    assert resolved.instance.ports == {"web": 8002, "admin": 8001}
 
 
 def test_a_choice_is_told(tmp_path: Path, taken: set[int]) -> None:
     taken.add(8000)
-    (line,) = operation.automatic_lines(operation.settled(opened(tmp_path), (), lambda: NOTHING))
+    (line,) = operation.automatic_lines(operation.resolve_ports(opened(tmp_path), (), lambda: NOTHING))
     assert line.startswith("port 8001 was chosen for web (8000 is taken), and is remembered")
 
 
@@ -261,9 +261,23 @@ def test_two_new_instances_do_not_choose_the_same_port(tmp_path: Path, taken: se
     for name, expected in (("one", 8000), ("two", 8001), ("one", 8000)):
         made = opened(tmp_path, name)
         settings = Settings(tmp_path / "shop.py", name, tmp_path / "state", "embedded", registry)
-        made.state.folder.mkdir(parents=True, exist_ok=True)
-        assert operation.claimed(made, settings).instance.ports == {"web": expected}
+        made.state.remember(made.record)
+        with operation.registered(made, settings) as ready:
+            assert ready.instance.ports == {"web": expected}
         assert operation.preview(made, settings).instance.ports == {"web": expected}
+
+
+def test_an_instance_that_was_not_made_is_not_registered(tmp_path: Path, taken: set[int]) -> None:
+    registry = Registry(tmp_path / "registry")
+    settings = Settings(tmp_path / "shop.py", "review", tmp_path / "state", "embedded", tmp_path / "registry")
+    made = opened(tmp_path)
+    for remembers, listed in ((False, 0), (True, 1), (False, 1)):
+        with suppress(StackError), operation.registered(made, settings):
+            assert len(registry.entries()) == 1
+            if remembers:
+                made.state.remember(made.record)
+            raise StackError("port-taken", "8000")
+        assert len(registry.entries()) == listed
 
 
 def test_the_holder_is_the_first_that_an_engine_knows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stack import registry as registry_module
 from stack.registry import Entry, Registry, is_gone
 
 
@@ -28,13 +29,11 @@ def entry(folder: Path, name: str = "one", port: int = 8000) -> Entry:
     )
 
 
-def enter(registry: Registry, made: Entry) -> Entry:
-    return registry.claim(made.project, lambda _: made)
-
-
 def test_what_was_entered_is_read_back_and_forgotten(registry: Registry, tmp_path: Path) -> None:
     assert registry.entries() == []
-    made = [enter(registry, entry(tmp_path, name)) for name in ("one", "two")]
+    made = [entry(tmp_path, name) for name in ("one", "two")]
+    assert [registry.enter(each) for each in made] == [True, True]
+    assert not registry.enter(made[0])
     assert registry.entries() == made
     registry.remove(made[0].project)
     assert registry.entries() == made[1:]
@@ -42,33 +41,26 @@ def test_what_was_entered_is_read_back_and_forgotten(registry: Registry, tmp_pat
 
 
 def test_an_instance_is_as_old_as_its_first_entry(registry: Registry, tmp_path: Path) -> None:
-    first = enter(registry, entry(tmp_path))
-    enter(registry, replace(first, engine="compose", created="2027-01-01T00:00:00"))
+    first = entry(tmp_path)
+    registry.enter(first)
+    registry.enter(replace(first, engine="compose", created="2027-01-01T00:00:00"))
     assert registry.entries() == [replace(first, engine="compose")]
 
 
 def test_an_entry_that_is_as_before_is_not_written(registry: Registry, tmp_path: Path) -> None:
-    made = enter(registry, entry(tmp_path))
+    made = entry(tmp_path)
+    registry.enter(made)
     (path,) = (tmp_path / "state" / ".instances").glob("*.json")
     os.utime(path, (1, 1))
-    enter(registry, made)
+    registry.enter(made)
     assert path.stat().st_mtime == 1
 
 
-def test_who_enters_knows_the_ports_of_all_others_that_are_there(registry: Registry, tmp_path: Path) -> None:
+def test_the_ports_of_all_others_that_are_there_are_reserved(registry: Registry, tmp_path: Path) -> None:
     for number, name in enumerate(("one", "two", "gone")):
-        enter(registry, entry(tmp_path, name, 8000 + number))
+        registry.enter(entry(tmp_path, name, 8000 + number))
     (tmp_path / "gone").rmdir()
-    seen: list[frozenset[int]] = []
-    made = entry(tmp_path, "two")
-
-    def make(others: frozenset[int]) -> Entry:
-        seen.append(others)
-        return made
-
-    registry.claim(made.project, make)
-    assert seen == [{8000}]
-    assert registry.ports(made.project) == {8000}
+    assert registry.ports(entry(tmp_path, "two").project) == {8000}
 
 
 def test_instances_enter_one_after_the_other(registry: Registry, tmp_path: Path) -> None:
@@ -76,24 +68,39 @@ def test_instances_enter_one_after_the_other(registry: Registry, tmp_path: Path)
 
     def claim(name: str) -> None:
         made = entry(tmp_path, name)
-
-        def next_port(others: frozenset[int]) -> Entry:
-            return replace(made, ports={"web": max(others, default=8000) + 1})
-
-        registry.claim(made.project, next_port)
+        with registry.locked():
+            port = max(registry.ports(made.project), default=8000) + 1
+            registry.enter(replace(made, ports={"web": port}))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(claim, names))
     assert sorted(port for each in registry.entries() for port in each.ports.values()) == [*range(8001, 8013)]
 
 
+def test_an_error_under_the_lock_is_raised_and_releases_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+
+    def fail() -> None:
+        with registry.locked():
+            entered.append("once")
+            raise PermissionError
+
+    with pytest.raises(PermissionError):
+        fail()
+    assert entered == ["once"]
+    monkeypatch.setattr(registry_module, "_LOCK_TIMEOUT", 0)
+    with registry.locked():
+        assert registry.entries() == []
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"schema": 99}', '{"schema": 1}', '{"schema": 1, "ports": 7}'])
 def test_a_damaged_entry_is_none_and_is_mended(registry: Registry, tmp_path: Path, text: str) -> None:
-    made = enter(registry, entry(tmp_path))
+    made = entry(tmp_path)
+    registry.enter(made)
     (path,) = (tmp_path / "state" / ".instances").glob("*.json")
     path.write_text(text, encoding="utf-8")
     assert registry.entries() == []
-    enter(registry, made)
+    registry.enter(made)
     assert registry.entries() == [made]
     assert json.loads(path.read_text(encoding="utf-8"))["schema"] == 1
 
@@ -102,7 +109,8 @@ def test_a_folder_that_cannot_be_used_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     registry = Registry(tmp_path / "state" / ".instances")
     made = entry(tmp_path)
-    assert enter(registry, made) == made
+    with registry.locked():
+        assert registry.enter(made)
     assert registry.entries() == []
     assert registry.ports("any") == set()
     registry.remove(made.project)

@@ -121,7 +121,7 @@ def test_one_command_at_a_time_changes_an_instance(state: State, monkeypatch: py
         holder.kill()
         holder.wait(10)
         with state.locked():
-            assert state.exists(), "a lock ends with its process, also a killed one"
+            assert state.folder.is_dir(), "a lock ends with its process, also a killed one"
 
 
 class Said:
@@ -142,7 +142,7 @@ def test_whoever_waits_says_so_once_also_where_nobody_said_who_has_it(
     state: State, monkeypatch: pytest.MonkeyPatch, noted: str
 ) -> None:
     monkeypatch.setattr(state_module, "_LOCK_TIMEOUT", 0.3)
-    monkeypatch.setattr(state_module, "_LOCK_TURN", 0.05)
+    monkeypatch.setattr(state_module, "_LOCK_NOTICE", 0.05)
     said = Said()
     with state.locked():
         # Of one that was killed right before, or has not said so yet.
@@ -153,29 +153,71 @@ def test_whoever_waits_says_so_once_also_where_nobody_said_who_has_it(
     assert said.steps == ["waiting for another command"]
 
 
-def test_a_lock_that_was_deleted_with_its_folder_is_made_anew(state: State) -> None:
+def test_a_lock_that_was_deleted_with_its_folder_is_created_again(state: State) -> None:
     with ThreadPoolExecutor(1) as other:
         with state.locked():
             waiting = other.submit(_lock_and_look, State(state.folder))
             state.delete()
-        assert waiting.result(30), "whoever waited holds a lock on a file that others see"
+        assert waiting.result(30), "what waited holds a lock on a file that others see"
 
 
 def _lock_and_look(state: State) -> bool:
     with state.locked():
+        state.write("record.json", "{}")
         return (state.folder / "lock").exists()
+
+
+def test_a_deleted_instance_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Many are made and deleted in one folder at once: each finds what it wrote, and nothing remains."""
+    root = tmp_path / ".stackctl"
+
+    def live(number: int) -> None:
+        state = State(root / f"i{number % 3}")
+        for _ in range(20):
+            with state.locked():
+                for name in ("a", "b"):
+                    state.write(f"secrets/{name}", str(number))
+                assert (root / ".gitignore").is_file()
+                assert state.secret("a").reveal() == state.secret("b").reveal() == str(number)
+                state.delete()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(live, range(6)))
+    assert not root.exists()
+
+
+def test_a_lock_leaves_no_folder_of_an_instance_that_does_not_exist(state: State, tmp_path: Path) -> None:
+    with state.locked():
+        assert not state.exists()
+    assert list(tmp_path.iterdir()) == []
+    with state.locked():
+        state.remember(Record("stackctl-shop-123456", {}))
+    assert state.exists()
+    assert sorted(path.name for path in state.folder.iterdir()) == ["lock", "record.json"]
+
+
+def test_a_folder_that_the_user_keeps_in_git_stays(state: State, tmp_path: Path) -> None:
+    kept = tmp_path / ".stackctl" / ".gitignore"
+    kept.parent.mkdir()
+    kept.write_text("*\n!.gitignore\n", encoding="utf-8")
+    with state.locked():
+        state.delete()
+    assert kept.read_text(encoding="utf-8") == "*\n!.gitignore\n"
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_delete_leaves_nothing(state: State, tmp_path: Path) -> None:
     with state.locked():
         state.provide_secret("db_password")
-    state.delete()
+        state.delete()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_delete_leaves_other_instances(state: State) -> None:
     other = State(state.folder.with_name("other"))
     other.provide_secret("db_password")
-    state.provide_secret("db_password")
-    state.delete()
+    with state.locked():
+        state.provide_secret("db_password")
+        state.delete()
+    assert not state.folder.exists()
     assert other.has_secret("db_password")

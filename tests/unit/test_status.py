@@ -51,7 +51,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     made = FakeEngine()
     choice = Choice("compose", "as asked")
     opened = Opened(INSTANCE, State(Path("/")), cast(Engine, made), Record("stackctl-shop-abc", {}), choice)
-    monkeypatch.setattr(module, "open_instance", lambda settings: opened)
+    monkeypatch.setattr(module, "look", lambda settings: opened)
     return made
 
 

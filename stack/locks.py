@@ -1,0 +1,38 @@
+"""Kernel locks on files. One process at a time holds one; it is released when that process ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def attempt(path: Path) -> Iterator[bool]:
+    """Try to hold the lock of a file for the block, and say whether that succeeded. The file is created if needed.
+
+    Its owner may delete the file before it releases the lock, and then nobody holds the lock of that path: a process
+    that waited for the deleted file has not got it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _is_locked(descriptor) and _is_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
