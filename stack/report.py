@@ -72,6 +72,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable
     return "\n".join([line_of(headers, str), *(line_of(row, paint) for row in rows)])
 
 
+def visible(text: str) -> str:
+    """A name that came with data, for a terminal: what would act on it instead of being seen is spelt out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def count(amount: int, noun: str) -> str:
     """`1 row`, `41 rows`."""
     return f"{amount} {noun}{'' if amount == 1 else 's'}"

@@ -10,7 +10,7 @@ from stack.operations.confirming import Confirm
 from stack.operations.keeping import save
 from stack.operations.opening import change, look
 from stack.progress import Progress
-from stack.report import Report, count, size, table
+from stack.report import Report, count, size, table, visible
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
@@ -48,7 +48,7 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
         archive.verify()
         manifest = archive.manifest
     rows = [
-        (component, database.name, each.name, str(each.rows), each.checksum)
+        (component, visible(database.name), visible(each.name), str(each.rows), each.checksum)
         for component, saved in manifest.components.items()
         for database in saved.databases
         for each in database.tables
@@ -86,10 +86,10 @@ def _why(manifest: Manifest) -> str:
 
 def _row(item: Item) -> tuple[str, ...]:
     if item.manifest is None:
-        return (item.name, "-", "can't be used", "-", "-", size(item.bytes))
+        return (visible(item.name), "-", "can't be used", "-", "-", size(item.bytes))
     made = f"{item.manifest.made.astimezone():%Y-%m-%d %H:%M:%S}"
     return (
-        item.name, made, _why(item.manifest), str(item.manifest.rows), size(item.manifest.size), size(item.bytes),
+        visible(item.name), made, _why(item.manifest), str(item.manifest.rows), size(item.manifest.size), size(item.bytes),
     )  # fmt: skip
 
 

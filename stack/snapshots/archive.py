@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 import shutil
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import IO, Self, cast
 
 from stack.errors import StackError
-from stack.report import size
+from stack.report import size, visible
 from stack.snapshots.manifest import Manifest, Member, from_json, to_json
 from stack.snapshots.zstandard import zstd
 
@@ -30,6 +31,9 @@ SUFFIX = ".zip"
 RESERVE = 256 * 2**20
 CHUNK = 2**20
 _MANIFEST = "manifest.json"
+# Some hundred thousand tables. What is longer is never written either.
+_MOST_MANIFEST = 32 * 2**20
+_MOST_LIST = 16 * 2**20
 _LEVEL = 3
 # What reading a zip raises, whichever of its bytes are others: `RuntimeError` where they say that it is encrypted, or
 # packed in a way that does not exist, `OSError` where they name a place before its beginning.
@@ -71,8 +75,11 @@ class Writer:
 
     def finish(self, manifest: Manifest) -> int:
         """Give the file its name; its bytes."""
+        text = to_json(manifest).encode()
+        if len(text) > _MOST_MANIFEST:
+            raise StackError("save-failed", "there are more tables than a snapshot can list", "use `stackctl dump`")
         with explained(self._path):
-            self._zip.writestr(_MANIFEST, to_json(manifest), zipfile.ZIP_DEFLATED)
+            self._zip.writestr(_MANIFEST, text, zipfile.ZIP_DEFLATED)
             self._zip.close()
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -135,15 +142,43 @@ def opened(path: Path) -> Iterator[Archive]:
     """A snapshot to read from. Raises `snapshot-damaged` and `file-unusable`."""
     with contextlib.ExitStack() as stack:
         with explained(path):
-            raw = stack.enter_context(open(path, "rb"))
+            raw = stack.enter_context(_Bounded(io.FileIO(path)))
         try:
             file = stack.enter_context(zipfile.ZipFile(raw))
-            manifest = from_json(file.read(_MANIFEST).decode("utf-8"))
+            manifest = _manifest(file)
         except (zipfile.BadZipFile, KeyError) as error:
             raise damaged(path, "it is no snapshot, or its end is missing") from error
         except _DAMAGE as error:
             raise damaged(path, str(error)) from error
         yield Archive(path, file, manifest)
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which nobody reads much at once: `zipfile` takes the length of its list from the file itself."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_LIST:
+            raise zipfile.BadZipFile(f"its list of parts is longer than {_MOST_LIST} bytes")
+        return super().read(size)
+
+
+def _manifest(file: zipfile.ZipFile) -> Manifest:
+    """Read the manifest, and require the file to hold what it lists, as long as it says, and nothing else.
+
+    A part is never longer than the file is: only the manifest may be compressed.
+    """
+    about = file.getinfo(_MANIFEST)
+    if about.file_size > _MOST_MANIFEST or about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"its manifest has {size(about.file_size)}, and may have {size(_MOST_MANIFEST)}")
+    with file.open(about) as packed:
+        # Without a number it would be unpacked whole, whatever length it claims.
+        manifest = from_json(packed.read(about.file_size + 1).decode("utf-8"))
+    listed = sorted((member.name, member.bytes, zipfile.ZIP_STORED) for member in manifest.members)
+    there = sorted((each.filename, each.file_size, each.compress_type) for each in file.infolist() if each is not about)
+    if listed != there:
+        (name, *_) = min(set(listed) ^ set(there), default=("a part", 0, 0))
+        raise ValueError(f"{visible(name)} is not what its manifest lists")
+    return manifest
 
 
 class Archive:
@@ -156,10 +191,9 @@ class Archive:
 
     def verify(self) -> None:
         """Read every part once. Raises `snapshot-damaged` where one is not as it was written."""
-        for component in self.manifest.components.values():
-            for member in (component.roles, *(database.dump for database in component.databases)):
-                if self._digest(member) != member.sha256:
-                    raise damaged(self.path, f"{member.name} is not as it was written")
+        for member in self.manifest.members:
+            if self._digest(member) != member.sha256:
+                raise damaged(self.path, f"{member.name} is not as it was written")
 
     def _digest(self, member: Member) -> str:
         digest = hashlib.sha256()

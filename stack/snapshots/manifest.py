@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 from stack.fields import Fields
+from stack.snapshots.checked import MOST, Part
 
 SCHEMA = 1
+# The statements that make the roles are read line by line, and a line has no limit of its own.
+MOST_ROLES = 64 * 2**20
+_COMPONENT = "[a-z][a-z0-9-]{0,30}"
+# `18.6`, and also `19beta1`.
+_VERSION = r"[1-9]\d?(?!\d)[\w.+~-]{0,60}"
+# The name of a volume, or the path of a folder.
+_STORE = r"(?!(?:.*/)?\.\.(?:/|$))[^\x00]{1,4096}"
+_ANYTHING = ".*"
+_MOST_NAME = 255
 
 Reason = Literal["asked", "load", "reset", "restore", "undo", "upgrade"]
 """Why it was made: somebody asked for it, or a command was about to replace or delete what it holds."""
@@ -66,7 +77,7 @@ class SavedComponent:
 
     @property
     def major(self) -> int:
-        return int(self.version.split(".")[0])
+        return int(re.split(r"\D", self.version)[0])
 
     @property
     def size(self) -> int:
@@ -75,6 +86,12 @@ class SavedComponent:
     @property
     def rows(self) -> int:
         return sum(database.rows for database in self.databases)
+
+    @property
+    def members(self) -> Iterator[Member]:
+        yield self.roles
+        for database in self.databases:
+            yield database.dump
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,11 @@ class Manifest:
     def rows(self) -> int:
         return sum(component.rows for component in self.components.values())
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All files but for the manifest itself."""
+        return tuple(member for component in self.components.values() for member in component.members)
+
 
 def to_json(manifest: Manifest) -> str:
     return json.dumps({"schema": SCHEMA, **asdict(manifest), "made": manifest.made.isoformat()}, indent=2) + "\n"
@@ -113,24 +135,82 @@ def to_json(manifest: Manifest) -> str:
 
 def from_json(text: str) -> Manifest:
     """Raises `ValueError` for what is no manifest, or one of a newer stackctl."""
-    try:
-        data = json.loads(text)
-        if data.pop("schema") != SCHEMA:
-            raise ValueError("it was made by another version of stackctl")
-        data["made"] = datetime.fromisoformat(data["made"])
-        data["components"] = {name: _component(each) for name, each in data["components"].items()}
-        if data["reason"] not in get_args(Reason):
-            raise ValueError(f"{data['reason']!r} is no reason")
-        return Manifest(**data)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its manifest is incomplete: {error}") from error
+    whole = Part.read(text)
+    if whole.has("schema") and whole.whole("schema") != SCHEMA:
+        raise ValueError("it was made by another version of stackctl")
+    plain = ("name", "stackctl", "stack", "instance", "engine")
+    whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration"))
+    components = whole.part("components")
+    manifest = Manifest(
+        **{key: whole.text(key) for key in plain},
+        reason=cast("Reason", whole.text("reason", "|".join(get_args(Reason)))),
+        made=_moment(whole),
+        components={name: _component(components.part(name), name) for name in components.keys(_COMPONENT)},
+        ports=_ports(whole.part("ports")) if whole.has("ports") else {},
+        declaration=_declaration(whole.part("declaration")) if whole.has("declaration") else {},
+    )
+    if not manifest.components:
+        raise ValueError("components: there is none")
+    names = [member.name for member in manifest.members]
+    if len(set(names)) != len(names):
+        raise ValueError("a part of it belongs to two")
+    return manifest
 
 
-def _component(data: dict[str, Any]) -> SavedComponent:
-    databases = tuple(_database(each) for each in data.pop("databases"))
-    return SavedComponent(roles=Member(**data.pop("roles")), databases=databases, **data)
+def _moment(whole: Part) -> datetime:
+    made = datetime.fromisoformat(whole.text("made"))
+    if made.tzinfo is None:
+        raise ValueError("made: it has no time zone")
+    return made
 
 
-def _database(data: dict[str, Any]) -> SavedDatabase:
-    tables = tuple(Table(**each) for each in data.pop("tables"))
-    return SavedDatabase(dump=Member(**data.pop("dump")), tables=tables, **data)
+def _ports(ports: Part) -> dict[str, int]:
+    return {name: ports.whole(name, 1, 65535) for name in ports.keys()}
+
+
+def _declaration(components: Part) -> dict[str, Fields]:
+    found: dict[str, Fields] = {}
+    for name in components.keys():
+        fields = components.part(name)
+        found[name] = {field: fields.text(field, _ANYTHING) for field in fields.keys(_ANYTHING)}
+    return found
+
+
+def _component(data: Part, name: str) -> SavedComponent:
+    data.only(("version", "user", "database", "store", "roles", "databases"))
+    component = SavedComponent(
+        version=data.text("version", _VERSION),
+        user=data.name("user", _MOST_NAME),
+        database=data.name("database", _MOST_NAME),
+        store=data.text("store", _STORE),
+        roles=_member(data.part("roles"), f"{name}/roles\\.sql", most=MOST_ROLES),
+        databases=tuple(_database(each, name) for each in data.parts("databases")),
+    )
+    names = [database.name for database in component.databases]
+    if component.database not in names or len(set(names)) != len(names):
+        raise ValueError(f"components.{name}.databases: its own is not there, or one is there twice")
+    return component
+
+
+def _database(data: Part, component: str) -> SavedDatabase:
+    data.only(("name", "encoding", "size", "dump", "tables"))
+    tables = tuple(_table(each) for each in data.parts("tables"))
+    if len({table.name for table in tables}) != len(tables):
+        raise ValueError("tables: one is there twice")
+    return SavedDatabase(
+        name=data.name("name", _MOST_NAME),
+        encoding=data.text("encoding", r"[A-Z][A-Z0-9_]{0,30}"),
+        size=data.whole("size"),
+        dump=_member(data.part("dump"), rf"{component}/[1-9]\d{{0,4}}\.dump\.zst"),
+        tables=tables,
+    )
+
+
+def _table(data: Part) -> Table:
+    data.only(("name", "rows", "checksum"))
+    return Table(data.name("name"), data.whole("rows"), data.text("checksum", r"-?\d{1,40}"))
+
+
+def _member(data: Part, name: str, most: int = MOST) -> Member:
+    data.only(("name", "bytes", "sha256"))
+    return Member(data.text("name", name), data.whole("bytes", most=most), data.text("sha256", "[0-9a-f]{64}"))

@@ -13,7 +13,7 @@ from stack.components.postgres import read_rows
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import size
+from stack.report import size, visible
 from stack.snapshots.archive import CHUNK, Archive, Writer, damaged
 from stack.snapshots.content import Session, session
 from stack.snapshots.manifest import Member, SavedComponent, SavedDatabase, Table
@@ -64,12 +64,12 @@ def _save_database(
         content = counting.submit(at.tables)
         try:
             with archive.member(f"{server.database.name}/{number}.dump.zst") as sink:
-                stream(chunks(dump.output), sink, server, f"saving {name}", progress)
+                stream(chunks(dump.output), sink, server, f"saving {visible(name)}", progress)
         except BaseException:
             at.abandon()
             raise
         if dump.finish():
-            raise _broke("save-failed", server, f"{name} could not be saved; nothing was changed", dump.complaint)
+            raise _broke("save-failed", server, f"{visible(name)} could not be saved; nothing was changed", dump.complaint)
         return SavedDatabase(name, encoding, int(taken), sink.member, content.result())
 
 
@@ -93,10 +93,10 @@ def load_component(server: Server, archive: Archive, saved: SavedComponent, clos
     there = {name for name, _, _ in _ask(server, _DATABASES)}
     for database in saved.databases:
         if database.name not in there:
-            _run_sql(server, own, [_creation(database).encode()], f"the database {database.name}")
+            _run_sql(server, own, [_creation(database).encode()], f"the database {visible(database.name)}")
         _load_database(server, archive, database, progress)
         _compare(server, database)
-        _run_sql(server, database.name, [b"ANALYZE;\n"], f"the statistics of {database.name}")
+        _run_sql(server, database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
     _run_sql(server, own, [closing.encode()], "the password")
 
 
@@ -128,11 +128,11 @@ def _load_database(server: Server, archive: Archive, database: SavedDatabase, pr
     with server.pipe(words, feed=True) as restore, archive.part(database.dump) as plain:
         try:
             with suppress(BrokenPipeError):  # what it says tells why
-                stream(chunks(plain), restore.input, server, f"loading {database.name}", progress)
+                stream(chunks(plain), restore.input, server, f"loading {visible(database.name)}", progress)
         except (OSError, EOFError) as error:
             raise damaged(archive.path, f"{database.dump.name}: {error}") from error
         if restore.finish():
-            raise _broke("restore-failed", server, f"{database.name} could not be loaded", restore.complaint)
+            raise _broke("restore-failed", server, f"{visible(database.name)} could not be loaded", restore.complaint)
 
 
 def _compare(server: Server, database: SavedDatabase) -> None:
@@ -148,11 +148,11 @@ def difference(saved: Sequence[Table], found: Sequence[Table]) -> str | None:
     for name in dict.fromkeys([*before, *after]):
         was, now = before.get(name), after.get(name)
         if was is None or now is None:
-            return f"{name} {'is new' if was is None else 'is missing'}"
+            return f"{visible(name)} {'is new' if was is None else 'is missing'}"
         if was.rows != now.rows:
-            return f"{name} has {now.rows} rows and not {was.rows}"
+            return f"{visible(name)} has {now.rows} rows and not {was.rows}"
         if was.checksum != now.checksum:
-            return f"the rows of {name} are others"
+            return f"the rows of {visible(name)} are others"
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import random
 import shutil
@@ -15,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, get_args
 
 import pytest
 from hypothesis import example, given
@@ -24,7 +23,7 @@ from hypothesis import strategies as st
 from stack.errors import StackError, UsageError
 from stack.snapshots import transfer
 from stack.snapshots.archive import CHUNK, RESERVE, Writer, opened, read_manifest
-from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
+from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table
 from stack.snapshots.shelf import KEPT, KEPT_FOR, Item, Shelf, superfluous
 from stack.snapshots.streams import packing, unpacked
 from stack.snapshots.transfer import difference
@@ -34,33 +33,16 @@ NOW = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
 ROLES = b"CREATE ROLE student;\nALTER ROLE student WITH SUPERUSER;\n"
 DUMP = b"PGDMP" + bytes(range(256)) * 20
 
-_names = st.text(min_size=1, max_size=20)
-_amounts = st.integers(0, 2**63)
-_members = st.builds(Member, _names, _amounts, st.text("0123456789abcdef", min_size=64, max_size=64))
-_tables = st.builds(Table, _names, _amounts, st.integers().map(str))
-_databases = st.builds(SavedDatabase, _names, _names, _amounts, _members, st.lists(_tables, max_size=3).map(tuple))
-_components = st.builds(
-    SavedComponent, st.just("18.1"), _names, _names, _names, _members, st.lists(_databases, max_size=3).map(tuple)
-)
-_reasons: st.SearchStrategy[Reason] = st.sampled_from(["asked", "load", "reset", "restore", "undo", "upgrade"])
-_moments = st.datetimes(timezones=st.just(UTC))
-_manifests = st.builds(
-    Manifest,
-    name=_names,
-    reason=_reasons,
-    made=_moments,
-    stackctl=_names,
-    stack=_names,
-    instance=_names,
-    engine=_names,
-    components=st.dictionaries(_names, _components, max_size=3),
-    ports=st.dictionaries(_names, st.integers(1, 65535), max_size=3),
-    declaration=st.dictionaries(_names, st.dictionaries(_names, st.text()), max_size=3),
-)
+_names = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
+_tables = st.builds(Table, _names, st.integers(0, 2**63 - 1), st.integers().map(str))
+_reasons: st.SearchStrategy[Reason] = st.sampled_from(get_args(Reason))
 
 
 def manifest(name: str = "saved", reason: Reason = "asked", made: datetime = NOW) -> Manifest:
-    return Manifest(name, reason, made, "1.0", "shop", "playground", "embedded", {})
+    part, roles = Member("db/1.dump.zst", 1, "0" * 64), Member("db/roles.sql", 1, "0" * 64)
+    database = SavedDatabase("notes", "UTF8", 1, part, ())
+    component = SavedComponent("18.1", "student", "notes", "store", roles, (database,))
+    return Manifest(name, reason, made, "1.0", "shop", "playground", "embedded", {"db": component})
 
 
 class Saved(NamedTuple):
@@ -100,60 +82,6 @@ def read(path: Path) -> dict[str, bytes]:
 @pytest.fixture
 def saved(tmp_path: Path) -> Saved:
     return write(tmp_path / "saved.zip")
-
-
-# What a snapshot says of itself
-
-
-@given(_manifests)
-def test_a_manifest_is_the_same_after_its_way_through_json(one: Manifest) -> None:
-    assert from_json(to_json(one)) == one
-
-
-def test_a_manifest_sums_up_what_its_databases_hold() -> None:
-    part = Member("db/1.dump.zst", 1, "0")
-    one = SavedDatabase("one", "UTF8", 100, part, (Table("a", 2, "0"), Table("b", 3, "0")))
-    other = SavedDatabase("other", "UTF8", 10, part, (Table("c", 4, "0"),))
-    component = SavedComponent("17.6", "student", "notes", "store", part, (one, other))
-    whole = replace(manifest(), components={"db": component, "more": component})
-    assert (component.rows, component.size, component.major) == (9, 110, 17)
-    assert (whole.rows, whole.size) == (18, 220)
-
-
-def _without(name: str) -> Callable[[dict[str, Any]], object]:
-    return lambda data: data.pop(name)
-
-
-def _with(**values: object) -> Callable[[dict[str, Any]], object]:
-    return lambda data: data.update(values)
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (_with(schema=2), "another version of stackctl"),
-        (_with(reason="boredom"), "'boredom' is no reason"),
-        (_with(made="yesterday"), "yesterday"),
-        (_with(made=7), "incomplete"),
-        (_with(more=7), "incomplete"),
-        (_with(components=[]), "incomplete"),
-        (_with(components={"db": {"version": "18.1"}}), "incomplete"),
-        *((_without(name), "incomplete") for name in ("schema", "made", "reason", "components", "name", "engine")),
-    ],
-)
-def test_what_is_no_manifest_of_this_stackctl_is_refused(
-    change: Callable[[dict[str, Any]], object], problem: str
-) -> None:
-    data = json.loads(to_json(manifest()))
-    change(data)
-    with pytest.raises(ValueError, match=problem):
-        from_json(json.dumps(data))
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '"text"', "{}"])
-def test_what_is_no_manifest_at_all_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        from_json(text)
 
 
 # Its file
@@ -440,7 +368,10 @@ def _roles(path: Path, user: str, text: str) -> str:
     with Writer(path) as writer:
         with writer.member("db/roles.sql") as sink:
             sink.write(text.encode())
-        component = SavedComponent("18.1", user, "notes", "store", sink.member, ())
+        with writer.member("db/1.dump.zst") as dump:
+            dump.write(DUMP)
+        database = SavedDatabase("notes", "UTF8", 1, dump.member, ())
+        component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,))
         writer.finish(replace(manifest(), components={"db": component}))
     with opened(path) as archive:
         return b"".join(transfer._roles(archive, component)).decode()

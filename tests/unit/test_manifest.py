@@ -1,0 +1,225 @@
+"""What a snapshot says of itself is read strictly: a forged one is refused, and costs no more than a whole one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stack.errors import StackError
+from stack.report import visible
+from stack.snapshots.archive import opened
+from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
+
+Data = dict[str, Any]
+
+_texts = st.text(max_size=20).filter(lambda text: not any(ord(each) < 32 or 127 <= ord(each) < 160 for each in text))
+_names = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
+_amounts = st.integers(0, 2**63 - 1)
+_checksums = st.text("0123456789abcdef", min_size=64, max_size=64)
+_tables = st.lists(
+    st.builds(Table, _names, _amounts, st.integers(-(2**100), 2**100).map(str)),
+    max_size=3,
+    unique_by=lambda table: table.name,
+).map(tuple)
+
+
+@st.composite
+def _components(draw: st.DrawFn) -> dict[str, SavedComponent]:
+    found = {}
+    for name in draw(st.sets(st.from_regex("[a-z][a-z0-9-]{0,9}", fullmatch=True), min_size=1, max_size=3)):
+        databases = [
+            SavedDatabase(
+                each, "UTF8", draw(_amounts), Member(f"{name}/{number}.dump.zst", draw(_amounts), draw(_checksums)),
+                draw(_tables),
+            )
+            for number, each in enumerate(draw(st.sets(_names, min_size=1, max_size=3)), 1)
+        ]  # fmt: skip
+        roles = Member(f"{name}/roles.sql", draw(st.integers(0, 2**20)), draw(_checksums))
+        version = draw(st.sampled_from(["15.2", "18.6", "19beta1", "9.6"]))
+        found[name] = SavedComponent(
+            version, draw(_names), databases[0].name, draw(_names), roles, tuple(databases)
+        )  # fmt: skip
+    return found
+
+
+_manifests = st.builds(
+    Manifest,
+    name=_texts,
+    reason=st.sampled_from(get_args(Reason)),
+    made=st.datetimes(timezones=st.just(UTC)),
+    stackctl=_texts,
+    stack=_texts,
+    instance=_texts,
+    engine=_texts,
+    components=_components(),
+    ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=3),
+    declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=3),
+)
+
+ROLES, DUMP = b"CREATE ROLE student;\n", b"any bytes"
+
+
+def manifest() -> Manifest:
+    """That of a snapshot whose parts are `ROLES` and `DUMP`."""
+    roles, dump = (
+        Member(f"db/{name}", len(data), hashlib.sha256(data).hexdigest())
+        for name, data in (("roles.sql", ROLES), ("1.dump.zst", DUMP))
+    )
+    database = SavedDatabase("notes", "UTF8", 8192, dump, (Table("public.a", 2, "7"),))
+    component = SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,))
+    made = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
+    return Manifest("saved", "asked", made, "1.0", "shop", "playground", "embedded", {"db": component}, {"web": 8000})
+
+
+@given(_manifests)
+def test_a_manifest_is_the_same_after_its_way_through_json(one: Manifest) -> None:
+    assert from_json(to_json(one)) == one
+
+
+def test_a_manifest_sums_up_what_its_databases_hold() -> None:
+    part = Member("db/1.dump.zst", 1, "0")
+    one = SavedDatabase("one", "UTF8", 100, part, (Table("a", 2, "0"), Table("b", 3, "0")))
+    other = SavedDatabase("other", "UTF8", 10, part, (Table("c", 4, "0"),))
+    component = SavedComponent("17.6", "student", "notes", "store", part, (one, other))
+    whole = replace(manifest(), components={"db": component, "more": component})
+    assert (component.rows, component.size, component.major) == (9, 110, 17)
+    assert (whole.rows, whole.size) == (18, 220)
+
+
+def at(*path: str | int) -> Callable[[Data], Any]:
+    """Find the part of a manifest that is there."""
+
+    def find(data: Any) -> Any:
+        for step in path:
+            data = data[step]
+        return data
+
+    return find
+
+
+COMPONENT = ("components", "db")
+DATABASE = (*COMPONENT, "databases", 0)
+TABLE = (*DATABASE, "tables", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "values"),
+    [
+        ((), "schema", (0, 99, "1", None, True)),
+        ((), "name", (5, "\x1b[31mred\x07", "a\nb", None)),
+        ((), "reason", ("boredom", 7, "")),
+        ((), "made", ("yesterday", 7, "2026-11-24T16:05:01")),
+        ((), "engine", (None, ["compose"])),
+        ((), "components", ({}, [], None, {"../x": {}}, {"db": []}, {"db": None})),
+        ((), "ports", ([], {"web": "8000"}, {"web": 0}, {"web": True})),
+        ((), "declaration", (7, {"web": 7}, {"web": {"image": 7}})),
+        (COMPONENT, "version", (18, "x", "", "1800", "18 \n", None)),
+        (COMPONENT, "user", (5, "", "a\0b")),
+        (COMPONENT, "database", ("other", None)),
+        (COMPONENT, "store", (5, "../../etc", "a/../b", None)),
+        (COMPONENT, "databases", ([], {}, None, [7], "notes")),
+        (DATABASE, "name", (5, "", "x" * 10_000, "a\0b")),
+        (DATABASE, "encoding", ("UTF8'; DROP TABLE a", "", 8)),
+        (DATABASE, "size", ("5", -5, float("nan"), 1.5, 10**30)),
+        (DATABASE, "tables", ({}, None, [7])),
+        (TABLE, "rows", ("x", -1, True)),
+        (TABLE, "checksum", (7, "x", "9" * 1000)),
+        ((*DATABASE, "dump"), "name", ("../x", "/tmp/x", "db/../../x", "other/1.dump.zst", "db/roles.sql", 5)),
+        ((*DATABASE, "dump"), "bytes", (len(DUMP) + 1, -1, "9")),
+        ((*DATABASE, "dump"), "sha256", ("0", 7, "g" * 64)),
+        ((*COMPONENT, "roles"), "bytes", (2**40,)),
+    ],
+)  # fmt: skip
+def test_a_forged_value_is_refused(tmp_path: Path, path: tuple[str | int, ...], key: str, values: Any) -> None:
+    for value in values:
+        data = json.loads(to_json(manifest()))
+        at(*path)(data)[key] = value
+        assert refused(tmp_path, json.dumps(data)), f"{key}: {value!r:.60}"
+
+
+@pytest.mark.parametrize("path", [(), COMPONENT, DATABASE, TABLE, (*DATABASE, "dump")])
+def test_a_key_that_is_missing_or_unknown_is_refused(tmp_path: Path, path: tuple[str | int, ...]) -> None:
+    whole = json.loads(to_json(manifest()))
+    optional = {"ports", "declaration"}
+    for key in [*at(*path)(whole).keys() - optional, "more"]:
+        data = json.loads(to_json(manifest()))
+        part = at(*path)(data)
+        part.pop(key) if key in part else part.update(more=7)
+        assert refused(tmp_path, json.dumps(data)), key
+
+
+def test_what_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    for path in ((*COMPONENT, "databases"), (*DATABASE, "tables")):
+        data = json.loads(to_json(manifest()))
+        at(*path)(data).append(at(*path)(data)[0])
+        assert refused(tmp_path, json.dumps(data)), path
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '"text"', "{}", "[" * 200_000, "9" * 100_000, "\udcff"])
+def test_what_is_no_manifest_at_all_is_refused(tmp_path: Path, text: str) -> None:
+    assert refused(tmp_path, text)
+
+
+def test_a_part_that_is_not_listed_or_compressed_is_refused(tmp_path: Path) -> None:
+    text = to_json(manifest())
+    assert not refused(tmp_path, text)
+    assert refused(tmp_path, text, more=("evil.sh", b"rm -rf"))
+    assert refused(tmp_path, text, more=("db/roles.sql", b"SELECT 1;"))
+    assert refused(tmp_path, text, packed=zipfile.ZIP_DEFLATED)
+
+
+@pytest.mark.parametrize("claims", [None, 100])
+def test_a_manifest_that_inflates_costs_no_memory(tmp_path: Path, claims: int | None) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file, file.open("manifest.json", "w") as part:
+        for _ in range(256):
+            part.write(bytes(2**20))
+    if claims is not None:
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace((256 * 2**20).to_bytes(4, "little"), claims.to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(StackError) as raised, opened(path):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert raised.value.code == "snapshot-damaged"
+    assert most < 16 * 2**20
+
+
+def test_a_name_for_a_terminal_has_nothing_that_acts_on_it() -> None:
+    assert visible("notes ü 'x'") == "notes ü 'x'"
+    assert visible("\x1b[31mred\x07\n\u202e") == r"\x1b[31mred\x07\n\u202e"
+
+
+def refused(folder: Path, text: str, more: tuple[str, bytes] | None = None, packed: int = zipfile.ZIP_STORED) -> bool:
+    """Whether a snapshot with this manifest is refused as damaged; anything else that it raises is a failure."""
+    path = folder / "forged.zip"
+    with zipfile.ZipFile(path, "w", packed) as file:
+        file.writestr("db/roles.sql", ROLES)
+        file.writestr("db/1.dump.zst", DUMP)
+        if more:
+            with pytest.warns(UserWarning) if more[0] in file.namelist() else contextlib.nullcontext():
+                file.writestr(*more)
+        file.writestr("manifest.json", text.encode("utf-8", "surrogateescape"))
+    damage: StackError | None = None
+    try:
+        with opened(path) as archive:
+            archive.verify()
+    except StackError as error:
+        damage = error
+    assert damage is None or (damage.code, damage.message.isprintable()) == ("snapshot-damaged", True)
+    return damage is not None
