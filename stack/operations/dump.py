@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import ExitStack
@@ -38,21 +39,44 @@ def dump(
             raise StackError("nothing-to-save", f"{database.name} has no data to dump", hint)
         with serving(opened, database) as server:
             if file is None:
-                done = _dump(server, kind, output, False, progress)
-                return Report("dump", "", {"bytes": done})
+                return Report("dump", "", {"bytes": _dump_out(server, kind, output, progress)})
             done = _dump_to(server, kind, file, progress)
     taken = file.stat().st_size
     text = f"{database.database} is in {file} ({size(taken)})"
     return Report("dump", text, {"path": str(file), "bytes": taken, "plain_bytes": done})
 
 
+def _dump_out(server: Server, kind: Kind, output: IO[bytes], progress: Progress) -> int:
+    """Write to standard output; a reader that has gone, as in `stackctl dump | head`, is no error."""
+    try:
+        done = _dump(server, kind, output, False, progress)
+        output.flush()
+    except BrokenPipeError:
+        _discard(output)
+        return 0
+    except OSError as error:
+        _discard(output)
+        raise StackError(
+            "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "file-unusable",
+            f"standard output: {error.strerror or error}; what was written is not a whole dump",
+            "make room, or name a FILE instead: it appears whole or not at all",
+        ) from error
+    return done
+
+
+def _discard(output: IO[bytes]) -> None:
+    """Let go of what is not written yet: Python would try that once more at its end."""
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), output.fileno())
+
+
 def _dump_to(server: Server, kind: Kind, file: Path, progress: Progress) -> int:
-    """The file appears whole or not at all."""
+    """The file appears whole or not at all, and is its owner's alone."""
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     require_space(file.parent, RESERVE)
     with explained(file):
         try:
-            with open(partial, "xb") as raw:
+            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
                 with ExitStack() as opened:
                     done = _dump(server, kind, packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
                 raw.flush()

@@ -88,9 +88,8 @@ def _row(item: Item) -> tuple[str, ...]:
     if item.manifest is None:
         return (visible(item.name), "-", "can't be used", "-", "-", size(item.bytes))
     made = f"{item.manifest.made.astimezone():%Y-%m-%d %H:%M:%S}"
-    return (
-        visible(item.name), made, _why(item.manifest), str(item.manifest.rows), size(item.manifest.size), size(item.bytes),
-    )  # fmt: skip
+    rows, data = str(item.manifest.rows), size(item.manifest.size)
+    return (visible(item.name), made, _why(item.manifest), rows, data, size(item.bytes))
 
 
 def _item_data(item: Item) -> dict[str, Any]:

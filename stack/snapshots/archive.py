@@ -173,10 +173,11 @@ def _manifest(file: zipfile.ZipFile) -> Manifest:
     with file.open(about) as packed:
         # Without a number it would be unpacked whole, whatever length it claims.
         manifest = from_json(packed.read(about.file_size + 1).decode("utf-8"))
-    listed = sorted((member.name, member.bytes, zipfile.ZIP_STORED) for member in manifest.members)
-    there = sorted((each.filename, each.file_size, each.compress_type) for each in file.infolist() if each is not about)
-    if listed != there:
-        (name, *_) = min(set(listed) ^ set(there), default=("a part", 0, 0))
+    listed = {(part.name, part.bytes, part.bytes, zipfile.ZIP_STORED) for part in manifest.members}
+    infos = [each for each in file.infolist() if each is not about]
+    there = {(each.filename, each.file_size, each.compress_size, each.compress_type) for each in infos}
+    if listed != there or len(there) != len(infos):
+        name = min(listed ^ there, default=("a part",))[0]
         raise ValueError(f"{visible(name)} is not what its manifest lists")
     return manifest
 

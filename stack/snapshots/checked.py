@@ -66,7 +66,7 @@ class Part:
         part._object()
         return part
 
-    def keys(self, pattern: str = _PLAIN) -> Iterator[str]:
+    def names(self, pattern: str = _PLAIN) -> Iterator[str]:
         """The keys of an object whose keys are names."""
         for key in self._object():
             if not re.fullmatch(pattern, key, re.DOTALL):

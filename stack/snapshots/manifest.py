@@ -145,7 +145,7 @@ def from_json(text: str) -> Manifest:
         **{key: whole.text(key) for key in plain},
         reason=cast("Reason", whole.text("reason", "|".join(get_args(Reason)))),
         made=_moment(whole),
-        components={name: _component(components.part(name), name) for name in components.keys(_COMPONENT)},
+        components={name: _component(components.part(name), name) for name in components.names(_COMPONENT)},
         ports=_ports(whole.part("ports")) if whole.has("ports") else {},
         declaration=_declaration(whole.part("declaration")) if whole.has("declaration") else {},
     )
@@ -165,14 +165,14 @@ def _moment(whole: Part) -> datetime:
 
 
 def _ports(ports: Part) -> dict[str, int]:
-    return {name: ports.whole(name, 1, 65535) for name in ports.keys()}
+    return {name: ports.whole(name, 1, 65535) for name in ports.names()}
 
 
 def _declaration(components: Part) -> dict[str, Fields]:
     found: dict[str, Fields] = {}
-    for name in components.keys():
+    for name in components.names():
         fields = components.part(name)
-        found[name] = {field: fields.text(field, _ANYTHING) for field in fields.keys(_ANYTHING)}
+        found[name] = {field: fields.text(field, _ANYTHING) for field in fields.names(_ANYTHING)}
     return found
 
 

@@ -69,7 +69,9 @@ def _save_database(
             at.abandon()
             raise
         if dump.finish():
-            raise _broke("save-failed", server, f"{visible(name)} could not be saved; nothing was changed", dump.complaint)
+            raise _broke(
+                "save-failed", server, f"{visible(name)} could not be saved; nothing was changed", dump.complaint
+            )
         return SavedDatabase(name, encoding, int(taken), sink.member, content.result())
 
 

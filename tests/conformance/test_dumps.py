@@ -37,6 +37,7 @@ def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: 
     count = up.visit()
     dumped = up.data("dump", "--format", "custom", str(file))
     assert dumped["bytes"] == file.stat().st_size
+    assert oct(file.stat().st_mode & 0o777) == "0o600", "nobody else reads what the database holds"
     assert up.visit() == count + 1
     up.ok("load", "--replace", "--yes", "--no-snapshot", str(file))
     assert up.visit() == count + 1, "Redis does not know better either"
@@ -51,6 +52,29 @@ def test_a_dump_goes_through_pipes(up: Cli) -> None:
     into = piped(up, "load", "--replace", "--yes", "--no-snapshot", "-", given=gzip.compress(out.stdout))
     assert into.returncode == 0, into.stderr
     assert up.visit() == count + 1
+
+
+@on_one_engine
+def test_a_dump_ends_quietly_when_its_reader_has_gone(up: Cli) -> None:
+    up.ok("seed", "-", stdin="CREATE TABLE long AS SELECT repeat('x', 500) FROM generate_series(1, 2000)")
+    with subprocess.Popen(
+        up.arguments("dump"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=up.folder, env=up.whole_environment
+    ) as dump:
+        assert dump.stdout is not None
+        assert dump.stderr is not None
+        dump.stdout.read(10)
+        dump.stdout.close()
+        assert dump.stderr.read() == b""
+        assert dump.wait(60) == 0
+    with open("/dev/full", "wb") as full:
+        told = subprocess.run(
+            up.arguments("dump"), stdout=full, stderr=subprocess.PIPE, cwd=up.folder, env=up.whole_environment
+        )
+    up.ok("inspect", "db", "--query", "DROP TABLE long")
+    assert told.returncode == 1
+    assert b"Error (disk-full): standard output: No space left on device" in told.stderr
+    assert b"bug" not in told.stderr
+    assert b"ignored" not in told.stderr
 
 
 @on_one_engine

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import tracemalloc
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -184,11 +184,11 @@ def test_a_part_that_is_not_listed_or_compressed_is_refused(tmp_path: Path) -> N
 def test_a_manifest_that_inflates_costs_no_memory(tmp_path: Path, claims: int | None) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file, file.open("manifest.json", "w") as part:
-        for _ in range(256):
+        for _ in range(64):
             part.write(bytes(2**20))
     if claims is not None:
         whole = path.read_bytes()
-        path.write_bytes(whole.replace((256 * 2**20).to_bytes(4, "little"), claims.to_bytes(4, "little")))
+        path.write_bytes(whole.replace((64 * 2**20).to_bytes(4, "little"), claims.to_bytes(4, "little")))
     tracemalloc.start()
     try:
         with pytest.raises(StackError) as raised, opened(path):
@@ -212,7 +212,7 @@ def refused(folder: Path, text: str, more: tuple[str, bytes] | None = None, pack
         file.writestr("db/roles.sql", ROLES)
         file.writestr("db/1.dump.zst", DUMP)
         if more:
-            with pytest.warns(UserWarning) if more[0] in file.namelist() else contextlib.nullcontext():
+            with warnings.catch_warnings(action="ignore"):  # that a name is there twice
                 file.writestr(*more)
         file.writestr("manifest.json", text.encode("utf-8", "surrogateescape"))
     damage: StackError | None = None
