@@ -24,34 +24,22 @@ from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, S
 
 Data = dict[str, Any]
 
-_texts = st.text(max_size=20).filter(lambda text: not any(ord(each) < 32 or 127 <= ord(each) < 160 for each in text))
-_names = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
+_texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=9)
+_names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=9)
 _amounts = st.integers(0, 2**63 - 1)
-_checksums = st.text("0123456789abcdef", min_size=64, max_size=64)
-_tables = st.lists(
-    st.builds(Table, _names, _amounts, st.integers(-(2**100), 2**100).map(str)),
-    max_size=3,
-    unique_by=lambda table: table.name,
-).map(tuple)
+_checksums = st.binary(min_size=32, max_size=32).map(bytes.hex)
+_sums = st.integers(-(2**100), 2**100).map(str)
+_tables = st.lists(st.builds(Table, _names, _amounts, _sums), max_size=2, unique_by=lambda table: table.name).map(tuple)
+_members = st.builds(Member, st.just("db/1.dump.zst"), _amounts, _checksums)
+_databases = st.builds(SavedDatabase, _names, st.just("UTF8"), _amounts, _members, _tables)
+_roles = st.builds(Member, st.just("db/roles.sql"), st.integers(0, 2**20), _checksums)
+_versions = st.sampled_from(["15.2", "18.6", "19beta1", "9.6"])
 
 
-@st.composite
-def _components(draw: st.DrawFn) -> dict[str, SavedComponent]:
-    found = {}
-    for name in draw(st.sets(st.from_regex("[a-z][a-z0-9-]{0,9}", fullmatch=True), min_size=1, max_size=3)):
-        databases = [
-            SavedDatabase(
-                each, "UTF8", draw(_amounts), Member(f"{name}/{number}.dump.zst", draw(_amounts), draw(_checksums)),
-                draw(_tables),
-            )
-            for number, each in enumerate(draw(st.sets(_names, min_size=1, max_size=3)), 1)
-        ]  # fmt: skip
-        roles = Member(f"{name}/roles.sql", draw(st.integers(0, 2**20)), draw(_checksums))
-        version = draw(st.sampled_from(["15.2", "18.6", "19beta1", "9.6"]))
-        found[name] = SavedComponent(
-            version, draw(_names), databases[0].name, draw(_names), roles, tuple(databases)
-        )  # fmt: skip
-    return found
+def _component(
+    version: str, user: str, store: str, roles: Member, database: SavedDatabase
+) -> dict[str, SavedComponent]:
+    return {"db": SavedComponent(version, user, database.name, store, roles, (database,))}
 
 
 _manifests = st.builds(
@@ -63,9 +51,9 @@ _manifests = st.builds(
     stack=_texts,
     instance=_texts,
     engine=_texts,
-    components=_components(),
-    ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=3),
-    declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=3),
+    components=st.builds(_component, _versions, _names, _names, _roles, _databases),
+    ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=2),
+    declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=2),
 )
 
 ROLES, DUMP = b"CREATE ROLE student;\n", b"any bytes"
