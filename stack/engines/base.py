@@ -76,7 +76,7 @@ class Engine(Protocol):
         """
 
     def keep_good(self) -> None:
-        """Keep what runs now, which was found ready, for `restore_good`."""
+        """Keep what runs now, which was found ready, for `restore_good`; remove what only the one before needed."""
 
     def has_good(self) -> bool:
         """Whether there is something for `restore_good`."""

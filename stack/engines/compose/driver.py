@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import sys
 import threading
@@ -157,7 +158,7 @@ class ComposeEngine:
     def leftovers(self) -> Leftovers:
         return Leftovers(
             containers=self._list("ps", "--all", "--format", "{{.Names}}"),
-            networks=self._list("network", "ls", "--format", "{{.Name}}"),
+            networks=self._networks(),
             volumes=self.all_stores(),
             images=self._list("image", "ls", "--format", _IMAGE_NAME),
         )
@@ -190,6 +191,17 @@ class ComposeEngine:
         self._state.write(_GOOD, self._file.read_text(encoding="utf-8"))
         for image in self._built_images():
             client.read(["image", "tag", image, f"{image}:{_GOOD_TAG}"], _READ_TIMEOUT)
+        self._remove_spare_networks()
+
+    def _remove_spare_networks(self) -> None:
+        """Those of an earlier declaration, which Compose leaves: each holds one of Docker's few address ranges."""
+        spare = set(self._networks()) - render.networks(self._instance)
+        if spare:
+            # Docker refuses for one that a container of the user's own is on: that one stays.
+            client.run(["network", "rm", *sorted(spare)], _READ_TIMEOUT)
+
+    def _networks(self) -> tuple[str, ...]:
+        return self._list("network", "ls", "--format", "{{.Name}}")
 
     def has_good(self) -> bool:
         return (self._instance.state / _GOOD).exists()
@@ -480,14 +492,14 @@ def _component_state(container: Mapping[str, Any]) -> tuple[str, ComponentState]
 def _live(container: Mapping[str, Any]) -> dict[str, str]:
     """What `docker update` and `docker network disconnect` change without a new container, as `render` writes it."""
     host = container["HostConfig"]
-    networks = container["NetworkSettings"]["Networks"]
-    short = [name for name in render.NETWORKS if any(network.endswith(f"_{name}") for network in networks)]
+    project = container["Config"]["Labels"].get(render.LABEL_PROJECT, "")
+    networks = sorted(name.removeprefix(f"{project}_") for name in container["NetworkSettings"]["Networks"])
     return {
         "mem_limit": f"{host['Memory'] // 2**20}m",
         "cpus": f"{host['NanoCpus'] / 1e9:g}",
         "pids_limit": str(host["PidsLimit"]),
         "restart": host["RestartPolicy"]["Name"],
-        "networks": " ".join(short),
+        "networks": shlex.join(networks),
     }
 
 

@@ -88,7 +88,8 @@ _KNOWN = (
         r"|all predefined address pools have been fully subnetted",
         "network-exhausted",
         "Docker has no free address range for another network",
-        "remove unused networks with `docker network prune`",
+        "remove unused networks with `docker network prune`, or give Docker more ranges: `default-address-pools` "
+        "in its `daemon.json`",
     ),
 )
 

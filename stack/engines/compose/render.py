@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.model import Container, Healthcheck, Reference, SecretReference, Value
@@ -23,10 +24,6 @@ LABEL_DECLARATION = "stackctl.declaration"
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
 
-_FRONTEND = "frontend"
-_BACKEND = "backend"
-NETWORKS = (_FRONTEND, _BACKEND)
-
 
 def render(instance: Instance) -> str:
     """The text of `compose.yaml`."""
@@ -38,7 +35,16 @@ def render(instance: Instance) -> str:
 
 def fields(instance: Instance) -> dict[str, dict[str, str]]:
     """The declaration of each service, field by field, as its container is made from it."""
-    return {name: _fields(_service(instance, name, instance.stack.container(name))) for name in instance.stack.names}
+    joined = _joined(plan_networks(instance.stack))
+    return {
+        name: _fields(_service(instance, name, instance.stack.container(name), joined[name]))
+        for name in instance.stack.names
+    }
+
+
+def networks(instance: Instance) -> frozenset[str]:
+    """Docker's names of the networks of the instance."""
+    return frozenset(f"{instance.project}_{name}" for name in plan_networks(instance.stack))
 
 
 def volumes(instance: Instance) -> dict[str, str]:
@@ -67,14 +73,15 @@ def _project(instance: Instance) -> dict[str, Any]:
         instance.store_name(name, volume.name) for name, container in containers.items() for volume in container.volumes
     ]
     secrets = [secret.id for secret in instance.stack.secrets()]
+    networks = plan_networks(instance.stack)
+    joined = _joined(networks)
     project: dict[str, Any] = {
         "name": instance.project,
-        "services": {name: _marked(_service(instance, name, container)) for name, container in containers.items()},
-        "networks": {_BACKEND: {"driver": "bridge", "internal": True, "labels": _labels(instance)}},
+        "services": {
+            name: _marked(_service(instance, name, container, joined[name])) for name, container in containers.items()
+        },
+        "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
-    if any(container.ports for container in containers.values()):
-        # A container on internal networks alone can't publish a port (moby/moby#36174).
-        project["networks"][_FRONTEND] = {"driver": "bridge", "labels": _labels(instance)}
     if volumes:
         project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
     if secrets:
@@ -82,7 +89,22 @@ def _project(instance: Instance) -> dict[str, Any]:
     return project
 
 
-def _service(instance: Instance, name: str, container: Container) -> dict[str, Any]:
+def _joined(networks: Mapping[str, Network]) -> Mapping[str, list[str]]:
+    """The names of the networks that each component is on, in alphabetical order."""
+    joined: dict[str, list[str]] = {}
+    for name in sorted(networks):
+        for member in networks[name].members:
+            joined.setdefault(member, []).append(name)
+    return joined
+
+
+def _network(instance: Instance, network: Network) -> dict[str, Any]:
+    # A container on internal networks alone can't publish a port (moby/moby#36174).
+    internal = {"internal": True} if network.internal else {}
+    return {"driver": "bridge", **internal, "labels": _labels(instance)}
+
+
+def _service(instance: Instance, name: str, container: Container, networks: list[str]) -> dict[str, Any]:
     component = instance.stack[name]
     service: dict[str, Any] = {}
     if container.image is not None:
@@ -104,7 +126,7 @@ def _service(instance: Instance, name: str, container: Container) -> dict[str, A
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
     if container.ports:
         service["ports"] = [f"127.0.0.1:{instance.ports[name]}:{port.container}" for port in container.ports]
-    service["networks"] = [_FRONTEND, _BACKEND] if container.ports else [_BACKEND]
+    service["networks"] = networks
     if container.volumes:
         service["volumes"] = [
             f"{instance.store_name(name, volume.name)}:{volume.target}" for volume in container.volumes

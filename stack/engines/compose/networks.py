@@ -1,0 +1,51 @@
+"""Decide which components of a stack share a network, so that `uses` is a fence: pure.
+
+- A component that is published has a network of its own, named after it: through it come requests from outside, and
+  what it asks of the outside leaves. Nothing else is on it.
+- Each relation has an internal network, `web.db`: the user and what it uses, and no way out.
+- Servers that use nothing, are made from an image and have the same users share the networks of the first of them:
+  whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
+- What has neither is alone on an internal network of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stack.model import Stack
+
+
+@dataclass(frozen=True)
+class Network:
+    """A bridge network and the components on it. An `internal` one has no way out and publishes no port."""
+
+    members: tuple[str, ...]
+    internal: bool = True
+
+
+def plan_networks(stack: Stack) -> Mapping[str, Network]:
+    """The networks by name. No component has a name with a dot."""
+    containers = {name: stack.container(name) for name in stack.names}
+    used = {name: stack[name].needs for name in stack.names}
+    # A server that runs none of the stack's own code, and has nothing of its own to reach.
+    servers = {name for name, container in containers.items() if container.image is not None and not used[name]}
+    users = _users(used)
+    position = {name: number for number, name in enumerate(stack.names)}
+    networks = {name: Network((name,), internal=False) for name, container in containers.items() if container.ports}
+    for user in stack.names:
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in sorted(used[user], key=position.__getitem__):
+            groups.setdefault(users[name] if name in servers else (name,), []).append(name)
+        networks |= {f"{user}.{group[0]}": Network((user, *group)) for group in groups.values()}
+    reached = {name for network in networks.values() for name in network.members}
+    return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _users(used: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
+    """The components that use each one."""
+    users: dict[str, list[str]] = {name: [] for name in used}
+    for user, names in used.items():
+        for name in names:
+            users[name].append(user)
+    return {name: tuple(names) for name, names in users.items()}
