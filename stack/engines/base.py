@@ -38,6 +38,9 @@ class Engine(Protocol):
         a time limit.
         """
 
+    def notices(self) -> tuple[str, ...]:
+        """What of this machine makes the instance less isolated than this engine makes it elsewhere."""
+
     def observe(self) -> Observed:
         """Read which components of the instance exist now, and how they are; change nothing."""
 

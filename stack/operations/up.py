@@ -177,6 +177,8 @@ def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
     lines = [f"{instance.name} {done}", *url_lines(instance)]
     lines += [f"  {line}" for line in automatic_lines(opened)]
     lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
+    notices = opened.engine.notices()
+    lines += [f"  note: {notice}" for notice in notices]
     data = {
         "instance": instance.name,
         "engine": opened.engine.name,
@@ -184,6 +186,7 @@ def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
         "changed": not same,
         "urls": dict(instance.urls),
         "automatic_ports": {name: instance.ports[name] for name in opened.automatic},
+        "notices": list(notices),
         "components": component_data(instance, verdict.observed),
         "plan": plan_data(surveyed),
     }

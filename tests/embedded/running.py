@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.declaration import load_stack
+from stack.engines.embedded import accounts
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import ROOT_HOMES, Identity, home_of, make_private
+from stack.engines.embedded.identity import acting, home_of, make_private
 from stack.engines.embedded.layout import Home
 from stack.engines.embedded.runs import read_runs
 from stack.instance import Instance, default_project
@@ -48,7 +49,7 @@ class Running:
 
     @property
     def home(self) -> Home:
-        return home_of(self.instance, Identity.of_servers())
+        return home_of(self.instance)
 
     def up(self, timeout: float = 60) -> Verdict:
         """As `stackctl up` does it."""
@@ -80,14 +81,15 @@ class Running:
 
     def make_home(self, folder: Path) -> None:
         """The folders down to one in the home, as the engine makes them."""
-        identity = Identity.of_servers()
-        if identity is not None:
-            ROOT_HOMES.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            accounts.make_home(self.home.folder)
         else:
             self.home.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in (*reversed(folder.parents), folder):
-            if part.is_relative_to(self.home.folder):
-                make_private(part, identity)
+        identity = accounts.identity_of(self.home.folder)
+        with acting(identity):
+            for part in (*reversed(folder.parents), folder):
+                if part.is_relative_to(self.home.folder):
+                    make_private(part, identity)
 
     def secret(self, name: str) -> str:
         return State(self.instance.state).secret(name).reveal()

@@ -21,7 +21,8 @@ import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.engines.embedded import cluster, enter
-from stack.engines.embedded.identity import Identity, plan_view
+from stack.engines.embedded.accounts import identity_of
+from stack.engines.embedded.identity import plan_view
 from stack.errors import DeclarationError, StackError
 from tests.cli import ROOT, eventually
 from tests.embedded.running import Running, kill, running
@@ -305,7 +306,7 @@ def test_a_pipe_that_ends_early_ends_a_command_quietly(up: Running) -> None:
 
 @as_root
 def test_no_process_is_roots(up: Running) -> None:
-    identity = Identity.of_servers()
+    identity = identity_of(up.home.folder)
     assert identity is not None
     for process in up.processes():
         status = Path(f"/proc/{process}/status").read_text()
@@ -313,9 +314,10 @@ def test_no_process_is_roots(up: Running) -> None:
         assert found["Uid"] == [str(identity.user)] * 4, process
         assert found["Gid"] == [str(identity.group)] * 4, process
         assert found["Groups"] == [], process
-        assert int(found["CapEff"][0], 16) == 0, process
-    said = up.engine.run("db", ["sh", "-c", "id -u; id -G"]).stdout.split()
-    assert said == [str(identity.user), str(identity.group)]
+        assert int(found["CapEff"][0], 16) == int(found["CapBnd"][0], 16) == 0, process
+        assert found["NoNewPrivs"] == ["1"], process
+    said = up.engine.run("db", ["sh", "-c", "id -u; id -G; grep NoNewPrivs /proc/self/status"]).stdout.split()
+    assert said == [str(identity.user), str(identity.group), "NoNewPrivs:", "1"]
 
 
 @as_root

@@ -113,6 +113,9 @@ class ComposeEngine:
             found += [checks.Labelled(kind, *line.split("\t", 1)) for line in lines]
         return found
 
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
     def observe(self) -> Observed:
         return Observed(self._states(self._inspect(self._container_ids())))
 

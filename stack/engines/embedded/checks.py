@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stack.engines import process
@@ -34,6 +34,14 @@ def _does_not_run(check: str, program: Path, said: str) -> Finding:
     return Finding(check, "fail", f"{program} does not run on this machine: {said}", cure)
 
 
+def of_isolation(notices: Sequence[str]) -> Iterator[Finding]:
+    """Whether another instance can read what this one keeps to itself."""
+    for notice in notices:
+        yield Finding("embedded isolation", "warn", notice, "run stackctl as a user of its own, or use Docker")
+    if not notices:
+        yield ok("embedded isolation", "no other user's processes read the instance's files")
+
+
 def of_orphans() -> Finding:
     """Supervisors whose configuration is gone, and with it the instance."""
     orphans = sorted((number, home) for home, number in supervisors() if not home.is_dir())
@@ -45,14 +53,14 @@ def of_orphans() -> Finding:
     return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", cure)
 
 
-def supervisors(user: int | None = None) -> Iterator[tuple[Path, int]]:
-    """The home and the process of each supervisor of ours, of a user or of all."""
+def supervisors(of: Callable[[int], bool] | None = None) -> Iterator[tuple[Path, int]]:
+    """The home and the process of each supervisor of ours, of the users that `of` accepts or of all."""
     # 6 ms: only for what needs it.
     import psutil
 
     for each in psutil.process_iter(["cmdline", "uids"]):
         configuration = configuration_of(each.info["cmdline"] or [])
-        if configuration is not None and (user is None or each.info["uids"].effective == user):
+        if configuration is not None and (of is None or of(each.info["uids"].effective)):
             yield configuration.parent.parent, each.pid
 
 

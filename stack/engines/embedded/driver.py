@@ -27,11 +27,10 @@ from pathlib import Path
 from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
 from stack.engines import memory, process
-from stack.engines.embedded import checks, cluster, enter, health, logs
+from stack.engines.embedded import accounts, checks, cluster, enter, health, logs
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
 from stack.engines.embedded.identity import (
-    ROOT_HOMES,
     Identity,
     View,
     acting,
@@ -122,7 +121,13 @@ class EmbeddedEngine:
             yield failed("embedded engine", error)
         else:
             yield from checks.of_programs(self._programs)
+            yield from checks.of_isolation(self.notices())
         yield checks.of_orphans()
+
+    def notices(self) -> tuple[str, ...]:
+        if self._identity is None or self._has_own_user:
+            return ()
+        return (accounts.shared_notice(),)
 
     def observe(self) -> Observed:
         programs = self._running_programs()
@@ -140,7 +145,13 @@ class EmbeddedEngine:
         return replace(self.observe(), stores=frozenset(self.all_stores()))
 
     def fields(self) -> Mapping[str, Fields]:
-        return fields(self._instance, self._layout({}))
+        own = {"user": "one of the instance's own"} if self._has_own_user else {}
+        return {name: {**values, **own} for name, values in fields(self._instance, self._layout({})).items()}
+
+    @property
+    def _has_own_user(self) -> bool:
+        """Whether it has one, or will from the next `apply` on."""
+        return self._identity is not None and (self._identity.own or accounts.why_shared() is None)
 
     def stores(self) -> Mapping[str, str]:
         return {database.name: str(self._home.data(database.name)) for database in self._databases}
@@ -184,6 +195,7 @@ class EmbeddedEngine:
         programs = self._programs
         view = self._view(programs)
         self._provide_secrets()
+        self._leave_shared_user()
         self._make_home()
         self._check_data(programs)
         self._await_ending()
@@ -252,7 +264,7 @@ class EmbeddedEngine:
                 discard(Path(store))
             for entry in self._home.folder.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        # Its parent is not the servers' user's.
+        # Its parent is root's.
         self._home.folder.rmdir()
 
     def has_data(self, component: str) -> bool:
@@ -361,13 +373,13 @@ class EmbeddedEngine:
 
     # What the instance is, and where.
 
-    @cached_property
+    @property
     def _identity(self) -> Identity | None:
-        return Identity.of_servers()
+        return accounts.identity_of(self._home.folder)
 
     @cached_property
     def _home(self) -> Home:
-        return home_of(self._instance, self._identity)
+        return home_of(self._instance)
 
     @cached_property
     def _programs(self) -> Programs:
@@ -450,8 +462,7 @@ class EmbeddedEngine:
 
     def _make_home(self) -> None:
         if self._identity is not None:
-            ROOT_HOMES.mkdir(mode=0o711, parents=True, exist_ok=True)
-            make_private(self._home.folder, self._identity)
+            accounts.make_home(self._home.folder)
         else:
             self._home.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._at_home():
@@ -462,6 +473,15 @@ class EmbeddedEngine:
             for component in self._instance.stack:
                 if isinstance(component, Redis):
                     make_private(home.data(component.name), self._identity)
+
+    def _leave_shared_user(self) -> None:
+        """Give an instance that an earlier stackctl made a user of its own; what runs has to end for that."""
+        if not (self._home.folder.is_dir() and accounts.must_move(self._identity)):
+            return
+        self._shut_down()
+        for store in self.all_stores():
+            self._await_beside(Path(store))
+        accounts.give_own_user(self._home.folder)
 
     def _provide_secrets(self) -> None:
         for secret in self._instance.stack.secrets(exposed=True):
@@ -518,7 +538,7 @@ class EmbeddedEngine:
                 )
 
     def _view(self, programs: Programs) -> View:
-        """What `nobody` needs to reach of root's files."""
+        """What a user without privileges needs to reach of root's files."""
         if self._identity is None:
             _package_folder("supervisor")
             return View()

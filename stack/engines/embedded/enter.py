@@ -3,9 +3,10 @@
     enter.py '{"folder": "/…", "user": [65534, 65534], "covers": …}' PROGRAM WORD…
 
 - `folder`: where the command runs.
-- `user`: the user and group to become, without any other group.
+- `user`: the user and group to become, without any other group, and without a way to gain privileges.
 - `covers`, with `staging`: make a view of the files in which the server's user can reach what it needs: each
   folder that it can't pass through is covered by an empty one, with only the given paths bound into it, read-only.
+- `lines`, with `staging`: files that have one more line in that view, like a name for the user.
 - `join`: a process whose view is taken instead.
 - `log`: detach from the terminal and from who started it, and write there.
 
@@ -27,6 +28,8 @@ from typing import Any
 NO_VIEW = 71
 
 _CLONE_NEWNS = 0x20000
+_NO_NEW_PRIVILEGES, _DROP_FROM_BOUND = 38, 24
+_DETACH = 2
 _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 8192, 16384, 1 << 18
 
 
@@ -37,17 +40,14 @@ def main(arguments: list[str]) -> None:
     options: dict[str, Any] = json.loads(arguments[0])
     command = arguments[1:]
     try:
-        if options.get("covers"):
-            _make_view(options["covers"], options["staging"])
+        if options.get("staging"):
+            _make_view(options.get("covers", {}), options.get("lines", {}), options["staging"])
         if options.get("join"):
             _join_view(options["join"])
+        if options.get("user"):
+            _become(*options["user"])
     except OSError as error:
-        _fail(NO_VIEW, f"{error.filename or 'mount'}: {error.strerror}")
-    if options.get("user"):
-        user, group = options["user"]
-        os.setgroups([])
-        os.setgid(group)
-        os.setuid(user)
+        _fail(NO_VIEW, f"{error.filename or 'user'}: {error.strerror}")
     os.chdir(options["folder"])
     if options.get("log"):
         _detach(options["log"])
@@ -64,16 +64,43 @@ def _fail(exit_code: int, problem: str) -> None:
     sys.exit(exit_code)
 
 
-def _make_view(covers: dict[str, list[str]], staging: str) -> None:
+def _become(user: int, group: int) -> None:
+    """Whatever the command runs from here on, like a program of root's with the setuid bit, gains nothing."""
+    if sys.platform == "linux":
+        capability = 0
+        while _libc().prctl(_DROP_FROM_BOUND, capability, 0, 0, 0) == 0:
+            capability += 1
+        _check(_libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0), "prctl")
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+
+
+def _make_view(covers: dict[str, list[str]], lines: dict[str, str], staging: str) -> None:
     """A mount namespace of our own; what is mounted in it nobody else sees, and it ends with its last process."""
     _check(_libc().unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _REC | _PRIVATE)
+    if lines:
+        _add_lines(lines, staging)
     for cover, paths in covers.items():
         _mount("tmpfs", staging, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=1m")
         for path in paths:
             _bind(path, staging + path[len(cover) :])
         _mount(None, staging, None, _REMOUNT | _BIND | _RDONLY)
         _mount(staging, cover, None, _MOVE)
+
+
+def _add_lines(lines: dict[str, str], staging: str) -> None:
+    """Root's copies, that nobody can change: a user who could would make itself another."""
+    _mount("tmpfs", staging, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
+    for path, line in lines.items():
+        made = Path(staging, Path(path).name)
+        made.write_text(f"{Path(path).read_text(encoding='utf-8').rstrip()}\n{line}\n", encoding="utf-8")
+        made.chmod(0o644)
+        _mount(str(made), path, None, _BIND)
+        _mount(None, path, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
+    # The files stay: they are bound.
+    _check(_libc().umount2(os.fsencode(staging), _DETACH), staging)
 
 
 def _bind(path: str, target: str) -> None:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stack.engines.embedded.accounts import is_servers_user
 from stack.engines.embedded.checks import configuration_of, supervisors
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import ROOT_HOMES, Identity, home_at
+from stack.engines.embedded.identity import ROOT_HOMES, home_at
 from stack.engines.embedded.layout import Home
 from stack.engines.embedded.render import sections
 from stack.engines.embedded.runs import read_runs
@@ -43,11 +44,10 @@ class EmbeddedFleet:
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
-        identity = Identity.of_servers()
-        by_home = {home_at(each.project, each.state, identity).folder: each for each in entries if _is_ours(each)}
-        running = dict(supervisors(_user(identity)))
-        # One that is put together for a moment, for a view, has a name that begins with a dot.
-        roots = [home for home in ROOT_HOMES.glob("[!.]*") if home.is_dir()] if identity else []
+        by_home = {home_at(each.project, each.state).folder: each for each in entries if _is_ours(each)}
+        running = dict(supervisors(is_servers_user))
+        # One that is not whole yet has a name that begins with a dot.
+        roots = [] if os.getuid() else [home for home in ROOT_HOMES.glob("[!.]*") if home.is_dir()]
         homes = dict.fromkeys([*by_home, *roots, *running])
         return [
             _found(home, by_home.get(home), running.get(home)) for home in homes if home.is_dir() or home in running
@@ -74,8 +74,7 @@ class EmbeddedFleet:
         else:
             engine.down()
         # A supervisor whose socket went with its folder.
-        user = _user(Identity.of_servers())
-        for number in [number for home, number in supervisors(user) if home == found.folder]:
+        for number in [number for home, number in supervisors(is_servers_user) if home == found.folder]:
             if not end(number, _GRACE):
                 raise StackError(
                     "process-stuck", f"process {number} does not end, not even killed", "see what holds it with `ps`"
@@ -86,10 +85,6 @@ class EmbeddedFleet:
 
     def remove_images(self, images: Sequence[str]) -> None:
         """There are none."""
-
-
-def _user(identity: Identity | None) -> int:
-    return identity.user if identity else os.geteuid()
 
 
 def _is_ours(entry: Entry) -> bool:

@@ -1,8 +1,8 @@
 """Whose processes the servers are, and how they reach their programs.
 
-A plain user's servers are that user's. Those of root never are root's: they are `nobody`'s, in a home outside root's
-own folders. What `nobody` can't reach from there, like a Python below `/root`, is bound into a private view of the
-files that the servers alone have (`enter.py`).
+A plain user's servers are that user's. Those of root never are root's: each instance has a user of its own
+(`accounts.py`), and a home outside root's own folders. What that user can't reach from there, like a Python below
+`/root`, is bound into a private view of the files that the servers alone have (`enter.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pwd
 import secrets
 import stat
 import sys
@@ -25,43 +24,25 @@ from stack.engines.embedded.layout import Home
 from stack.errors import StackError
 from stack.instance import Instance
 
-_UNPRIVILEGED = "nobody"
+# The name of the user of an instance, in its view of the files.
+ACCOUNT = "stackctl"
 # The homes of root's instances. Root owns this folder and the others may pass through it.
 ROOT_HOMES = Path("/var/lib/stackctl")
+# Every user reaches it, so no cover hides it.
+_STAGING = "/tmp"  # noqa: S108 - a folder in it gets a name that nothing else has
 _ENTER = Path(__file__).with_name("enter.py")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The user and group of the servers, where they are not those of the caller."""
+    """The user and group of the servers, if they are not those of the caller.
+
+    `own`: they belong to the one instance, and have a name only in its view of the files.
+    """
 
     user: int
     group: int
-
-    @classmethod
-    def of_servers(cls) -> Identity | None:
-        """None for a plain user, whose servers are his own. Raises `user-missing` where the user has no name:
-        PostgreSQL insists on one."""
-        caller = os.geteuid()
-        try:
-            entry = pwd.getpwnam(_UNPRIVILEGED) if caller == 0 else pwd.getpwuid(caller)
-        except KeyError:
-            raise _no_user(caller) from None
-        return cls(entry.pw_uid, entry.pw_gid) if caller == 0 else None
-
-
-def _no_user(caller: int) -> StackError:
-    if caller == 0:
-        return StackError(
-            "user-missing",
-            f"servers never run as root, and this machine has no user {_UNPRIVILEGED!r} to run them as",
-            f"make it (`useradd --system {_UNPRIVILEGED}`), or run stackctl as another user than root",
-        )
-    return StackError(
-        "user-missing",
-        f"the user {caller} has no name on this machine, which PostgreSQL insists on",
-        "add the user to /etc/passwd, or run stackctl as one that is in it",
-    )
+    own: bool = False
 
 
 @contextlib.contextmanager
@@ -82,15 +63,16 @@ def acting(identity: Identity | None) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def home_of(instance: Instance, identity: Identity | None) -> Home:
-    return replace(home_at(instance.project, instance.state, identity), generations=instance.generations)
+def home_of(instance: Instance) -> Home:
+    return replace(home_at(instance.project, instance.state), generations=instance.generations)
 
 
-def home_at(project: str, state: Path, identity: Identity | None) -> Home:
+def home_at(project: str, state: Path) -> Home:
     """A plain user's lies in the instance's state, with sockets in a short path beside it; root's lies elsewhere."""
-    if identity is None:
+    # Not the effective user, which is another in `acting`.
+    if (caller := os.getuid()) != 0:
         name = hashlib.sha256(project.encode()).hexdigest()[:10]
-        runtime = Path(f"/tmp/stackctl-{os.geteuid()}-{name}")  # noqa: S108 - made by make_private alone
+        runtime = Path(f"/tmp/stackctl-{caller}-{name}")  # noqa: S108 - made by make_private alone
         return Home(state / "embedded", runtime, state / "secrets")
     folder = ROOT_HOMES / project
     return Home(folder, folder / "run", folder / "secrets")
@@ -104,8 +86,6 @@ def make_private(folder: Path, identity: Identity | None) -> None:
     owner = os.geteuid() if identity is None else identity.user
     try:
         folder.mkdir(mode=0o700)
-        if identity is not None and os.geteuid() == 0:
-            os.chown(folder, identity.user, identity.group)
     except FileExistsError:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
@@ -194,7 +174,7 @@ def _mode(path: Path) -> int:
 def _unreachable(path: Path | str, why: str) -> StackError:
     return StackError(
         "embedded-unreachable",
-        f"root's servers run as the user {_UNPRIVILEGED!r}, who can't reach {path}: {why}",
+        f"root's servers run as a user without privileges, which can't reach {path}: {why}",
         "use a project folder and a Python that other users can read, or run stackctl as a plain user",
     )
 
@@ -224,12 +204,20 @@ def entering_view(
     The block has to last until the command runs.
     """
     options: dict[str, Any] = {} if log is None else {"log": str(log)}
+    lines = _account_lines(identity) if identity is not None and identity.own else {}
     with contextlib.ExitStack() as stack:
-        if view.covers:
+        if view.covers or lines:
             # Only a place to put it together, in the one namespace that will have it.
-            staging = stack.enter_context(tempfile.TemporaryDirectory(prefix=".view-", dir=ROOT_HOMES))
-            options |= {"covers": view.covers, "staging": staging}
+            staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="stackctl-view-", dir=_STAGING))
+            options |= {"covers": view.covers, "lines": lines, "staging": staging}
         yield _entering(command, folder, identity, options)
+
+
+def _account_lines(identity: Identity) -> dict[str, str]:
+    return {
+        "/etc/passwd": f"{ACCOUNT}:x:{identity.user}:{identity.group}::/:/usr/sbin/nologin",
+        "/etc/group": f"{ACCOUNT}:x:{identity.group}:",
+    }
 
 
 def _entering(command: Sequence[str], folder: Path, identity: Identity | None, options: Mapping[str, Any]) -> list[str]:
