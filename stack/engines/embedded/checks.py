@@ -15,8 +15,7 @@ _SUPERVISORD = "supervisor.supervisord"
 
 def of_programs(programs: Programs) -> Iterator[Finding]:
     """Whether each server starts here at all, and its version."""
-    servers = dict.fromkeys(server.program for server in programs.postgres.values())
-    for program in (*servers, programs.redis_server):
+    for program in programs.all:
         check = f"embedded {program.name}"
         try:
             answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _LIMIT)

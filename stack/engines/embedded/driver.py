@@ -383,7 +383,8 @@ class EmbeddedEngine:
 
     @cached_property
     def _programs(self) -> Programs:
-        return find_programs(self._system_binaries, {each.name: each.version for each in self._databases})
+        versions = {each.name: each.version for each in self._databases}
+        return find_programs(self._system_binaries, versions, self._has_redis)
 
     @property
     def _control(self) -> Control:
@@ -419,6 +420,10 @@ class EmbeddedEngine:
     @property
     def _databases(self) -> list[Postgres]:
         return [component for component in self._instance.stack if isinstance(component, Postgres)]
+
+    @property
+    def _has_redis(self) -> bool:
+        return any(isinstance(component, Redis) for component in self._instance.stack)
 
     def _layout(self, ports: Mapping[str, int]) -> Layout:
         return Layout(self._home, ports, self._programs)
@@ -494,10 +499,10 @@ class EmbeddedEngine:
     def _commands(self, layout: Layout) -> dict[str, str]:
         """The scripts of the instance's own commands, by name. Where packages are is seen by this user alone."""
         control = ["-m", "supervisor.supervisorctl", "-c", str(self._home.configuration)]
-        return {
-            "supervisorctl": _script("supervisor", control),
-            "redis-cli": _script("redis", [str(layout.scripts / "redis_cli.py")]),
-        }
+        commands = {"supervisorctl": _script("supervisor", control)}
+        if self._has_redis:
+            commands["redis-cli"] = _script("redis", [str(layout.scripts / "redis_cli.py")])
+        return commands
 
     def _write_files(self, layout: Layout) -> None:
         """What the servers read besides the configuration, each for its owner alone."""
@@ -539,8 +544,8 @@ class EmbeddedEngine:
 
     def _view(self, programs: Programs) -> View:
         """What a user without privileges needs to reach of root's files."""
+        packages = [_package_folder(name).parent for name in ("supervisor", *(["redis"] if self._has_redis else []))]
         if self._identity is None:
-            _package_folder("supervisor")
             return View()
         sources = [self._instance.source(name) for name in self._instance.stack.names]
         return plan_view(
@@ -549,10 +554,9 @@ class EmbeddedEngine:
                 Path(sys.prefix),
                 *links_of(Path(sys.executable)),
                 Path(__file__).parent,
-                _package_folder("supervisor").parent,
-                _package_folder("redis").parent,
+                *packages,
                 *(server.tools.parent for server in programs.postgres.values()),
-                programs.redis_server,
+                *programs.all,
                 *(source for source in sources if source is not None),
             ]
         )

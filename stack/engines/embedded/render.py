@@ -148,7 +148,8 @@ def cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
 def _program_path(layout: Layout, name: str, program: str) -> str:
     if program == "postgres" and name in layout.programs.postgres:
         return str(layout.programs.postgres[name].program)
-    return str(layout.programs.redis_server) if program == "redis-server" else program
+    redis_server = layout.programs.redis_server
+    return str(redis_server) if program == "redis-server" and redis_server is not None else program
 
 
 def resolve(layout: Layout, value: Value) -> str:
