@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from stack.errors import DeclarationError, StackError
+from stack.statements import BYTE_ORDER_MARK
 
-_NAME = re.compile(r"(\d+)[-_].+\.sql")
+_NAME = re.compile(r"(\d+)[-_].+\.sql", re.IGNORECASE)
+# As the first line: what PostgreSQL refuses in a transaction.
+NO_TRANSACTION = "-- stackctl: no-transaction"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Migration:
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql).hexdigest()
+
+    @property
+    def whole(self) -> bool:
+        """Whether it runs in one transaction."""
+        first, _, _ = self.sql.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+        return first.strip() != NO_TRANSACTION.encode()
 
     @property
     def number(self) -> int:
@@ -44,7 +53,7 @@ def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
     try:
         files = sorted(folder.iterdir())
         found = sorted(
-            (Migration(file.name, file.read_bytes()) for file in files if file.suffix == ".sql"),
+            (Migration(file.name, file.read_bytes()) for file in files if file.suffix.lower() == ".sql"),
             key=lambda each: each.number,
         )
     except OSError as error:
@@ -52,7 +61,7 @@ def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
     for each in found:
         if each.number < 0:
             raise DeclarationError(where, f"{each.name} has no number; name it like 0001_what_it_does.sql")
-    for each, following in itertools.pairwise(found):
+    for each, following in pairwise(found):
         if each.number == following.number:
             raise DeclarationError(where, f"{each.name} and {following.name} have the same number")
     return tuple(found)
@@ -61,8 +70,8 @@ def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
 def pending(component: str, applied: Mapping[str, str], there: Sequence[Migration]) -> tuple[Migration, ...]:
     """Those that are still to be applied. `applied` has the checksum of each that was, by its name.
 
-    Raises `migration-edited` and `migration-order`. One that was applied and is no longer there is nobody's fault: it
-    may be another branch's.
+    Raises `migration-edited` and `migration-order`. One that was applied and is no longer there is no error: it may be
+    another branch's.
     """
     last = max(map(number_of, applied), default=-1)
     for each in there:

@@ -1,33 +1,104 @@
-"""Run a file of SQL in a server: all of it, in one transaction, or nothing."""
+"""Run a file of SQL in a server: a file is data, whose statements the server runs, and nothing else runs.
+
+psql is what can speak to a server everywhere, and it takes commands of its own that run programs and read files. So
+each statement is handed to it as a text in a quotation whose end no file can know (`SELECT $…$ \\gexec`), on the line
+that it has in the file. The data of a COPY follows as it is: there psql looks for the end of the data alone.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from stack.engines.server import Server, conninfo
+from stack.statements import Piece, Refused, pieces
+
+_EACH = "each statement is committed by itself, as the first line says"
+# What lexical rules the file is read by. The number of the transaction is kept in psql, which no file reaches.
+_BEGIN = """\
+SET standard_conforming_strings = on; BEGIN; \
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS begun \\gset \\\\ """
+_COMMIT = """
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.=) :'begun' AS whole \\gset
+\\if :whole
+{closing}COMMIT;
+\\echo {done}
+\\else
+ROLLBACK;
+\\echo {torn}
+\\endif
+"""
+_EACH_BEGIN = "SET standard_conforming_strings = on; "
+_EACH_END = """
+{closing}\\echo {done}
+"""
 
 
-def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> str | None:
-    """Run SQL and then `closing` in one transaction on the declared database. What is wrong with it, None where all
-    of it was committed.
+@dataclass(frozen=True)
+class Failure:
+    """Why a file was not run, or not all of it, and whether nothing of it is kept."""
 
-    An end of the input ends psql, and psql would commit by that; so it is told to, once all of it was there. And it
-    has to answer after that: in a text that was cut off in the middle of a word the rest is part of the text.
+    text: str
+    nothing_kept: bool = True
+
+
+def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> Failure | None:
+    """Run a file and then `closing` in one transaction on the declared database, as the declared user.
+
+    Gives None if all of it was committed.
     """
-    database, done = server.database, secrets.token_hex(16)
+    return _run(server, server.database.user, pieces(source), _BEGIN, _COMMIT, closing)
+
+
+def run_each(server: Server, source: Iterable[bytes], closing: str = "") -> Failure | None:
+    """Run a file with each statement committed by itself, for what PostgreSQL refuses in a transaction.
+
+    What is refused is refused before anything ran.
+    """
+    try:
+        read = list(pieces(source, _EACH))
+    except Refused as refused:
+        return Failure(str(refused))
+    failure = _run(server, server.database.user, iter(read), _EACH_BEGIN, _EACH_END, closing)
+    return failure and replace(failure, nothing_kept=False)
+
+
+def run_as_admin(server: Server, source: Iterable[bytes]) -> Failure | None:
+    """Run a file in one transaction, as the administrator."""
+    return _run(server, server.admin, pieces(source), _BEGIN, _COMMIT, "")
+
+
+def _run(server: Server, user: str, source: Iterator[Piece], begin: str, end: str, closing: str) -> Failure | None:
+    done, torn = secrets.token_hex(16), secrets.token_hex(16)
     words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
-    with server.pipe([*words, "-d", conninfo(database.database, database.user)], feed=True, take=True) as psql:
-        with suppress(BrokenPipeError):  # what it says tells why
-            psql.input.write(b"BEGIN; SAVEPOINT whole; ")
-            for chunk in source:
-                psql.input.write(chunk)
-            # It fails where the text itself has ended the transaction.
-            psql.input.write(f"\n;\nRELEASE SAVEPOINT whole;\n{closing}COMMIT;\n\\echo {done}\n".encode())
+    with server.pipe([*words, "-d", conninfo(server.database.database, user)], feed=True, take=True) as psql:
+        try:
+            with suppress(BrokenPipeError):  # its stderr tells why
+                psql.input.write(begin.encode())
+                for chunk in _wrapped(source):
+                    psql.input.write(chunk)
+                psql.input.write(end.format(closing=closing, done=done, torn=torn).encode())
+        except Refused as refused:
+            return Failure(str(refused))
         failed = psql.finish() != 0
-        if not failed and done.encode() in psql.output.read():
+        answer = psql.output.read().decode(errors="replace")
+        if not failed and done in answer:
             return None
-        if "RELEASE SAVEPOINT" in psql.complaint:
-            return f"it ends its transaction by itself: leave BEGIN, COMMIT and the like out\n{psql.complaint}"
-        return psql.complaint or "it ends in the middle of a statement"
+        if torn in answer:
+            return Failure("it ends its transaction by itself: leave COMMIT and the like out", nothing_kept=False)
+        return Failure(psql.complaint or "it ends in the middle of a statement")
+
+
+def _wrapped(source: Iterator[Piece]) -> Iterator[bytes]:
+    """Write what psql reads: a line for each line of the file."""
+    quote = f"$s{secrets.token_hex(16)}$".encode()
+    for piece in source:
+        match piece.kind:
+            case "begin":
+                yield b"SELECT " + quote
+            case "end":
+                yield quote + b" \\gexec \\\\ "
+            case _:
+                yield piece.text

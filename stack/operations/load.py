@@ -25,7 +25,6 @@ from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.snapshots.transfer import Counted, chunks, stream
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What a database takes for each byte of a dump that is packed well.
 _GROWS = 8
 
@@ -112,11 +111,9 @@ def fill(server: Server, plain: Peekable, kind: Kind, progress: Progress) -> int
 
 
 def _fill_by_sql(server: Server, plain: Peekable, progress: Progress) -> int:
-    if plain.peek(3).startswith(_BYTE_ORDER_MARK):
-        plain.read(3)
     counted = Counted(chunks(cast("IO[bytes]", plain)), server, "loading", progress)
-    if (complaint := run_whole(server, counted)) is not None:
-        raise _failed(server.database, complaint)
+    if (failure := run_whole(server, counted)) is not None:
+        raise _failed(server.database, failure.text, failure.nothing_kept)
     return counted.bytes
 
 
@@ -132,12 +129,13 @@ def _fill_by_archive(server: Server, plain: Peekable, progress: Progress) -> int
     return written
 
 
-def _failed(database: Postgres, said: str) -> StackError:
+def _failed(database: Postgres, complaint: str, nothing_kept: bool = True) -> StackError:
+    kept = "nothing of it was kept" if nothing_kept else "a part of it may be kept"
     return StackError(
         "load-failed",
-        f"{database.name} did not take it, and nothing of it was kept: {_first_error(said)}",
-        "mend what it names; to put it in the place of what is there: `stackctl load --replace FILE`",
-        said,
+        f"{database.name} did not take it, and {kept}: {_first_error(complaint)}",
+        "fix what it names; to put it in the place of what is there: `stackctl load --replace FILE`",
+        complaint,
     )
 
 

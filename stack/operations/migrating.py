@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stack.components.postgres import Postgres, read_rows
 from stack.engines.process import FinishedJob
-from stack.engines.script import run_whole
+from stack.engines.script import run_each, run_whole
 from stack.engines.server import Server
 from stack.errors import StackError
-from stack.migrations import Migration, pending
+from stack.migrations import NO_TRANSACTION, Migration, pending
 from stack.operations.opening import Opened
 from stack.operations.planning import Survey, declared_migrations
 from stack.progress import Progress
@@ -25,12 +26,22 @@ CREATE TABLE IF NOT EXISTS stackctl.migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
+# As PostgreSQL says it of what it refuses in a transaction.
+_NO_TRANSACTION_BLOCK = "cannot run inside a transaction block"
 _APPLIED = "SELECT name, checksum FROM stackctl.migrations"
 
 
-def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> frozenset[str]:
-    """Apply what databases lack, before those who use them are made or made anew. Where one of these databases does not
-    run as declared, all that uses no other component is made first; the names of what was.
+@dataclass(frozen=True)
+class Migrated:
+    """`started`: the components that were made for it. `applied`: the names of the migrations, by database."""
+
+    started: frozenset[str]
+    applied: Mapping[str, tuple[str, ...]]
+
+
+def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> Migrated:
+    """Apply what databases lack, before what uses them is made or recreated. If one of these databases does not run as
+    declared, all that uses no other component is made first.
 
     Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`, and for a database
     that does not get ready what `await_ready` raises.
@@ -39,38 +50,45 @@ def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress
     running = {action.target for action in surveyed.plan.actions if action.kind == "keep"}
     first = [] if running.issuperset(surveyed.migrations) else [each.name for each in stack if not each.needs]
     declared = declared_migrations(opened) if surveyed.migrations else {}
+    done: dict[str, tuple[str, ...]] = {}
     with opened.engine.apply(surveyed.plan.forced.intersection(first), first) if first else FinishedJob() as job:
         for name in surveyed.migrations:
             database = stack[name]
             assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
             await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
-            applied = _apply(opened.engine.server(database), declared[name], progress)
+            applied, done[name] = _apply(opened.engine.server(database), declared[name], progress)
             known = opened.state.applied()
             opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
-    return frozenset(first)
+    return Migrated(frozenset(first), {name: names for name, names in done.items() if names})
 
 
-def _apply(server: Server, migrations: tuple[Migration, ...], progress: Progress) -> dict[str, str]:
-    """What the database has had, after it."""
+def _apply(
+    server: Server, migrations: tuple[Migration, ...], progress: Progress
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Apply those that the database lacks: all that it has had after that, and which were new."""
     answer = server.run(server.database.query(_TABLE + _APPLIED))
     if not answer.ok:
-        raise _failed(server, "the table of migrations", answer.stderr)
+        raise _failed(server.database.name, "the table of migrations", answer.stderr, True)
     applied = {str(name): str(checksum) for name, checksum in read_rows(answer.stdout).rows}
-    for each in pending(server.database.name, applied, migrations):
+    lacking = pending(server.database.name, applied, migrations)
+    for each in lacking:
         progress.step(f"{server.database.name}: applying {each.name}")
         name = each.name.replace("'", "''")
         noted = f"INSERT INTO stackctl.migrations (name, checksum) VALUES ('{name}', '{each.checksum}');\n"  # noqa: S608
-        if (complaint := run_whole(server, [each.sql], noted)) is not None:
-            raise _failed(server, each.name, complaint)
+        run = run_whole if each.whole else run_each
+        if (failure := run(server, [each.sql], noted)) is not None:
+            raise _failed(server.database.name, each.name, failure.text, failure.nothing_kept)
         applied[each.name] = each.checksum
-    return applied
+    return applied, tuple(each.name for each in lacking)
 
 
-def _failed(server: Server, what: str, complaint: str) -> StackError:
-    return StackError(
-        "migration-failed",
-        f"{server.database.name}: {what} can't be applied",
-        f"mend {what} and run `stackctl up` again; of what failed nothing was kept, and those that use "
-        f"{server.database.name} were not touched",
-        complaint,
-    )
+def _failed(database: str, what: str, complaint: str, nothing_kept: bool) -> StackError:
+    if _NO_TRANSACTION_BLOCK in complaint:
+        hint = f"put it into a file of its own whose first line is `{NO_TRANSACTION}`, and run `stackctl up` again"
+    elif nothing_kept:
+        hint = f"fix {what} and run `stackctl up` again"
+    else:
+        hint = f"see what there is with `stackctl shell {database}`, fix {what}, and run `stackctl up` again"
+    kept = "nothing of it was kept" if nothing_kept else "the statements before the one that failed were kept"
+    message = f"{database}: {what} can't be applied; {kept}, and what uses {database} was not touched"
+    return StackError("migration-failed", message, hint, complaint)

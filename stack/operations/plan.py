@@ -30,6 +30,10 @@ def plan_lines(surveyed: Survey) -> list[str]:
     lines = [f"{action}{' (drift)' if action.drift else ''}" for action in made.actions]
     lines += [f"data: {effect}" for effect in made.data]
     lines += [f"data: {name} gets {', '.join(names)}" for name, names in made.migrations.items()]
+    lines += [
+        f"data: {name} has had {', '.join(names)}, no longer in its folder of migrations"
+        for name, names in surveyed.missing.items()
+    ]
     if surveyed.obstacle is not None:
         lines += ["", f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"]
         lines += [surveyed.obstacle.hint]

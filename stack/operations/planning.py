@@ -23,7 +23,11 @@ from stack.sources import check_source, read_files
 
 @dataclass(frozen=True)
 class Survey:
-    """What there was when the plan was made. `obstacle`: why `up` can't apply it."""
+    """What there was when the plan was made.
+
+    `missing`: the names of the migrations that a database has had and that are no longer in its folder. `obstacle`: why
+    `up` can't apply it.
+    """
 
     plan: Plan
     observed: Observed
@@ -31,6 +35,7 @@ class Survey:
     fields: Mapping[str, Fields]
     sources: Mapping[str, Files]
     migrations: Mapping[str, tuple[Migration, ...]]
+    missing: Mapping[str, tuple[str, ...]]
     obstacle: StackError | None = None
 
     @property
@@ -54,7 +59,9 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
-    migrations, edited = _migrations(opened, applied, observed, stores)
+    there = declared_migrations(opened)
+    had = {name: applied.migrations.get(name, {}) if stores[name] in observed.stores else {} for name in there}
+    migrations, edited = _lacking(there, had)
     declared = Declared(
         components=fields,
         stores=stores,
@@ -67,7 +74,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
     here = {name: each for name, each in identities(opened, secrets).items() if stores[name] in observed.stores}
     obstacle = _obstacle(opened, applied, here) or edited
-    return Survey(plan, observed, applied, fields, sources, migrations, obstacle)
+    return Survey(plan, observed, applied, fields, sources, migrations, _missing(there, had), obstacle)
 
 
 def declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
@@ -81,15 +88,24 @@ def declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
     }
 
 
-def _migrations(
-    opened: Opened, applied: Applied, observed: Observed, stores: Mapping[str, str]
+def _missing(
+    there: Mapping[str, tuple[Migration, ...]], had: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[str, ...]]:
+    missing = {
+        name: tuple(each for each in had[name] if each not in {file.name for file in files})
+        for name, files in there.items()
+    }
+    return {name: names for name, names in missing.items() if names}
+
+
+def _lacking(
+    there: Mapping[str, tuple[Migration, ...]], had: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, tuple[Migration, ...]], StackError | None]:
-    """Those that each database lacks, as far as is remembered of it, and what is wrong with any."""
+    """Find those that each database lacks, as far as is remembered of it, and what is wrong with any."""
     lacking = {}
-    for name, migrations in declared_migrations(opened).items():
-        had = applied.migrations.get(name, {}) if stores[name] in observed.stores else {}
+    for name, migrations in there.items():
         try:
-            if lacked := pending(name, had, migrations):
+            if lacked := pending(name, had[name], migrations):
                 lacking[name] = lacked
         except StackError as error:
             return {}, error
@@ -105,6 +121,7 @@ def plan_data(surveyed: Survey) -> dict[str, Any]:
         "actions": [_action_data(action) for action in plan.actions],
         "data": [{"store": data.store, "effect": data.effect, "holds": data.holds} for data in plan.data],
         "migrations": {name: list(names) for name, names in plan.migrations.items()},
+        "missing_migrations": {name: list(names) for name, names in surveyed.missing.items()},
         "obstacle": {"code": obstacle.code, "message": obstacle.message, "hint": obstacle.hint} if obstacle else None,
         "basis": surveyed.basis,
     }

@@ -106,8 +106,8 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     _build(opened, surveyed, progress)
     began = time.monotonic()
     try:
-        started = migrate(opened, surveyed, wish.timeout, progress)
-        with opened.engine.apply(surveyed.plan.forced - started) as job:
+        migrated = migrate(opened, surveyed, wish.timeout, progress)
+        with opened.engine.apply(surveyed.plan.forced - migrated.started) as job:
             verdict = await_ready(opened.instance, opened.engine, job, before, wish.timeout, progress)
     except StackError as error:
         remember_made(opened, surveyed)
@@ -117,7 +117,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     remember_made(opened, surveyed)
     remember_proved(opened)
     opened.engine.keep_good()
-    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began))
+    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), migrated.applied)
 
 
 def _finish_stopping(opened: Opened, progress: Progress) -> None:
@@ -170,12 +170,15 @@ def _step(output: str) -> str:
     return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 
 
-def _report(opened: Opened, surveyed: Survey, verdict: Verdict) -> Report:
+def _report(
+    opened: Opened, surveyed: Survey, verdict: Verdict, migrated: Mapping[str, tuple[str, ...]] | None = None
+) -> Report:
     instance, before = opened.instance, surveyed.observed
-    same = before.processes == verdict.observed.processes
+    same = before.processes == verdict.observed.processes and not migrated
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
     lines = [f"{instance.name} {done}", *url_lines(instance)]
     lines += [f"  {line}" for line in automatic_lines(opened)]
+    lines += [f"  {name}: applied {', '.join(names)}" for name, names in (migrated or {}).items()]
     lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
     notices = opened.engine.notices()
     lines += [f"  note: {notice}" for notice in notices]

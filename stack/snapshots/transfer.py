@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import IO, Protocol
 
 from stack.components.postgres import read_rows
+from stack.engines.script import run_as_admin
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
@@ -91,7 +92,8 @@ def load_component(server: Server, archive: Archive, saved: SavedComponent, clos
     Raises `restore-failed`, `restore-differs` and `query-failed`.
     """
     own = server.database.database
-    _run_sql(server, own, _roles(archive, saved), "the roles")
+    if (failure := run_as_admin(server, _roles(archive, saved))) is not None:
+        raise _broke("restore-failed", server, "the roles could not be made", failure.text)
     there = {name for name, _, _ in _ask(server, _DATABASES)}
     for database in saved.databases:
         if database.name not in there:
@@ -103,15 +105,12 @@ def load_component(server: Server, archive: Archive, saved: SavedComponent, clos
 
 
 def _roles(archive: Archive, saved: SavedComponent) -> Iterator[bytes]:
-    """The statements that make the roles but for the one that every new server has.
-
-    Without the commands of psql, which another one may not know, and which are none of SQL's.
-    """
+    """Give the statements that make the roles, except the one that every new server has."""
     name = re.escape(saved.user)
     present = re.compile(rf'CREATE ROLE (?:{name}|"{name}");\s*'.encode())
     with archive.part(saved.roles) as stream:
         for line in stream:
-            if not line.startswith(b"\\") and not present.fullmatch(line):
+            if not present.fullmatch(line):
                 yield line
 
 

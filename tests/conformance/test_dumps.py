@@ -85,6 +85,7 @@ def test_sql_is_taken_whole_or_not_at_all(up: Cli, tmp_path: Path) -> None:
         "cut off in a string": "CREATE TABLE bad (a text);\nINSERT INTO bad VALUES ('never ends",
         "cut off in a copy": "CREATE TABLE bad (a int);\nCOPY bad FROM stdin;\n1\n2",
         "ended by itself": "CREATE TABLE bad (a int);\n\\q\n",
+        "not for a transaction": "CREATE TABLE bad (a int);\nVACUUM bad;\n",
     }
     file = tmp_path / "bad.sql"
     for case, text in bad.items():
@@ -101,6 +102,66 @@ def test_sql_is_taken_whole_or_not_at_all(up: Cli, tmp_path: Path) -> None:
     up.fails("load", str(cut), code="file-unusable")
     assert value(up, "SELECT to_regclass('bad')") is None
     assert up.visit() == count + 1
+
+
+# Each makes a table, and would keep it or end in another database.
+_TORN = {
+    "line 2: COMMIT": "CREATE TABLE bad (a int);\nCOMMIT; SELECT 1/0;",
+    "line 1: BEGIN": "BEGIN; CREATE TABLE bad (a int); COMMIT;",
+    "line 3: COMMIT": "CREATE TABLE bad (a int);\n\nCOMMIT; BEGIN; SAVEPOINT whole; SELECT 1/0;",
+    "line 4: COMMIT": "CREATE TABLE bad (a int);\n\n\nCOMMIT AND CHAIN; SELECT 1/0;",
+    "line 1: ROLLBACK": "ROLLBACK; CREATE TABLE bad (a int);",
+    r"line 2: \connect": "CREATE TABLE bad (a int);\n\\connect postgres\nBEGIN; SAVEPOINT whole;",
+    r"line 1: \set": "\\set ON_ERROR_STOP off\nSELECT 1/0; ROLLBACK TO whole; CREATE TABLE bad (a int);",
+    'savepoint "whole" does not exist': "CREATE TABLE bad (a int); ROLLBACK TO whole;",
+    "invalid transaction termination": "CREATE TABLE bad (a int); DO $$ BEGIN COMMIT; END $$;",
+    "cannot run inside a transaction block": "CREATE TABLE bad (a int); VACUUM bad;",
+}
+
+
+@on_one_engine
+@pytest.mark.parametrize("problem", _TORN)
+def test_what_ends_the_transaction_is_refused_by_name(up: Cli, tmp_path: Path, problem: str) -> None:
+    file = tmp_path / "torn.sql"
+    file.write_text(_TORN[problem])
+    error = up.fails("seed" if "BEGIN" in problem else "load", str(file), code="load-failed")
+    assert "nothing of it was kept" in error["message"]
+    assert problem in error["message"]
+    assert value(up, "SELECT to_regclass('bad')") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        (r"line 1: \!: a command of psql", "\\! touch {mark}\n"),
+        (r"line 1: \g: a command of psql", "SELECT 1 \\g |touch {mark}\n"),
+        (r"line 2: \copy: a command of psql", "CREATE TABLE bad (a text);\n\\copy bad from program 'touch {mark}'\n"),
+        (r"line 1: \i: a command of psql", "\\i /etc/passwd\n"),
+        (r"line 1: \o: a command of psql", "\\o {mark}\nSELECT 1;\n"),
+        # What the server does not take as a COPY is no data for psql to skip.
+        ('relation "bad" does not exist', "COPY bad FROM stdin;\n\\! touch {mark}\n\\.\n"),
+    ],
+)
+@on_one_engine
+def test_a_file_is_data_and_runs_no_program(up: Cli, tmp_path: Path, told: str, text: str) -> None:
+    mark, file = tmp_path / "mark", tmp_path / "program.sql"
+    tmp_path.chmod(0o777)
+    file.write_text(text.format(mark=mark))
+    for command in (["load"], ["load", "--replace", "--yes", "--no-snapshot"]):
+        assert told in up.fails(*command, str(file), code="load-failed")["message"]
+    assert not mark.exists()
+    assert value(up, "SELECT to_regclass('bad')") is None
+
+
+def test_what_only_looks_like_a_command_is_data(up: Cli) -> None:
+    text = (
+        "CREATE TABLE odd (a text);\nCOPY odd FROM stdin;\n\\N\n\\\\.\nCOMMIT;\n\\.\n"
+        "INSERT INTO odd VALUES ('\\! touch x'), (E'it''s \\' \\\\g |x'), ($$COMMIT; \\$$); -- ROLLBACK;\nSELECT 1"
+    )
+    up.ok("load", "-", stdin=text)
+    rows = up.data("inspect", "db", "--query", "SELECT a FROM odd")["rows"]
+    assert [row for (row,) in rows] == [None, "\\.", "COMMIT;", "\\! touch x", "it's ' \\g |x", "COMMIT; \\"]
+    up.ok("inspect", "db", "--query", "DROP TABLE odd")
 
 
 @on_one_engine

@@ -89,11 +89,38 @@ def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schem
     assert schema.applied() == ["0001_visits.sql", "0002_bad.sql"]
     count, before = cli.visit(), cli.data("status")["components"]
 
-    schema.write("0003_ends.sql", "CREATE TABLE other (a int);\nCOMMIT;\n")
-    assert "ends its transaction" in cli.fails("up", code="migration-failed")["output"]
+    schema.write("0003_ends.sql", "CREATE TABLE other (a int);\nCOMMIT;\nSELECT 1/0;\n")
+    error = cli.fails("up", code="migration-failed")
+    assert "line 2: COMMIT" in error["output"]
+    assert "nothing of it was kept" in error["message"]
+    schema.write("0003_ends.sql", "CREATE TABLE other (a int);\nVACUUM half;\n")
+    assert "`-- stackctl: no-transaction`" in cli.fails("up", code="migration-failed")["hint"]
+    schema.write("0003_ends.sql", "\\! touch x\n")
+    assert r"line 1: \!" in cli.fails("up", code="migration-failed")["output"]
     (schema.folder / "0003_ends.sql").unlink()
     assert cli.data("status")["components"] == before
+    assert cli.data("inspect", "db", "--query", "SELECT to_regclass('other')")["rows"] == [[None]]
     assert cli.visit() == count + 1
+
+
+@on_one_engine
+def test_a_migration_without_a_transaction_is_noted_only_when_it_succeeded(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    head = "-- stackctl: no-transaction\n"
+    schema.write("0002_index.sql", head + "CREATE INDEX CONCURRENTLY one ON visit_counter (visits);\nSELECT 1/0;\n")
+    error = cli.fails("up", code="migration-failed")
+    assert "the statements before the one that failed were kept" in error["message"]
+    assert schema.applied() == ["0001_visits.sql"]
+    schema.write("0002_index.sql", head + "CREATE TABLE other (a int);\nCOMMIT;\n")
+    assert "nothing of it was kept" in cli.fails("up", code="migration-failed")["message"], "it is read before it runs"
+    schema.write(
+        "0002_index.sql", "\ufeff" + head + "DROP INDEX one; CREATE INDEX CONCURRENTLY one ON visit_counter (visits)"
+    )
+    told = cli.ok("up").stdout
+    assert "applied 0002_index.sql" in told
+    assert "nothing changed" not in told
+    assert schema.applied() == ["0001_visits.sql", "0002_index.sql"]
 
 
 @on_one_engine
@@ -105,6 +132,7 @@ def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -
     assert "0003_notes.sql" in cli.fails("up", code="migration-edited")["message"]
     assert cli.data("plan")["obstacle"]["code"] == "migration-edited"
     (schema.folder / "0003_notes.sql").unlink()
+    assert "db has had 0003_notes.sql, no longer in its folder of migrations" in cli.ok("plan").stdout
     assert cli.data("up")["changed"] is False, "another branch may have one that this one lacks"
     schema.write("0002_late.sql", "SELECT 1")
     assert "0002_late.sql" in cli.fails("up", code="migration-order")["message"]

@@ -21,6 +21,14 @@ def test_files_are_in_the_order_of_their_numbers_and_others_are_left_out(tmp_pat
         (tmp_path / each.name).write_bytes(each.sql)
     (tmp_path / "README.md").write_text("about them")
     assert read_migrations(tmp_path, "shop/db/migrations") == (FIRST, SECOND, TENTH)
+    (tmp_path / "18_c.SQL").write_text("SELECT 1")
+    assert [each.number for each in read_migrations(tmp_path, "shop/db/migrations")] == [1, 2, 10, 18]
+
+
+@pytest.mark.parametrize("head", ["", "\ufeff"])
+def test_the_first_line_says_that_there_is_no_transaction(head: str) -> None:
+    assert not Migration("1_a.sql", f"{head}-- stackctl: no-transaction\r\nVACUUM".encode()).whole
+    assert Migration("1_a.sql", f"{head}SELECT 1;\n-- stackctl: no-transaction\n".encode()).whole
 
 
 @pytest.mark.parametrize(

@@ -352,9 +352,9 @@ def test_what_differs_is_named(found: list[Table], problem: str) -> None:
     assert difference([Table("a", 2, "7")], found) == problem
 
 
-def test_the_roles_are_made_without_the_one_that_is_there_and_without_words_of_psql(tmp_path: Path) -> None:
+def test_the_roles_are_made_without_the_one_that_is_there(tmp_path: Path) -> None:
     kept = 'CREATE ROLE student_too;\nALTER ROLE student WITH LOGIN;\nCREATE ROLE "Reader\'s";\n'
-    text = f"-- Roles\n\\restrict abc\n\nCREATE ROLE student;\n{kept}\\unrestrict abc\n"
+    text = f"-- Roles\n\nCREATE ROLE student;\n{kept}"
     assert _roles(tmp_path / "plain.zip", "student", text) == f"-- Roles\n\n{kept}"
 
 
