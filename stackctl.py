@@ -34,7 +34,7 @@ from stack.cli.options import (
     command,
 )
 from stack.cli.outcome import fail
-from stack.cli.terminal import Output, confirmation, style
+from stack.cli.terminal import Output, style
 from stack.errors import ExitCode, UsageError
 from stack.report import Report
 from stack.version import __version__
@@ -185,7 +185,11 @@ def status(
     from rich.text import Text
 
     with Live(auto_refresh=False) as live:
-        return watch(session.settings, style, lambda text: live.update(Text.from_ansi(text), refresh=True))
+        return watch(
+            session.settings,
+            style,
+            lambda text: live.update(Text.from_ansi(session.invocation.text(text)), refresh=True),
+        )
 
 
 @command(app.command("wait"))
@@ -323,7 +327,7 @@ def execute(
     # Options after SERVICE are the command's own, with and without the `--` that says so.
     words = command[1:] if command[0] == "--" else command
     if not words:
-        raise UsageError("exec: there is no command after --", "for example: stackctl exec db -- psql --version")
+        raise UsageError("exec: there is no command after --", "for example: `stackctl exec db -- psql --version`")
     return execute(session.settings, service, words, capture=session.json)
 
 
@@ -414,7 +418,7 @@ def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -
     """
     from stack.operations.reset import reset
 
-    return reset(session.settings, session.progress, confirmation("reset", yes), not no_snapshot)
+    return reset(session.settings, session.progress, session.asking("reset", yes), not no_snapshot)
 
 
 @command(app.command("dump"))
@@ -475,7 +479,7 @@ def load(
     source = None if str(origin) == "-" else origin
     if not in_place:
         return load(session.settings, session.progress, source, sys.stdin.buffer, name)
-    confirm = confirmation("load --replace", yes, "Replace")
+    confirm = session.asking("load --replace", yes, "Replace")
     return load_in_place(
         session.settings, session.progress, confirm, source, sys.stdin.buffer, name, not no_snapshot, timeout
     )
@@ -596,7 +600,7 @@ def snapshot_restore(
     from stack.operations.restore import restore
 
     _one_of("snapshot restore", name, source)
-    confirm = confirmation("snapshot restore", yes, "Replace")
+    confirm = session.asking("snapshot restore", yes, "Replace")
     return restore(session.settings, session.progress, confirm, name, source, not no_snapshot, timeout)
 
 
@@ -612,7 +616,7 @@ def snapshot_delete(
     """
     from stack.operations.snapshot import delete_snapshot
 
-    return delete_snapshot(session.settings, session.progress, name, confirmation("snapshot delete", yes))
+    return delete_snapshot(session.settings, session.progress, name, session.asking("snapshot delete", yes))
 
 
 @command(app.command("undo"))
@@ -627,7 +631,7 @@ def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, ti
     """
     from stack.operations.restore import undo
 
-    return undo(session.settings, session.progress, confirmation("undo", yes, "Replace"), not no_snapshot, timeout)
+    return undo(session.settings, session.progress, session.asking("undo", yes, "Replace"), not no_snapshot, timeout)
 
 
 @command(app.command("upgrade"))
@@ -696,7 +700,7 @@ def prune(
     """
     from stack.operations.prune import prune
 
-    return prune(session.settings, session.progress, confirmation("prune", yes), data, dry_run)
+    return prune(session.settings, session.progress, session.asking("prune", yes), data, dry_run)
 
 
 @command(app.command("render"))

@@ -18,13 +18,14 @@ class Report:
     """The result of one command.
 
     `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
-    stackctl: 0 but for `exec`, which passes on its command's.
+    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: another program wrote `text`.
     """
 
     command: str
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
     exit_code: int = 0
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)

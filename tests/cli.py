@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -90,7 +91,13 @@ class Cli:
     def run(self, *words: str, stdin: str | None = None) -> Result:
         command = self.arguments(*words)
         ended = forkserver.run(command[len(STACKCTL) :], self.folder, self.whole_environment, stdin or "", LIMIT)
-        return Result(command, ended.returncode, ended.stdout, ended.stderr)
+        result = Result(command, ended.returncode, ended.stdout, ended.stderr)
+        for named in hinted_commands(result):
+            # What acts on the whole machine names no instance.
+            assert named.startswith(("ls", "prune")) or "--instance" in named, (
+                f"{named!r} acts on another instance: {result}"
+            )
+        return result
 
     def ok(self, *words: str, stdin: str | None = None) -> Result:
         result = self.run(*words, stdin=stdin)
@@ -133,6 +140,16 @@ class Cli:
 
     def saved_logs(self) -> str:
         return "\n".join(str(self.run(*words)) for words in (("status",), ("logs", "--tail", "200")))
+
+
+def hinted_commands(result: Result) -> list[str]:
+    """The commands of stackctl that the hint of an error names, without the program's name."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Hint: ")]
+    with contextlib.suppress(ValueError):
+        envelope = json.loads(result.stdout)
+        if isinstance(envelope, dict) and envelope.get("error"):
+            lines.append(envelope["error"]["hint"])
+    return [named for line in lines for named in re.findall(r"`stackctl ((?!\S+ --help)[^`]+)`", line)]
 
 
 def get(url: str) -> tuple[int, dict[str, Any]]:

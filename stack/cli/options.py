@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from stack.cli.invocation import Invocation
 from stack.cli.outcome import conclude
-from stack.cli.terminal import Lines
+from stack.cli.terminal import Lines, confirmation
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
@@ -63,6 +64,12 @@ class Session:
     settings: Settings
     progress: Progress
     json: bool
+    invocation: Invocation
+
+    def asking(self, command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
+        """Give what shows what will be done and asks, unless `yes`."""
+        confirm = confirmation(command, yes, verb)
+        return lambda announcement: confirm(self.invocation.text(announcement))
 
 
 def command(register: Callable[[Callable[..., None]], object], short_file: bool = True) -> Callable[..., Any]:
@@ -78,9 +85,11 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
                 return
 
             def operate() -> Report:
-                return function(_session(shared), **values)
+                return function(_session(shared, invocation), **values)
 
-            raise typer.Exit(conclude(operate, _full_name(context), bool(shared["json"]), bool(shared["debug"])))
+            invocation = Invocation(shared["file"], shared["instance"], shared["engine"])
+            as_json, debug = bool(shared["json"]), bool(shared["debug"])
+            raise typer.Exit(conclude(operate, _full_name(context), as_json, debug, invocation))
 
         own = inspect.signature(function, eval_str=True).parameters
         run.__signature__ = _signature(own, short_file)  # type: ignore[attr-defined]
@@ -109,9 +118,9 @@ def _signature(own: Mapping[str, inspect.Parameter], short_file: bool) -> inspec
     return inspect.Signature(parameters)
 
 
-def _session(shared: Mapping[str, Any]) -> Session:
+def _session(shared: Mapping[str, Any], invocation: Invocation) -> Session:
     settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"])
-    return Session(settings, Lines(sys.stderr), bool(shared["json"]))
+    return Session(settings, Lines(sys.stderr), bool(shared["json"]), invocation)
 
 
 def _full_name(context: typer.Context) -> str:

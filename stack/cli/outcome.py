@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 from stack import report as reports
 from stack.cli import terminal
+from stack.cli.invocation import NO_OPTIONS, Invocation
 from stack.errors import ExitCode, StackError
 from stack.report import Report
 
 
-def conclude(operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool) -> int:
+def conclude(
+    operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool, invocation: Invocation
+) -> int:
     """Print the outcome of an operation. Gives the exit code."""
     try:
-        report = operate()
+        report = invocation.report(operate())
     except StackError as error:
-        return fail(error, command, as_json, debug)
+        return fail(error, command, as_json, debug, invocation)
     except KeyboardInterrupt as interrupt:
         return fail(_interrupted(interrupt), command, as_json, debug)
     except Exception as error:
@@ -26,10 +29,13 @@ def conclude(operate: Callable[[], Report], command: str | None, as_json: bool, 
     return report.exit_code
 
 
-def fail(error: StackError, command: str | None, as_json: bool, debug: bool) -> int:
+def fail(
+    error: StackError, command: str | None, as_json: bool, debug: bool, invocation: Invocation = NO_OPTIONS
+) -> int:
     """Print an error. Gives the exit code."""
     if debug:
         traceback.print_exception(error.__cause__ or error, file=sys.stderr)
+    error = invocation.error(error)
     if as_json:
         terminal.write(reports.error_envelope(command, error))
     else:

@@ -21,7 +21,7 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
         return Report("exec", "", exit_code=opened.engine.attach(service, command))
     answer = opened.engine.run(service, command, limit=None)
     data = {"exit_code": answer.exit_code, "stdout": answer.stdout, "stderr": answer.stderr}
-    return Report("exec", answer.stdout, data, exit_code=answer.exit_code)
+    return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)
 
 
 def logs(settings: Settings, service: str | None, tail: int | None, follow: bool) -> Report:
@@ -33,4 +33,4 @@ def logs(settings: Settings, service: str | None, tail: int | None, follow: bool
     if follow:
         return Report("logs", "", exit_code=opened.engine.follow_logs(service, tail))
     lines = opened.engine.log_lines(service, tail)
-    return Report("logs", "\n".join(lines), {"lines": list(lines)})
+    return Report("logs", "\n".join(lines), {"lines": list(lines)}, verbatim=True)

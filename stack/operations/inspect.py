@@ -25,21 +25,21 @@ def inspect(settings: Settings) -> Report:
     parts = [_database(opened, part, None) for part in opened.instance.stack if isinstance(part, Postgres)]
     parts += [_cache(opened, part, None) for part in opened.instance.stack if isinstance(part, Redis)]
     data = {name: part for name, _, part in parts}
-    return Report("inspect", "\n\n".join(f"{name}\n{text}" for name, text, _ in parts), data)
+    return Report("inspect", "\n\n".join(f"{name}\n{text}" for name, text, _ in parts), data, verbatim=True)
 
 
 def inspect_db(settings: Settings, name: str | None = None, query: str | None = None) -> Report:
     """The rows of the declared table, or of `query`, read with psql beside the server."""
     opened = look(settings)
     _, text, data = _database(opened, pick(opened.instance, Postgres, name), query)
-    return Report("inspect db", text, data)
+    return Report("inspect db", text, data, verbatim=True)
 
 
 def inspect_cache(settings: Settings, name: str | None = None, key: str | None = None) -> Report:
     """The declared key, or `key`, and beside the declared one the value in PostgreSQL that it copies."""
     opened = look(settings)
     _, text, data = _cache(opened, pick(opened.instance, Redis, name), key)
-    return Report("inspect cache", text, data)
+    return Report("inspect cache", text, data, verbatim=True)
 
 
 def pick(instance: Instance, kind: type[Kind], name: str | None) -> Kind:

@@ -109,7 +109,7 @@ def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_p
     assert message in error["message"], error
     assert error["hint"], error
     if code == "crash-loop":
-        assert "stackctl logs web" in error["hint"]
+        assert " logs web" in error["hint"]
     if way == "another error":
         assert "exit code 1" in error["message"]
         assert error["output"].endswith("no configuration")
@@ -125,7 +125,7 @@ def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) 
     (kept.state / "applied.json").unlink()
     error = kept.fails("up", code="password-mismatch")
     assert "PostgreSQL refuses the password of student" in error["message"]
-    assert "stackctl rotate" in error["hint"]
+    assert " rotate" in error["hint"]
     secret.chmod(0o644)
     secret.write_text(right, encoding="utf-8")
     kept.up()
@@ -140,7 +140,7 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
     cli.ok("down")
     error = cli.fails("up", code="data-incomplete")
     assert 'database "student_notes" does not exist' in error["message"]
-    assert "stackctl reset" in error["hint"]
+    assert " reset" in error["hint"]
 
 
 def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_for_it(kept: Cli) -> None:
@@ -192,7 +192,7 @@ def test_an_app_that_answers_with_an_error_is_told_with_its_answer_when_time_is_
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "6", code="not-ready")
     assert "503" in error["message"]
     assert "no licence" in error["message"]
-    assert "stackctl logs web" in error["hint"]
+    assert " logs web" in error["hint"]
 
 
 def test_the_one_that_never_answers_is_the_culprit_and_not_the_one_that_uses_it(new_cli: Make, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_one_that_never_answers_is_the_culprit_and_not_the_one_that_uses_it(
     )
     cli = new_cli(file=file)
     error = cli.fails("up", "--port", f"web={cli.port}", "--timeout", "6", code="not-ready")
-    assert "stackctl logs api" in error["hint"]
+    assert " logs api" in error["hint"]
     assert error["output"] == "I listen to nobody"
 
 
@@ -225,7 +225,7 @@ def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp
     declared("uses=[db], environment={'CACHE_HOST': '127.0.0.1', 'CACHE_PORT': 1}")
     error = cli.fails("up", "--timeout", "12", code="not-ready")
     assert f"200 from http://127.0.0.1:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
-    assert "stackctl logs web" in error["hint"]
+    assert " logs web" in error["hint"]
 
 
 def test_a_port_that_is_taken_after_it_was_found_free_is_told(new_cli: Make, tmp_path: Path) -> None:
@@ -247,4 +247,4 @@ def test_a_port_that_is_taken_after_it_was_found_free_is_told(new_cli: Make, tmp
         error = json.load(up.stdout)["error"]
         assert up.wait(60) == 1
     assert error["code"] == "port-taken", error
-    assert "stackctl up --port" in error["hint"]
+    assert " up --port" in error["hint"]

@@ -295,7 +295,7 @@ def test_a_password_that_does_not_fit_the_data_stops_up_before_anything(up: Cli,
     secret.chmod(0o600)  # as whoever puts a file back may do
     secret.write_text("another", encoding="utf-8")
     error = up.fails("up", code="password-mismatch")
-    assert "stackctl rotate db" in error["hint"]
+    assert " rotate db" in error["hint"]
     assert up.data("plan")["obstacle"]["code"] == "password-mismatch"
     assert up.data("status")["state"] == "absent"
     secret.write_text(right, encoding="utf-8")

@@ -68,7 +68,7 @@ def test_an_upgrade_takes_the_data_along_and_undo_brings_the_old_version_back(ow
     assert own.major() == own.old
     own.declare(NEW)
     told = cli.fails("up", code="data-version")
-    assert f"stackctl upgrade db --to {NEW}" in told["hint"]
+    assert f" upgrade db --to {NEW}" in told["hint"]
     assert cli.data("plan")["obstacle"]["code"] == "data-version"
     assert cli.visit() == 4, "what runs was not touched"
     cli.fails("upgrade", "db", "--to", "19", code="usage", exit_code=2)

@@ -1,0 +1,67 @@
+"""Repeat the options of the command line in the commands that a text names, so that each acts on the same instance."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stack.errors import StackError
+from stack.report import Report
+
+_COMMAND = re.compile(r"`stackctl (?P<options>(?:--\S+ \S+ )*)(?P<rest>[^`]+)`")
+# They act on all instances of the machine, or on none.
+_WITHOUT_INSTANCE = ("ls", "prune", "version")
+# The fields of a report's data that say what to type.
+_HINTS = ("hint", "cure", "fix")
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The options that chose the instance, as they were typed; None if they were not."""
+
+    file: Path | None = None
+    instance: str | None = None
+    engine: str | None = None
+
+    def text(self, text: str) -> str:
+        """Complete each command in backticks; one that names its own instance is complete."""
+        return _COMMAND.sub(self._complete, text) if self._options else text
+
+    def error(self, error: StackError) -> StackError:
+        other = error.hinting(self.text(error.hint))
+        other.__cause__ = error.__cause__
+        return other
+
+    def report(self, report: Report) -> Report:
+        """Complete the text of a report, unless another program wrote it, and the hints of its data."""
+        text = report.text if report.verbatim else self.text(report.text)
+        return replace(report, text=text, data=self._data(report.data))
+
+    @property
+    def _options(self) -> dict[str, str]:
+        given = {"--file": self.file, "--instance": self.instance, "--engine": self.engine}
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+    def _complete(self, found: re.Match[str]) -> str:
+        own, rest = found["options"], found["rest"]
+        words = rest.split()
+        if "--instance" in own.split() or words[0] in _WITHOUT_INSTANCE or "--help" in words:
+            return found[0]
+        missing = [(name, value) for name, value in self._options.items() if name not in own.split()]
+        return f"`stackctl {''.join(f'{name} {shlex.quote(value)} ' for name, value in missing)}{own}{rest}`"
+
+    def _data(self, value: Any, name: str = "") -> Any:
+        if isinstance(value, str):
+            return self.text(value) if name in _HINTS else value
+        if isinstance(value, Mapping):
+            return {key: self._data(each, str(key)) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._data(each, name) for each in value]
+        return value
+
+
+NO_OPTIONS = Invocation()
