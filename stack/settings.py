@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
+
+from stack.errors import UsageError
 
 PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
@@ -22,7 +26,8 @@ class Settings:
 
     `file` is the stack file, `instance` the name of the instance (None: that of the stack), `state_root` the
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
-    fits), `registry` the folder that lists this user's instances.
+    fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
+    file may run (None: as long as usual).
     """
 
     file: Path
@@ -30,6 +35,7 @@ class Settings:
     state_root: Path
     engine: str | None = None
     registry: Path = field(default_factory=lambda: platformdirs.user_state_path("stackctl") / _REGISTRY)
+    file_limit: float | None = None
 
     @classmethod
     def read(
@@ -40,15 +46,16 @@ class Settings:
         instance: str | None = None,
         engine: str | None = None,
     ) -> Settings:
-        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE` and `STACKCTL_ENGINE`, then the
-        defaults."""
+        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE`, `STACKCTL_ENGINE` and
+        `STACKCTL_FILE_TIMEOUT`, then the defaults. Raises `UsageError` for what is no number of seconds."""
         chosen = file or _path(environment, "STACKCTL_FILE")
         where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
         return cls(
-            file=(folder / chosen).resolve() if chosen else PLAYGROUND,
+            file=_whole(folder / chosen) if chosen else PLAYGROUND,
             instance=instance or environment.get("STACKCTL_INSTANCE") or None,
-            state_root=(folder / where).resolve(),
+            state_root=_whole(folder / where),
             engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
+            file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
         )
 
 
@@ -61,10 +68,28 @@ def _path(environment: Mapping[str, str], name: str) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
+def _whole(path: Path) -> Path:
+    """The path without links. A link to itself stays, and is told by what opens it."""
+    return Path(os.path.realpath(path))
+
+
+def _seconds(environment: Mapping[str, str], name: str) -> float | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{name} is {value!r}, which is not a number of seconds", f"for example: {name}=60")
+    return seconds
+
+
 def _default_state_root(folder: Path, file: Path | None) -> Path:
     """Beside a stack file; for the playground in the project around `folder`, else in the user's state folder."""
     if file is not None:
-        return (folder / file).resolve().parent / STATE_FOLDER
+        return _whole(folder / file).parent / STATE_FOLDER
     for candidate in (folder, *folder.parents):
         if any((candidate / mark).exists() for mark in _PROJECT_MARKS):
             return candidate / STATE_FOLDER

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from stack.declaration import load_stack
+from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import DeclarationError, ExitCode, StackError, UsageError
@@ -57,7 +57,7 @@ def look(settings: Settings, choose: Choose | None = None) -> Opened:
 
     `choose` picks the engine of a new instance if none was asked for; without it, `fitting_engine` does.
     """
-    stack = load_stack(settings.file)
+    stack = load_stack(settings.file, settings.file_limit or LIMIT)
     return _open(settings, stack, _name(settings, stack), choose=choose)
 
 
@@ -73,7 +73,7 @@ def change(
     `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
     `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it.
     """
-    stack = load_stack(settings.file)
+    stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
     with State(settings.state_root / name).locked(progress):
         yield _open(settings, stack, name, ports, system_binaries)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,11 @@ from stack.settings import PLAYGROUND
 GOOD = 'from stack import Redis, Stack\nstack = Stack("shop", [Redis("cache")])\n'
 
 
-def load(folder: Path, text: str) -> StackError:
+def load(folder: Path, text: str | bytes, limit: float = 10) -> StackError:
     file = folder / "shop.py"
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StackError) as raised:
-        load_stack(file)
+        load_stack(file, limit)
     assert raised.value.exit_code == ExitCode.USAGE
     assert raised.value.message.startswith(str(file))
     raised.value.message = raised.value.message.removeprefix(str(file))
@@ -49,10 +52,22 @@ def load(folder: Path, text: str) -> StackError:
             "declaration-invalid",
             ":2: shop/a: stands twice; a name belongs to one component",
         ),
+        ("raise GeneratorExit\n", "file-invalid", ":1: GeneratorExit"),
+        ("import asyncio\nraise asyncio.CancelledError\n", "file-invalid", ":2: CancelledError"),
+        ("class Odd(Exception):\n    def __str__(self): return 1 / 0\nraise Odd\n", "file-invalid", ":3: Odd"),
+        ("import os\nos._exit(0)\n", "file-invalid", ":2: calls os._exit, which would end stackctl"),
+        ("from os import _exit\n_exit(3)\n", "file-invalid", ":2: calls os._exit, which would end stackctl"),
+        ("x = 1\ny = '\0'\n", "file-invalid", ":2: holds a NUL byte"),
+        ("raise SyntaxError('mine')\n", "file-invalid", ":1: mine"),
         (
-            "from stack import Redis\n\nRedis('cache', memroy=7)\n",
+            GOOD + "object.__setattr__(stack['cache'], 'memory', 'much')\n",
+            "declaration-invalid",
+            ": cache/memory: 'much' is not a whole number of MiB (at least 32)",
+        ),
+        (
+            GOOD + "object.__setattr__(stack, 'components', 5)\n",
             "file-invalid",
-            ":3: TypeError: Redis.__init__() got an unexpected keyword argument 'memroy'",
+            ": a value of the stack is not what it was made as (TypeError: 'int' object is not iterable)",
         ),
     ],
 )
@@ -73,10 +88,56 @@ def test_a_folder_is_no_stack_file(tmp_path: Path) -> None:
         load_stack(tmp_path)
 
 
-def test_a_binary_file_is_no_stack_file(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(StackError, match="not UTF-8"):
-        load_stack(tmp_path / "shop.py")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff\xfe\x00", ":1: holds a NUL byte"), (b"x = 1\ny = '\xe9'\n", ":2: (unicode error) 'utf-8' codec")],
+)
+def test_a_binary_file_is_no_stack_file(tmp_path: Path, content: bytes, message: str) -> None:
+    assert load(tmp_path, content).message.startswith(message)
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD.encode(), b"# coding: latin-1\n# \xe9\n" + GOOD.encode()])
+def test_a_file_in_any_encoding_that_python_knows_is_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "shop.py").write_bytes(content)
+    assert load_stack(tmp_path / "shop.py").name == "shop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = 1\nwhile True: pass\n",
+        "import time\ntime.sleep(60)\n",
+        "import os; os.mkfifo('PIPE')\nopen('PIPE')\n",
+        "x = 1\nwhile True:  # whatever is raised\n    try: x += 1\n    except Exception: pass\n",
+        "def forever():\n    while True: ...\nforever()\n",
+    ],
+)
+def test_a_file_that_hangs_ends_with_the_line_that_it_was_at(tmp_path: Path, text: str) -> None:
+    error = load(tmp_path, text.replace("PIPE", str(tmp_path / "pipe")), limit=0.1)
+    assert re.fullmatch(r":[23]: is still running after 0\.1 s", error.message), error.message
+    assert "STACKCTL_FILE_TIMEOUT" in error.hint
+
+
+def test_a_process_that_the_file_forks_may_end_by_itself(tmp_path: Path) -> None:
+    fork = "import os\nchild = os.fork()\nif not child: os._exit(7)\nassert os.waitpid(child, 0)[1] >> 8 == 7\n"
+    (tmp_path / "shop.py").write_text(fork + GOOD)
+    assert load_stack(tmp_path / "shop.py").name == "shop"
+
+
+def test_after_a_file_nothing_of_this_process_is_another(tmp_path: Path) -> None:
+    before = os._exit, signal.getsignal(signal.SIGALRM)
+    load(tmp_path, "while True: pass", limit=0.05)
+    assert (os._exit, signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (*before, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop"])
+def test_what_has_no_end_or_no_content_is_no_stack_file(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StackError, match=r"is a pipe or a device|symbolic links") as raised:
+        load_stack(tmp_path / kind)
+    assert raised.value.code == "file-missing"
 
 
 def test_a_stack_file_may_import_its_neighbours_and_print(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

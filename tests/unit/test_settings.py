@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from stack.errors import UsageError
 from stack.settings import PLAYGROUND, Settings
 
 
@@ -52,3 +53,15 @@ def test_auto_asks_for_no_engine(tmp_path: Path) -> None:
     assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path).engine == "embedded"
     assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path, engine="compose").engine == "compose"
     assert Settings.read({"STACKCTL_ENGINE": "embedded"}, tmp_path, engine="auto").engine is None
+
+
+def test_a_link_to_itself_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert Settings.read({"STACKCTL_STATE": "loop"}, tmp_path, file=Path("loop")).file == tmp_path / "loop"
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan"])
+def test_a_time_for_the_stack_file_is_a_number_of_seconds(value: str) -> None:
+    assert Settings.read({"STACKCTL_FILE_TIMEOUT": "60"}, Path("/")).file_limit == 60
+    with pytest.raises(UsageError, match="STACKCTL_FILE_TIMEOUT"):
+        Settings.read({"STACKCTL_FILE_TIMEOUT": value}, Path("/"))
