@@ -7,18 +7,22 @@ renders that.
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
+from stack.calls import check_call
 from stack.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Around a reference in a text. Unicode keeps these for a program's own use: no text has them.
+_BEGIN, _END = "\ufdd0", "\ufdd1"
+_MARK = re.compile(f"{_BEGIN}([^.{_BEGIN}{_END}]+)\\.([a-z]+){_END}")
+# What is left of one, also after JSON, a URL or `repr`.
+_TRACE = re.compile(rf"[{_BEGIN}{_END}]|\\ufdd[01]|%EF%B7%9[01]|Reference\(component=", re.IGNORECASE)
 
 
 class Secret:
@@ -47,11 +51,21 @@ class Reference:
     """A fact about a component that only the engine knows.
 
     `host` and `port` are where it answers. Of a process there are also `data`, the folder that is its own,
-    `socket`, the folder for its unix sockets, and `access`, the file that says who may use it.
+    `socket`, the folder for its unix sockets, and `access`, the file that says who may use it. As text, in an f-string,
+    it is a mark from which `deferred` makes a `Text`.
     """
 
     component: str
     field: str
+
+    def __str__(self) -> str:
+        return f"{_BEGIN}{self.component}.{self.field}{_END}"
+
+    def __format__(self, how: str) -> str:
+        if how:
+            problem = f"only the engine knows it, so it can't be formatted as {how!r}"
+            raise DeclarationError(f"{self.component}/{self.field}", problem, "write it without a format")
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -63,9 +77,50 @@ class SecretReference(Reference):
         """The name of its file: `db_password`."""
         return f"{variable_prefix(self.component).lower()}_{self.field}"
 
+    def __str__(self) -> str:
+        variable = f"{variable_prefix(self.component)}_{self.field.upper()}_FILE"
+        raise DeclarationError(
+            f"{self.component}/{self.field}",
+            "is a secret, which can't stand in a text: an environment is seen by many",
+            f'give it by itself, environment={{"{variable}": {self.component}.{self.field}}}; the app reads that file',
+        )
 
-Value = str | Reference
-"""A value in an environment: text, or something that the engine resolves."""
+
+@dataclass(frozen=True)
+class Text:
+    """Text with references in it that the engine resolves."""
+
+    parts: tuple[str | Reference, ...]
+
+
+Value = str | Reference | Text
+"""A value in an environment or a word of a command: text, or something that the engine resolves."""
+
+
+def deferred(text: str) -> str | Text:
+    """Find the references that a stack file has put into a text.
+
+    Raises `ValueError` for one that is no longer whole, because the text was changed or encoded afterwards.
+    """
+    names = _MARK.split(text)
+    literals, references = names[::3], map(Reference, names[1::3], names[2::3])
+    if any(_TRACE.search(literal) for literal in literals):
+        raise ValueError("holds a reference that was changed as text; only the engine knows what it stands for")
+    if len(literals) == 1:
+        return text
+    pairs = itertools.zip_longest(literals, references)
+    return Text(tuple(part for pair in pairs for part in pair if part))
+
+
+def references_in(value: Value) -> tuple[Reference, ...]:
+    parts = value.parts if isinstance(value, Text) else (value,)
+    return tuple(part for part in parts if isinstance(part, Reference))
+
+
+def resolved(value: Value, resolve: Callable[[Reference], str]) -> str:
+    """The text of a value, with what `resolve` knows of each reference."""
+    parts = value.parts if isinstance(value, Text) else (value,)
+    return "".join(resolve(part) if isinstance(part, Reference) else part for part in parts)
 
 
 @dataclass(frozen=True)
@@ -118,7 +173,7 @@ class Container:
     stop_grace: int
     image: str | None = None
     source: str | None = None
-    command: tuple[str, ...] | None = None
+    command: tuple[Value, ...] | None = None
     environment: Mapping[str, Value] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
@@ -148,11 +203,19 @@ class Component:
 
     name: str
 
+    def __new__(cls, *arguments: object, **named: object) -> Self:
+        check_call(cls, arguments, named)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise DeclarationError(
                 type(self).__name__, f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)"
             )
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Reference) or (isinstance(value, str) and _TRACE.search(value)):
+                raise self.wrong(each.name, "is a reference; these stand in `environment` and in `command` alone")
 
     @property
     def role(self) -> str:
@@ -208,9 +271,13 @@ class Stack:
     name: str
     components: tuple[Component, ...]
 
+    def __new__(cls, *arguments: object, **named: object) -> Self:
+        check_call(cls, arguments, named)
+        return super().__new__(cls)
+
     def __init__(self, name: str, components: Sequence[Component]) -> None:
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "components", _sequence("components", components))
+        object.__setattr__(self, "components", sequence("components", components))
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -309,14 +376,21 @@ class Stack:
 
     def _check_environments(self) -> None:
         for component in self.components:
-            for variable, value in component.container().environment.items():
+            container = component.container()
+            for variable, value in container.environment.items():
                 path = f"{component.name}/environment/{variable}"
-                if isinstance(value, Reference) and value.component not in (component.name, *component.needs):
-                    raise self.wrong(path, f"refers to {value.component!r}, which is not in its uses")
+                self._check_references(component, path, value)
                 for used in component.needs:
                     suffixes = self[used].gives(exposed=True)
                     if variable in {f"{variable_prefix(used)}_{suffix}" for suffix in suffixes}:
                         raise self.wrong(path, f"is given by {used!r} already; choose another name")
+            for word in container.command or ():
+                self._check_references(component, f"{component.name}/command", word)
+
+    def _check_references(self, component: Component, path: str, value: Value) -> None:
+        for reference in references_in(value):
+            if reference.component not in (component.name, *component.needs):
+                raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
 
     def _check_ports(self) -> None:
         published: dict[int, str] = {}
@@ -334,59 +408,7 @@ def variable_prefix(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def used_names(component: Component, uses: object) -> tuple[str, ...]:
-    """The names behind `uses=[…]`, which takes components and names of components."""
-    names = []
-    for used in _sequence(f"{component.name}/uses", uses):
-        if not isinstance(used, (Component, str)):
-            raise component.wrong("uses", f"{used!r} is neither a component nor the name of one")
-        names.append(used.name if isinstance(used, Component) else used)
-    for name in names:
-        if names.count(name) > 1:
-            raise component.wrong("uses", f"{name!r} stands twice")
-    return tuple(names)
-
-
-def checked_port(component: Component, field: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        raise component.wrong(field, f"{value!r} is not a port (1-65535)")
-    return value
-
-
-def checked_amount(component: Component, field: str, value: object, least: float, unit: str) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
-        raise component.wrong(field, f"{value!r} is not an amount in {unit} (at least {least:g})")
-
-
-def checked_whole(component: Component, field: str, value: object, least: int, unit: str) -> None:
-    if not isinstance(value, int):
-        raise component.wrong(field, f"{value!r} is not a whole number of {unit} (at least {least})")
-    checked_amount(component, field, value, least, unit)
-
-
-def checked_environment(component: Component, environment: object) -> Mapping[str, Value]:
-    """A frozen copy of an environment; numbers become text, a secret must go to a variable that ends in `_FILE`."""
-    if not isinstance(environment, Mapping):
-        raise component.wrong("environment", f"{environment!r} is not a mapping of names to values")
-    return MappingProxyType({name: _checked_variable(component, name, value) for name, value in environment.items()})
-
-
-def _checked_variable(component: Component, name: object, value: object) -> Value:
-    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-        raise component.wrong("environment", f"{name!r} is not the name of a variable")
-    path = f"environment/{name}"
-    if isinstance(value, SecretReference) and not name.endswith("_FILE"):
-        raise component.wrong(path, "a secret is passed as a file: end the name with _FILE")
-    if isinstance(value, Reference):
-        return value
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise component.wrong(path, f"{value!r} is not text, a number or a reference")
-    if isinstance(value, str) and "\0" in value:
-        raise component.wrong(path, "holds a zero byte, which no environment can")
-    return str(value)
-
-
-def _sequence(path: str, value: object) -> tuple[object, ...]:
+def sequence(path: str, value: object) -> tuple[object, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise DeclarationError(path, f"{value!r} is not a list")
     return tuple(value)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stack.checking import checked_cpus, checked_memory, checked_path
 from stack.model import (
     Component,
     Container,
@@ -18,8 +19,6 @@ from stack.model import (
     SecretReference,
     Value,
     Volume,
-    checked_amount,
-    checked_whole,
 )
 
 # The major version of an instance that names none.
@@ -37,6 +36,9 @@ _STOP_GRACE = 60
 _ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# PostgreSQL keeps roles that begin with `pg_` for itself, and an app is not the server's administrator.
+_RESERVED_USERS = re.compile(r"pg_.*|postgres|public|none")
+_TEMPLATES = ("template0", "template1")
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,18 @@ class Postgres(Component):
         super().__post_init__()
         self._check_identifier("user", self.user)
         self._check_identifier("database", self.database)
+        if _RESERVED_USERS.fullmatch(self.user):
+            raise self.wrong("user", f"{self.user!r} is reserved by PostgreSQL; choose another, like 'app'")
+        if self.database in _TEMPLATES:
+            raise self.wrong("database", f"{self.database!r} is what PostgreSQL copies new databases from")
         if self.inspect is not None:
             self._check_identifier("inspect", self.inspect)
-        if self.migrations is not None and (not isinstance(self.migrations, str) or not self.migrations.strip()):
-            raise self.wrong("migrations", f"{self.migrations!r} is not the path of a folder")
+        if self.migrations is not None:
+            checked_path(self, "migrations", self.migrations)
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
-        checked_whole(self, "memory", self.memory, least=64, unit="MiB")
-        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
+        checked_memory(self, self.memory, least=64)
+        checked_cpus(self, self.cpus)
 
     def _check_identifier(self, field: str, value: object) -> None:
         if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):

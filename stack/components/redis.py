@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from stack.calls import check_call
+from stack.checking import checked_cpus, checked_memory, checked_text
 from stack.components.postgres import Postgres
 from stack.model import (
     Component,
@@ -16,8 +19,6 @@ from stack.model import (
     Reference,
     SecretReference,
     Value,
-    checked_amount,
-    checked_whole,
 )
 
 IMAGE = "redis:8"
@@ -37,6 +38,10 @@ class CachedValue:
     database: Postgres
     query: str
 
+    def __new__(cls, *arguments: object, **named: object) -> Self:
+        check_call(cls, arguments, named)
+        return super().__new__(cls)
+
 
 @dataclass(frozen=True)
 class Redis(Component):
@@ -52,10 +57,19 @@ class Redis(Component):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.inspect is not None and not isinstance(self.inspect, CachedValue):
-            raise self.wrong("inspect", f"{self.inspect!r} is not a CachedValue")
-        checked_whole(self, "memory", self.memory, least=32, unit="MiB")
-        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
+        if self.inspect is not None:
+            self._check_inspect(self.inspect)
+        checked_memory(self, self.memory, least=32)
+        checked_cpus(self, self.cpus)
+
+    def _check_inspect(self, inspect: object) -> None:
+        if not isinstance(inspect, CachedValue):
+            raise self.wrong("inspect", f"{inspect!r} is not a CachedValue")
+        if not isinstance(inspect.database, Postgres):
+            raise self.wrong("inspect/database", f"{inspect.database!r} is not a Postgres")
+        for field, text in (("key", inspect.key), ("query", inspect.query)):
+            if not isinstance(text, str) or not isinstance(checked_text(self, f"inspect/{field}", text), str):
+                raise self.wrong(f"inspect/{field}", f"{text!r} is not plain text")
 
     @property
     def role(self) -> str:

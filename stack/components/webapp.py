@@ -6,6 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stack.checking import (
+    checked_command,
+    checked_cpus,
+    checked_environment,
+    checked_memory,
+    checked_path,
+    checked_port,
+    checked_seconds,
+    used_names,
+)
 from stack.errors import DeclarationError
 from stack.model import (
     Component,
@@ -16,11 +26,6 @@ from stack.model import (
     Process,
     Reference,
     Value,
-    checked_amount,
-    checked_environment,
-    checked_port,
-    checked_whole,
-    used_names,
 )
 
 # A user of no image: whatever the Dockerfile says, the app never runs as root.
@@ -54,7 +59,7 @@ class WebApp(Component):
     port: int = 8000
     publish: int | None = None
     health: str = "/health"
-    command: Sequence[str] | None = None
+    command: Sequence[Value] | None = None
     environment: Mapping[str, Value | int | float] = field(default_factory=dict)
     uses: Sequence[Component | str] = ()
     user: str = USER
@@ -65,8 +70,7 @@ class WebApp(Component):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.source, str) or not self.source.strip():
-            raise self.wrong("source", f"{self.source!r} is not the path of a folder")
+        checked_path(self, "source", self.source)
         checked_port(self, "port", self.port)
         if self.publish is not None:
             checked_port(self, "publish", self.publish)
@@ -74,23 +78,15 @@ class WebApp(Component):
             raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
         if not isinstance(self.user, str) or not _USER.fullmatch(self.user):
             raise self.wrong("user", f"{self.user!r} is not a user and group in numbers, or is root (like 10001:10001)")
-        checked_whole(self, "memory", self.memory, least=16, unit="MiB")
-        checked_amount(self, "cpus", self.cpus, least=0.1, unit="CPUs")
-        checked_whole(self, "stop_grace", self.stop_grace, least=1, unit="seconds")
+        checked_memory(self, self.memory, least=16)
+        checked_cpus(self, self.cpus)
+        checked_seconds(self, "stop_grace", self.stop_grace)
         if not isinstance(self.rereads_secrets, bool):
             raise self.wrong("rereads_secrets", f"{self.rereads_secrets!r} is neither True nor False")
         self._freeze("environment", checked_environment(self, self.environment))
         self._freeze("uses", used_names(self, self.uses))
         if self.command is not None:
-            self._freeze("command", self._checked_command(self.command))
-
-    def _checked_command(self, command: object) -> tuple[str, ...]:
-        if isinstance(command, str) or not isinstance(command, Sequence) or not command:
-            raise self.wrong("command", f"{command!r} is not a list of words, like ['python', 'app.py']")
-        for word in command:
-            if not isinstance(word, str) or "\0" in word:
-                raise self.wrong("command", f"{word!r} is not a word of a command")
-        return tuple(command)
+            self._freeze("command", checked_command(self, self.command))
 
     def _freeze(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
@@ -114,7 +110,7 @@ class WebApp(Component):
         return Container(
             source=self.source,
             user=self.user,
-            command=None if self.command is None else tuple(self.command),
+            command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
             ports=(Port(self.port, self.publish or self.port),),
             tmpfs=("/tmp",),  # noqa: S108 - a path in the container
@@ -131,7 +127,7 @@ class WebApp(Component):
                 "say how the app starts in its source folder: WebApp(command=[…])",
             )
         return Process(
-            command=tuple(self.command),
+            command=checked_command(self, self.command),
             source=self.source,
             environment=self._environment(),
             stop_signal="TERM",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -22,7 +23,8 @@ STACK = """\
 from stack import Postgres, Stack, WebApp
 
 db = Postgres("db", migrations="migrations")
-web = WebApp("web", source=".", command=["python3", "app.py"], uses=[db])
+web = WebApp("web", source=".", command=["python3", "app.py"], uses=[db],
+             environment={"PLACE": f"http://{db.host}:{db.port}/"})
 stack = Stack("shop", [web, db])
 """
 RULES = "!**\n*.log\n!node_modules/kept\n"
@@ -68,6 +70,13 @@ def test_what_tools_make_restarts_nothing(up: Cli, here: Path) -> None:
     (here / "node_modules" / ".vite").mkdir()
     (here / "node_modules" / ".vite" / "deps.json").write_text("{}")
     assert up.data("plan")["changes"] is False
+
+
+def test_a_reference_in_a_text_is_what_it_stands_for(up: Cli) -> None:
+    shown = up.ok("exec", "web", "--", "sh", "-c", 'echo "$PLACE = http://$DB_HOST:$DB_PORT/"').stdout
+    place, _, expected = shown.strip().partition(" = ")
+    assert place == expected
+    assert re.fullmatch(r"http://[\w.]+:\d+/", place)
 
 
 @on_compose

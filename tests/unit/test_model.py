@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from stack import CachedValue, DeclarationError, Postgres, Redis, Stack, WebApp
-from stack.model import Reference, Secret, SecretReference
+from stack.model import Reference, Secret, SecretReference, Text, deferred, resolved
 
 db = Postgres("db")
 cache = Redis("cache")
@@ -57,7 +60,65 @@ WRONG: Mapping[str, Make] = {
     "web/environment: 'A-B' is not the name of a variable": lambda: web(environment={"A-B": "1"}),
     "web/environment/A: None is not text, a number or a reference": lambda: web(environment={"A": None}),
     "web/environment/A: True is not text, a number or a reference": lambda: web(environment={"A": True}),
-    "web/environment/A: holds a zero byte, which no environment can": lambda: web(environment={"A": "\0"}),
+    "web/environment/A: holds a NUL byte, which no environment and no path can": lambda: web(environment={"A": "\0"}),
+    "web/environment/A: '\\udc80' holds half of a character, which UTF-8 can't": lambda: web(
+        environment={"A": "\udc80"}
+    ),
+    "web/source: holds a NUL byte, which no environment and no path can": lambda: web(source="a\0b"),
+    "web/source: '\\udcff' holds half of a character, which UTF-8 can't": lambda: web(source="\udcff"),
+    "db/migrations: holds a NUL byte, which no environment and no path can": lambda: Postgres("db", migrations="a\0b"),
+    "web/command: holds a NUL byte, which no environment and no path can": lambda: web(command=["a", "\0"]),
+    "db/memory: 1000000000000000000 is not an amount in MiB (at most 16777216)": lambda: Postgres("db", memory=10**18),
+    "web/cpus: 512 is not an amount in CPUs (at most 256)": lambda: web(cpus=512),
+    "db/user: 'postgres' is reserved by PostgreSQL; choose another, like 'app'": lambda: Postgres(
+        "db", user="postgres"
+    ),
+    "db/user: 'pg_me' is reserved by PostgreSQL; choose another, like 'app'": lambda: Postgres("db", user="pg_me"),
+    "db/database: 'template1' is what PostgreSQL copies new databases from": lambda: Postgres(
+        "db", database="template1"
+    ),
+    "db/image: Postgres has no such field": lambda: Postgres("db", image="postgis"),  # type: ignore[call-arg]
+    "web/enviroment: WebApp has no such field; did you mean 'environment'?": lambda: web(enviroment={}),
+    "web: WebApp(…): missing a required argument: 'source'": lambda: WebApp("web"),  # type: ignore[call-arg]
+    "shop/volumes: Stack has no such field": lambda: Stack("shop", [db], volumes=[]),  # type: ignore[call-arg]
+    "CachedValue/db: CachedValue has no such field": lambda: CachedValue(key="k", db=db),  # type: ignore[call-arg]
+    "cache/inspect/database: 'db' is not a Postgres": lambda: Redis(
+        "cache",
+        inspect=CachedValue("k", "db", "SELECT 1"),  # type: ignore[arg-type]
+    ),
+    "cache/inspect/key: 7 is not plain text": lambda: Redis(
+        "cache",
+        inspect=CachedValue(7, db, "SELECT 1"),  # type: ignore[arg-type]
+    ),
+    "cache/port: only the engine knows it, so it can't be formatted as '>6'": lambda: f"{cache.port:>6}",
+    "db/password: is a secret, which can't stand in a text: an environment is seen by many": lambda: web(
+        environment={"URL": f"postgresql://app:{db.password}@{db.host}/app"}, uses=[db]
+    ),
+    "web/health: is a reference; these stand in `environment` and in `command` alone": lambda: web(
+        health=f"/{cache.host}"
+    ),
+    "web/source: is a reference; these stand in `environment` and in `command` alone": lambda: web(source=cache.host),
+    "web/environment/URL: holds a reference that was changed as text; only the engine knows what it stands for": (
+        lambda: web(environment={"URL": json.dumps({"host": f"{cache.host}"})})
+    ),
+    "web/environment/B: holds a reference that was changed as text; only the engine knows what it stands for": (
+        lambda: web(environment={"B": urllib.parse.quote(f"{cache.host}")})
+    ),
+    "web/environment/C: holds a reference that was changed as text; only the engine knows what it stands for": (
+        lambda: web(environment={"C": f"{[cache.host]}"})
+    ),
+    "web/environment/D: holds a reference that was changed as text; only the engine knows what it stands for": (
+        lambda: web(environment={"D": f"{cache.host}"[:-1]})
+    ),
+    "web/command: SecretReference(component='db', field='password') is not a word of a command": lambda: web(
+        command=["app", db.password]
+    ),
+    "shop/web/command: refers to 'cache', which is not in its uses": lambda: Stack(
+        "shop", [web(command=["app", f"--cache={cache.host}"]), cache]
+    ),
+    "shop/web/environment/A: refers to 'cache', which is not in its uses": lambda: Stack(
+        "shop", [web(environment={"A": f"{cache.host}:{cache.port}"}), cache]
+    ),
     "web/environment/PGPASSWORD: a secret is passed as a file: end the name with _FILE": lambda: web(
         environment={"PGPASSWORD": db.password}
     ),
@@ -152,3 +213,22 @@ def test_a_secret_shows_itself_to_nobody() -> None:
     assert secret.reveal() == "hunter2"
     assert secret == Secret("hunter2")
     assert secret != Secret("other")
+
+
+def test_the_fields_there_are_stand_in_the_hint() -> None:
+    with pytest.raises(DeclarationError) as raised:
+        Redis("cache", version=7)  # type: ignore[call-arg]
+    assert raised.value.hint == "it has: name, inspect, memory, cpus"
+
+
+def test_a_reference_in_a_text_is_found_again() -> None:
+    found = deferred(f"redis://{cache.host}:{cache.port}/0")
+    assert found == Text(("redis://", cache.host, ":", cache.port, "/0"))
+    assert resolved(found, lambda reference: f"<{reference.field}>") == "redis://<host>:<port>/0"
+    assert deferred(f"{cache.host}") == Text((cache.host,))
+    assert deferred("plain") == "plain"
+
+
+def test_a_component_can_be_copied() -> None:
+    assert copy.copy(web(uses=[db])) == web(uses=[db])
+    assert copy.deepcopy(db) == db

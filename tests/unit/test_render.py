@@ -61,11 +61,15 @@ CASES: Mapping[str, Instance] = {
                         "PGHOST": db.host,
                         "PGPORT": db.port,
                         "PGPASSWORD_FILE": db.password,
+                        "PLACE": f"http://{db.host}:{db.port}/$1",
                     },
                 ),
                 db,
             ],
         )
+    ),
+    "web-reference": instance(
+        Stack("shop", [WebApp("web", source="app", uses=[cache], command=["app", f"--cache={cache.host}"]), cache])
     ),
     "web-limits": one(memory=64, cpus=0.5, user="1000:1000", stop_grace=5),
     "postgres-options": instance(Stack("shop", [Postgres("orders-db", user="u", database="d", memory=1024, cpus=4.0)])),

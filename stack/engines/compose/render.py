@@ -14,7 +14,7 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
-from stack.model import Container, Healthcheck, Reference, SecretReference, Value
+from stack.model import Container, Healthcheck, Reference, SecretReference, Value, resolved
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -116,7 +116,7 @@ def _service(instance: Instance, name: str, container: Container, networks: list
         }
         service["init"] = True
     if container.command is not None:
-        service["command"] = [_literal(word) for word in container.command]
+        service["command"] = [_literal(_resolve(instance, word)) for word in container.command]
     service["user"] = container.user
     if container.environment:
         service["environment"] = {
@@ -173,11 +173,14 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
 
 def _resolve(instance: Instance, value: Value) -> str:
     """Containers of one project find each other by the names of their services."""
-    if isinstance(value, SecretReference):
-        return f"/run/secrets/{value.id}"
-    if isinstance(value, Reference):
-        return {"host": value.component, "port": str(instance.stack[value.component].listens)}[value.field]
-    return value
+
+    def resolve(reference: Reference) -> str:
+        if isinstance(reference, SecretReference):
+            return f"/run/secrets/{reference.id}"
+        port = str(instance.stack[reference.component].listens)
+        return {"host": reference.component, "port": port}[reference.field]
+
+    return resolved(value, resolve)
 
 
 def _literal(text: str) -> str:

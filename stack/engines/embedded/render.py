@@ -10,7 +10,7 @@ from stack.components.postgres import Postgres
 from stack.engines.embedded.layout import HOST, Layout
 from stack.fields import flatten
 from stack.instance import Instance
-from stack.model import Reference, SecretReference, Value
+from stack.model import Reference, SecretReference, Value, resolved
 
 # A field whose value is another one where somebody edited the file.
 CONFIGURATION = "configuration"
@@ -97,7 +97,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
 
 
 def _shown(value: Value) -> str:
-    return f"<{value.component}.{value.field}>" if isinstance(value, Reference) else value
+    return resolved(value, lambda reference: f"<{reference.component}.{reference.field}>")
 
 
 def _program(instance: Instance, layout: Layout, name: str) -> str:
@@ -154,17 +154,19 @@ def _program_path(layout: Layout, name: str, program: str) -> str:
 
 def resolve(layout: Layout, value: Value) -> str:
     """Processes of one machine find each other on its loopback address."""
-    if isinstance(value, SecretReference):
-        return str(layout.home.secret(value.id))
-    if isinstance(value, Reference):
+
+    def of(reference: Reference) -> str:
+        if isinstance(reference, SecretReference):
+            return str(layout.home.secret(reference.id))
         return {
             "host": HOST,
-            "port": str(layout.ports[value.component]),
-            "data": str(layout.home.data(value.component)),
+            "port": str(layout.ports[reference.component]),
+            "data": str(layout.home.data(reference.component)),
             "socket": str(layout.home.runtime),
-            "access": str(layout.home.access(value.component)),
-        }[value.field]
-    return value
+            "access": str(layout.home.access(reference.component)),
+        }[reference.field]
+
+    return resolved(value, of)
 
 
 def quote(words: Sequence[str]) -> str:

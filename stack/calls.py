@@ -1,0 +1,34 @@
+"""Tell a wrong call of a kind of component in the words of a declaration: which fields there are."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+
+from stack.errors import DeclarationError
+
+
+def check_call(kind: type, arguments: Sequence[object], named: Mapping[str, object]) -> None:
+    """Raise `DeclarationError` for arguments that `kind` does not take, or that are missing."""
+    if not arguments and not named:
+        return  # as `copy` makes one
+    of_instance = inspect.signature(kind.__init__)  # type: ignore[misc]
+    signature = of_instance.replace(parameters=[*of_instance.parameters.values()][1:])
+    name = arguments[0] if arguments else named.get("name", kind.__name__)
+    for field in named:
+        if field not in signature.parameters:
+            close = difflib.get_close_matches(field, signature.parameters, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            fields = ", ".join(signature.parameters)
+            raise DeclarationError(f"{name}/{field}", f"{kind.__name__} has no such field{meant}", f"it has: {fields}")
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        raise DeclarationError(str(name), f"{kind.__name__}(…): {error}", f"write {_call(kind, signature)}") from None
+
+
+def _call(kind: type, signature: inspect.Signature) -> str:
+    """`WebApp(NAME, SOURCE)`: what a call can't be without."""
+    needed = [each.name.upper() for each in signature.parameters.values() if each.default is each.empty]
+    return f"{kind.__name__}({', '.join(needed)})"
