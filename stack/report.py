@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,13 @@ def error_envelope(command: str | None, error: StackError) -> str:
 
 def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapping[str, str] | None) -> str:
     whole = {"schema": SCHEMA, "command": command, "ok": ok, "data": data, "error": error}
-    return json.dumps(whole, ensure_ascii=False)
+    return as_json(whole)
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """One JSON text. A byte of a file's name that is no UTF-8 stays an escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable[[str], str] = str) -> str:

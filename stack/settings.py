@@ -69,8 +69,17 @@ def _path(environment: Mapping[str, str], name: str) -> Path | None:
 
 
 def _whole(path: Path) -> Path:
-    """The path without links. A link to itself stays, and is told by what opens it."""
-    return Path(os.path.realpath(path))
+    """The path without links. A link to itself stays, and is told by what opens it.
+
+    Raises `UsageError` for a path that no configuration can name.
+    """
+    whole = os.path.realpath(path)
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        problem = f"the path {whole!r} holds a byte that is not UTF-8, which no engine's configuration can name"
+        raise UsageError(problem, "rename that folder or file") from None
+    return Path(whole)
 
 
 def _seconds(environment: Mapping[str, str], name: str) -> float | None:

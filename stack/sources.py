@@ -73,6 +73,14 @@ def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict
     return files
 
 
+def check_names(files: Files, where: str) -> None:
+    """Raise `DeclarationError` for a name that BuildKit can't take into a build context: it is not UTF-8."""
+    for path in files:
+        if any("\udc80" <= letter <= "\udcff" for letter in path):
+            hint = "rename it, or leave it out with a line in .dockerignore"
+            raise DeclarationError(where, f"the name {path!r} is not UTF-8, and no image can be built with it", hint)
+
+
 def _state(path: Path, known: FileState | None) -> FileState:
     found = path.lstat()
     seen = (found.st_size, found.st_mtime_ns, found.st_mode)

@@ -32,7 +32,7 @@ class Output:
 
     def write(self, line: str) -> None:
         try:
-            print(line, flush=True)
+            print(_printable(line), flush=True)
         except BrokenPipeError:
             self._refused = True
             # Python flushes once more at its end.
@@ -55,6 +55,12 @@ class Lines:
             if self._shown.get(name) != state:
                 self._shown[name] = state
                 self.step(f"{name}: {state}")
+
+
+def _printable(text: str) -> str:
+    """The text with an escape for what standard output has no way to write, as standard error does it by itself."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def write(text: str) -> None:

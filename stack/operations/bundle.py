@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import io
-import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +16,13 @@ from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
 from stack.fields import is_hidden
 from stack.findings import Finding
-from stack.model import Component, Stack
+from stack.model import Component, Stack, Text
 from stack.operations.doctor import doctor, text_of
 from stack.operations.opening import Opened, compose_unseen, look
 from stack.operations.status import status
 from stack.operations.version import version
 from stack.redaction import HIDDEN, Redactor
-from stack.report import PLAIN, Report, Style
+from stack.report import PLAIN, Report, Style, as_json
 from stack.settings import Settings
 
 _LOG_LINES = 300
@@ -64,8 +63,9 @@ def _secrets(opened: Opened) -> Iterator[str]:
         yield path.read_text(encoding="utf-8", errors="replace")
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.container(name).environment.items():
-            if isinstance(value, str) and _is_secret(variable):
-                yield value
+            if _is_secret(variable):
+                parts = value.parts if isinstance(value, Text) else (value,)
+                yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > 3))
 
 
 def _parts(settings: Settings, opened: Opened | None, found: Report, redactor: Redactor) -> Iterator[tuple[str, str]]:
@@ -113,7 +113,7 @@ def _is_secret(variable: str) -> bool:
 
 def _json(redactor: Redactor, data: Mapping[str, object]) -> str:
     """Redacted before it is written, so that it stays JSON."""
-    return json.dumps(redactor.data(data), indent=2, ensure_ascii=False)
+    return as_json(redactor.data(data), indent=2)
 
 
 def _told(read: Callable[[], str]) -> str:
@@ -126,9 +126,11 @@ def _told(read: Callable[[], str]) -> str:
 def _write(file: Path, parts: Mapping[str, str]) -> None:
     """Whole, for its owner alone, and never over another file."""
     content = io.BytesIO()
+    # A zip names its files in UTF-8.
+    folder = file.stem.encode("utf-8", "replace").decode()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
-            archive.writestr(f"{file.stem}/{name}", text.rstrip("\n") + "\n")
+            archive.writestr(f"{folder}/{name}", (text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace"))
     try:
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             target.write(content.getvalue())

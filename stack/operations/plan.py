@@ -10,7 +10,7 @@ from stack.errors import ExitCode, StackError
 from stack.operations.opening import look
 from stack.operations.planning import Survey, plan_data, survey
 from stack.operations.ports import preview
-from stack.report import Report
+from stack.report import Report, as_json
 from stack.settings import Settings
 
 
@@ -44,7 +44,7 @@ def plan_lines(surveyed: Survey) -> list[str]:
 
 def _save(path: Path, data: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(as_json(data, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise StackError(
             "file-unusable", f"{path}: {error.strerror or error}", "name a file in a folder that can be written to"

@@ -18,7 +18,7 @@ from stack.observed import Observed
 from stack.operations.opening import Opened
 from stack.plan import Action, Declared, Plan, make_plan
 from stack.report import count, size
-from stack.sources import check_source, read_files
+from stack.sources import check_names, check_source, read_files
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,8 @@ def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
         if folder not in read:
             known = applied.sources.get(name, {})
             read[folder] = read_files(folder, opened.instance.state.parent, known, _where(opened, name))
+            if opened.engine.builds:
+                check_names(read[folder], _where(opened, name))
     return {name: read[folder] for name, folder in folders.items()}
 
 

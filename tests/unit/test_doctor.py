@@ -305,6 +305,20 @@ def test_a_bundle_is_written_although_all_is_broken_but_never_over_a_file(
     assert "file-unusable" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_docker")
+def test_a_name_that_is_no_text_is_written_as_it_is_and_shown_as_an_escape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["--json", "doctor", "--bundle", "\udcff"], ["doctor", "--bundle", "\udcfe"]):
+        assert stackctl.main(words) in (0, 1)
+    printed = capsys.readouterr()
+    assert "(bug)" not in printed.err
+    assert json.loads(printed.out.partition("\n")[0])["data"]["bundle"] == "\udcff"
+    assert "\\udcfe" in printed.out
+    assert {b"\xff", b"\xfe"} <= {*os.listdir(os.fsencode(tmp_path))}
+
+
 def test_compose_needs_what_the_readme_says() -> None:
     assert (checks.ENGINE[0], checks.COMPOSE[:2]) == (25, (2, 24))
 

@@ -65,3 +65,8 @@ def test_a_time_for_the_stack_file_is_a_number_of_seconds(value: str) -> None:
     assert Settings.read({"STACKCTL_FILE_TIMEOUT": "60"}, Path("/")).file_limit == 60
     with pytest.raises(UsageError, match="STACKCTL_FILE_TIMEOUT"):
         Settings.read({"STACKCTL_FILE_TIMEOUT": value}, Path("/"))
+
+
+def test_a_path_that_no_configuration_can_name_is_told() -> None:
+    with pytest.raises(UsageError, match=r"'/shop\\udcff/stack.py' holds a byte that is not UTF-8"):
+        Settings.read({}, Path("/shop\udcff"), file=Path("stack.py"))

@@ -10,7 +10,7 @@ import pytest
 
 from stack.applied import Files, FileState, changed_files
 from stack.errors import DeclarationError
-from stack.sources import check_source, ignore_text
+from stack.sources import check_names, check_source, ignore_text
 from stack.sources import read_files as read_files_beside
 
 NO_STATE = Path("/nowhere/.stackctl")
@@ -191,3 +191,11 @@ def test_the_rules_end_with_the_state(tmp_path: Path) -> None:
         "*.log", "**/.git", "**/.venv", "**/node_modules", "**/__pycache__", "!node_modules/x",
         "**/.stackctl", "/states",
     ]  # fmt: skip
+
+
+def test_a_name_that_is_no_text_counts_and_can_go_into_no_image(tmp_path: Path) -> None:
+    (tmp_path / "f\udcff").touch()
+    files = read_files(tmp_path, {})
+    assert list(files) == ["f\udcff"]
+    with pytest.raises(DeclarationError, match=r"shop/web/source: the name 'f\\udcff' is not UTF-8"):
+        check_names(files, "shop/web/source")
