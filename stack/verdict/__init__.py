@@ -1,0 +1,28 @@
+"""The judgement at the end of `up`: ready, or the failure with its cause.
+
+Ready means: every component runs, its health was found since it started, none changed between two looks some time
+apart, each database accepted the declared password, and each published component answered a real request, sent as
+a user would send it, and complained of nothing that it uses.
+
+`probe` sends the requests, `judge` decides and does nothing else, `explain` words the errors, `watch` looks until it is
+decided.
+"""
+
+from stack.verdict.judge import Failure, judge
+from stack.verdict.probe import Answer, Probe, complaints, http_probe
+from stack.verdict.watch import Clock, SystemClock, Verdict, await_proved, await_ready, await_well
+
+__all__ = [
+    "Answer",
+    "Clock",
+    "Failure",
+    "Probe",
+    "SystemClock",
+    "Verdict",
+    "await_proved",
+    "await_ready",
+    "await_well",
+    "complaints",
+    "http_probe",
+    "judge",
+]

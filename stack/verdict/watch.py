@@ -1,0 +1,264 @@
+"""Look at an instance again and again until it is ready, or until failure is certain."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stack.causes import recognise
+from stack.components.postgres import Postgres
+from stack.engines.base import Engine
+from stack.engines.process import Job
+from stack.instance import Instance
+from stack.model import Stack
+from stack.observed import Observed
+from stack.progress import Progress
+from stack.verdict.explain import failed, given_up, refusal, too_late
+from stack.verdict.judge import (
+    APART_NEW,
+    Failure,
+    changed,
+    deepest_first,
+    ended,
+    enough,
+    is_well,
+    judge,
+    role_of,
+    settled,
+    sick,
+)
+from stack.verdict.probe import Answer, Probe, ask, http_probe
+
+_INTERVAL = 0.25
+# How often to read the log of what is not healthy, and when to begin with what still runs.
+_LOG_INTERVAL = 1.0
+_LOG_AFTER = 3.0
+# After the engine gave up on a component that others wait for: until it is clear what is wrong with that.
+_CLEAR_AFTER = 10.0
+# However long one waits, what the last lines of a log say of these does not change.
+_CERTAIN_IN_LOG = (
+    "module-missing", "syntax-error", "variable-missing", "command-missing", "image-architecture", "data-version",
+    "data-incomplete",
+)  # fmt: skip
+_LAST_LINES = 4
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since some moment, never backwards."""
+
+    def wait(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Ready, after so many seconds, with these components as last seen."""
+
+    seconds: float
+    observed: Observed
+
+
+class _Stability:
+    """Measure for how long the same processes are seen, each in the same state."""
+
+    def __init__(self, observed: Observed, clock: Clock) -> None:
+        self._clock = clock
+        self._processes = observed.processes
+        self._began = clock.now()
+
+    def seconds(self, observed: Observed) -> float:
+        """As of this look."""
+        if (now := observed.processes) != self._processes:
+            self._processes, self._began = now, self._clock.now()
+        return self._clock.now() - self._began
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was observed, how the job ended (None: it goes on), and the seconds since the first look."""
+
+    observed: Observed
+    exit_code: int | None
+    seconds: float
+
+
+class _Watch:
+    """Look at an instance while a job works on it, and afterwards; `only` at one component."""
+
+    def __init__(
+        self, engine: Engine, job: Job, progress: Progress, timeout: float, clock: Clock, only: str | None = None
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._progress = progress
+        self._timeout = timeout
+        self._clock = clock
+        self._only = only
+        self._began = clock.now()
+
+    @property
+    def seconds(self) -> float:
+        return self._clock.now() - self._began
+
+    @property
+    def late(self) -> bool:
+        return self.seconds >= self._timeout
+
+    def observe(self) -> Observed:
+        observed = self._engine.observe()
+        if self._only is None:
+            return observed
+        return Observed({name: state for name, state in observed.components.items() if name == self._only})
+
+    def __iter__(self) -> Iterator[_Look]:
+        """One look after the other, with a pause between; the caller ends it."""
+        while True:
+            exit_code = self._job.wait(_INTERVAL)
+            observed = self.observe()
+            self._progress.states({name: state.summary for name, state in observed.components.items()})
+            yield _Look(observed, exit_code, self.seconds)
+            if exit_code is not None:
+                self._clock.wait(_INTERVAL)
+
+
+def await_ready(
+    instance: Instance,
+    engine: Engine,
+    job: Job,
+    before: Observed,
+    timeout: float,
+    progress: Progress,
+    probe: Probe = http_probe,
+    clock: Clock | None = None,
+) -> Verdict:
+    """Watch `job` make the instance until it is ready.
+
+    Raises `StackError` as soon as failure is certain, with the culprit's last lines, or with `not-ready` after
+    `timeout` seconds. What runs is left running, to be looked at.
+    """
+    clock = clock or SystemClock()
+    watch = _Watch(engine, job, progress, timeout, clock)
+    answers: Mapping[str, Answer] = {}
+    unverified = [each for each in instance.stack if isinstance(each, Postgres)]
+    stability = _Stability(before, clock)
+    read_logs = 0.0
+    gave_up: float | None = None
+    for look in watch:
+        observed = look.observed
+        stability.seconds(observed)
+        fresh = observed if look.exit_code is not None else changed(before, observed)
+        if failure := judge(instance.stack, fresh, before):
+            raise failed(instance.stack, engine, failure)
+        if look.seconds >= read_logs:
+            read_logs = look.seconds + _LOG_INTERVAL
+            if failure := _read_failure(instance.stack, engine, fresh, patient=look.seconds < _LOG_AFTER):
+                raise failed(instance.stack, engine, failure)
+        if look.exit_code:
+            if error := refusal(engine, observed, job):
+                raise error
+            gave_up = look.seconds if gave_up is None else gave_up
+            if look.seconds - gave_up >= _CLEAR_AFTER:
+                raise given_up(instance.stack, engine, observed)
+        unverified = _verify(instance, engine, observed, unverified)
+        if look.exit_code == 0 and not unverified and settled(instance, observed):
+            answers = ask(instance, probe)
+            if all(answer.ok for answer in answers.values()):
+                clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
+                observed = watch.observe()
+                if stability.seconds(observed) >= enough(observed, before) and settled(instance, observed):
+                    return Verdict(watch.seconds, observed)
+        if watch.late:
+            raise too_late(instance.stack, engine, observed, answers, timeout)
+    raise AssertionError
+
+
+def await_proved(
+    instance: Instance,
+    engine: Engine,
+    database: Postgres,
+    job: Job,
+    before: Observed,
+    timeout: float,
+    progress: Progress,
+    clock: Clock | None = None,
+) -> None:
+    """Watch `job` start a database alone until it is healthy and accepts the declared password.
+
+    Raises `StackError` as `await_ready` does; what else there is of the instance is not looked at.
+    """
+    watch = _Watch(engine, job, progress, timeout, clock or SystemClock(), only=database.name)
+    for look in watch:
+        fresh = look.observed if look.exit_code is not None else changed(before, look.observed)
+        patient = look.seconds < _LOG_AFTER
+        failure = judge(instance.stack, fresh, before) or _read_failure(instance.stack, engine, fresh, patient)
+        if failure:
+            raise failed(instance.stack, engine, failure)
+        if look.exit_code:
+            raise engine.explain(job)
+        if look.exit_code == 0 and not _verify(instance, engine, look.observed, [database], early=True):
+            return
+        if watch.late:
+            raise too_late(None, engine, look.observed, {}, timeout)
+
+
+def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
+    """Watch `job` until all that exists runs and is healthy, whatever is declared. Raises `StackError` if not."""
+    watch = _Watch(engine, job, progress, timeout, clock or SystemClock())
+    for look in watch:
+        if look.exit_code:
+            raise engine.explain(job)
+        if look.exit_code == 0 and all(state.well for state in look.observed.components.values()):
+            return
+        if watch.late:
+            raise too_late(None, engine, look.observed, {}, timeout)
+
+
+def _verify(
+    instance: Instance, engine: Engine, observed: Observed, databases: list[Postgres], early: bool = False
+) -> list[Postgres]:
+    """Connect to each database that is healthy as an app does; return those that are not verified yet.
+
+    With `early` to each that runs, before its health was asked. Raises `StackError` if the server refuses: that does
+    not change by waiting.
+    """
+    left = []
+    for database in databases:
+        state = observed.components.get(database.name)
+        if state is None or not (state.running if early else is_well(state)):
+            left.append(database)
+            continue
+        answer = engine.prove(database, state)
+        cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
+        if cause is not None:
+            raise failed(
+                instance.stack, engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr
+            )
+        if not answer.ok:
+            left.append(database)
+    return left
+
+
+def _read_failure(stack: Stack, engine: Engine, observed: Observed, patient: bool) -> Failure | None:
+    """The failure that is certain from the last lines of what is not well.
+
+    Of what runs only a database is sure not to get over it; `patient`: not even that.
+    """
+    for name in deepest_first(stack, sick(observed)):
+        state = observed.components[name]
+        if name not in stack.names or (state.running and (patient or not isinstance(stack[name], Postgres))):
+            continue
+        cause = recognise(name, "\n".join(engine.log_lines(name, _LAST_LINES)), role_of(stack, name))
+        if cause is not None and cause.code in _CERTAIN_IN_LOG:
+            return Failure(name, cause.code, f"{name} {'runs' if state.running else f'ended ({ended(state)})'}")
+    return None
