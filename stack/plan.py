@@ -102,6 +102,13 @@ class Plan:
         return frozenset(action.target for action in self.actions if action.forced)
 
     @property
+    def replaced(self) -> frozenset[str]:
+        """The components of which what runs now goes, whether or not something takes its place."""
+        return frozenset(
+            each.target for each in self.actions if each.kind in ("recreate", "rebuild", "restart", "remove")
+        )
+
+    @property
     def builds(self) -> tuple[str, ...]:
         """The components whose source may have to be built."""
         return tuple(action.target for action in self.actions if action.builds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from stack.components.postgres import Postgres
@@ -148,8 +149,12 @@ class Engine(Protocol):
     def attach(self, component: str, command: Sequence[str]) -> int:
         """Run a command in a running component on this process's own streams; give its exit code."""
 
-    def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
-        """The last `tail` lines (None: all) of a component, or of all of them with their names in front."""
+    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        """Return the last `tail` lines (None: all) of a component, or of all of them with their names in front.
+
+        With `since` only those that a component wrote from then on, as it is made now: never lines of what it replaced.
+        An engine that does not know the time of a line begins with the first start from then on, or else the last one.
+        """
 
     def follow_logs(self, component: str | None, tail: int | None) -> int:
         """Write the logs to standard output as they come, until interrupted."""

@@ -108,7 +108,9 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     try:
         migrated = migrate(opened, surveyed, wish.timeout, progress)
         with opened.engine.apply(surveyed.plan.forced - migrated.started) as job:
-            verdict = await_ready(opened.instance, opened.engine, job, before, wish.timeout, progress)
+            verdict = await_ready(
+                opened.instance, opened.engine, job, before, wish.timeout, progress, replaced=surveyed.plan.replaced
+            )
     except StackError as error:
         remember_made(opened, surveyed)
         if wish.rollback and opened.engine.has_good():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from stack.causes import recognise
 from stack.engines.base import Engine
@@ -17,19 +17,22 @@ from stack.verdict.probe import Answer
 _LOG_LINES = 12
 _LOG_SEARCHED = 40
 _LEFT = "what runs was left as it is, and no data was touched"
+ReadLog = Callable[[str, int], Sequence[str]]
+"""Read the last lines of a component's log, so many at most, as far as they are of this run."""
+
 _LONGER = ", or give it longer with `stackctl up --timeout SECONDS`"
 
 
-def failed(stack: Stack, engine: Engine, failure: Failure, said: str = "") -> StackError:
+def failed(stack: Stack, read: ReadLog, failure: Failure, said: str = "") -> StackError:
     hint = f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again"
-    return _explained(stack, engine, failure, said, f"{hint}; {_LEFT}")
+    return _explained(stack, read, failure, said, f"{hint}; {_LEFT}")
 
 
-def _explained(stack: Stack | None, engine: Engine, failure: Failure, said: str, hint: str) -> StackError:
+def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, hint: str) -> StackError:
     """A failure with the last lines of its component, and the cause that these tell of, or `said`."""
     name = failure.component
     role = role_of(stack, name)
-    lines = engine.log_lines(name, _LOG_SEARCHED)
+    lines = read(name, _LOG_SEARCHED)
     log, longer = "\n".join(lines[-_LOG_LINES:]), "\n".join(lines)
     cause = recognise(name, said, role) or recognise(name, f"{failure.problem}\n{log}", role)
     if cause is None and (cause := recognise(name, longer, role)):
@@ -50,18 +53,18 @@ def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
     return None if sick(observed) else error
 
 
-def given_up(stack: Stack, engine: Engine, observed: Observed) -> StackError:
+def given_up(stack: Stack, read: ReadLog, observed: Observed) -> StackError:
     culprit = deepest_first(stack, sick(observed))[0]
     state = observed.components[culprit]
     problem = f"{culprit} is {state.summary}, and others wait for it"
     if state.health_output:
         problem += f"; its health check said: {brief(state.health_output)}"
     code = "unhealthy" if state.running else "component-exited"
-    return failed(stack, engine, Failure(culprit, code, problem), state.health_output)
+    return failed(stack, read, Failure(culprit, code, problem), state.health_output)
 
 
 def too_late(
-    stack: Stack | None, engine: Engine, observed: Observed, answers: Mapping[str, Answer], timeout: float
+    stack: Stack | None, read: ReadLog, observed: Observed, answers: Mapping[str, Answer], timeout: float
 ) -> StackError:
     """The culprit is the deepest that is not well, for that is what others wait for."""
     there = observed.components
@@ -77,4 +80,4 @@ def too_late(
     said = there[culprit].health_output if culprit in there else ""
     if culprit in unwell and said:
         late += f"; the health check of {culprit} said: {brief(said)}"
-    return _explained(stack, engine, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)
+    return _explained(stack, read, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)

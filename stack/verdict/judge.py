@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stack.causes import recognise
@@ -123,12 +123,17 @@ def enough(observed: Observed, before: Observed) -> float:
     return APART_NEW if changed(before, observed).exists else _APART
 
 
-def changed(before: Observed, observed: Observed) -> Observed:
-    """Leave out the processes that were there before: the job may be about to replace or start them."""
-    old = {name: component.since for name, component in before.components.items()}
-    return Observed(
-        {name: component for name, component in observed.components.items() if old.get(name) != component.since}
-    )
+def changed(before: Observed, observed: Observed, replaced: Collection[str] = ()) -> Observed:
+    """Leave out the processes that were there before: the job may be about to start or replace them.
+
+    What is to be replaced may be started again by the engine until then, and then ends because it is stopped.
+    """
+
+    def is_old(name: str, now: ComponentState) -> bool:
+        old = before.components.get(name)
+        return old is not None and (old.since == now.since or (name in replaced and old.id == now.id))
+
+    return Observed({name: now for name, now in observed.components.items() if not is_old(name, now)})
 
 
 def sick(observed: Observed) -> list[str]:

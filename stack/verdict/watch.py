@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from stack.causes import recognise
@@ -16,7 +17,7 @@ from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import Observed
 from stack.progress import Progress
-from stack.verdict.explain import failed, given_up, refusal, too_late
+from stack.verdict.explain import ReadLog, failed, given_up, refusal, too_late
 from stack.verdict.judge import (
     APART_NEW,
     Failure,
@@ -99,13 +100,15 @@ class _Watch:
     def __init__(
         self, engine: Engine, job: Job, progress: Progress, timeout: float, clock: Clock, only: str | None = None
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._job = job
         self._progress = progress
         self._timeout = timeout
         self._clock = clock
         self._only = only
         self._began = clock.now()
+        self._began_at = datetime.now(UTC)
+        self._observed = Observed({})
 
     @property
     def seconds(self) -> float:
@@ -116,10 +119,17 @@ class _Watch:
         return self.seconds >= self._timeout
 
     def observe(self) -> Observed:
-        observed = self._engine.observe()
-        if self._only is None:
-            return observed
-        return Observed({name: state for name, state in observed.components.items() if name == self._only})
+        observed = self.engine.observe()
+        if self._only is not None:
+            observed = Observed({name: state for name, state in observed.components.items() if name == self._only})
+        self._observed = observed
+        return observed
+
+    def read_log(self, name: str, count: int) -> Sequence[str]:
+        """Read the last lines that a component wrote since this began, or since its last start if that was before."""
+        state = self._observed.components.get(name)
+        began = state.since if state is not None else None
+        return self.engine.log_lines(name, count, min(began or self._began_at, self._began_at))
 
     def __iter__(self) -> Iterator[_Look]:
         """One look after the other, with a pause between; the caller ends it."""
@@ -141,8 +151,9 @@ def await_ready(
     progress: Progress,
     probe: Probe = http_probe,
     clock: Clock | None = None,
+    replaced: Collection[str] = (),
 ) -> Verdict:
-    """Watch `job` make the instance until it is ready.
+    """Watch `job` make the instance until it is ready. `replaced`: the components of which it replaces what runs.
 
     Raises `StackError` as soon as failure is certain, with the culprit's last lines, or with `not-ready` after
     `timeout` seconds. What runs is left running, to be looked at.
@@ -157,20 +168,20 @@ def await_ready(
     for look in watch:
         observed = look.observed
         stability.seconds(observed)
-        fresh = observed if look.exit_code is not None else changed(before, observed)
+        fresh = observed if look.exit_code is not None else changed(before, observed, replaced)
         if failure := judge(instance.stack, fresh, before):
-            raise failed(instance.stack, engine, failure)
+            raise failed(instance.stack, watch.read_log, failure)
         if look.seconds >= read_logs:
             read_logs = look.seconds + _LOG_INTERVAL
-            if failure := _read_failure(instance.stack, engine, fresh, patient=look.seconds < _LOG_AFTER):
-                raise failed(instance.stack, engine, failure)
+            if failure := _read_failure(instance.stack, watch.read_log, fresh, patient=look.seconds < _LOG_AFTER):
+                raise failed(instance.stack, watch.read_log, failure)
         if look.exit_code:
             if error := refusal(engine, observed, job):
                 raise error
             gave_up = look.seconds if gave_up is None else gave_up
             if look.seconds - gave_up >= _CLEAR_AFTER:
-                raise given_up(instance.stack, engine, observed)
-        unverified = _verify(instance, engine, observed, unverified)
+                raise given_up(instance.stack, watch.read_log, observed)
+        unverified = _verify(instance, watch, observed, unverified)
         if look.exit_code == 0 and not unverified and settled(instance, observed):
             answers = ask(instance, probe)
             if all(answer.ok for answer in answers.values()):
@@ -179,7 +190,7 @@ def await_ready(
                 if stability.seconds(observed) >= enough(observed, before) and settled(instance, observed):
                     return Verdict(watch.seconds, observed)
         if watch.late:
-            raise too_late(instance.stack, engine, observed, answers, timeout)
+            raise too_late(instance.stack, watch.read_log, observed, answers, timeout)
     raise AssertionError
 
 
@@ -201,15 +212,15 @@ def await_proved(
     for look in watch:
         fresh = look.observed if look.exit_code is not None else changed(before, look.observed)
         patient = look.seconds < _LOG_AFTER
-        failure = judge(instance.stack, fresh, before) or _read_failure(instance.stack, engine, fresh, patient)
+        failure = judge(instance.stack, fresh, before) or _read_failure(instance.stack, watch.read_log, fresh, patient)
         if failure:
-            raise failed(instance.stack, engine, failure)
+            raise failed(instance.stack, watch.read_log, failure)
         if look.exit_code:
             raise engine.explain(job)
-        if look.exit_code == 0 and not _verify(instance, engine, look.observed, [database], early=True):
+        if look.exit_code == 0 and not _verify(instance, watch, look.observed, [database], early=True):
             return
         if watch.late:
-            raise too_late(None, engine, look.observed, {}, timeout)
+            raise too_late(None, watch.read_log, look.observed, {}, timeout)
 
 
 def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
@@ -221,11 +232,11 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if look.exit_code == 0 and all(state.well for state in look.observed.components.values()):
             return
         if watch.late:
-            raise too_late(None, engine, look.observed, {}, timeout)
+            raise too_late(None, watch.read_log, look.observed, {}, timeout)
 
 
 def _verify(
-    instance: Instance, engine: Engine, observed: Observed, databases: list[Postgres], early: bool = False
+    instance: Instance, watch: _Watch, observed: Observed, databases: list[Postgres], early: bool = False
 ) -> list[Postgres]:
     """Connect to each database that is healthy as an app does; return those that are not verified yet.
 
@@ -238,18 +249,21 @@ def _verify(
         if state is None or not (state.running if early else is_well(state)):
             left.append(database)
             continue
-        answer = engine.prove(database, state)
+        answer = watch.engine.prove(database, state)
         cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
         if cause is not None:
             raise failed(
-                instance.stack, engine, Failure(database.name, cause.code, f"{database.name} runs"), answer.stderr
+                instance.stack,
+                watch.read_log,
+                Failure(database.name, cause.code, f"{database.name} runs"),
+                answer.stderr,
             )
         if not answer.ok:
             left.append(database)
     return left
 
 
-def _read_failure(stack: Stack, engine: Engine, observed: Observed, patient: bool) -> Failure | None:
+def _read_failure(stack: Stack, read: ReadLog, observed: Observed, patient: bool) -> Failure | None:
     """The failure that is certain from the last lines of what is not well.
 
     Of what runs only a database is sure not to get over it; `patient`: not even that.
@@ -258,7 +272,7 @@ def _read_failure(stack: Stack, engine: Engine, observed: Observed, patient: boo
         state = observed.components[name]
         if name not in stack.names or (state.running and (patient or not isinstance(stack[name], Postgres))):
             continue
-        cause = recognise(name, "\n".join(engine.log_lines(name, _LAST_LINES)), role_of(stack, name))
+        cause = recognise(name, "\n".join(read(name, _LAST_LINES)), role_of(stack, name))
         if cause is not None and cause.code in _CERTAIN_IN_LOG:
             return Failure(name, cause.code, f"{name} {'runs' if state.running else f'ended ({ended(state)})'}")
     return None

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -285,6 +286,35 @@ def test_each_start_is_noted_and_its_process_known_while_it_lives(tmp_path: Path
             process.kill()
         assert read_runs(run).process is None
     assert len(ids) == 1, "the same one, started again"
+
+
+def test_the_lines_of_a_run_are_known_beyond_the_end_of_a_part_of_the_log(tmp_path: Path) -> None:
+    for folder in ("runs", "logs"):
+        (tmp_path / folder).mkdir()
+    run, log = tmp_path / "runs" / "web", tmp_path / "logs" / "web.log"
+    command = [sys.executable, "-I", "-S", launch.__file__, "--run", str(run), "--folder", "/", "--", "/bin/true"]
+
+    def started(text: str) -> None:
+        subprocess.run(command, check=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    started("first\n")
+    began = time.time()
+    started("second\n")
+    log.rename(log.with_suffix(".log.1"))
+    log.touch()
+    started("third\n")
+
+    def lines(time: float) -> list[str]:
+        start = read_runs(run).start_from(time)
+        assert start is not None
+        return logs.lines_from(log, start.log, None)
+
+    assert (lines(0), lines(began), lines(time.time())) == (
+        ["first", "second", "third"], ["second", "third"], ["third"]
+    )  # fmt: skip
+    assert logs.lines_from(log, None, 2) == ["second", "third"]
 
 
 def test_a_program_gets_its_variables_and_no_other(tmp_path: Path) -> None:

@@ -53,13 +53,15 @@ class FakeEngine:
     log: Sequence[str] = ("the last words",)
     proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
     refusal: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
+    asked_since: datetime | None = None
     _left: Iterator[Observed] | None = None
 
     def observe(self) -> Observed:
         self._left = self._left or iter(self.scenes)
         return next(self._left, self.scenes[-1])
 
-    def log_lines(self, component: str | None, tail: int | None) -> Sequence[str]:
+    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> Sequence[str]:
+        self.asked_since = since
         return [f"{component}: {line}" for line in self.log]
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
@@ -204,6 +206,39 @@ def test_what_had_failed_before_and_stays_so_is_a_failure() -> None:
     stopped = replace(UP, state="exited", exit_code=137)
     with pytest.raises(StackError, match="web ended"):
         verdict(scene(web=stopped), before=scene(web=stopped), looks=1)
+
+
+CRASHING = replace(UP, state="restarting", restarts=5, exit_code=1)
+STOPPED_TO_BE_REPLACED = replace(CRASHING, state="exited", exit_code=143, since=BORN + timedelta(seconds=9))
+
+
+@pytest.mark.parametrize(("replaced", "ready"), [(("web",), True), ((), False)])
+def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str, ...], ready: bool) -> None:
+    clock = FakeClock()
+    engine = FakeEngine([scene(STOPPED_TO_BE_REPLACED), scene(replace(UP, id="2"))])
+
+    def judged() -> Verdict:
+        return await_ready(
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, looks=1)), scene(CRASHING), 30, Silence(),
+            probe=lambda url: YES, clock=clock, replaced=replaced,
+        )  # fmt: skip
+
+    if ready:
+        assert judged().observed.components["web"].id == "2"
+    else:
+        with pytest.raises(StackError, match="exit code 143"):
+            judged()
+
+
+@pytest.mark.parametrize("started", [BORN, datetime(2126, 1, 2, tzinfo=UTC)])
+def test_an_error_quotes_what_was_written_since_the_last_start_or_since_up_began(started: datetime) -> None:
+    engine = FakeEngine([scene(web=replace(UP, state="exited", exit_code=1, since=started))])
+    clock = FakeClock()
+    began = datetime.now(UTC)
+    with pytest.raises(StackError):
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
+    assert engine.asked_since is not None
+    assert engine.asked_since == started or began <= engine.asked_since < started
 
 
 def test_when_the_engine_fails_it_says_why() -> None:

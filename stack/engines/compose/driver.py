@@ -334,8 +334,9 @@ class ComposeEngine:
             client.command(self._compose_arguments(["exec", *plain, component, *command])), client.environment()
         )
 
-    def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
-        arguments = self._compose_arguments(self._logs(component, tail))
+    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
+        arguments = self._compose_arguments([*self._logs(component, tail), *recent])
         return tuple(client.read(arguments, _READ_TIMEOUT).splitlines())
 
     def follow_logs(self, component: str | None, tail: int | None) -> int:

@@ -346,7 +346,10 @@ class EmbeddedEngine:
     def attach(self, component: str, command: Sequence[str]) -> int:
         return process.attach(self._inside(component, command), self._exec_environment(component))
 
-    def log_lines(self, component: str | None, tail: int | None) -> tuple[str, ...]:
+    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        if component is not None and since is not None:
+            start = self._runs(component).start_from(since.timestamp())
+            return () if start is None else tuple(logs.lines_from(self._home.log(component), start.log, tail))
         if component is not None:
             return tuple(logs.last_lines(self._home.log(component), tail))
         return tuple(

@@ -46,7 +46,7 @@ def _restored(word: str) -> str:
 
 
 def note_start(path: str) -> None:
-    """Add a line with this process and the time, and lock the file for as long as this process lives.
+    """Add a line with this process, the time and the end of its log, and lock the file for as long as it lives.
 
     A lock of fcntl stays with a process through an exec, is not inherited by its children, and names its holder: who
     finds the file locked knows the process for certain, whatever became of who started it.
@@ -56,8 +56,18 @@ def note_start(path: str) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         sys.exit("stackctl: it runs already, started by a supervisord that is gone")
-    os.write(descriptor, f"{os.getpid()} {time.time():.6f}\n".encode())
+    os.write(descriptor, f"{os.getpid()} {time.time():.6f} {_end_of_log(path)}\n".encode())
     os.set_inheritable(descriptor, True)
+
+
+def _end_of_log(run: str) -> str:
+    """The inode and the size of HOME/logs/NAME.log, for HOME/runs/NAME: what earlier runs wrote ends there."""
+    home, name = os.path.dirname(os.path.dirname(run)), os.path.basename(run)
+    try:
+        found = os.stat(os.path.join(home, "logs", f"{name}.log"))
+    except OSError:
+        return "0 0"
+    return f"{found.st_ino} {found.st_size}"
 
 
 def _await(address: str) -> None:

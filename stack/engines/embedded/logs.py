@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from stack.engines.embedded.runs import Position
+
 _PARTS = 3  # older parts beside a file; `.1` is the youngest
 _INTERVAL = 0.2
 
@@ -18,7 +20,7 @@ _INTERVAL = 0.2
 def last_lines(path: Path, count: int | None) -> list[str]:
     """The last `count` lines of a log (None: all)."""
     lines: list[str] = []
-    for part in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _PARTS + 1))):
+    for part in _parts(path):
         if count is not None and len(lines) >= count:
             break
         try:
@@ -26,6 +28,28 @@ def last_lines(path: Path, count: int | None) -> list[str]:
         except FileNotFoundError:
             break
     return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+
+def lines_from(path: Path, position: Position | None, count: int | None) -> list[str]:
+    """The last `count` lines of a log (None: all) after a position; all, if the part that it is in is gone."""
+    raw = b""
+    for part in _parts(path):
+        try:
+            with part.open("rb") as file:
+                here = position is not None and os.fstat(file.fileno()).st_ino == position.inode
+                file.seek(position.size if here and position is not None else 0)
+                raw = file.read() + raw
+        except FileNotFoundError:
+            break
+        if here:
+            break
+    lines = raw.decode("utf-8", errors="replace").splitlines()
+    return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+
+def _parts(path: Path) -> list[Path]:
+    """The parts that a log may have, the youngest first."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _PARTS + 1))]
 
 
 def last_exit(lines: Iterable[str], name: str) -> int | None:

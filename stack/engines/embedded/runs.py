@@ -12,6 +12,24 @@ from pathlib import Path
 # struct flock, whose order is the system's
 _LINUX = "hhqqi"
 _MACOS = "qqihh"
+# The times in a file are rounded.
+_TICK = 0.001
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a log: the inode of the part that it is in, and the bytes before it."""
+
+    inode: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of a component: when, in seconds of the epoch, and where its log ended then, if that is known."""
+
+    time: float
+    log: Position | None
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,12 @@ class Runs:
     starts: int
     since: float | None
     process: int | None
+    all: tuple[Start, ...] = ()
+
+    def start_from(self, time: float) -> Start | None:
+        """The first start at that time or later, else the last one; None without any."""
+        later = (start for start in self.all if start.time >= time - _TICK)
+        return next(later, self.all[-1] if self.all else None)
 
 
 def read_runs(path: Path) -> Runs:
@@ -36,10 +60,11 @@ def read_runs(path: Path) -> Runs:
     with open(descriptor, encoding="utf-8") as file:
         holder = _holder(descriptor)
         lines = [line.split() for line in file.read().splitlines()]
-    whole = [line for line in lines if len(line) == 2]
+    whole = [line for line in lines if len(line) in (2, 4)]
     if not whole:
         return Runs(path.name, 0, None, holder)
-    return Runs("-".join([path.name, *whole[0]]), len(whole), float(whole[-1][1]), holder)
+    starts = tuple(Start(float(time), Position(*map(int, log)) if log else None) for _, time, *log in whole)
+    return Runs("-".join([path.name, *whole[0][:2]]), len(whole), starts[-1].time, holder, starts)
 
 
 def _holder(descriptor: int) -> int | None:
