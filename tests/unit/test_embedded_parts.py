@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,13 +19,14 @@ import pytest
 from redis.exceptions import ResponseError
 
 from stack import Stack, WebApp
-from stack.engines.embedded import binaries, cluster, identity, launch, logs, redis_cli
+from stack.engines.embedded import binaries, cluster, identity, launch, logs, redis_cli, strays
 from stack.engines.embedded.binaries import Programs, Server, find_programs
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.identity import View, make_private, plan_view, write_private
 from stack.engines.embedded.runs import read_runs
 from stack.errors import StackError
 from stack.instance import Instance
+from tests.cli import eventually
 
 
 def program(folder: Path, name: str, says: str) -> None:
@@ -323,11 +325,37 @@ def test_a_program_gets_its_variables_and_no_other(tmp_path: Path) -> None:
         [*command, "PATH=/usr/bin:/bin", "A=x=1 \\\\ \\n", "--", "env", "-0"], env={"SECRET": "1"}, capture_output=True,
         text=True, check=True,
     )  # fmt: skip
-    assert said.stdout.split("\0") == ["PATH=/usr/bin:/bin", "A=x=1 \\ \n", ""]
+    own = ["PATH=/usr/bin:/bin", "A=x=1 \\ \n", f"{launch.MARK}={tmp_path / 'run'}"]
+    assert said.stdout.split("\0") == [*own, ""]
     missing = subprocess.run(
         [*command, "PATH=/bin", "--", "no-such-thing"], capture_output=True, text=True, check=False
     )
     assert (missing.returncode, missing.stderr) == (127, "stackctl: no-such-thing: not found\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of a process in /proc")
+def test_what_an_earlier_run_left_in_the_background_ends_with_the_next_start(tmp_path: Path) -> None:
+    def started(name: str) -> list[str]:
+        run = ["--run", str(tmp_path / "runs" / name), "--folder", "/", "PATH=/usr/bin:/bin"]
+        background = ["sh", "-c", "setsid sleep 600 </dev/null >/dev/null 2>&1 & echo $!"]
+        command = [sys.executable, "-I", "-S", launch.__file__, *run, "--", *background]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    def left() -> list[str]:
+        return sorted(str(process) for process, run in strays.belonging() if run.parent == tmp_path / "runs")
+
+    (tmp_path / "runs").mkdir()
+    try:
+        first, other = started("web"), started("worker")
+        assert left() == sorted(first + other)
+        again = started("web")
+        assert left() == sorted(again + other)
+        assert tmp_path not in strays.homeless()
+        shutil.rmtree(tmp_path / "runs")
+        tmp_path.rmdir()
+        assert strays.homeless()[tmp_path] == {int(again[0]): "web", int(other[0]): "worker"}
+    finally:
+        eventually(lambda: not strays.end_strays(tmp_path / "runs", lambda name: True), every=0.02)
 
 
 def test_a_data_folder_is_judged_by_its_version_and_mark(tmp_path: Path) -> None:

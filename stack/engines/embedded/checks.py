@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stack.engines import process
 from stack.engines.embedded.binaries import Programs
+from stack.engines.embedded.strays import homeless
 from stack.findings import Finding, ok
 
 _LIMIT = 10.0
@@ -42,8 +43,9 @@ def of_isolation(notices: Sequence[str]) -> Iterator[Finding]:
 
 
 def of_orphans() -> Finding:
-    """Supervisors whose configuration is gone, and with it the instance."""
-    orphans = sorted((number, home) for home, number in supervisors() if not home.is_dir())
+    """What runs and whose home is gone, and with it the instance: supervisors, and else what they started."""
+    gone = {home: {number: _SUPERVISORD} for home, number in supervisors() if not home.is_dir()}
+    orphans = sorted((number, home) for home, numbers in (homeless() | gone).items() for number in numbers)
     if not orphans:
         return ok("embedded orphans", "no processes without their instance")
     shown = ", ".join(f"process {number} of {folder}" for number, folder in orphans)

@@ -55,6 +55,7 @@ from stack.engines.embedded.render import (
 )
 from stack.engines.embedded.render import cluster as cluster_words
 from stack.engines.embedded.runs import Runs, read_runs
+from stack.engines.embedded.strays import end_strays
 from stack.engines.process import Completed, FinishedJob, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import DeclarationError, StackError
@@ -245,6 +246,7 @@ class EmbeddedEngine:
         running = self._running_programs()
         for name in sorted(running.keys() & set(names), key=self._depth, reverse=True):
             self._control.stop(name, self._stop_grace(name))
+        self._end_strays()
 
     def down(self) -> None:
         self._shut_down()
@@ -603,6 +605,7 @@ class EmbeddedEngine:
         again = {*changed, *(name for name in anew if name not in (*added, *removed))}
         for name in sorted({*again, *removed}, key=self._depth, reverse=True):
             control.remove(name, self._stop_grace(name))
+        self._end_strays()
         for name in sorted({*added, *again}, key=self._depth):
             self._forget_runs(name)
             control.add(name)
@@ -684,6 +687,16 @@ class EmbeddedEngine:
         for name in sorted(names, key=self._depth, reverse=True):
             if (orphan := self._runs(name).process) is not None:
                 self._end(name, orphan, self._stop_signal(name), self._stop_grace(name))
+        self._end_strays()
+
+    def _end_strays(self) -> None:
+        """End what is left of components that have ended themselves, as what went into the background."""
+
+        def is_over(name: str) -> bool:
+            return name != _SUPERVISORD and self._runs(name).process is None
+
+        if not _wait(lambda: not end_strays(self._home.runs, is_over), _PATIENCE):
+            raise StackError("process-stuck", "what the components started does not end, not even killed", "see `ps`")
 
     def _end(self, name: str, target: int, ending: signal.Signals, limit: float) -> None:
         def gone() -> bool:

@@ -16,6 +16,7 @@ from stack.engines.embedded.identity import ROOT_HOMES, home_at
 from stack.engines.embedded.layout import Home
 from stack.engines.embedded.render import sections
 from stack.engines.embedded.runs import read_runs
+from stack.engines.embedded.strays import homeless
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
 from stack.observed import Found, Leftovers
@@ -48,10 +49,10 @@ class EmbeddedFleet:
         running = dict(supervisors(is_servers_user))
         # One that is not whole yet has a name that begins with a dot.
         roots = [] if os.getuid() else [home for home in ROOT_HOMES.glob("[!.]*") if home.is_dir()]
-        homes = dict.fromkeys([*by_home, *roots, *running])
-        return [
-            _found(home, by_home.get(home), running.get(home)) for home in homes if home.is_dir() or home in running
-        ]
+        left = homeless(is_servers_user)
+        left |= {home: {number: "supervisord"} for home, number in running.items() if not home.is_dir()}
+        homes = dict.fromkeys([*by_home, *roots, *running, *left])
+        return [_found(home, by_home.get(home), left.get(home, {})) for home in homes if home.is_dir() or home in left]
 
     def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
         deadline = time.monotonic() + _SIZES_TIMEOUT
@@ -74,7 +75,9 @@ class EmbeddedFleet:
         else:
             engine.down()
         # A supervisor whose socket went with its folder.
-        for number in [number for home, number in supervisors(is_servers_user) if home == found.folder]:
+        supervising = [number for home, number in supervisors(is_servers_user) if home == found.folder]
+        left = homeless(is_servers_user).get(found.folder, {}) if found.folder else {}
+        for number in [*supervising, *left]:
             if not end(number, _GRACE):
                 raise StackError(
                     "process-stuck", f"process {number} does not end, not even killed", "see what holds it with `ps`"
@@ -95,11 +98,12 @@ def _instance_of(home: Path) -> str:
     return name_of_project(home.name) if home.parent == ROOT_HOMES else home.parent.name
 
 
-def _found(home: Path, entry: Entry | None, supervisor: int | None) -> Found:
+def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found:
+    """What there is of a home; `outside` runs although the home is gone."""
     at = Home(home, home / "run", home / "secrets")
     processes = {name: read_runs(at.run(name)).process for name in sections(_text(at.configuration))}
-    if supervisor is not None and not home.is_dir():
-        processes = {"supervisord": supervisor}
+    if not home.is_dir():
+        processes = {name: number for number, name in outside.items()}
     running = [f"{name} (process {number})" for name, number in processes.items() if number is not None]
     states = dict.fromkeys([*_states(at), *([entry.state] if entry else [])])
     return Found(

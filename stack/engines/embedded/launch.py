@@ -8,7 +8,7 @@ these variables and no others. It needs nothing but Python, so that any user can
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import fcntl
 import os
 import re
@@ -17,15 +17,21 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 # The bundled service and many others come up without what they use; for those that don't it waits so long.
 _PATIENCE = 30.0
+# Marks all that a component starts, also what goes into the background: the path of its file of starts.
+MARK = "STACKCTL_RUN"
+_PROC = "/proc"
 _LINE_ENDS = {"n": "\n", "r": "\r"}
 
 
 def main(arguments: list[str]) -> None:
     words = [_restored(word) for word in arguments]
     cut = words.index("--")
+    import argparse  # the rest of this file is also used by what has no command line to read
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", required=True)
     parser.add_argument("--reach", action="append", default=[])
@@ -34,10 +40,12 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_intermixed_args(words[:cut])
     os.umask(0o077)
     note_start(options.run)
+    end_marked(options.run)
     for address in options.reach:
         _await(address)
     os.chdir(options.folder)
-    become(words[cut + 1 :], dict(variable.split("=", 1) for variable in options.variables))
+    variables = dict(variable.split("=", 1) for variable in options.variables)
+    become(words[cut + 1 :], variables | {MARK: options.run})
 
 
 def _restored(word: str) -> str:
@@ -58,6 +66,29 @@ def note_start(path: str) -> None:
         sys.exit("stackctl: it runs already, started by a supervisord that is gone")
     os.write(descriptor, f"{os.getpid()} {time.time():.6f} {_end_of_log(path)}\n".encode())
     os.set_inheritable(descriptor, True)
+
+
+def end_marked(run: str) -> None:
+    """Kill what earlier runs of a component left behind, as the end of a container takes all of its processes along."""
+    for process, marked in marked_processes():
+        if marked == run:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+
+
+def marked_processes() -> Iterator[tuple[int, str]]:
+    """Each process that can be seen and belongs to a component, with the path of its file of starts; on Linux."""
+    mark = f"{MARK}=".encode()
+    for name in os.listdir(_PROC) if os.path.isdir(_PROC) else ():
+        try:
+            with open(f"{_PROC}/{int(name)}/environ", "rb") as file:
+                variables = file.read().split(b"\0")
+        except (ValueError, OSError):
+            continue
+        for variable in variables:
+            if variable.startswith(mark):
+                yield int(name), os.fsdecode(variable[len(mark) :])
+                break
 
 
 def _end_of_log(run: str) -> str:

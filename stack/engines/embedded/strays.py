@@ -1,0 +1,54 @@
+"""Find and end what components started and left behind, as a process that went into the background."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from stack.engines.embedded.launch import MARK, marked_processes
+
+
+def belonging() -> Iterator[tuple[int, Path]]:
+    """Each process that can be seen and belongs to a component, with its file of starts: HOME/runs/NAME."""
+    if sys.platform == "linux":
+        found: Iterator[tuple[int, str]] = marked_processes()
+    else:
+        found = _elsewhere()
+    for process, run in found:
+        yield process, Path(run)
+
+
+def _elsewhere() -> Iterator[tuple[int, str]]:
+    import psutil
+
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if run := each.environ().get(MARK):
+                yield each.pid, run
+
+
+def end_strays(runs: Path, is_over: Callable[[str], bool]) -> bool:
+    """Kill what belongs to those components of an instance that are over. Whether there was any."""
+    strays = [process for process, run in belonging() if run.parent == runs and is_over(run.name)]
+    for process in strays:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return bool(strays)
+
+
+def homeless(owned: Callable[[int], bool] | None = None) -> dict[Path, dict[int, str]]:
+    """The processes of each home that is gone, each with the name of its component; `owned` chooses by their user."""
+    # 6 ms: only for what needs it.
+    import psutil
+
+    found: dict[Path, dict[int, str]] = {}
+    for process, run in belonging():
+        home = run.parent.parent
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not home.is_dir() and (owned is None or owned(psutil.Process(process).uids().effective)):
+                found.setdefault(home, {})[process] = run.name
+    return found
