@@ -10,7 +10,8 @@ from typing import Literal
 
 from stack.fields import Fields
 
-Health = Literal["starting", "healthy", "unhealthy", "none"]
+Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
+"""`unstable`: it runs and answers now, but has ended again and again until a moment ago."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ class ComponentState:
         if self.running:
             return self.state if self.health == "none" else self.health
         return f"{self.state} ({self.exit_code})" if self.state in ("exited", "restarting") else self.state
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a component that is published listens: `found` has each address with its port.
+
+    It has to listen on `port`, and `inside` a container on an address that is reached from outside of it.
+    """
+
+    found: frozenset[tuple[str, int]]
+    port: int
+    inside: bool
 
 
 @dataclass(frozen=True)

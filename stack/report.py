@@ -90,6 +90,11 @@ def count(amount: int, noun: str) -> str:
     return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
+def times(amount: int) -> str:
+    """`once`, `3 times`."""
+    return "once" if amount == 1 else f"{amount} times"
+
+
 def duration(seconds: float) -> str:
     """For people, in the two units that matter: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
     whole = max(0, int(seconds))

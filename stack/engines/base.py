@@ -13,7 +13,7 @@ from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.observed import ComponentState, Found, Leftovers, Observed
+from stack.observed import ComponentState, Found, Leftovers, Listening, Observed
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 
@@ -148,6 +148,9 @@ class Engine(Protocol):
 
     def attach(self, component: str, command: Sequence[str]) -> int:
         """Run a command in a running component on this process's own streams; give its exit code."""
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        """Where the processes of a published component listen, if that can be seen; `state` is its state now."""
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         """Return the last `tail` lines (None: all) of a component, or of all of them with their names in front.

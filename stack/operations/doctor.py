@@ -23,8 +23,9 @@ from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, look
 from stack.operations.ports import holder_of
 from stack.ports import Holder, is_free
-from stack.report import PLAIN, Report, Style
+from stack.report import PLAIN, Report, Style, times
 from stack.settings import PLAYGROUND, Settings
+from stack.verdict import observe
 from stack.version import __version__
 
 _SILENT = ("docker-client", "docker-daemon", "docker-permission")
@@ -81,7 +82,7 @@ def _patient(settings: Settings) -> Patient:
         return Patient(settings, None, None, error)
     try:
         _check_answers(opened.engine)
-        return Patient(settings, opened, opened.engine.observe())
+        return Patient(settings, opened, observe(opened.instance, opened.engine))
     except StackError as error:
         return Patient(settings, opened, None, error)
     except Exception as error:
@@ -241,8 +242,9 @@ def of_component(name: str, component: ComponentState | None) -> Finding:
     if component.health == "starting":
         return Finding(name, "warn", "is starting", "`stackctl wait` waits until it is ready")
     if component.restarts:
-        times = "once" if component.restarts == 1 else f"{component.restarts} times"
-        return Finding(name, "warn", f"was started again {times}", f"look at `stackctl logs {name}` for why")
+        level: Level = "fail" if component.health == "unstable" else "warn"
+        again = f"was started again {times(component.restarts)}"
+        return Finding(name, level, again, f"look at `stackctl logs {name}` for why")
     return ok(name, component.summary)
 
 

@@ -16,7 +16,7 @@ from stack.operations.status import overall
 from stack.progress import Silence
 from stack.report import Report
 from stack.settings import Settings
-from stack.verdict import await_ready
+from stack.verdict import await_ready, observe
 
 Until = Literal["ready", "down"]
 Components = Mapping[str, ComponentState | None]
@@ -48,7 +48,7 @@ def events(settings: Settings, reader: Reader, until: Until | None = None) -> Re
     try:
         while not reader.gone:
             opened = look(settings)
-            observed = opened.engine.observe()
+            observed = observe(opened.instance, opened.engine)
             now = dict.fromkeys(opened.instance.stack.names) | dict(observed.components)
             for event in changes(known, now, datetime.now(UTC)):
                 reader.write(json.dumps(event))
@@ -91,7 +91,7 @@ def _word(component: ComponentState | None) -> str:
 
 def _is_over(until: Until, opened: Opened, observed: Observed) -> bool:
     if until == "down":
-        return not observed.running
+        return overall(opened.instance, observed) in ("absent", "stopped")
     return overall(opened.instance, observed) == "up" and _answers(opened, observed)
 
 

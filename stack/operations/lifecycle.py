@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from stack.errors import StackError
+from stack.operations.loops import restart_lines, stop_loops
 from stack.operations.opening import change, require_up
 from stack.operations.planning import remember_wanted
 from stack.operations.status import component_data, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
-from stack.verdict import await_ready
+from stack.verdict import await_ready, remember_ready
 
 
 def stop(settings: Settings, progress: Progress) -> Report:
@@ -28,15 +30,21 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
     with change(settings, progress) as opened:
         before = opened.engine.observe()
         require_up(opened.instance, before)
-        with opened.engine.start() as job:
-            verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+        try:
+            with opened.engine.start() as job:
+                verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+        except StackError as error:
+            raise stop_loops(opened.engine, before, error) from error
         remember_wanted(opened, "up")
+        remember_ready(opened.state, verdict.observed)
     lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
     lines += url_lines(opened.instance)
+    lines += [f"  {line}" for line in restart_lines(verdict.restarted)]
     data = {
         "instance": opened.instance.name,
         "urls": dict(opened.instance.urls),
         "components": component_data(opened.instance, verdict.observed),
+        "restarted": dict(verdict.restarted),
     }
     return Report("start", "\n".join(lines), data)
 

@@ -11,8 +11,10 @@ from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, look
-from stack.report import PLAIN, Report, Style, duration, table
+from stack.report import PLAIN, Report, Style, duration, table, times
 from stack.settings import Settings
+from stack.verdict import observe
+from stack.verdict.judge import brief
 
 _WATCH_INTERVAL = 1.0
 _HEADERS = ("COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE")
@@ -29,6 +31,7 @@ _COLOURS = {
     "stopping": _YELLOW,
     "created": _YELLOW,
     "stopped": _YELLOW,
+    "unstable": _RED,
     "degraded": _RED,
     "unhealthy": _RED,
     "exited": _RED,
@@ -39,7 +42,7 @@ _COLOURS = {
 
 def status(settings: Settings, style: Style = PLAIN) -> Report:
     opened = look(settings)
-    observed = opened.engine.observe()
+    observed = observe(opened.instance, opened.engine)
     memory = opened.engine.memory(observed)
     components = component_data(opened.instance, observed)
     data = {
@@ -70,11 +73,13 @@ def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], 
 
 
 def overall(instance: Instance, observed: Observed) -> str:
-    """`absent`, `stopped`, `up` when all that is declared runs and none is unwell, else `degraded`."""
+    """`absent`, `stopped`, `up` when all that is declared runs and is healthy, `restarting` when nothing runs but what
+    ended is started again, else `degraded`."""
     if not observed.exists:
         return "absent"
     if not observed.running:
-        return "stopped"
+        again = any(state.state == "restarting" for state in observed.components.values())
+        return "restarting" if again else "stopped"
     states = [observed.components.get(name) for name in instance.stack.names]
     return "up" if all(state is not None and state.well for state in states) else "degraded"
 
@@ -94,15 +99,33 @@ def component_data(instance: Instance, observed: Observed) -> dict[str, Any]:
 
 def _component_data(component: ComponentState | None) -> dict[str, Any]:
     if component is None:
-        return {"state": "absent", "health": "none", "restarts": 0, "since": None, "port": None, "image": None}
+        return {
+            "state": "absent",
+            "health": "none",
+            "problem": None,
+            "restarts": 0,
+            "since": None,
+            "port": None,
+            "image": None,
+        }
     return {
         "state": component.state,
         "health": component.health,
+        "problem": problem(component),
         "restarts": component.restarts,
         "since": component.since.isoformat() if component.since else None,
         "port": component.port,
         "image": component.image,
     }
+
+
+def problem(component: ComponentState) -> str | None:
+    """What is wrong with a component that runs, as far as it is known; on one line."""
+    if not component.running or component.well:
+        return None
+    if component.health == "unstable":
+        return f"was started again {times(component.restarts)}, the last time a moment ago"
+    return brief(component.health_output) or None
 
 
 def _memory_data(component: ComponentState | None, used: int | None) -> dict[str, int | None]:
@@ -123,6 +146,8 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
         f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
         f"engine: {opened.engine.name} ({opened.choice.reason})",
     ]
+    problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
+    lines[2:2] = [f"{name}: {text}" for name, text in problems.items() if text]
     if gone := [name for name in names if name not in instance.stack.names]:
         lines.insert(2, f"no longer declared: {', '.join(gone)}; `stackctl up` removes it")
     return "\n".join(lines)

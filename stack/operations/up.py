@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
+from stack.operations.loops import restart_lines, stop_loops
 from stack.operations.migrating import migrate
 from stack.operations.opening import Opened, change, without_docker
 from stack.operations.plan import check_saved
@@ -30,7 +31,7 @@ from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
-from stack.verdict import Verdict, await_ready, await_well
+from stack.verdict import Verdict, await_ready, await_well, remember_ready
 
 _STEP_LENGTH = 80
 
@@ -95,6 +96,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
             verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
+        remember_ready(opened.state, verdict.observed)
         return _report(opened, surveyed, verdict)
     opened.engine.check()
     check_ports(opened.instance, before)
@@ -115,9 +117,10 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
         remember_made(opened, surveyed)
         if wish.rollback and opened.engine.has_good():
             raise _rolled_back(opened, error, progress, wish.timeout) from error
-        raise _left(opened, error) from error
+        raise _left(opened, stop_loops(opened.engine, before, error)) from error
     remember_made(opened, surveyed)
     remember_proved(opened)
+    remember_ready(opened.state, verdict.observed)
     opened.engine.keep_good()
     return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), migrated.applied)
 
@@ -132,7 +135,7 @@ def _finish_stopping(opened: Opened, progress: Progress) -> None:
 
 
 def _left(opened: Opened, error: StackError) -> StackError:
-    """The same failure, with what can be done about what it left running."""
+    """The same failure, with what can be done about what is left of it."""
     if not opened.engine.has_good():
         return error
     return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
@@ -143,7 +146,7 @@ def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout:
     progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
     with opened.engine.restore_good() as job:
         await_well(opened.engine, job, timeout, progress)
-    return error.hinting(f"what ran before runs again, and no data was touched; {error.hint}")
+    return error.hinting(f"what ran before runs again; {error.hint}")
 
 
 def _prepare(opened: Opened, surveyed: Survey) -> None:
@@ -179,6 +182,7 @@ def _report(
     same = before.processes == verdict.observed.processes and not migrated
     done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
     lines = [f"{instance.name} {done}", *url_lines(instance)]
+    lines += [f"  {line}" for line in restart_lines(verdict.restarted)]
     lines += [f"  {line}" for line in automatic_lines(opened)]
     lines += [f"  {name}: applied {', '.join(names)}" for name, names in (migrated or {}).items()]
     lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
@@ -193,6 +197,7 @@ def _report(
         "automatic_ports": {name: instance.ports[name] for name in opened.automatic},
         "notices": list(notices),
         "components": component_data(instance, verdict.observed),
+        "restarted": dict(verdict.restarted),
         "plan": plan_data(surveyed),
     }
     return Report("up", "\n".join(lines), data)

@@ -8,11 +8,11 @@ from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.observed import Observed
 from stack.operations.opening import Opened, look
-from stack.operations.status import component_data, overall, url_lines
+from stack.operations.status import component_data, overall, problem, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
-from stack.verdict import Clock, SystemClock, await_ready, judge
+from stack.verdict import Clock, SystemClock, await_ready, judge, observe
 
 _INTERVAL = 0.5
 # Of the failures that `up` is sure of, those that no other command may be about to mend.
@@ -48,7 +48,7 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
     first: Observed | None = None
     while True:
         opened = look(settings)
-        observed = opened.engine.observe()
+        observed = observe(opened.instance, opened.engine)
         first = first or observed
         if overall(opened.instance, observed) == "up":
             return opened, observed
@@ -58,9 +58,11 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
         if failure is not None and failure.code in _HOPELESS:
             raise StackError(failure.code, failure.problem, f"look at `stackctl logs {failure.component}`")
         if clock.now() >= deadline:
+            shown = ", ".join(f"{name} {state}" for name, state in states.items())
+            problems = [f"{name}: {text}" for name, each in observed.components.items() if (text := problem(each))]
             raise StackError(
                 "not-ready",
-                f"not ready after {timeout:g} s: " + ", ".join(f"{name} {state}" for name, state in states.items()),
+                f"not ready after {timeout:g} s: " + "; ".join([shown, *problems]),
                 "`stackctl up` starts it; look at `stackctl status` and `stackctl logs`, "
                 "or give it longer with --timeout SECONDS",
             )

@@ -5,11 +5,13 @@ apart, each database accepted the declared password, and each published componen
 a user would send it, and complained of nothing that it uses.
 
 `probe` sends the requests, `judge` decides and does nothing else, `explain` words the errors, `watch` looks until it is
-decided.
+decided; `health` is the same judgement of each component for a command that looks once.
 """
 
-from stack.verdict.judge import Failure, judge
-from stack.verdict.probe import Answer, Probe, complaints, http_probe
+from stack.verdict.health import observe
+from stack.verdict.judge import Answer, Failure, judge
+from stack.verdict.probe import Probe, complaints, http_probe
+from stack.verdict.ready import remember_ready
 from stack.verdict.watch import Clock, SystemClock, Verdict, await_proved, await_ready, await_well
 
 __all__ = [
@@ -25,4 +27,6 @@ __all__ = [
     "complaints",
     "http_probe",
     "judge",
+    "observe",
+    "remember_ready",
 ]

@@ -10,13 +10,17 @@ from stack.engines.process import Job
 from stack.errors import StackError
 from stack.model import Stack
 from stack.observed import Observed
-from stack.verdict.judge import Failure, brief, deepest_first, is_well, role_of, sick
-from stack.verdict.probe import Answer
+from stack.verdict.judge import Answer, Failure, Misplaced, brief, deepest_first, is_well, role_of, sick
 
 # What is shown of a log; and what is searched, for between two attempts there may be more.
 _LOG_LINES = 12
 _LOG_SEARCHED = 40
-_LEFT = "what runs was left as it is, and no data was touched"
+_LEFT = "no data was touched"
+# What to do about a failure of which the log may tell no more.
+_HINTS = {
+    "server-ended": "let it run in the foreground: a server that goes into the background ends for its supervisor",
+    "out-of-memory": "give it more with `memory=`; what it writes to /tmp counts too",
+}
 ReadLog = Callable[[str, int], Sequence[str]]
 """Read the last lines of a component's log, so many at most, as far as they are of this run."""
 
@@ -24,7 +28,9 @@ _LONGER = ", or give it longer with `stackctl up --timeout SECONDS`"
 
 
 def failed(stack: Stack, read: ReadLog, failure: Failure, said: str = "") -> StackError:
-    hint = f"read its whole log with `stackctl logs {failure.component}`, mend the cause and run `stackctl up` again"
+    log = f"read its whole log with `stackctl logs {failure.component}`"
+    first = failure.hint or _HINTS.get(failure.code, "")
+    hint = f"{first}; {log}" if first else f"{log}, fix the cause and run `stackctl up` again"
     return _explained(stack, read, failure, said, f"{hint}; {_LEFT}")
 
 
@@ -37,7 +43,7 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
     cause = recognise(name, said, role) or recognise(name, f"{failure.problem}\n{log}", role)
     if cause is None and (cause := recognise(name, longer, role)):
         log = longer
-    if cause is None or failure.code == "out-of-memory":
+    if cause is None or failure.code == "out-of-memory" or failure.hint:
         return StackError(failure.code, failure.problem, hint, log)
     hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
     return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
@@ -64,20 +70,29 @@ def given_up(stack: Stack, read: ReadLog, observed: Observed) -> StackError:
 
 
 def too_late(
-    stack: Stack | None, read: ReadLog, observed: Observed, answers: Mapping[str, Answer], timeout: float
+    stack: Stack | None,
+    read: ReadLog,
+    observed: Observed,
+    answers: Mapping[str, Answer],
+    found: Mapping[str, Misplaced],
+    timeout: float,
 ) -> StackError:
-    """The culprit is the deepest that is not well, for that is what others wait for."""
+    """The culprit is the deepest that is not healthy, for that is what others wait for."""
     there = observed.components
     names = list(there) if stack is None else deepest_first(stack, stack.names)
     states = ", ".join(f"{name} {there[name].summary if name in there else 'absent'}" for name in names)
+    late = [f"not ready after {timeout:g} s: {states or 'nothing runs'}"]
+    late += [found[name].problem for name in names if name in found]
     unanswered = {name: answers[name].detail for name in names if name in answers and not answers[name].ok}
-    unwell = [name for name in names if name not in there or not is_well(there[name])]
-    late = "; ".join([f"not ready after {timeout:g} s: {states or 'nothing runs'}", *unanswered.values()])
-    culprit = next(iter([*unwell, *unanswered]), None)
-    hint = f"look at `stackctl logs {culprit or ''}`".rstrip() + _LONGER
+    late += [detail for detail in unanswered.values() if detail]
+    culprit = next((name for name in names if name not in there or not is_well(there[name])), None)
     if culprit is None:
-        return StackError("not-ready", late, hint)
+        return StackError("not-ready", "; ".join(late), f"look at `stackctl logs`{_LONGER}")
     said = there[culprit].health_output if culprit in there else ""
-    if culprit in unwell and said:
-        late += f"; the health check of {culprit} said: {brief(said)}"
-    return _explained(stack, read, Failure(culprit, "not-ready", late), "\n".join([said, *unanswered.values()]), hint)
+    if said and not unanswered.get(culprit):
+        late.append(f"the health check of {culprit} said: {brief(said)}")
+    hint = f"look at `stackctl logs {culprit}`{_LONGER}"
+    if culprit in found:
+        hint = f"{found[culprit].hint}; {hint}"
+    failure = Failure(culprit, "not-ready", "; ".join(late))
+    return _explained(stack, read, failure, "\n".join([said, *unanswered.values()]), hint)

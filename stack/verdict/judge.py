@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from stack.causes import recognise
 from stack.instance import Instance
 from stack.model import Stack
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, Listening, Observed
 
 # The same processes have to be seen so many seconds apart; with one that is new; and with one that was restarted.
 _APART = 0.1
@@ -19,8 +21,24 @@ _TOO_MANY_RESTARTS = 3
 _LONGEST_OUTPUT = 300
 # However long one waits, what a health check says of these does not change.
 _CERTAIN = ("password-mismatch", "data-incomplete")
-# 128 and the number of SIGKILL.
-_KILLED = 137
+# By their numbers on Linux and macOS.
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
+    15: "SIGTERM",
+}  # fmt: skip
+# For so many seconds after its start an app that gives no good answer is starting.
+_STARTS_WITHIN = 60.0
+# So many seconds has a component to run to be stable after it was started again; and after a few times.
+_STABLE_AFTER = 5.0
+_STABLE_AFTER_MANY = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a component answered to a request from outside: `ok`, or what was wrong."""
+
+    ok: bool
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -30,18 +48,20 @@ class Failure:
     component: str
     code: str
     problem: str
+    hint: str = ""
 
 
-def judge(stack: Stack, observed: Observed, before: Observed) -> Failure | None:
+def judge(stack: Stack, observed: Observed, before: Observed, starting: Collection[str] = ()) -> Failure | None:
     """The failure that is certain from what is observed; restarts of `before` do not count.
 
-    Of several it is the deepest: what fails because something fails that it uses is not the culprit. While that may
-    still become well, nothing is certain.
+    `starting`: the components that may still become healthy, whatever their health is now. Of several
+    it is the deepest: what fails because something fails that it uses is not the culprit. While that may still become
+    healthy, nothing is certain.
     """
     failures = {}
     for name, component in observed.components.items():
         restarts = restarts_since(before.components.get(name), component)
-        if failure := _failure(name, component, restarts, role_of(stack, name)):
+        if failure := _failure(name, component, restarts, role_of(stack, name), name in starting):
             failures[name] = failure
     coming = {name for name, state in observed.components.items() if name not in failures and not is_well(state)}
     certain = [name for name in failures if coming.isdisjoint(_used_by(stack, name))]
@@ -64,12 +84,28 @@ def restarts_since(before: ComponentState | None, now: ComponentState) -> int:
     return now.restarts - before.restarts if before is not None and same else now.restarts
 
 
+def restarted(before: Observed, observed: Observed) -> Mapping[str, int]:
+    """How often each component was started again since `before`, of those that were."""
+    counts = {name: restarts_since(before.components.get(name), now) for name, now in observed.components.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def loops(before: Observed, observed: Observed) -> set[str]:
+    """What is about to be started again, or was so often since `before` that it will be once more."""
+    counts = restarted(before, observed)
+    return {
+        name
+        for name, state in observed.components.items()
+        if state.state == "restarting" or (state.running and counts.get(name, 0) >= _TOO_MANY_RESTARTS)
+    }
+
+
 def role_of(stack: Stack | None, name: str) -> str:
     """Empty for what is not declared any more."""
     return stack[name].role if stack is not None and name in stack.names else ""
 
 
-def _failure(name: str, component: ComponentState, restarts: int, role: str) -> Failure | None:
+def _failure(name: str, component: ComponentState, restarts: int, role: str, starting: bool) -> Failure | None:
     how = ended(component)
     if component.oom_killed and not component.running:
         return Failure(name, "out-of-memory", f"{name} needed more memory than its limit and was killed")
@@ -85,17 +121,16 @@ def _failure(name: str, component: ComponentState, restarts: int, role: str) -> 
         cause = recognise(name, component.health_output, role)
         if cause is not None and cause.code in _CERTAIN:
             return Failure(name, cause.code, f"{name} runs; its health check said: {brief(component.health_output)}")
-    if component.health == "unhealthy":
+    if component.health == "unhealthy" and not starting:
         said = brief(component.health_output) or "nothing"
         return Failure(name, "unhealthy", f"{name} runs but its health check fails; it said: {said}")
     return None
 
 
 def ended(component: ComponentState) -> str:
-    text = f"exit code {component.exit_code}"
-    if component.exit_code == _KILLED and not component.oom_killed:
-        text += ": it was killed, most likely for want of memory"
-    return text
+    """How a component ended, with the name of the signal that did it."""
+    signal = _SIGNALS.get(component.exit_code - 128)
+    return f"exit code {component.exit_code}" + (f": {signal}" if signal else "")
 
 
 def brief(said: str) -> str:
@@ -110,6 +145,95 @@ def is_well(state: ComponentState) -> bool:
     return state.well and (fresh or state.health == "none")
 
 
+def assess(
+    stack: Stack | None, observed: Observed, answers: Mapping[str, Answer], ready: Mapping[str, str], now: datetime
+) -> Observed:
+    """Give each component that runs its health as a user meets it.
+
+    `answers` are those to requests from outside; `ready` has the `identity` of each process that was found ready.
+    """
+    return replace(
+        observed,
+        components={
+            name: _assessed(state, answers.get(name), _is_checked(stack, name), ready.get(name) == identity(state), now)
+            for name, state in observed.components.items()
+        },
+    )
+
+
+def identity(state: ComponentState) -> str:
+    """One for each start of each component."""
+    return f"{state.id} {state.since.isoformat() if state.since else ''}".rstrip()
+
+
+def _is_checked(stack: Stack | None, name: str) -> bool:
+    """Whether the engine asks for its health as stackctl says, and not as its image does."""
+    check = stack[name].container().healthcheck if stack is not None and name in stack.names else None
+    return check is not None and check.test is not None
+
+
+def _assessed(
+    state: ComponentState, answer: Answer | None, checked: bool, was_ready: bool, now: datetime
+) -> ComponentState:
+    if not state.running:
+        return state
+    young = age(state, now) < _STARTS_WITHIN and not was_ready
+    if answer is not None and not answer.ok and state.health in ("none", "healthy"):
+        return replace(state, health="starting" if young else "unhealthy", health_output=answer.detail)
+    if state.health == "starting" and (was_ready or (checked and not young)):
+        return replace(state, health="unhealthy")
+    if state.health in ("none", "healthy") and not is_stable(state, now):
+        return replace(state, health="unstable")
+    return replace(state, health="healthy") if answer is not None and answer.ok and state.health == "none" else state
+
+
+def age(state: ComponentState, now: datetime) -> float:
+    """The seconds since its last start; 0 if that is not known."""
+    return (now - state.since).total_seconds() if state.since else 0.0
+
+
+def is_stable(state: ComponentState, now: datetime) -> bool:
+    """Whether a component that was started again by the engine has run on since."""
+    if not state.restarts:
+        return True
+    return age(state, now) >= (_STABLE_AFTER_MANY if state.restarts >= _TOO_MANY_RESTARTS else _STABLE_AFTER)
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A component that listens where no request reaches it. `certain`: on its own port, so that no other will come."""
+
+    problem: str
+    hint: str
+    certain: bool
+
+
+def misplaced(name: str, listening: Listening) -> Misplaced | None:
+    """What is wrong with where a component listens; None if nothing is, or if it does not listen at all."""
+    port, everywhere = listening.port, "0.0.0.0"  # noqa: S104 - nothing is bound to it
+    addresses = {_plain(address) for address, on in listening.found if on == port}
+    if any(not address.is_loopback or (not listening.inside and address.version == 4) for address in addresses):
+        return None
+    if addresses:
+        where = " and ".join(sorted(map(str, addresses)))
+        behind = "inside its container, where nothing outside reaches it" if listening.inside else "alone"
+        hint = f"let it listen on {everywhere if listening.inside else '127.0.0.1'}"
+        return Misplaced(f"{name} listens on port {port} of {where} {behind}", hint, certain=True)
+    if not listening.found:
+        return None
+    others = ", ".join(str(other) for other in sorted({on for _, on in listening.found}))
+    hint = f"let it listen on the port in its variable PORT, which is {port}" + (
+        ", or declare the other with `port=`" if listening.inside else ""
+    )
+    return Misplaced(f"{name} listens on {others}, not on {port}", hint, certain=False)
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """`::ffff:127.0.0.1` is 127.0.0.1."""
+    parsed = ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
 def settled(instance: Instance, observed: Observed) -> bool:
     """Every declared component is well."""
     states = [observed.components.get(name) for name in instance.stack.names]
@@ -118,7 +242,7 @@ def settled(instance: Instance, observed: Observed) -> bool:
 
 def enough(observed: Observed, before: Observed) -> float:
     """For how many seconds the processes have to stay as they are."""
-    if any(restarts_since(before.components.get(name), now) for name, now in observed.components.items()):
+    if restarted(before, observed):
         return _APART_RESTARTED
     return APART_NEW if changed(before, observed).exists else _APART
 

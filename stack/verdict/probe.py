@@ -1,54 +1,101 @@
-"""Ask each published component as a user would."""
+"""Ask each published component as a user would: at the URL that is printed, with its name in the Host header."""
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
-import urllib.error
-import urllib.request
+import re
+import threading
+import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from stack.components.webapp import WebApp
 from stack.instance import Instance
+from stack.observed import Observed
+from stack.verdict.judge import Answer
 
-_TIMEOUT = 5.0
-_MOST_READ = 65536
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a component answered to a request from outside: `ok`, or what was wrong."""
-
-    ok: bool
-    detail: str
+# Where a published port is. The name in the URL may also have another address, behind which another server listens.
+_HOST = "127.0.0.1"
+TIMEOUT = 5.0
+_LONGEST_BODY = 65536
+_LONGEST_TEXT = 200
+_MOST_REDIRECTS = 5
 
 
 Probe = Callable[[str], Answer]
 
 
-def ask(instance: Instance, probe: Probe) -> Mapping[str, Answer]:
-    """Ask each published component."""
+def health_urls(instance: Instance) -> Mapping[str, str]:
+    """The URL of the health path of each published component."""
     return {
-        component.name: probe(f"http://127.0.0.1:{instance.ports[component.name]}{component.health}")
+        component.name: instance.urls[component.name] + component.health
         for component in instance.stack
         if isinstance(component, WebApp)
     }
 
 
-def http_probe(url: str) -> Answer:
-    """One GET, past any proxy, as a program on this machine would send it."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = TIMEOUT) -> Mapping[str, Answer]:
+    """Ask each published component that runs, all at once; one that takes longer than `timeout` did not answer."""
+    there = observed.components
+    urls = {name: url for name, url in health_urls(instance).items() if name in there and there[name].running}
+    answers: dict[str, Answer] = {}
+
+    def store(name: str) -> None:
+        answers[name] = probe(urls[name])
+
+    threads = [threading.Thread(target=store, args=(name,), daemon=True) for name in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout)
+    late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in urls.items()}
+    return late | answers
+
+
+def http_probe(url: str, timeout: float = TIMEOUT) -> Answer:
+    """Send one GET, past any proxy, and follow redirects within the app. One to elsewhere is an answer of the app."""
+    way = [url]
     try:
-        with opener.open(url, timeout=_TIMEOUT) as response:
-            wrong = complaints(response.headers.get_content_type(), response.read(_MOST_READ))
-            return Answer(not wrong, f"{response.status} from {url}" + (f": {'; '.join(wrong)}" if wrong else ""))
-    except urllib.error.HTTPError as error:
-        body = error.read(300).decode("utf-8", errors="replace").strip()
-        return Answer(False, f"{error.code} from {url}: {body}".rstrip(": "))
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        return Answer(False, f"no answer from {url}: {reason}")
+        while True:
+            status, location, kind, body = _get(way[-1], timeout)
+            if location is None:
+                break
+            target = urllib.parse.urljoin(way[-1], location)
+            here, there = urllib.parse.urlsplit(url), urllib.parse.urlsplit(target)
+            if there.hostname not in (here.hostname, _HOST):
+                return Answer(True, f"{status} from {url}, to {clean(target)}")
+            if (there.scheme, there.port) != (here.scheme, here.port):
+                return Answer(False, f"{status} from {url}: it redirects to {clean(target)}, where it does not listen")
+            if target in way or len(way) > _MOST_REDIRECTS:
+                return Answer(
+                    False, f"{status} from {url}: it redirects for ever ({clean(' → '.join([*way, target]))})"
+                )
+            way.append(target)
+    except (http.client.HTTPException, OSError) as error:
+        return Answer(False, f"no answer from {url}: {clean(str(error) or type(error).__name__)}")
+    wrong = "; ".join(clean(each) for each in complaints(kind, body))
+    if status < 400 and not wrong:
+        return Answer(True, f"{status} from {url}")
+    return Answer(False, f"{status} from {url}: {wrong or gist(kind, body)}".rstrip(": "))
+
+
+def _get(url: str, timeout: float) -> tuple[int, str | None, str, bytes]:
+    """The status, where it redirects to, the type and the body of an answer."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(_HOST, parts.port or 80, timeout=timeout)
+    try:
+        connection.putrequest(
+            "GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), skip_host=True
+        )
+        for header, value in (("Host", parts.netloc), ("User-Agent", "stackctl"), ("Accept", "*/*")):
+            connection.putheader(header, value)
+        connection.endheaders()
+        with connection.getresponse() as response:
+            location = response.headers.get("Location") if 300 <= response.status < 400 else None
+            return response.status, location, response.headers.get_content_type(), response.read(_LONGEST_BODY)
+    finally:
+        connection.close()
 
 
 def complaints(kind: str, body: bytes) -> list[str]:
@@ -68,3 +115,20 @@ def complaints(kind: str, body: bytes) -> list[str]:
         for check in (found if isinstance(found, list) else [found])
         if isinstance(check, dict) and check.get("status") == "fail"
     ]
+
+
+def gist(kind: str, body: bytes) -> str:
+    """What an answer says, in a line: of HTML the title, or else its first text; of anything else the first line."""
+    text = body.decode("utf-8", errors="replace")
+    if kind == "text/html":
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        shown = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", "\n", text)
+        text = html.unescape(title[1] if title and title[1].strip() else shown)
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    line = clean(line)
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"
+
+
+def clean(text: str) -> str:
+    """On one line, without what would change a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -20,18 +20,25 @@ from stack.progress import Progress
 from stack.verdict.explain import ReadLog, failed, given_up, refusal, too_late
 from stack.verdict.judge import (
     APART_NEW,
+    Answer,
     Failure,
+    age,
+    assess,
     changed,
     deepest_first,
     ended,
     enough,
+    identity,
     is_well,
     judge,
+    restarted,
     role_of,
     settled,
     sick,
 )
-from stack.verdict.probe import Answer, Probe, ask, http_probe
+from stack.verdict.listen import ListenCheck
+from stack.verdict.probe import Probe, ask, health_urls, http_probe
+from stack.verdict.ready import found_ready
 
 _INTERVAL = 0.25
 # How often to read the log of what is not healthy, and when to begin with what still runs.
@@ -64,10 +71,14 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Ready, after so many seconds, with these components as last seen."""
+    """Ready, after so many seconds, with these components as last seen.
+
+    `restarted`: how often each was started again meanwhile, of those that were.
+    """
 
     seconds: float
     observed: Observed
+    restarted: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Stability:
@@ -95,12 +106,17 @@ class _Look:
 
 
 class _Watch:
-    """Look at an instance while a job works on it, and afterwards; `only` at one component."""
+    """Look at an instance while a job works on it, and afterwards; `only` at one component.
+
+    `answers` are the last ones from outside, `ready` the processes that were found ready before.
+    """
 
     def __init__(
         self, engine: Engine, job: Job, progress: Progress, timeout: float, clock: Clock, only: str | None = None
     ) -> None:
         self.engine = engine
+        self.answers: Mapping[str, Answer] = {}
+        self.ready: Mapping[str, str] = {}
         self._job = job
         self._progress = progress
         self._timeout = timeout
@@ -125,6 +141,16 @@ class _Watch:
         self._observed = observed
         return observed
 
+    def assessed(self, observed: Observed) -> Observed:
+        """Each component with its health as `status` shows it."""
+        return assess(None, observed, self.answers, self.ready, datetime.now(UTC))
+
+    def starting(self, observed: Observed) -> set[str]:
+        """The components that were never found ready and had less than the timeout to get so."""
+        now, ready = datetime.now(UTC), self.ready
+        states = observed.components.items()
+        return {name for name, each in states if age(each, now) < self._timeout and ready.get(name) != identity(each)}
+
     def read_log(self, name: str, count: int) -> Sequence[str]:
         """Read the last lines that a component wrote since this began, or since its last start if that was before."""
         state = self._observed.components.get(name)
@@ -136,7 +162,8 @@ class _Watch:
         while True:
             exit_code = self._job.wait(_INTERVAL)
             observed = self.observe()
-            self._progress.states({name: state.summary for name, state in observed.components.items()})
+            shown = self.assessed(observed).components
+            self._progress.states({name: state.summary for name, state in shown.items()})
             yield _Look(observed, exit_code, self.seconds)
             if exit_code is not None:
                 self._clock.wait(_INTERVAL)
@@ -159,9 +186,11 @@ def await_ready(
     `timeout` seconds. What runs is left running, to be looked at.
     """
     clock = clock or SystemClock()
+    stack = instance.stack
     watch = _Watch(engine, job, progress, timeout, clock)
-    answers: Mapping[str, Answer] = {}
-    unverified = [each for each in instance.stack if isinstance(each, Postgres)]
+    watch.ready = found_ready(instance.state)
+    listening = ListenCheck(engine, list(health_urls(instance)), timeout)
+    unverified = [each for each in stack if isinstance(each, Postgres)]
     stability = _Stability(before, clock)
     read_logs = 0.0
     gave_up: float | None = None
@@ -169,28 +198,30 @@ def await_ready(
         observed = look.observed
         stability.seconds(observed)
         fresh = observed if look.exit_code is not None else changed(before, observed, replaced)
-        if failure := judge(instance.stack, fresh, before):
-            raise failed(instance.stack, watch.read_log, failure)
+        if failure := judge(stack, fresh, before, watch.starting(fresh)):
+            raise failed(stack, watch.read_log, failure)
         if look.seconds >= read_logs:
             read_logs = look.seconds + _LOG_INTERVAL
-            if failure := _read_failure(instance.stack, watch.read_log, fresh, patient=look.seconds < _LOG_AFTER):
-                raise failed(instance.stack, watch.read_log, failure)
+            failure = _read_failure(stack, watch.read_log, fresh, patient=look.seconds < _LOG_AFTER)
+            failure = failure or listening.failure(fresh, watch.answers, look.seconds)
+            if failure:
+                raise failed(stack, watch.read_log, failure)
         if look.exit_code:
             if error := refusal(engine, observed, job):
                 raise error
             gave_up = look.seconds if gave_up is None else gave_up
             if look.seconds - gave_up >= _CLEAR_AFTER:
-                raise given_up(instance.stack, watch.read_log, observed)
+                raise given_up(stack, watch.read_log, observed)
         unverified = _verify(instance, watch, observed, unverified)
         if look.exit_code == 0 and not unverified and settled(instance, observed):
-            answers = ask(instance, probe)
-            if all(answer.ok for answer in answers.values()):
+            watch.answers = ask(instance, observed, probe)
+            if all(answer.ok for answer in watch.answers.values()):
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
                 if stability.seconds(observed) >= enough(observed, before) and settled(instance, observed):
-                    return Verdict(watch.seconds, observed)
+                    return Verdict(watch.seconds, watch.assessed(observed), restarted(before, observed))
         if watch.late:
-            raise too_late(instance.stack, watch.read_log, observed, answers, timeout)
+            raise too_late(stack, watch.read_log, watch.assessed(observed), watch.answers, listening.found, timeout)
     raise AssertionError
 
 
@@ -212,7 +243,9 @@ def await_proved(
     for look in watch:
         fresh = look.observed if look.exit_code is not None else changed(before, look.observed)
         patient = look.seconds < _LOG_AFTER
-        failure = judge(instance.stack, fresh, before) or _read_failure(instance.stack, watch.read_log, fresh, patient)
+        failure = judge(instance.stack, fresh, before, watch.starting(fresh)) or _read_failure(
+            instance.stack, watch.read_log, fresh, patient
+        )
         if failure:
             raise failed(instance.stack, watch.read_log, failure)
         if look.exit_code:
@@ -220,7 +253,7 @@ def await_proved(
         if look.exit_code == 0 and not _verify(instance, watch, look.observed, [database], early=True):
             return
         if watch.late:
-            raise too_late(None, watch.read_log, look.observed, {}, timeout)
+            raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)
 
 
 def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
@@ -232,7 +265,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if look.exit_code == 0 and all(state.well for state in look.observed.components.values()):
             return
         if watch.late:
-            raise too_late(None, watch.read_log, look.observed, {}, timeout)
+            raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)
 
 
 def _verify(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, Cli
+from tests.cli import ROOT, Cli, eventually
 from tests.ports import own_port
 
 Make = Callable[..., Cli]
@@ -94,7 +94,24 @@ WAYS = {
     "a disk that is full": (
         "open('/dev/full', 'w', buffering=1).write('x\\n')", None, "disk-full", "no space left",
     ),
-    "a kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", None, "crash-loop", "want of memory"),
+    "a kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", None, "crash-loop", "exit code 137: SIGKILL"),
+    "a crash of its program": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", None, "crash-loop", "exit code 139: SIGSEGV",
+    ),
+    "a server that goes into the background": (
+        """
+        import http.server, os
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        http.server.HTTPServer((os.environ.get("BIND", "127.0.0.1"), int(os.environ["PORT"])),
+                               http.server.BaseHTTPRequestHandler).serve_forever()
+        """, None, "server-ended", "web ends by itself",
+    ),
+    "a variable that it does not have": (
+        "import os; os.environ['API_KEY']", None, "variable-missing", "web needs the variable API_KEY",
+    ),
+    "a syntax error": ("def broken(:", None, "syntax-error", "app.py, line 1: SyntaxError"),
     "another error": ("raise SystemExit('no configuration')", None, "crash-loop", "web ends again and again"),
 }  # fmt: skip
 
@@ -110,9 +127,85 @@ def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_p
     assert error["hint"], error
     if code == "crash-loop":
         assert " logs web" in error["hint"]
+        assert "web was stopped" in error["hint"]
+        assert cli.data("status")["components"]["web"]["state"] == "exited", "it does not go on for ever"
     if way == "another error":
         assert "exit code 1" in error["message"]
         assert error["output"].endswith("no configuration")
+
+
+# An app that listens on an address and a port of its own choice.
+LISTENS = """
+    import http.server, socket
+    class Server(http.server.HTTPServer):
+        address_family = FAMILY
+    Server((ADDRESS, PORT), http.server.SimpleHTTPRequestHandler).serve_forever()
+    """
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "other_port", "message"),
+    [
+        ("AF_INET", "127.0.0.1", True, "web listens on {other}, not on {port}"),
+        ("AF_INET6", "::1", False, "web listens on port {port} of ::1"),
+        ("AF_INET", "127.0.0.1", False, "web listens on port {port} of 127.0.0.1 inside its container"),
+    ],
+)
+def test_an_app_that_no_request_reaches_is_told_with_where_it_listens(
+    family: str, address: str, other_port: bool, message: str, new_cli: Make, tmp_path: Path, engine: str
+) -> None:
+    if engine == "embedded" and (address, other_port) == ("127.0.0.1", False):
+        pytest.skip("that is where it has to listen")
+    other = own_port()
+    where = str(other) if other_port else "int(__import__('os').environ['PORT'])"
+    body = f"import socket\nFAMILY, ADDRESS, PORT = socket.{family}, {address!r}, {where}" + textwrap.dedent(LISTENS)
+    cli = new_cli(file=app(tmp_path, body))
+    error = cli.fails("up", "--port", str(cli.port), "--timeout", "16", code="not-ready")
+    port = 3000 if engine == "compose" else cli.port
+    assert error["message"].startswith(message.format(other=other, port=port)), error
+    seen = cli.data("status")
+    assert seen["state"] == "degraded"
+    assert message.format(other=other, port=port) in seen["components"]["web"]["problem"]
+
+
+# It serves for some seconds, again and again.
+FALLS = """
+    import os, threading
+    threading.Timer(3, lambda: (print("words of the first", flush=True), os._exit(7))).start()
+    """
+
+
+def test_an_app_that_falls_after_it_was_up_is_not_called_up_and_can_be_fixed(new_cli: Make, tmp_path: Path) -> None:
+    cli = new_cli(file=app(tmp_path, textwrap.dedent(FALLS) + answering(200)))
+    cli.up()
+    eventually(lambda: cli.data("status")["components"]["web"]["restarts"] >= 2)
+    seen = cli.data("status")
+    assert seen["state"] != "up", seen
+    source(tmp_path, "app", "raise SystemExit('words of the second')")
+    error = cli.fails("up", "--port", str(cli.port), code="crash-loop")
+    assert error["output"].endswith("words of the second"), error
+    assert "words of the first" not in error["output"]
+    source(tmp_path, "app", answering(200))
+    assert cli.up()["restarted"] == {}
+
+
+def test_an_app_that_answers_no_more_is_not_called_up(new_cli: Make, tmp_path: Path) -> None:
+    body = answering(200).replace("STATUS)", "503 if os.path.exists('/tmp/' + os.environ['FLAG']) else 200)")
+    flag = f"stackctl-test-{own_port()}"
+    source(tmp_path, "app", body)
+    options = f"stop_grace=1, environment={{'FLAG': {flag!r}}}, command={START!r}"
+    cli = new_cli(file=stack_file(tmp_path, f"web = WebApp('web', source='app', port=3000, {options})", "web"))
+    cli.up()
+    assert [cli.data("status")[key] for key in ("state",)] == ["up"]
+    cli.ok("exec", "web", "--", "touch", f"/tmp/{flag}")
+    try:
+        seen = cli.data("status")
+        error = cli.fails("wait", "--timeout", "2", code="not-ready")
+    finally:
+        cli.ok("exec", "web", "--", "rm", f"/tmp/{flag}")
+    assert (seen["state"], seen["components"]["web"]["health"]) == ("degraded", "unhealthy")
+    assert "503 from http://localhost:" in error["message"]
+    cli.ok("wait", "--timeout", "30")
 
 
 def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) -> None:
@@ -224,7 +317,7 @@ def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp
     cli.up()
     declared("uses=[db], environment={'CACHE_HOST': '127.0.0.1', 'CACHE_PORT': 1}")
     error = cli.fails("up", "--timeout", "12", code="not-ready")
-    assert f"200 from http://127.0.0.1:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
+    assert f"200 from http://localhost:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
     assert " logs web" in error["hint"]
 
 

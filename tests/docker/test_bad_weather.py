@@ -83,7 +83,7 @@ def test_source_that_changed_is_built_anew(new_cli: Make, tmp_path: Path) -> Non
 def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, 'health="/nowhere", stop_grace=1'))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "5", code="not-ready")
-    assert f"404 from http://127.0.0.1:{cli.port}/nowhere" in error["message"]
+    assert f"404 from http://localhost:{cli.port}/nowhere" in error["message"]
 
 
 def test_an_app_that_does_not_get_well_in_time_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ class Running:
     def ids(self) -> dict[str, str]:
         return {name: component.id for name, component in self.observe().components.items()}
 
+    @property
+    def answers(self) -> bool:
+        return get(f"http://127.0.0.1:{self.port}/")[0] == 200
+
     def visit(self) -> int:
         status, answer = get(f"http://127.0.0.1:{self.port}/")
         assert status == 200, answer

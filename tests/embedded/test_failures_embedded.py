@@ -35,7 +35,7 @@ def test_a_frozen_database_is_the_culprit_and_not_those_who_wait_for_it(
     try:
         monkeypatch.setattr(driver, "_START_PERIOD", 0.0)
         with pytest.raises(StackError, match="db runs but its health check fails") as raised:
-            one.up()
+            one.up(timeout=2)
     finally:
         kill(frozen, signal.SIGCONT)
     assert raised.value.code == "unhealthy"

@@ -72,6 +72,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Follow:
         engine = FakeEngine(scenes)
         opened = Opened(INSTANCE, State(Path("/")), cast(Engine, engine), Record("shop", {}), Choice("compose", ""))
         monkeypatch.setattr(module, "look", lambda settings: opened)
+        monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
         reader = FakeReader(patience)
         return events(SETTINGS, reader, until).exit_code, reader.lines, engine
 

@@ -52,6 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     choice = Choice("compose", "as asked")
     opened = Opened(INSTANCE, State(Path("/")), cast(Engine, made), Record("stackctl-shop-abc", {}), choice)
     monkeypatch.setattr(module, "look", lambda settings: opened)
+    monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
     return made
 
 

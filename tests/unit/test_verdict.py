@@ -15,7 +15,7 @@ from stack.engines.base import Engine
 from stack.engines.process import Completed, Job
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, Listening, Observed
 from stack.progress import Silence
 from stack.verdict import Answer, Verdict, await_ready, complaints, judge
 from tests.unit.clocks import FakeClock
@@ -53,6 +53,7 @@ class FakeEngine:
     log: Sequence[str] = ("the last words",)
     proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
     refusal: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
+    listens: Listening | None = None
     asked_since: datetime | None = None
     _left: Iterator[Observed] | None = None
 
@@ -63,6 +64,9 @@ class FakeEngine:
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> Sequence[str]:
         self.asked_since = since
         return [f"{component}: {line}" for line in self.log]
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        return self.listens
 
     def prove(self, database: Postgres, state: ComponentState) -> Completed:
         return self.proof
@@ -151,7 +155,7 @@ def test_too_late_tells_every_state_and_the_last_answer() -> None:
     error = raised.value
     assert (error.code, error.message) == (
         "not-ready",
-        "not ready after 5 s: web healthy, db healthy; 503 from /health",
+        "not ready after 5 s: web unhealthy, db healthy; 503 from /health",
     )
     assert "stackctl logs web" in error.hint
     assert error.output == "web: the last words"
@@ -310,6 +314,41 @@ def test_an_app_that_serves_on_without_a_part_of_what_it_uses_is_not_ready(
     kind: str, body: str, wrong: list[str]
 ) -> None:
     assert complaints(kind, body.encode()) == wrong
+
+
+@pytest.mark.parametrize(
+    ("listens", "seconds", "message"),
+    [
+        (Listening(frozenset({("127.0.0.1", 8000)}), 8000, True), 3, "web listens on port 8000 of 127.0.0.1 inside"),
+        (Listening(frozenset({("0.0.0.0", 9999)}), 8000, True), 11, "web listens on 9999, not on 8000"),
+        (Listening(frozenset(), 8000, True), 40, "not ready after 40 s: web unhealthy, db healthy; 503 from /health"),
+    ],
+)
+def test_an_app_that_no_request_can_reach_is_told_as_soon_as_that_is_certain(
+    listens: Listening, seconds: float, message: str
+) -> None:
+    clock = FakeClock()
+    engine = FakeEngine([scene()], listens=listens)
+    with pytest.raises(StackError) as raised:
+        await_ready(
+            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 40, Silence(),
+            probe=lambda url: NO, clock=clock,
+        )  # fmt: skip
+    assert raised.value.code == "not-ready"
+    assert raised.value.message.startswith(message)
+    assert clock.time == pytest.approx(seconds, abs=1.5)
+
+
+def test_what_was_started_again_meanwhile_is_told_with_the_verdict() -> None:
+    assert verdict(scene(), scene(web=replace(UP, restarts=2)), answers=[NO, NO, YES]).restarted == {"web": 2}
+    assert verdict(scene()).restarted == {}
+
+
+def test_a_component_is_unhealthy_for_certain_only_once_it_had_its_time() -> None:
+    slow = replace(UP, health="unhealthy", health_output="migrating", since=datetime.now(UTC) - timedelta(seconds=90))
+    assert verdict(scene(web=slow), scene(web=slow), scene(), timeout=280).seconds > 0
+    with pytest.raises(StackError, match="web runs but its health check fails"):
+        verdict(scene(web=slow), scene(web=slow), scene(), timeout=60)
 
 
 def test_a_health_from_before_its_start_is_not_believed() -> None:

@@ -60,6 +60,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
         engine = cast(Engine, FakeEngine(scenes))
         opened = Opened(INSTANCE, State(Path("/")), engine, Record("shop", {}), Choice("compose", ""))
         monkeypatch.setattr(module, "look", lambda settings: opened)
+        monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
         monkeypatch.setattr(module, "await_ready", judged)
         return module.wait(Settings(PLAYGROUND, None, Path("/")), Silence(), timeout, FakeClock()), asked
 

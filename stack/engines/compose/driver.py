@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stack.components.postgres import VERSION, Postgres
-from stack.engines import memory, process
+from stack.engines import listening, memory, process
 from stack.engines.compose import checks, client, failures, mounts, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
@@ -30,7 +30,7 @@ from stack.fields import Fields
 from stack.findings import Finding
 from stack.instance import Instance
 from stack.model import Container
-from stack.observed import ComponentState, Health, Leftovers, Observed
+from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
 from stack.sources import ignore_text
 from stack.state import State
 
@@ -333,6 +333,10 @@ class ComposeEngine:
         return process.attach(
             client.command(self._compose_arguments(["exec", *plain, component, *command])), client.environment()
         )
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        found = listening.of_container(state.process, state.id) if state.process else None
+        return None if found is None else Listening(found, self._instance.stack[component].listens, inside=True)
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
-from stack.engines import memory, process
+from stack.engines import listening, memory, process
 from stack.engines.embedded import accounts, checks, cluster, enter, health, logs
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
@@ -63,7 +63,7 @@ from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Component, Process, Stack
-from stack.observed import ComponentState, Health, Leftovers, Observed
+from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
 from stack.ports import any_free, is_free
 from stack.state import State
 
@@ -71,7 +71,7 @@ _SUPERVISORD = "supervisord"
 # How long supervisord may take to answer after its start, and beyond its programs' time to end.
 _PATIENCE = 15.0
 _POLL = 0.02
-# As long as that after a start an unanswered question is no sign of ill health.
+# For so many seconds after its start a server that gives no answer is starting.
 _START_PERIOD = 60.0
 _READ_TIMEOUT = 30.0
 _LOG_LINES = 15
@@ -347,6 +347,10 @@ class EmbeddedEngine:
 
     def attach(self, component: str, command: Sequence[str]) -> int:
         return process.attach(self._inside(component, command), self._exec_environment(component))
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        found = listening.of_processes(state.process) if state.process else None
+        return None if found is None else Listening(found, self._instance.ports[component], inside=False)
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         if component is not None and since is not None:
@@ -736,7 +740,7 @@ class EmbeddedEngine:
     ) -> ComponentState:
         own = runs[name]
         state = _state(program, own)
-        status, said = self._health(name, runs, ports) if state == "running" else ("none", "")
+        status, said = self._health(name, own, ports) if state == "running" else ("none", "")
         since = own.since or (program.since if program is not None else None)
         declared = self._process(name)
         return ComponentState(
@@ -759,19 +763,14 @@ class EmbeddedEngine:
             return 0
         return logs.last_exit(logs.last_lines(self._home.log(_SUPERVISORD), _EXITS_SEARCHED), name) or 0
 
-    def _health(self, name: str, runs: Mapping[str, Runs], ports: Mapping[str, int]) -> tuple[Health, str]:
-        if name not in self._instance.stack.names or name not in ports:
+    def _health(self, name: str, runs: Runs, ports: Mapping[str, int]) -> tuple[Health, str]:
+        component = self._instance.stack[name] if name in self._instance.stack.names else None
+        if component is None or name not in ports or not health.is_server(component):
             return "none", ""
-        component = self._instance.stack[name]
         said = health.complaint(component, ports[name], self._home, self._programs)
         if said is None:
             return "healthy", ""
-        return ("starting" if time.time() - self._youngest(name, runs) < _START_PERIOD else "unhealthy"), said
-
-    def _youngest(self, name: str, runs: Mapping[str, Runs]) -> float:
-        """When it or something that it uses was started last: after that it gets the time to find it again."""
-        own = runs[name].since if name in runs else None
-        return max([own or time.time(), *(self._youngest(used, runs) for used in self._instance.stack[name].needs)])
+        return ("starting" if time.time() - (runs.since or time.time()) < _START_PERIOD else "unhealthy"), said
 
     def _inside(self, component: str, command: Sequence[str]) -> list[str]:
         join = self._runs(component).process

@@ -1,20 +1,26 @@
-"""Ask each kind of component whether it works, as those who use it would: a real question, and a time limit."""
+"""Ask each server whether it works, as an app would: a real question, and a time limit.
+
+An app is asked from outside, on each engine alike.
+"""
 
 from __future__ import annotations
 
-import http.client
 import socket
 from pathlib import Path
 
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
-from stack.components.webapp import WebApp
 from stack.engines import process
 from stack.engines.embedded.binaries import Programs
 from stack.engines.embedded.layout import HOST, Home
 from stack.model import Component
 
 _LIMIT = 3.0
+
+
+def is_server(component: Component) -> bool:
+    """Whether it is asked here."""
+    return isinstance(component, Postgres | Redis)
 
 
 def complaint(component: Component, port: int, home: Home, programs: Programs) -> str | None:
@@ -24,8 +30,6 @@ def complaint(component: Component, port: int, home: Home, programs: Programs) -
             return _ask_postgres(component, port, home, programs.postgres[component.name].tools)
         case Redis():
             return _ask_redis(port, home.secret(component.password.id))
-        case WebApp():
-            return _ask_web(port, component.health)
     return None
 
 
@@ -51,18 +55,3 @@ def _ask_redis(port: int, password_file: Path) -> str | None:
         return str(error)
     said = answer.decode("utf-8", errors="replace").split("\r\n")
     return None if said[:2] == ["+OK", "+PONG"] else " ".join(said).strip()
-
-
-def _ask_web(port: int, path: str) -> str | None:
-    connection = http.client.HTTPConnection(HOST, port, timeout=_LIMIT)
-    try:
-        connection.request("GET", path)
-        with connection.getresponse() as response:
-            if response.status < 400:
-                return None
-            body = response.read(300).decode("utf-8", errors="replace")
-            return f"{response.status}: {body}".strip()
-    except (OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
-    finally:
-        connection.close()

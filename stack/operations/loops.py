@@ -1,0 +1,38 @@
+"""Say what was started again meanwhile, and stop what would go on so for ever after a command that failed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from stack.engines.base import Engine
+from stack.errors import StackError
+from stack.observed import Observed
+from stack.report import times
+from stack.verdict.judge import loops
+
+# One that is just between an end and a start may be missed by the engine.
+_ATTEMPTS = 3
+
+
+def stop_loops(engine: Engine, before: Observed, error: StackError) -> StackError:
+    """Stop the components that were started again since `before` and are down again; the error then says which."""
+    stopped: set[str] = set()
+    with contextlib.suppress(StackError):
+        for _ in range(_ATTEMPTS):
+            if not (looping := loops(before, engine.observe())):
+                break
+            engine.stop(looping)
+            stopped |= looping
+    if not stopped:
+        return error
+    names = " and ".join(sorted(stopped))
+    return error.hinting(f"{error.hint}; so that it does not end for ever, {names} was stopped")
+
+
+def restart_lines(restarted: Mapping[str, int]) -> list[str]:
+    """For people: what is up and still may not be well."""
+    return [
+        f"warning: {name} ended and was started again {times(count)} meanwhile; `stackctl logs {name}` shows why"
+        for name, count in restarted.items()
+    ]
