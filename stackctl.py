@@ -167,13 +167,17 @@ def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
 def status(
     session: Session,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Show it again each second; Ctrl-C ends it.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 unless everything is up.")] = False,
 ) -> Report:
     """Show each component and how it is.
+
+    Each app is asked at its health path. Without --exit-code it ends with 0 whatever it shows.
 
     \b
     Examples:
       stackctl status
       stackctl status --watch
+      stackctl status --exit-code
     """
     from stack.operations.status import status, watch
 

@@ -141,13 +141,17 @@ class Volume:
 
 @dataclass(frozen=True)
 class Healthcheck:
-    """How a container is asked for its health. `test` None asks as the image's own HEALTHCHECK says. In seconds."""
+    """How a container is asked for its health. `test` None asks as the image's own HEALTHCHECK says. In seconds.
+
+    `start_period` ends with the first good answer. It is longer than any wait for a start: an engine that calls a slow
+    component unhealthy gives up on what uses it, whatever the timeout of `up`.
+    """
 
     test: tuple[str, ...] | None
     interval: float = 10
     timeout: float = 5
     retries: int = 3
-    start_period: float = 60
+    start_period: float = 3600
     start_interval: float = 0.5
 
 

@@ -43,7 +43,7 @@ class WebApp(Component):
     - `port`: where it listens in its container; `publish`: the port on this machine (default: the same). The app
       gets in `PORT` where it has to listen: on `port` in a container, without one on 127.0.0.1 at `publish`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
-      has one, is what the engine asks; `stackctl up` asks this path from outside.
+      has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
     - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …

@@ -27,7 +27,9 @@ def stop_loops(engine: Engine, before: Observed, error: StackError) -> StackErro
     if not stopped:
         return error
     names = " and ".join(sorted(stopped))
-    return error.hinting(f"{error.hint}; so that it does not end for ever, {names} was stopped")
+    return error.hinting(
+        f"{error.hint}; {names} {'was' if len(stopped) == 1 else 'were'} stopped so that it does not restart for ever"
+    )
 
 
 def restart_lines(restarted: Mapping[str, int]) -> list[str]:

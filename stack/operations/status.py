@@ -40,7 +40,8 @@ _COLOURS = {
 }
 
 
-def status(settings: Settings, style: Style = PLAIN) -> Report:
+def status(settings: Settings, style: Style = PLAIN, exit_code: bool = False) -> Report:
+    """Report each component and how it is. With `exit_code` the report's is that of a failure unless all is up."""
     opened = look(settings)
     observed = observe(opened.instance, opened.engine)
     memory = opened.engine.memory(observed)
@@ -54,7 +55,9 @@ def status(settings: Settings, style: Style = PLAIN) -> Report:
         "components": components,
         "memory": {name: _memory_data(observed.components.get(name), memory.get(name)) for name in components},
     }
-    return Report("status", _text(opened, observed, memory, datetime.now(UTC), style), data)
+    failed = exit_code and data["state"] != "up"
+    code = ExitCode.FAILED if failed else ExitCode.DONE
+    return Report("status", _text(opened, observed, memory, datetime.now(UTC), style), data, code)
 
 
 def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report:

@@ -14,7 +14,7 @@ from stack import Postgres, Redis, Stack, WebApp
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, Health, Observed
 from stack.operations import status as module
 from stack.operations.opening import Choice, Opened
 from stack.operations.status import overall, status, watch
@@ -159,3 +159,30 @@ def test_the_state_of_the_whole(components: dict[str, ComponentState], word: str
 )
 def test_a_duration_has_the_two_units_that_matter(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("health", "code"), [("healthy", 0), ("unhealthy", 1), ("unstable", 1), ("starting", 1)])
+def test_the_exit_code_is_that_of_the_state_when_it_is_asked_for(engine: FakeEngine, health: Health, code: int) -> None:
+    engine.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
+    assert (status(SETTINGS).exit_code, status(SETTINGS, exit_code=True).exit_code) == (0, code)
+
+
+@pytest.mark.parametrize(
+    ("health", "line"),
+    [
+        ("unhealthy", "web: 500 from http://localhost:8000/"),
+        ("unstable", "web: was started again 4 times, the last time a moment ago"),
+    ],
+)
+def test_what_is_wrong_has_a_line(engine: FakeEngine, health: Health, line: str) -> None:
+    engine.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
+    assert line in lines()
+    assert status(SETTINGS).data["components"]["web"]["problem"] == line.removeprefix("web: ")
+    assert status(SETTINGS).data["components"]["db"]["problem"] is None
+
+
+def test_what_is_about_to_be_started_again_is_restarting_and_not_stopped(engine: FakeEngine) -> None:
+    down = replace(UP, state="exited", health="none")
+    again = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
+    assert overall(INSTANCE, Observed({"web": again, "db": down})) == "restarting"
+    assert overall(INSTANCE, Observed({"web": down, "db": down})) == "stopped"
