@@ -6,6 +6,7 @@ import html
 import http.client
 import json
 import re
+import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -51,6 +52,15 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
         thread.join(timeout)
     late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in urls.items()}
     return late | answers
+
+
+def accepts(port: int) -> bool:
+    """Whether something accepts connections on a published port."""
+    try:
+        socket.create_connection((_HOST, port), TIMEOUT).close()
+    except OSError:
+        return False
+    return True
 
 
 def http_probe(url: str, timeout: float = TIMEOUT) -> Answer:

@@ -37,7 +37,7 @@ from stack.verdict.judge import (
     sick,
 )
 from stack.verdict.listen import ListenCheck
-from stack.verdict.probe import Probe, ask, health_urls, http_probe
+from stack.verdict.probe import Probe, accepts, ask, health_urls, http_probe
 from stack.verdict.ready import found_ready
 
 _INTERVAL = 0.25
@@ -218,7 +218,10 @@ def await_ready(
             if all(answer.ok for answer in watch.answers.values()):
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
-                if stability.seconds(observed) >= enough(observed, before) and settled(instance, observed):
+                stable = stability.seconds(observed) >= enough(observed, before) and settled(instance, observed)
+                # Asked twice, for one answer of an app may be good and the next one bad.
+                watch.answers = ask(instance, observed, probe) if stable else watch.answers
+                if stable and all(answer.ok for answer in watch.answers.values()):
                     return Verdict(watch.seconds, watch.assessed(observed), restarted(before, observed))
         if watch.late:
             raise too_late(stack, watch.read_log, watch.assessed(observed), watch.answers, listening.found, timeout)
@@ -257,12 +260,16 @@ def await_proved(
 
 
 def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
-    """Watch `job` until all that exists runs and is healthy, whatever is declared. Raises `StackError` if not."""
+    """Watch `job` until all that exists runs, is healthy, and accepts connections on its published port.
+
+    Whatever is declared: that may be another health path. Raises `StackError` if it does not get so.
+    """
     watch = _Watch(engine, job, progress, timeout, clock or SystemClock())
     for look in watch:
         if look.exit_code:
             raise engine.explain(job)
-        if look.exit_code == 0 and all(state.well for state in look.observed.components.values()):
+        states = look.observed.components.values()
+        if look.exit_code == 0 and all(each.well and (each.port is None or accepts(each.port)) for each in states):
             return
         if watch.late:
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)

@@ -125,6 +125,11 @@ def test_not_ready_until_the_request_is_answered() -> None:
     assert verdict(scene(), answers=[NO, NO, YES]).seconds == 0.5
 
 
+def test_not_ready_while_every_other_answer_is_bad() -> None:
+    with pytest.raises(StackError, match="503 from /health"):
+        verdict(scene(), answers=[YES, NO] * 100)
+
+
 def test_the_same_processes_are_seen_twice_some_time_apart() -> None:
     assert verdict(scene()).seconds == pytest.approx(0.5)
 
