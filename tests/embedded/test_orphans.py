@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -53,3 +54,33 @@ def test_a_supervisor_whose_home_went_with_the_state_is_found_by_its_command(cli
     assert own_supervisors(cli) == []
     eventually(lambda: not any(each.is_running() for each in family))
     assert cli.data("ls")["instances"] == []
+
+
+# It serves, and has a process in a session of its own.
+APP = """
+import http.server, os, subprocess
+child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+print("child", child.pid, flush=True)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_what_went_into_the_background_ends_with_its_component(new_cli: Callable[..., Cli], tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    file = tmp_path / "shop.py"
+    file.write_text(
+        "from stack import Stack, WebApp\n"
+        "stack = Stack('shop', [WebApp('web', source='.', stop_grace=1, command=['python3', 'app.py'])])\n",
+        encoding="utf-8",
+    )
+    cli = new_cli(file=file)
+    cli.up()
+    child = int(cli.ok("logs", "web").stdout.split("child ")[1].split()[0])
+    assert psutil.Process(child).is_running()
+    cli.ok("down")
+    eventually(lambda: not psutil.pid_exists(child))
