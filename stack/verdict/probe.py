@@ -27,19 +27,20 @@ _MOST_REDIRECTS = 5
 Probe = Callable[[str], Answer]
 
 
-def health_urls(instance: Instance) -> Mapping[str, str]:
-    """The URL of the health path of each published component."""
-    return {
-        component.name: instance.urls[component.name] + component.health
-        for component in instance.stack
-        if isinstance(component, WebApp)
-    }
+def published(instance: Instance) -> Mapping[str, str]:
+    """The health path of each component that is asked."""
+    return {component.name: component.health for component in instance.stack if isinstance(component, WebApp)}
 
 
 def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = TIMEOUT) -> Mapping[str, Answer]:
     """Ask each published component that runs, all at once; one that takes longer than `timeout` did not answer."""
-    there = observed.components
-    urls = {name: url for name, url in health_urls(instance).items() if name in there and there[name].running}
+    running = {name: state for name, state in observed.components.items() if state.running}
+    # The engine knows the port also when what was remembered of the instance is lost.
+    urls = {
+        name: f"http://localhost:{running[name].port or instance.ports[name]}{path}"
+        for name, path in published(instance).items()
+        if name in running
+    }
     answers: dict[str, Answer] = {}
 
     def store(name: str) -> None:

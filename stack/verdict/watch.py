@@ -37,7 +37,7 @@ from stack.verdict.judge import (
     sick,
 )
 from stack.verdict.listen import ListenCheck
-from stack.verdict.probe import Probe, accepts, ask, health_urls, http_probe
+from stack.verdict.probe import Probe, accepts, ask, http_probe, published
 from stack.verdict.ready import found_ready
 
 _INTERVAL = 0.25
@@ -189,7 +189,7 @@ def await_ready(
     stack = instance.stack
     watch = _Watch(engine, job, progress, timeout, clock)
     watch.ready = found_ready(instance.state)
-    listening = ListenCheck(engine, list(health_urls(instance)), timeout)
+    listening = ListenCheck(engine, list(published(instance)), timeout)
     unverified = [each for each in stack if isinstance(each, Postgres)]
     stability = _Stability(before, clock)
     read_logs = 0.0
