@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,3 +126,27 @@ def test_a_user_is_chosen_once_and_by_no_two_instances(tmp_path: Path, monkeypat
     assert len(set(owners)) == 3
     accounts.make_home(tmp_path / "one")
     assert (tmp_path / "one").stat().st_uid == owners[0]
+
+
+def test_a_move_that_was_cut_off_is_done_again_and_takes_no_file_of_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "ROOT_HOMES", tmp_path)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    (tmp_path / "roots").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "link").symlink_to(tmp_path / "roots")
+    (home / "second-name").hardlink_to(tmp_path / "roots")
+    for name, owner in (("moved", OWN_USERS[-1]), ("left", nobody), ("link", nobody)):
+        (home / name).touch()
+        os.chown(home / name, owner, owner, follow_symlinks=False)
+    os.chown(home, nobody, nobody)
+
+    accounts.give_own_user(home)
+    owner = home.stat().st_uid
+    assert owner in OWN_USERS
+    assert {path.name: path.lstat().st_uid for path in home.iterdir()} == {
+        "moved": owner, "left": owner, "link": owner, "second-name": 0
+    }  # fmt: skip
+    assert (tmp_path / "roots").stat().st_uid == 0

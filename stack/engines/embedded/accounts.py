@@ -173,8 +173,9 @@ def give_own_user(home: Path) -> None:
         own = _free_user(home.name)
         for _, folders, files, at in os.fwalk(home, topdown=False):
             for name in (*folders, *files):
-                # A second name of another's file stays that of the other.
-                if os.stat(name, dir_fd=at, follow_symlinks=False).st_uid == shared.user:
+                owner = os.stat(name, dir_fd=at, follow_symlinks=False).st_uid
+                # A second name of root's file stays root's. A move that was killed may have begun with another user.
+                if owner == shared.user or owner in OWN_USERS:
                     os.chown(name, own.user, own.group, dir_fd=at, follow_symlinks=False)
         for names in home.glob("data/*/pg_ident.conf"):
             _admit(names)
