@@ -34,6 +34,7 @@ from stack.cli.options import (
     command,
 )
 from stack.cli.outcome import fail
+from stack.cli.progress import redrawing
 from stack.cli.terminal import Output, style
 from stack.errors import ExitCode, UsageError
 from stack.report import Report
@@ -182,18 +183,11 @@ def status(
     from stack.operations.status import status, watch
 
     if not watching:
-        return status(session.settings, style())
+        return status(session.settings, exit_code)
     if session.json or not sys.stdout.isatty():
         raise UsageError("status --watch draws on a terminal", "programs read `stackctl events`")
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False) as live:
-        return watch(
-            session.settings,
-            style,
-            lambda text: live.update(Text.from_ansi(session.invocation.text(text)), refresh=True),
-        )
+    show = redrawing(sys.stdout)
+    return watch(session.settings, style, lambda text: show(session.invocation.text(text)))
 
 
 @command(app.command("wait"))
@@ -355,10 +349,10 @@ def doctor(
     if bundle is None:
         from stack.operations.doctor import doctor
 
-        return doctor(session.settings, style())
+        return doctor(session.settings)
     from stack.operations.bundle import bundle as write_bundle
 
-    return write_bundle(session.settings, bundle, style())
+    return write_bundle(session.settings, bundle)
 
 
 @command(app.command("rotate"))
@@ -683,7 +677,7 @@ def ls(
     """
     from stack.operations.ls import ls
 
-    return ls(session.settings, style(), every)
+    return ls(session.settings, every)
 
 
 @command(app.command("prune"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stack.errors import StackError
+from stack.style import PLAIN, Style
 
 SCHEMA = 1
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -19,7 +20,8 @@ class Report:
     """The result of one command.
 
     `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
-    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: another program wrote `text`.
+    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: another program wrote `text`. `look`: the
+    text for a terminal, if that is another.
     """
 
     command: str
@@ -27,20 +29,22 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict)
     exit_code: int = 0
     verbatim: bool = False
+    look: Callable[[Style], str] | None = None
 
+    @classmethod
+    def drawn(
+        cls, command: str, look: Callable[[Style], str], data: Mapping[str, Any], exit_code: int = 0,
+        verbatim: bool = False,
+    ) -> Report:  # fmt: skip
+        """One whose text depends on where it is shown."""
+        return cls(command, look(PLAIN), data, exit_code, verbatim, look)
 
-@dataclass(frozen=True)
-class Style:
-    """How text looks where it is shown: with colours, within so many columns (None: as wide as it is)."""
+    def headed(self, command: str, head: str, data: Mapping[str, Any]) -> Report:
+        """This report as a part of another command's, below a line of that."""
+        return Report.drawn(command, lambda style: f"{style.wrapped(head)}\n{self.shown(style)}", data)
 
-    colour: bool = False
-    width: int | None = None
-
-    def paint(self, text: str, colour: str | None) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour else text
-
-
-PLAIN = Style()
+    def shown(self, style: Style) -> str:
+        return self.text if self.look is None else self.look(style)
 
 
 def envelope(report: Report) -> str:
@@ -64,20 +68,6 @@ def as_json(value: object, indent: int | None = None) -> str:
     """One JSON text. A byte of a file's name that is no UTF-8 stays an escape."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable[[str], str] = str) -> str:
-    """Columns under their headers, each as wide as its widest entry, no blank at the end of a line.
-
-    `paint` colours a cell of the rows; it changes nothing about its width.
-    """
-    widths = [max(len(line[column]) for line in (headers, *rows)) for column in range(len(headers))]
-
-    def line_of(cells: Sequence[str], paint: Callable[[str], str]) -> str:
-        blanks = [" " * (width - len(cell)) for cell, width in zip(cells, widths, strict=True)]
-        return "  ".join(paint(cell) + blank for cell, blank in zip(cells, blanks, strict=True)).rstrip()
-
-    return "\n".join([line_of(headers, str), *(line_of(row, paint) for row in rows)])
 
 
 def visible(text: str) -> str:

@@ -1,25 +1,123 @@
-"""Answer a question of `stackctl` on a terminal."""
+"""Run `stackctl` on a terminal: type an answer, and see what stands on the screen."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
+import struct
 import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from tests.cli import Cli
+
+_PARTS = re.compile(r"\x1b\]8;;[^\x1b]*\x1b\\|\x1b\[([?\d;]*)([A-Za-z])|[\r\n]|[^\x1b\r\n]+")
+
+
+@dataclass
+class Screen:
+    """What a terminal shows of what is written to it: the few sequences that stackctl uses, and no other.
+
+    `widest` is the longest line that ever stood on it.
+    """
+
+    lines: list[str] = field(default_factory=lambda: [""])
+    row: int = 0
+    column: int = 0
+    widest: int = 0
+
+    def write(self, text: str) -> None:
+        for part in _PARTS.finditer(text):
+            self._apply(part)
+
+    def _apply(self, part: re.Match[str]) -> None:
+        match part[0], part[2]:
+            case "\r", _:
+                self.column = 0
+            case "\n", _:
+                self.row += 1
+                self.lines += [""] * (self.row - len(self.lines) + 1)
+            case _, "A":
+                self.row -= int(part[1])
+                assert self.row >= 0
+            case _, "K":
+                assert part[1] == "2"
+                self.lines[self.row] = ""
+            case _, "J":
+                del self.lines[self.row + 1 :]
+                self.lines[self.row] = self.lines[self.row][: self.column]
+            case text, None if not text.startswith("\x1b"):
+                line = self.lines[self.row]
+                self.lines[self.row] = line[: self.column].ljust(self.column) + text + line[self.column + len(text) :]
+                self.column += len(text)
+                self.widest = max(self.widest, len(self.lines[self.row]))
+            case sequence, letter:
+                assert letter in ("m", None), f"{sequence!r} is unknown"
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.lines).rstrip("\n")
+
+
+@contextmanager
+def terminal(columns: int = 80) -> Iterator[tuple[int, int]]:
+    """Both ends of one: that of the screen and keyboard, and that of a program."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    try:
+        yield leader, follower
+    finally:
+        os.close(leader)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """How a command ended that was typed on a terminal: all that it wrote, and what stood there last."""
+
+    exit_code: int
+    written: str
+    screen: Screen
+
+
+def on_a_terminal(cli: Cli, *words: str, columns: int = 80) -> Typed:
+    """Type a command on a terminal of its own and wait for its end."""
+    environment = {name: value for name, value in cli.whole_environment.items() if name not in ("CI", "NO_COLOR")}
+    environment |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    with terminal(columns) as (leader, follower):
+        command = subprocess.Popen(
+            cli.arguments(*words), stdin=follower, stdout=follower, stderr=follower, env=environment, cwd=cli.folder
+        )
+        os.close(follower)
+        written = b"".join(_read(leader)).decode()
+        exit_code = command.wait(120)
+    screen = Screen()
+    screen.write(written)
+    return Typed(exit_code, written, screen)
+
+
+def _read(leader: int) -> Iterator[bytes]:
+    """All that is written until no program has the terminal open any more, which Linux reports as an error."""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            return
+        yield part
 
 
 def reset_on_a_terminal(cli: Cli, answer: str) -> int:
     """Type an answer to `reset` on a terminal. Gives its exit code."""
-    leader, follower = pty.openpty()
-    with subprocess.Popen(
+    with terminal() as (leader, follower), subprocess.Popen(
         cli.arguments("reset"), stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=cli.whole_environment, cwd=cli.folder, text=True,
     ) as reset:  # fmt: skip
         os.write(leader, f"{answer}\n".encode())
         _, said = reset.communicate(timeout=120)
-    os.close(follower)
-    os.close(leader)
+        os.close(follower)
     assert "volumes: " in said
     assert str(cli.state) in said
     return reset.returncode

@@ -39,7 +39,10 @@ class Invocation:
     def report(self, report: Report) -> Report:
         """Complete the text of a report, unless another program wrote it, and the hints of its data."""
         text = report.text if report.verbatim else self.text(report.text)
-        return replace(report, text=text, data=self._data(report.data))
+        look, completed = report.look, None
+        if look is not None and not report.verbatim:
+            completed = lambda style: self.text(look(replace(style, complete=self.text)))  # noqa: E731
+        return replace(report, text=text, data=self._data(report.data), look=completed or look)
 
     @property
     def _options(self) -> dict[str, str]:

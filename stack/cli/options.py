@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from stack.cli import terminal
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import conclude
-from stack.cli.terminal import Lines, confirmation
-from stack.progress import Progress
+from stack.cli.progress import Shown
 from stack.report import Report
 from stack.settings import Settings
 
@@ -62,14 +61,20 @@ class Session:
     """What the shared options say, and where progress goes."""
 
     settings: Settings
-    progress: Progress
+    progress: Shown
     json: bool
     invocation: Invocation
 
     def asking(self, command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
         """Give what shows what will be done and asks, unless `yes`."""
-        confirm = confirmation(command, yes, verb)
-        return lambda announcement: confirm(self.invocation.text(announcement))
+        confirm = terminal.confirmation(command, yes, verb)
+
+        def ask(announcement: str) -> bool:
+            # What moves may not move over the question.
+            self.progress.close()
+            return confirm(self.invocation.text(announcement))
+
+        return ask
 
 
 def command(register: Callable[[Callable[..., None]], object], short_file: bool = True) -> Callable[..., Any]:
@@ -85,11 +90,12 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
                 return
 
             def operate() -> Report:
-                return function(_session(shared, invocation), **values)
+                return function(_session(shared, progress, invocation), **values)
 
+            progress = terminal.progress()
             invocation = Invocation(shared["file"], shared["instance"], shared["engine"])
             as_json, debug = bool(shared["json"]), bool(shared["debug"])
-            raise typer.Exit(conclude(operate, _full_name(context), as_json, debug, invocation))
+            raise typer.Exit(conclude(operate, _full_name(context), progress, as_json, debug, invocation))
 
         own = inspect.signature(function, eval_str=True).parameters
         run.__signature__ = _signature(own, short_file)  # type: ignore[attr-defined]
@@ -118,9 +124,9 @@ def _signature(own: Mapping[str, inspect.Parameter], short_file: bool) -> inspec
     return inspect.Signature(parameters)
 
 
-def _session(shared: Mapping[str, Any], invocation: Invocation) -> Session:
+def _session(shared: Mapping[str, Any], progress: Shown, invocation: Invocation) -> Session:
     settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"])
-    return Session(settings, Lines(sys.stderr), bool(shared["json"]), invocation)
+    return Session(settings, progress, bool(shared["json"]), invocation)
 
 
 def _full_name(context: typer.Context) -> str:

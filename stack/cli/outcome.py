@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from stack import report as reports
 from stack.cli import terminal
 from stack.cli.invocation import NO_OPTIONS, Invocation
+from stack.cli.progress import Shown
 from stack.errors import ExitCode, StackError
 from stack.report import Report
 
 
 def conclude(
-    operate: Callable[[], Report], command: str | None, as_json: bool, debug: bool, invocation: Invocation
+    operate: Callable[[], Report],
+    command: str | None,
+    progress: Shown,
+    as_json: bool,
+    debug: bool,
+    invocation: Invocation,
 ) -> int:
-    """Print the outcome of an operation. Gives the exit code."""
+    """Print the outcome of an operation, below its progress. Gives the exit code."""
+    began = time.monotonic()
     try:
-        report = invocation.report(operate())
+        try:
+            report = invocation.report(operate())
+        finally:
+            progress.close()
     except StackError as error:
         return fail(error, command, as_json, debug, invocation)
     except KeyboardInterrupt as interrupt:
         return fail(_interrupted(interrupt), command, as_json, debug)
     except Exception as error:
         return fail(_bug(error), command, as_json, debug)
-    terminal.write(reports.envelope(report) if as_json else report.text)
+    if as_json:
+        terminal.write(reports.envelope(report))
+    else:
+        terminal.write(report.shown(replace(terminal.style(), seconds=time.monotonic() - began)))
     return report.exit_code
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
+from stack.cli.progress import Lines, Live, Shown
 from stack.errors import StackError, UsageError
-from stack.report import Style
+from stack.style import BOLD, CYAN, PLAIN, RED, Style
 
 
 class Output:
@@ -39,24 +39,6 @@ class Output:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Lines:
-    """Progress as lines on standard error, one a change, with the seconds since the start."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._start = time.monotonic()
-        self._shown: dict[str, str] = {}
-
-    def step(self, text: str) -> None:
-        print(f"{time.monotonic() - self._start:6.1f} s  {text}", file=self._stream, flush=True)
-
-    def states(self, states: Mapping[str, str]) -> None:
-        for name, state in states.items():
-            if self._shown.get(name) != state:
-                self._shown[name] = state
-                self.step(f"{name}: {state}")
-
-
 def _printable(text: str) -> str:
     """The text with an escape for what standard output has no way to write, as standard error does it by itself."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -69,26 +51,64 @@ def write(text: str) -> None:
 
 
 def print_error(error: StackError) -> None:
+    look = style(sys.stderr)
     if error.output:
         print("\n".join(f"  | {line}" for line in error.output.splitlines()), file=sys.stderr)
-    print(f"{_paint('Error', '31')} ({error.code}): {error.message}", file=sys.stderr)
+    front = f"Error ({error.code}): "
+    message = look.wrapped(error.message, front, "  ")
+    print(message.replace("Error", look.paint("Error", f"{BOLD};{RED}"), 1), file=sys.stderr)
     if error.hint:
-        print(f"{_paint('Hint', '36')}: {error.hint}", file=sys.stderr)
+        print(_hint(error.hint, look).replace("Hint", look.paint("Hint", f"{BOLD};{CYAN}"), 1), file=sys.stderr)
 
 
-def _paint(text: str, colour: str) -> str:
-    return Style(_has_colour(sys.stderr)).paint(text, f"1;{colour}")
+def _hint(hint: str, look: Style) -> str:
+    """Write a hint on one line if it fits, else each of its parts on a line of its own."""
+    front = "Hint: "
+    if look.width is None or len(front + hint) <= look.width:
+        return front + hint
+    parts = hint.replace("; ", ";\n").split("\n")
+    indent = " " * len(front)
+    return "\n".join(look.wrapped(part, indent if number else front, indent) for number, part in enumerate(parts))
 
 
-def style() -> Style:
-    """Give the style of standard output now."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return Style(_has_colour(sys.stdout), width)
+def style(stream: IO[str] | None = None) -> Style:
+    """Give the style of a stream, of standard output unless another is named, as it is now."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return PLAIN
+    return Style(_has_colour(stream), _columns(stream), str(Path.home()), _has_links())
+
+
+def progress() -> Shown:
+    """Show progress on standard error, in place if that is a terminal that can move its cursor."""
+    stream = sys.stderr
+    moves = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
+    if moves and stream.encoding.lower().replace("-", "") == "utf8":
+        return Live(stream, lambda: style(stream))
+    return Lines(stream)
+
+
+def _columns(stream: IO[str]) -> int:
+    if (asked := os.environ.get("COLUMNS", "")).isdecimal() and int(asked):
+        return int(asked)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def _has_colour(stream: IO[str]) -> bool:
-    """Only on a terminal, and not if the user said no (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Only on a terminal that has any, and not if the user said no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _has_links() -> bool:
+    """Whether the terminal is known to follow hyperlinks; others may show them as letters."""
+    known = ("VTE_VERSION", "KONSOLE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "DOMTERM")
+    programs = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper")
+    if os.environ.get("TERM", "").startswith(("screen", "tmux", "dumb")):
+        return False
+    return any(map(os.environ.get, known)) or os.environ.get("TERM_PROGRAM") in programs
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:

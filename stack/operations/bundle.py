@@ -22,22 +22,26 @@ from stack.operations.opening import Opened, compose_unseen, look
 from stack.operations.status import status
 from stack.operations.version import version
 from stack.redaction import HIDDEN, Redactor
-from stack.report import PLAIN, Report, Style, as_json
+from stack.report import Report, as_json
 from stack.settings import Settings
+from stack.style import Style
 
 _LOG_LINES = 300
 
 
-def bundle(settings: Settings, file: Path, style: Style = PLAIN) -> Report:
+def bundle(settings: Settings, file: Path) -> Report:
     """Run `doctor` and write what it found and what it looked at. Raises `UsageError` where there is a file already."""
     if file.exists() or file.is_symlink():
         raise UsageError(f"--bundle: {file} exists already", "name another file; this one was not touched")
-    found = doctor(settings, style)
+    found = doctor(settings)
     opened = _opened(settings)
     redactor = Redactor(tuple(_secrets(opened)) if opened else (), _user(), str(Path.home()))
     _write(file, dict(_parts(settings, opened, found, redactor)))
-    text = f"{found.text}\n\nwritten to {file}, without secrets: read it before you send it"
-    return Report("doctor", text, {**found.data, "bundle": str(file)}, exit_code=found.exit_code)
+
+    def text(style: Style) -> str:
+        return f"{found.shown(style)}\n\nwritten to {file}, without secrets: read it before you send it"
+
+    return Report.drawn("doctor", text, {**found.data, "bundle": str(file)}, exit_code=found.exit_code)
 
 
 def _user() -> str:

@@ -23,14 +23,15 @@ from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, look
 from stack.operations.ports import holder_of
 from stack.ports import Holder, is_free
-from stack.report import PLAIN, Report, Style, times
+from stack.report import Report, times
 from stack.settings import PLAYGROUND, Settings
+from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
 from stack.version import __version__
 
 _SILENT = ("docker-client", "docker-daemon", "docker-permission")
 _OLDEST_PYTHON = (3, 11)
-_COLOURS: Mapping[Level, str] = {"ok": "32", "warn": "33", "fail": "31"}
+_COLOURS: Mapping[Level, str] = {"ok": GREEN, "warn": YELLOW, "fail": RED}
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Patient:
 Check = Callable[[Patient], Iterable[Finding]]
 
 
-def doctor(settings: Settings, style: Style = PLAIN) -> Report:
+def doctor(settings: Settings) -> Report:
     """Run every check. What is broken is a line and never an error; the exit code is 1 when something failed."""
     findings = examine(settings)
     failures = sum(finding.level == "fail" for finding in findings)
     warnings = sum(finding.level == "warn" for finding in findings)
     data = {"failed": failures, "warned": warnings, "checks": [asdict(finding) for finding in findings]}
-    return Report("doctor", text_of(findings, style), data, exit_code=1 if failures else 0)
+    return Report.drawn("doctor", lambda style: text_of(findings, style), data, exit_code=1 if failures else 0)
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -66,10 +67,11 @@ def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
     width = max((len(finding.check) for finding in found), default=0)
     lines = []
     for finding in found:
-        level = style.paint(f"{finding.level:<4}", _COLOURS[finding.level])
-        lines.append(f"{level}  {finding.check:<{width}}  {' '.join(finding.message.split())}")
+        front = f"{finding.level:<4}  {finding.check:<{width}}  "
+        line = style.wrapped(style.paths(" ".join(finding.message.split())), front)
+        lines.append(line.replace(finding.level, style.paint(finding.level, _COLOURS[finding.level]), 1))
         if finding.cure:
-            lines.append(f"{' ' * (width + 8)}→ {finding.cure}")
+            lines.append(style.wrapped(style.paths(finding.cure), f"{' ' * len(front)}→ "))
     counts = {level: sum(finding.level == level for finding in found) for level in _COLOURS}
     lines += ["", f"{counts['fail']} failed, {counts['warn']} to look at, {counts['ok']} well"]
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -13,9 +14,11 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
 from stack.operations.opening import Opened, find_component, look, require_running
-from stack.report import Report, count, table
+from stack.report import Report, count
 from stack.settings import Settings
+from stack.style import BOLD, Column, Style, table, width_of
 
+Look = Callable[[Style], str]
 Kind = TypeVar("Kind", bound=Component)
 
 
@@ -25,21 +28,25 @@ def inspect(settings: Settings) -> Report:
     parts = [_database(opened, part, None) for part in opened.instance.stack if isinstance(part, Postgres)]
     parts += [_cache(opened, part, None) for part in opened.instance.stack if isinstance(part, Redis)]
     data = {name: part for name, _, part in parts}
-    return Report("inspect", "\n\n".join(f"{name}\n{text}" for name, text, _ in parts), data, verbatim=True)
+
+    def text(style: Style) -> str:
+        return "\n\n".join(f"{style.paint(name, BOLD)}\n{look(style)}" for name, look, _ in parts)
+
+    return Report.drawn("inspect", text, data, verbatim=True)
 
 
 def inspect_db(settings: Settings, name: str | None = None, query: str | None = None) -> Report:
     """The rows of the declared table, or of `query`, read with psql beside the server."""
     opened = look(settings)
     _, text, data = _database(opened, pick(opened.instance, Postgres, name), query)
-    return Report("inspect db", text, data, verbatim=True)
+    return Report.drawn("inspect db", text, data, verbatim=True)
 
 
 def inspect_cache(settings: Settings, name: str | None = None, key: str | None = None) -> Report:
     """The declared key, or `key`, and beside the declared one the value in PostgreSQL that it copies."""
     opened = look(settings)
     _, text, data = _cache(opened, pick(opened.instance, Redis, name), key)
-    return Report("inspect cache", text, data, verbatim=True)
+    return Report.drawn("inspect cache", text, data, verbatim=True)
 
 
 def pick(instance: Instance, kind: type[Kind], name: str | None) -> Kind:
@@ -56,15 +63,16 @@ def pick(instance: Instance, kind: type[Kind], name: str | None) -> Kind:
     return found[0]
 
 
-def _database(opened: Opened, database: Postgres, query: str | None) -> tuple[str, str, dict[str, Any]]:
+def _database(opened: Opened, database: Postgres, query: str | None) -> tuple[str, Look, dict[str, Any]]:
     rows = _ask_database(opened, database, query)
     if rows is None:
-        text = f"the table {database.inspect} does not exist yet"
-        return database.name, text, {"table": database.inspect, "exists": False, "columns": [], "rows": []}
+        missing = f"the table {database.inspect} does not exist yet"
+        data: dict[str, Any] = {"table": database.inspect, "exists": False, "columns": [], "rows": []}
+        return database.name, lambda style: missing, data
     data = {"exists": True, "columns": list(rows.columns), "rows": [list(row) for row in rows.rows]}
     if query is None:
         data = {"table": database.inspect} | data
-    return database.name, _rows_text(rows), data
+    return database.name, lambda style: _rows_text(rows, style), data
 
 
 def _ask_database(opened: Opened, database: Postgres, query: str | None) -> Rows | None:
@@ -97,21 +105,29 @@ def _run(opened: Opened, component: Component, command: Sequence[str], limit: fl
     )
 
 
-def _rows_text(rows: Rows) -> str:
+def _rows_text(rows: Rows, style: Style) -> str:
     if not rows.columns:
         return "(done, no rows)"
     cells = [[_cell(value) for value in row] for row in rows.rows]
-    return f"{table(rows.columns, cells)}\n({count(len(rows.rows), 'row')})"
+    columns = [Column(head, _is_number(each), least=4) for head, *each in zip(rows.columns, *cells, strict=True)]
+    widest = max(map(width_of, table(columns, cells).split("\n")))
+    note = "; … stands for what is too wide, --json has it" if style.width and widest > style.width else ""
+    return f"{table(columns, cells, style, rule=True)}\n({count(len(rows.rows), 'row')}{note})"
+
+
+def _is_number(column: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"-?\d+(\.\d+)?|NULL", cell) for cell in column) and set(column) > {"NULL"}
 
 
 def _cell(value: str | None) -> str:
     return "NULL" if value is None else value.replace("\n", "\\n")
 
 
-def _cache(opened: Opened, cache: Redis, key: str | None) -> tuple[str, str, dict[str, Any]]:
+def _cache(opened: Opened, cache: Redis, key: str | None) -> tuple[str, Look, dict[str, Any]]:
     declared = cache.inspect
     if key is None and declared is None:
-        return cache.name, *_keys(opened, cache)
+        keys, listed = _keys(opened, cache)
+        return cache.name, lambda style: keys, listed
     wanted = key or (declared.key if declared else "")
     entry = _entry(opened, cache, wanted)
     data: dict[str, Any] = {"key": wanted, "exists": entry.exists, **asdict(entry)}
@@ -120,7 +136,7 @@ def _cache(opened: Opened, cache: Redis, key: str | None) -> tuple[str, str, dic
         source, compared = _compare(opened, declared, entry)
         data |= {"database": source, "agreement": compared}
         lines.append(_comparison_text(declared, source, compared))
-    return cache.name, "\n".join(lines), data
+    return cache.name, lambda style: "\n".join(lines), data
 
 
 def _entry(opened: Opened, cache: Redis, key: str) -> Entry:

@@ -10,6 +10,7 @@ from stack.operations.status import component_data, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
+from stack.style import GREEN, Style
 from stack.verdict import await_ready, remember_ready
 
 
@@ -37,16 +38,19 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
             raise stop_loops(opened.engine, before, error) from error
         remember_wanted(opened, "up")
         remember_ready(opened.state, verdict.observed)
-    lines = [f"{opened.instance.name} is up ({verdict.seconds:.1f} s)"]
-    lines += url_lines(opened.instance)
-    lines += [f"  {line}" for line in restart_lines(verdict.restarted)]
     data = {
         "instance": opened.instance.name,
         "urls": dict(opened.instance.urls),
         "components": component_data(opened.instance, verdict.observed),
         "restarted": dict(verdict.restarted),
     }
-    return Report("start", "\n".join(lines), data)
+
+    def text(style: Style) -> str:
+        first = f"{opened.instance.name} {style.paint(f'is up ({style.took(verdict.seconds)})', GREEN)}"
+        restarts = [style.wrapped(line, "  ") for line in restart_lines(verdict.restarted)]
+        return "\n".join([first, *url_lines(opened.instance, style), *restarts])
+
+    return Report.drawn("start", text, data)
 
 
 def down(settings: Settings, progress: Progress) -> Report:

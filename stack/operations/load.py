@@ -81,8 +81,9 @@ def load_in_place(
             needed = source.stat().st_size * _GROWS if source else 0
             filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}
             report = replace_data(opened, Replacement(filling, before, needed), progress, timeout)
-    text = f"{opened.instance.name} has the data of {_called(source)} now\n{report.text}"
-    return Report("load", text, {"instance": opened.instance.name, "component": database.name, "up": report.data})
+    text = f"{opened.instance.name} has the data of {_called(source)} now"
+    data = {"instance": opened.instance.name, "component": database.name, "up": report.data}
+    return report.headed("load", text, data)
 
 
 def _called(source: Path | None) -> str:

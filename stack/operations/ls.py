@@ -12,14 +12,18 @@ from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.operations.fleet import Gathered, Member, gather
 from stack.registry import is_gone
-from stack.report import PLAIN, Report, Style, count, duration, size, table
+from stack.report import Report, count, duration, size
 from stack.settings import PLAYGROUND, Settings
+from stack.style import GREEN, RED, YELLOW, Column, Style, table
 
-_HEADERS = ("INSTANCE", "ENGINE", "STATE", "URL", "AGE", "DISK", "STACK FILE")
-_COLOURS = {"up": "32", "stopped": "33", "unknown": "33", "degraded": "31", "orphaned": "31"}
+_COLUMNS = (
+    Column("INSTANCE", least=8), Column("ENGINE"), Column("STATE"), Column("URL", least=14, keeps="end"),
+    Column("AGE", right=True), Column("DISK", right=True), Column("STACK FILE", least=16, keeps="end"),
+)  # fmt: skip
+_COLOURS = {"up": GREEN, "stopped": YELLOW, "unknown": YELLOW, "degraded": RED, "orphaned": RED}
 
 
-def ls(settings: Settings, style: Style = PLAIN, every: bool = False) -> Report:
+def ls(settings: Settings, every: bool = False) -> Report:
     """List instances: those in the user's registry and the one that the settings name; with `every` all there are."""
     found = gather(settings)
     listed = tuple(
@@ -28,18 +32,22 @@ def ls(settings: Settings, style: Style = PLAIN, every: bool = False) -> Report:
     gathered, others = replace(found, members=listed), len(found.members) - len(listed)
     sizes = _sizes(gathered)
     now = datetime.now(UTC)
-    rows = [_row(member, sizes.get((member.engine, member.project)), now) for member in gathered.members]
     data = {
         "instances": [_data(member, sizes.get((member.engine, member.project))) for member in gathered.members],
         "others": others,
         "silent": {name: {"code": error.code, "message": error.message} for name, error in gathered.silent.items()},
     }
 
-    def paint(cell: str) -> str:
-        return style.paint(cell, _COLOURS.get(cell))
+    def text(style: Style) -> str:
+        rows = [_row(each, sizes.get((each.engine, each.project)), now, style) for each in gathered.members]
+        lines = [table(_COLUMNS, rows, style, _colour)] if rows else ["there is no instance; `stackctl up` makes one"]
+        return "\n".join([*lines, *map(style.wrapped, _notes(gathered, others))])
 
-    lines = [table(_HEADERS, rows, paint)] if rows else ["there is no instance; `stackctl up` makes one"]
-    return Report("ls", "\n".join([*lines, *_notes(gathered, others)]), data)
+    return Report.drawn("ls", text, data)
+
+
+def _colour(head: str, entry: str) -> str | None:
+    return _COLOURS.get(entry) if head == "STATE" else None
 
 
 def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
@@ -55,7 +63,7 @@ def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
     return sizes
 
 
-def _row(member: Member, used: int | None, now: datetime) -> list[str]:
+def _row(member: Member, used: int | None, now: datetime, style: Style) -> list[str]:
     return [
         member.instance,
         member.engine,
@@ -63,16 +71,18 @@ def _row(member: Member, used: int | None, now: datetime) -> list[str]:
         " ".join(member.urls.values()) or "-",
         duration((now - member.created).total_seconds()) if member.created else "-",
         size(used) if used is not None else "-",
-        _file(member),
+        _file(member, style),
     ]
 
 
-def _file(member: Member) -> str:
+def _file(member: Member, style: Style) -> str:
     if member.entry is None:
-        return f"? ({member.states[0]})" if member.states else "?"
+        return f"? ({style.path(member.states[0])})" if member.states else "?"
     file, gone = member.entry.file, " (gone)" if is_gone(member.entry.file) else ""
     # All playgrounds have the same file; they differ by where they are.
-    return f"playground in {_project_folder(member.entry.state)}" if file == PLAYGROUND else f"{file}{gone}"
+    if file == PLAYGROUND:
+        return f"playground in {style.path(_project_folder(member.entry.state))}"
+    return f"{style.path(file)}{gone}"
 
 
 def _project_folder(state: Path) -> Path:

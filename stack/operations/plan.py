@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from stack.errors import ExitCode, StackError
 from stack.operations.opening import look
 from stack.operations.planning import Survey, plan_data, survey
 from stack.operations.ports import preview
+from stack.plan import Action, Plan
 from stack.report import Report, as_json
 from stack.settings import Settings
+from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
+
+_MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
 
 
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report:
@@ -21,25 +26,60 @@ def plan(settings: Settings, exit_code: bool = False, output: Path | None = None
     if output is not None:
         _save(output, data)
     ends = ExitCode.CHANGES if exit_code and (surveyed.plan.something or surveyed.obstacle) else ExitCode.DONE
-    return Report("plan", "\n".join(plan_lines(surveyed)), data, int(ends))
+    return Report.drawn("plan", lambda style: "\n".join(plan_lines(surveyed, style)), data, int(ends))
 
 
-def plan_lines(surveyed: Survey) -> list[str]:
+def plan_lines(surveyed: Survey, style: Style) -> list[str]:
     """For people: each component, then each data store."""
     made = surveyed.plan
-    lines = [f"{action}{' (drift)' if action.drift else ''}" for action in made.actions]
-    lines += [f"data: {effect}" for effect in made.data]
-    lines += [f"data: {name} gets {', '.join(names)}" for name, names in made.migrations.items()]
+    lines = [line for action in made.actions for line in _action_lines(action, style)]
+    for effect in made.data:
+        store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
+        lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
+    lines += migration_lines(made, style, "data: {name} gets {names}")
     lines += [
-        f"data: {name} has had {', '.join(names)}, no longer in its folder of migrations"
+        _marked("keep", f"data: {name} has had {', '.join(names)}, no longer in its folder of migrations", style)
         for name, names in surveyed.missing.items()
     ]
     if surveyed.obstacle is not None:
-        lines += ["", f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"]
-        lines += [surveyed.obstacle.hint]
+        refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
+        lines += ["", style.wrapped(refusal), style.wrapped(surveyed.obstacle.hint)]
     elif not made.something:
         lines += ["", f"{made.instance} is as declared: `up` would change nothing"]
     return lines
+
+
+def change_lines(plan: Plan, style: Style) -> list[str]:
+    """For people: what `up` is about to change, and nothing else."""
+    lines = [line for action in plan.changes for line in _action_lines(action, style)]
+    return lines + migration_lines(plan, style, "{name}: to migrate, {names}")
+
+
+def migration_lines(plan: Plan, style: Style, text: str) -> list[str]:
+    return [
+        _marked("create", text.format(name=name, names=", ".join(names)), style)
+        for name, names in plan.migrations.items()
+    ]
+
+
+def _action_lines(action: Action, style: Style) -> list[str]:
+    """The action with its reasons, and below it each field that differs."""
+    why = f", because {'; '.join(action.reasons)}" if action.reasons else ""
+    drift = " (drift)" if action.drift else ""
+    fields = [
+        _marked("create" if each.before is None else "remove" if each.after is None else "recreate", each, style, 4)
+        for each in action.differences
+    ]
+    return [_marked(action.kind, f"{action.target}: {action.kind}{why}{drift}", style), *fields]
+
+
+def _marked(kind: str, text: object, style: Style, indent: int = 0) -> str:
+    """Text behind the mark of what is done; what stays as it is steps back."""
+    mark, colour = _MARKS.get(kind, ("~", YELLOW))
+    line = style.wrapped(str(text), f"{' ' * indent}{mark} ", " " * (indent + 4))
+    if kind == "keep":
+        return style.paint(line, colour)
+    return line.replace(mark, style.paint(mark, colour), 1)
 
 
 def _save(path: Path, data: dict[str, Any]) -> None:

@@ -87,11 +87,9 @@ def _bring_back(
             before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
             report = _replace(ready, archive, before, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
-    text = (
-        f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})\n{report.text}"
-    )
+    text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
     data = {"instance": opened.instance.name, "snapshot": manifest.name, "rows": manifest.rows, "up": report.data}
-    return Report(name, text, data)
+    return report.headed(name, text, data)
 
 
 def _replace(

@@ -10,11 +10,21 @@ from stack.operations.confirming import Confirm
 from stack.operations.keeping import save
 from stack.operations.opening import change, look
 from stack.progress import Progress
-from stack.report import Report, count, size, table, visible
+from stack.report import Report, count, size, visible
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Item, Shelf
+from stack.style import Column, Style, table
+
+_LIST = (
+    Column("NAME", least=12), Column("MADE"), Column("WHY"), Column("ROWS", right=True), Column("DATA", right=True),
+    Column("ON DISK", right=True),
+)  # fmt: skip
+_SHOW = (
+    Column("COMPONENT"), Column("DATABASE"), Column("TABLE", least=12, keeps="end"), Column("ROWS", right=True),
+    Column("CHECKSUM", least=12),
+)  # fmt: skip
 
 
 def save_snapshot(settings: Settings, progress: Progress, name: str | None, output: Path | None) -> Report:
@@ -34,11 +44,11 @@ def list_snapshots(settings: Settings) -> Report:
     items = shelf.items()
     total = sum(item.bytes for item in items)
     rows = [_row(item) for item in items]
-    lines = [table(("NAME", "MADE", "WHY", "ROWS", "DATA", "ON DISK"), rows)] if rows else ["no snapshots"]
-    lines += [f"{size(total)} in {shelf.folder}"] if rows else []
-    return Report(
-        "snapshot list", "\n".join(lines), {"bytes": total, "snapshots": [_item_data(item) for item in items]}
-    )
+
+    def text(style: Style) -> str:
+        return f"{table(_LIST, rows, style)}\n{size(total)} in {style.path(shelf.folder)}" if rows else "no snapshots"
+
+    return Report.drawn("snapshot list", text, {"bytes": total, "snapshots": [_item_data(item) for item in items]})
 
 
 def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Report:
@@ -54,13 +64,16 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
         for each in database.tables
     ]
     versions = ", ".join(f"{name} PostgreSQL {saved.version}" for name, saved in manifest.components.items())
-    lines = [
+    above = [
         f"{manifest.name}: {_why(manifest)}, {manifest.made.astimezone():%Y-%m-%d %H:%M:%S}, it is whole",
         f"of the instance {manifest.instance} of {manifest.stack} on {manifest.engine}; {versions}",
         "",
-        table(("COMPONENT", "DATABASE", "TABLE", "ROWS", "CHECKSUM"), rows) if rows else "no tables",
     ]
-    return Report("snapshot show", "\n".join(lines), {"path": str(path), **_data(manifest)})
+
+    def text(style: Style) -> str:
+        return "\n".join([*map(style.wrapped, above), table(_SHOW, rows, style) if rows else "no tables"])
+
+    return Report.drawn("snapshot show", text, {"path": str(path), **_data(manifest)})
 
 
 def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: Confirm) -> Report:

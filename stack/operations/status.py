@@ -11,36 +11,39 @@ from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.operations.opening import Opened, look
-from stack.report import PLAIN, Report, Style, duration, table, times
+from stack.report import Report, duration, times
 from stack.settings import Settings
+from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.verdict.judge import brief
 
 _WATCH_INTERVAL = 1.0
-_HEADERS = ("COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE")
-# What is left of the name of an image in the narrowest terminal.
+_COLUMNS = (
+    Column("COMPONENT"), Column("STATE"), Column("HEALTH"), Column("SINCE", right=True),
+    Column("RESTARTS", right=True), Column("PORTS", right=True), Column("MEMORY", right=True),
+)  # fmt: skip
+# What is left of the name of an image, or of a command, in a narrow terminal.
 _SHORTEST_IMAGE = 8
 _MIB = 2**20
-_GREEN, _YELLOW, _RED = "32", "33", "31"
 _COLOURS = {
-    "running": _GREEN,
-    "healthy": _GREEN,
-    "up": _GREEN,
-    "starting": _YELLOW,
-    "restarting": _YELLOW,
-    "stopping": _YELLOW,
-    "created": _YELLOW,
-    "stopped": _YELLOW,
-    "unstable": _RED,
-    "degraded": _RED,
-    "unhealthy": _RED,
-    "exited": _RED,
-    "dead": _RED,
-    "absent": _RED,
+    "running": GREEN,
+    "healthy": GREEN,
+    "up": GREEN,
+    "starting": YELLOW,
+    "restarting": YELLOW,
+    "stopping": YELLOW,
+    "created": YELLOW,
+    "stopped": YELLOW,
+    "unstable": RED,
+    "degraded": RED,
+    "unhealthy": RED,
+    "exited": RED,
+    "dead": RED,
+    "absent": RED,
 }
 
 
-def status(settings: Settings, style: Style = PLAIN, exit_code: bool = False) -> Report:
+def status(settings: Settings, exit_code: bool = False) -> Report:
     """Report each component and how it is. With `exit_code` the report's is that of a failure unless all is up."""
     opened = look(settings)
     observed = observe(opened.instance, opened.engine)
@@ -56,8 +59,8 @@ def status(settings: Settings, style: Style = PLAIN, exit_code: bool = False) ->
         "memory": {name: _memory_data(observed.components.get(name), memory.get(name)) for name in components},
     }
     failed = exit_code and data["state"] != "up"
-    code = ExitCode.FAILED if failed else ExitCode.DONE
-    return Report("status", _text(opened, observed, memory, datetime.now(UTC), style), data, code)
+    code, now = ExitCode.FAILED if failed else ExitCode.DONE, datetime.now(UTC)
+    return Report.drawn("status", lambda style: _text(opened, observed, memory, now, style), data, code)
 
 
 def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report:
@@ -66,7 +69,7 @@ def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], 
     try:
         while True:
             try:
-                text = status(settings, style()).text
+                text = status(settings).shown(style())
             except StackError as error:
                 text = f"{error.message} ({error.code}); trying again"
             show(text)
@@ -87,9 +90,9 @@ def overall(instance: Instance, observed: Observed) -> str:
     return "up" if all(state is not None and state.well for state in states) else "degraded"
 
 
-def url_lines(instance: Instance) -> list[str]:
+def url_lines(instance: Instance, style: Style) -> list[str]:
     """For people: where each published component answers."""
-    return [f"  {name}: {url}" for name, url in instance.urls.items()]
+    return [f"  {name}: {style.url(url)}" for name, url in instance.urls.items()]
 
 
 def component_data(instance: Instance, observed: Observed) -> dict[str, Any]:
@@ -139,28 +142,35 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
+    last = Column("IMAGE" if opened.engine.builds else "COMMAND", least=_SHORTEST_IMAGE, keeps="end")
     names = component_data(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
     state = overall(instance, observed)
-    where = "".join(f"  {url}" for url in instance.urls.values()) if observed.running else ""
+    where = "".join(f"  {style.url(url)}" for url in instance.urls.values()) if observed.running else ""
     lines = [
-        table(_HEADERS, _fitted(rows, style.width), lambda cell: style.paint(cell, _COLOURS.get(cell.split(" ")[0]))),
+        table((*_COLUMNS, last), rows, style, _colour),
         "",
         f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
-        f"engine: {opened.engine.name} ({opened.choice.reason})",
+        style.wrapped(f"engine: {opened.engine.name} ({opened.choice.reason})", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
-    lines[2:2] = [f"{name}: {text}" for name, text in problems.items() if text]
+    lines[2:2] = [style.wrapped(text, f"{name}: ", "  ") for name, text in problems.items() if text]
     if gone := [name for name in names if name not in instance.stack.names]:
         lines.insert(2, f"no longer declared: {', '.join(gone)}; `stackctl up` removes it")
     return "\n".join(lines)
+
+
+def _colour(head: str, entry: str) -> str | None:
+    if head == "RESTARTS":
+        return None if entry in ("0", "-") else YELLOW
+    return _COLOURS.get(entry.split(" ")[0]) if head in ("STATE", "HEALTH") else None
 
 
 def _row(
     instance: Instance, name: str, component: ComponentState | None, memory: int | None, now: datetime
 ) -> list[str]:
     if component is None:
-        return [name, "absent", *["-"] * (len(_HEADERS) - 2)]
+        return [name, "absent", *["-"] * (len(_COLUMNS) - 1)]
     running = component.running
     return [
         name,
@@ -179,12 +189,3 @@ def _memory(used: int | None, limit: int | None) -> str:
     if used is None:
         return "-"
     return f"{used / _MIB:.0f}" + (f"/{limit / _MIB:.0f}" if limit else "") + " MiB"
-
-
-def _fitted(rows: list[list[str]], width: int | None) -> list[list[str]]:
-    """With images cut at their front, so that the table fits the width where it can."""
-    if width is None:
-        return rows
-    others = zip(_HEADERS[:-1], *(row[:-1] for row in rows), strict=True)
-    room = max(_SHORTEST_IMAGE, width - sum(max(map(len, column)) + 2 for column in others))
-    return [[*row[:-1], row[-1] if len(row[-1]) <= room else f"…{row[-1][1 - room :]}"] for row in rows]

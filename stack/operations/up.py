@@ -13,7 +13,7 @@ from stack.errors import StackError
 from stack.operations.loops import restart_lines, stop_loops
 from stack.operations.migrating import migrate
 from stack.operations.opening import Opened, change, without_docker
-from stack.operations.plan import check_saved
+from stack.operations.plan import change_lines, check_saved
 from stack.operations.planning import (
     Survey,
     check_sources,
@@ -28,9 +28,10 @@ from stack.operations.ports import automatic_lines, check_ports, registered
 from stack.operations.rotate import finish_rotations
 from stack.operations.status import component_data, url_lines
 from stack.ports import PortChoice
-from stack.progress import Progress
+from stack.progress import Progress, Replacing
 from stack.report import Report
 from stack.settings import Settings
+from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
 
 _STEP_LENGTH = 80
@@ -100,10 +101,9 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
         return _report(opened, surveyed, verdict)
     opened.engine.check()
     check_ports(opened.instance, before)
-    for action in surveyed.plan.changes:
-        progress.step(str(action))
-    for name, names in surveyed.plan.migrations.items():
-        progress.step(f"{name}: to migrate, {', '.join(names)}")
+    replaced = [each.target for each in surveyed.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
+    progress = Replacing(progress, replaced)
+    progress.announce(lambda style: "\n".join(change_lines(surveyed.plan, style)))
     _prepare(opened, surveyed)
     _build(opened, surveyed, progress)
     began = time.monotonic()
@@ -180,14 +180,18 @@ def _report(
 ) -> Report:
     instance, before = opened.instance, surveyed.observed
     same = before.processes == verdict.observed.processes and not migrated
-    done = "was up already, nothing changed" if same else f"is up ({verdict.seconds:.1f} s)"
-    lines = [f"{instance.name} {done}", *url_lines(instance)]
-    lines += [f"  {line}" for line in restart_lines(verdict.restarted)]
-    lines += [f"  {line}" for line in automatic_lines(opened)]
-    lines += [f"  {name}: applied {', '.join(names)}" for name, names in (migrated or {}).items()]
-    lines.append(f"  engine: {opened.engine.name} ({opened.choice.reason})")
     notices = opened.engine.notices()
-    lines += [f"  note: {notice}" for notice in notices]
+
+    def text(style: Style) -> str:
+        done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
+        lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
+        applied = [f"{each}: applied {', '.join(names)}" for each, names in (migrated or {}).items()]
+        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *applied]
+        lines += [style.wrapped(line, "  ") for line in below]
+        engine = style.wrapped(f"engine: {opened.engine.name} ({opened.choice.reason})", "  ")
+        notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
+        return "\n".join([*lines, style.paint(engine, DIM), *notes])
+
     data = {
         "instance": instance.name,
         "engine": opened.engine.name,
@@ -200,4 +204,4 @@ def _report(
         "restarted": dict(verdict.restarted),
         "plan": plan_data(surveyed),
     }
-    return Report("up", "\n".join(lines), data)
+    return Report.drawn("up", text, data)

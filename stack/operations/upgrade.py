@@ -47,9 +47,9 @@ def upgrade(
             shelf = Shelf(settings.state_root, opened.instance.name)
             report = _upgrade(ready, shelf, database, keeps, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
-    text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}\n{report.text}"
+    text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}"
     data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
-    return Report("upgrade", text, data)
+    return report.headed("upgrade", text, data)
 
 
 def _checked(opened: Opened, name: str, version: int) -> Postgres:

@@ -12,6 +12,7 @@ from stack.operations.status import component_data, overall, problem, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
+from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe
 
 _INTERVAL = 0.5
@@ -37,9 +38,12 @@ def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Cl
         "seconds": round(seconds, 1),
         "components": component_data(opened.instance, verdict.observed),
     }
-    lines = [f"{opened.instance.name} is ready ({seconds:.1f} s)"]
-    lines += url_lines(opened.instance)
-    return Report("wait", "\n".join(lines), data)
+
+    def text(style: Style) -> str:
+        first = f"{opened.instance.name} {style.paint(f'is ready ({style.took(seconds)})', GREEN)}"
+        return "\n".join([first, *url_lines(opened.instance, style)])
+
+    return Report.drawn("wait", text, data)
 
 
 def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clock) -> tuple[Opened, Observed]:

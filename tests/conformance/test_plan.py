@@ -152,7 +152,7 @@ def test_up_does_what_the_plan_says_field_by_field_and_nothing_else(up: Cli, dec
     after = ids(up)
     assert {name for name in after if after[name] != before[name]} == {"web"}
     declared.write(CACHE_TTL=63)
-    assert "web: recreate, because environment CACHE_TTL 62 → 63" in up.ok("plan").stdout
+    assert "~ web: recreate\n    ~ environment CACHE_TTL 62 → 63\n" in up.ok("plan").stdout
     declared.write()
     assert why(up.data("plan"), "web")["differences"][0]["after"] is None
     up.up()

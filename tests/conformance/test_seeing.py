@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.cli import Cli, crash, eventually
+from tests.terminal import on_a_terminal
 
 Make = Callable[..., Cli]
 
@@ -262,3 +263,18 @@ def test_a_bundle_hides_what_a_variable_names_a_secret(new_cli: Make, tmp_path: 
     assert "hello there" in held, "what is no secret helps"
     for part in (value, value.split(";")[0], value.split()[-1]):
         assert part not in held, held
+
+
+def test_commands_on_a_terminal_fit_it_and_move(up: Cli) -> None:
+    for words in (["status"], ["ls"], ["plan"], ["doctor"], ["inspect"]):
+        shown = on_a_terminal(up, *words)
+        assert shown.exit_code == 0, shown.written
+        assert shown.screen.widest <= 80, shown.screen.text
+    on_a_terminal(up, "stop")
+    started = on_a_terminal(up, "start")
+    assert started.exit_code == 0, started.written
+    assert started.screen.widest <= 80, started.screen.text
+    # Each component has one line, however often its state changed.
+    assert re.findall(r"✔ +\d+\.\d s  (web|db|cache) +healthy", started.screen.text) == ["web", "db", "cache"]
+    assert f"\x1b[1;4mhttp://localhost:{up.port}" in started.written
+    assert "\x1b" not in str(up.run("status")), "plain on a pipe"

@@ -17,8 +17,8 @@ from stack.operations.fleet import Gathered, Member, gather
 from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
-from stack.report import Style
 from stack.settings import PLAYGROUND, Settings
+from stack.style import Style
 
 PROJECT = "stackctl-review-0a1b2c"
 PARTS = Leftovers(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))
@@ -184,7 +184,7 @@ def test_ls_tells_each_instance_in_a_line(tmp_path: Path, install: Install) -> N
     assert "48 MB" in line
     assert line.endswith("/nowhere/shop.py (gone)")
     assert report.data["instances"][0]["bytes"] == 48_000_000
-    assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path, entry(tmp_path)), Style(colour=True)).text
+    assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path, entry(tmp_path))).shown(Style(colour=True))
 
 
 def test_ls_shows_what_others_made_when_it_is_asked_to(tmp_path: Path, install: Install) -> None:

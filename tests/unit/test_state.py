@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from stack import state as state_module
 from stack.errors import StackError
 from stack.state import Record, State
+from stack.style import Style
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from stack.state import State
+from stack.style import Style
 with State(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()
@@ -132,6 +134,9 @@ class Said:
 
     def step(self, text: str) -> None:
         self.steps.append(text)
+
+    def announce(self, text: Callable[[Style], str]) -> None:
+        """Nothing is announced here."""
 
     def states(self, states: Mapping[str, str]) -> None:
         """Nothing asks for it here."""

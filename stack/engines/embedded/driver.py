@@ -752,7 +752,7 @@ class EmbeddedEngine:
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
             image=str(declared.command[0]) if declared else "",
-            port=ports.get(name) if name in self._instance.ports else None,
+            port=ports.get(name),
             health_output=said,
             process=own.process,
         )

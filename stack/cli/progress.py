@@ -1,0 +1,190 @@
+"""Show progress: lines that move on a terminal, one line a change elsewhere."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Protocol
+
+from stack.progress import Progress
+from stack.style import CYAN, DIM, GREEN, PLAIN, RED, Style, cut, width_of
+
+_TICK = 0.1
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_DONE = ("healthy", "running")
+_FAILED = ("exited", "unhealthy", "dead", "restarting")
+
+
+class Shown(Progress, Protocol):
+    """Progress that is shown to a person."""
+
+    def close(self) -> None:
+        """Leave what is shown as it is: what follows is another's. More progress begins below it."""
+
+
+class Lines:
+    """Progress as plain lines, one a change, with the seconds since the start."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._start = time.monotonic()
+        self._shown: dict[str, str] = {}
+        self._began = False
+
+    def step(self, text: str) -> None:
+        self._began = True
+        print(f"{time.monotonic() - self._start:6.1f} s  {text}", file=self._stream, flush=True)
+
+    def announce(self, text: Callable[[Style], str]) -> None:
+        self._began = True
+        print(text(PLAIN), file=self._stream, flush=True)
+
+    def states(self, states: Mapping[str, str]) -> None:
+        if not self._began and _nothing_moves(states):
+            return
+        for name, state in states.items():
+            if self._shown.get(name) != state:
+                self._shown[name] = state
+                self.step(f"{name}: {state}")
+
+    def close(self) -> None:
+        """Nothing: each line is whole."""
+
+
+class Live:
+    """Progress in place: what goes on now has a spinner and its seconds, and what is over stays above."""
+
+    def __init__(self, stream: IO[str], style: Callable[[], Style]) -> None:
+        self._region = Region(stream)
+        self._style = style
+        self._start = time.monotonic()
+        self._lock = threading.RLock()
+        self._began = False
+        self._step: str | None = None
+        self._states: dict[str, str] = {}
+        self._settled: dict[str, float] = {}
+        self._ticker: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def step(self, text: str) -> None:
+        with self._lock:
+            above = self._leave()
+            self._began, self._step = True, text
+            self._draw(above)
+
+    def announce(self, text: Callable[[Style], str]) -> None:
+        with self._lock:
+            self._began = True
+            self._draw([*self._leave(), *text(self._style()).split("\n"), ""])
+
+    def states(self, states: Mapping[str, str]) -> None:
+        with self._lock:
+            if not self._began and _nothing_moves(states):
+                return
+            above = self._leave() if self._step is not None else []
+            self._began = True
+            gone = {name: "removed" for name in self._states if name not in states}
+            for name, state in (gone | dict(states)).items():
+                if self._states.get(name) != state:
+                    self._states[name] = state
+                    self._settled.pop(name, None)
+                    if not _moves(state):
+                        self._settled[name] = self._seconds()
+            self._draw(above)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing.set()
+            ticker, self._ticker = self._ticker, None
+            if above := self._leave():
+                self._region.draw([], [*above, ""])
+        if ticker is not None and ticker is not threading.current_thread():
+            ticker.join()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def _leave(self) -> list[str]:
+        """What is live now becomes lines that stay."""
+        lines = self._lines(final=True)
+        self._step, self._states, self._settled = None, {}, {}
+        return lines
+
+    def _draw(self, above: Sequence[str] = ()) -> None:
+        self._region.draw(self._lines(), above)
+        if self._ticker is None and (self._step is not None or self._states):
+            self._closing.clear()
+            self._ticker = threading.Thread(target=self._tick, args=(self._closing,), daemon=True)
+            self._ticker.start()
+
+    def _tick(self, closing: threading.Event) -> None:
+        while not closing.wait(_TICK):
+            with self._lock:
+                if not closing.is_set() and (self._step is not None or len(self._settled) < len(self._states)):
+                    self._region.draw(self._lines())
+
+    def _lines(self, final: bool = False) -> list[str]:
+        style, now = self._style(), self._seconds()
+        lines = [] if self._step is None else [self._line(style, now, self._step, "" if final else None)]
+        width = max(map(width_of, self._states), default=0)
+        for name, state in self._states.items():
+            text = f"{name}{' ' * (width - width_of(name))}  {state}"
+            mark = _mark(style, state) if not _moves(state) else "" if final else None
+            lines.append(self._line(style, self._settled.get(name, now), text, mark))
+        return lines
+
+    def _line(self, style: Style, seconds: float, text: str, mark: str | None) -> str:
+        """One line of the terminal at most; a spinner instead of the mark if that is None."""
+        spinner = style.paint(_SPINNER[int(seconds / _TICK) % len(_SPINNER)], CYAN)
+        front = f"{seconds:5.1f} s"
+        room = (style.width or 80) - width_of(front) - 4
+        shown = mark if mark else " " if mark == "" else spinner
+        return f"{shown} {style.paint(front, DIM)}  {cut(' '.join(text.split(chr(10))), room)}"
+
+
+def _moves(state: str) -> bool:
+    return not state.startswith((*_DONE, *_FAILED, "removed"))
+
+
+def _nothing_moves(states: Mapping[str, str]) -> bool:
+    """Everything was healthy at the first look: there is nothing to show."""
+    return all(state.startswith(_DONE) for state in states.values())
+
+
+def _mark(style: Style, state: str) -> str:
+    if state.startswith(_DONE):
+        return style.paint("✔", GREEN)
+    return style.paint("✘", RED) if state.startswith(_FAILED) else style.paint("-", DIM)
+
+
+def redrawing(stream: IO[str]) -> Callable[[str], None]:
+    """Give a function that writes a text in the place of the one before it."""
+    region = Region(stream)
+    return lambda text: region.draw(text.split("\n"))
+
+
+class Region:
+    """The last lines of a terminal, which are written again in their place. The cursor is never hidden."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._height = 0
+
+    def draw(self, lines: Sequence[str], above: Sequence[str] = ()) -> None:
+        """Write `lines` in place of those there are, and before them for good `above`."""
+        # What has scrolled off the screen can't be reached any more.
+        shown = lines[-max(1, self._rows() - 1) :]
+        up = f"\x1b[{self._height}A" if self._height else ""
+        body = "".join(f"\x1b[2K{line}\n" for line in (*above, *shown))
+        self._height = len(shown)
+        # In one piece, so that nothing flickers.
+        self._stream.write(f"\r{up}{body}\x1b[J")
+        self._stream.flush()
+
+    def _rows(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).lines or 24
+        except OSError:
+            return 24
