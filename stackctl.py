@@ -18,6 +18,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from stack.cli.options import (
+    AcceptLoss,
     Database,
     Dump,
     Name,
@@ -583,6 +584,7 @@ def snapshot_restore(
     source: SnapshotFile = None,
     yes: Yes = False,
     no_snapshot: NoSnapshot = False,
+    accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
     """Replace the data by that of a snapshot; ask first.
@@ -599,7 +601,7 @@ def snapshot_restore(
 
     _one_of("snapshot restore", name, source)
     confirm = session.asking("snapshot restore", yes, "Replace")
-    return restore(session.settings, session.progress, confirm, name, source, not no_snapshot, timeout)
+    return restore(session.settings, session.progress, confirm, name, source, not no_snapshot, accept_loss, timeout)
 
 
 @command(snapshot_app.command("delete"))
@@ -618,7 +620,13 @@ def snapshot_delete(
 
 
 @command(app.command("undo"))
-def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, timeout: Timeout = 120) -> Report:
+def undo(
+    session: Session,
+    yes: Yes = False,
+    no_snapshot: NoSnapshot = False,
+    accept_loss: AcceptLoss = False,
+    timeout: Timeout = 120,
+) -> Report:
     """Bring back the data that the last reset, restore, load --replace, upgrade or undo replaced.
 
     What is there now is saved first: a second `undo` undoes the first.
@@ -629,7 +637,8 @@ def undo(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, ti
     """
     from stack.operations.restore import undo
 
-    return undo(session.settings, session.progress, session.asking("undo", yes, "Replace"), not no_snapshot, timeout)
+    confirm = session.asking("undo", yes, "Replace")
+    return undo(session.settings, session.progress, confirm, not no_snapshot, accept_loss, timeout)
 
 
 @command(app.command("upgrade"))
@@ -638,6 +647,7 @@ def upgrade(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
     to: Annotated[int, typer.Option("--to", min=1, metavar="VERSION", help="The major version that is declared.")],
     no_snapshot: NoSnapshot = False,
+    accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
     """Take the data of a database along to a newer major version of PostgreSQL.
@@ -651,7 +661,7 @@ def upgrade(
     """
     from stack.operations.upgrade import upgrade
 
-    return upgrade(session.settings, name, to, session.progress, not no_snapshot, timeout)
+    return upgrade(session.settings, name, to, session.progress, not no_snapshot, accept_loss, timeout)
 
 
 def _one_of(command: str, name: str | None, source: Path | None) -> None:

@@ -31,6 +31,9 @@ Timeout = Annotated[
 Until = Literal["ready", "down"]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 NoSnapshot = Annotated[bool, typer.Option("--no-snapshot", help="Do not save first what is there; no undo then.")]
+AcceptLoss = Annotated[
+    bool, typer.Option("--accept-loss", help="Go on without what can't be brought along; else it is only named.")
+]
 Database = Annotated[
     str | None, typer.Option("--db", metavar="NAME", help="Which database component, where there are several.")
 ]

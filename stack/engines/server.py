@@ -60,10 +60,14 @@ class Server:
         return Pipe(self.command(words), self.environment, feed=feed, take=take)
 
 
-def conninfo(database: str, user: str) -> str:
-    """Tell libpq where to connect, and that no limit ends what may take long; a name may hold anything."""
-    limits = " ".join(f"-c {name}=0" for name in _LIMITS)
-    parts = (("dbname", database), ("user", user), ("options", limits))
+def conninfo(database: str, user: str, settings: Mapping[str, str] | None = None) -> str:
+    """Tell libpq where to connect, and that no limit ends what may take long; a name may hold anything.
+
+    `settings`: others for the connection, plain words.
+    """
+    wanted = {**dict.fromkeys(_LIMITS, "0"), **(settings or {})}
+    options = " ".join(f"-c {name}={value}" for name, value in wanted.items())
+    parts = (("dbname", database), ("user", user), ("options", options))
     return " ".join(f"{key}={_quoted(value)}" for key, value in parts)
 
 

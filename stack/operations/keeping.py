@@ -19,8 +19,8 @@ from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
+from stack.snapshots.saving import save_component
 from stack.snapshots.shelf import Shelf, superfluous
-from stack.snapshots.transfer import save_component
 from stack.version import __version__
 
 
@@ -101,7 +101,7 @@ def save(
             progress.step(f"{database.name}: saving its data")
             with serving(made, database) as server:
                 store = opened.engine.stores()[database.name]
-                components[database.name] = save_component(server, store, archive, progress)
+                components[database.name] = save_component(server, store, archive, made.engine.free_space, progress)
         manifest = Manifest(
             name=named,
             reason=reason,

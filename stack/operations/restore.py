@@ -24,9 +24,9 @@ from stack.report import Report, count
 from stack.settings import Settings
 from stack.snapshots.archive import Archive, read_manifest
 from stack.snapshots.archive import opened as open_archive
+from stack.snapshots.loading import load_component
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.snapshots.transfer import load_component
 
 
 def restore(
@@ -36,15 +36,23 @@ def restore(
     name: str | None = None,
     file: Path | None = None,
     saves: bool = True,
+    accepts: bool = False,
     timeout: float = 120,
 ) -> Report:
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
     with change(settings, progress) as opened:
         path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
-        return _bring_back(settings, opened, progress, confirm, path, "restore", saves, timeout)
+        return _bring_back(settings, opened, progress, confirm, path, "restore", saves, accepts, timeout)
 
 
-def undo(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, timeout: float = 120) -> Report:
+def undo(
+    settings: Settings,
+    progress: Progress,
+    confirm: Confirm,
+    saves: bool = True,
+    accepts: bool = False,
+    timeout: float = 120,
+) -> Report:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
     with change(settings, progress) as opened:
         newest = Shelf(settings.state_root, opened.instance.name).newest_automatic()
@@ -60,7 +68,7 @@ def undo(settings: Settings, progress: Progress, confirm: Confirm, saves: bool =
                 name: had.ports[name] for name in opened.instance.ports if name in had.ports
             }
             opened = reopen(opened, settings, settings.engine or had.engine, ports)
-        return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, timeout)
+        return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)
 
 
 def _bring_back(
@@ -71,6 +79,7 @@ def _bring_back(
     path: Path,
     command: Literal["restore", "undo"],
     saves: bool,
+    accepts: bool,
     timeout: float,
 ) -> Report:
     """Hold the lock."""
@@ -85,7 +94,7 @@ def _bring_back(
         archive.verify()
         with registered(opened, settings) as ready:
             before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
-            report = _replace(ready, archive, before, progress, timeout)
+            report = _replace(ready, archive, before, accepts, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
     text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
     data = {"instance": opened.instance.name, "snapshot": manifest.name, "rows": manifest.rows, "up": report.data}
@@ -93,7 +102,7 @@ def _bring_back(
 
 
 def _replace(
-    opened: Opened, archive: Archive, before: Callable[[], object], progress: Progress, timeout: float
+    opened: Opened, archive: Archive, before: Callable[[], object], accepts: bool, progress: Progress, timeout: float
 ) -> Report:
     manifest = archive.manifest
     if (kept := _with_kept_stores(opened, manifest)) is not None:
@@ -101,17 +110,20 @@ def _replace(
             before()
         return take_over(opened, kept, manifest.components, False, progress, timeout)
 
-    fill = {name: loading(opened, archive, name, progress) for name in manifest.components}
+    fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
     return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
 
 
-def loading(opened: Opened, archive: Archive, name: str, progress: Progress) -> Fill:
-    """What fills a server with the component `name` of a snapshot; its user has the instance's password then."""
+def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress: Progress) -> Fill:
+    """What fills a server with the component `name` of a snapshot; its user has the instance's password then.
+
+    `accepts`: also without what this server can't have.
+    """
 
     def load(server: Server) -> None:
         password = opened.state.secret(server.database.password.id).reveal()
         closing = password_statement(server.database, password)
-        load_component(server, archive, archive.manifest.components[name], closing, progress)
+        load_component(server, archive, archive.manifest.components[name], closing, accepts, progress)
 
     return load
 

@@ -22,9 +22,17 @@ from stack.snapshots.shelf import Shelf
 
 
 def upgrade(
-    settings: Settings, name: str, version: int, progress: Progress, keeps: bool = True, timeout: float = 120
+    settings: Settings,
+    name: str,
+    version: int,
+    progress: Progress,
+    keeps: bool = True,
+    accepts: bool = False,
+    timeout: float = 120,
 ) -> Report:
     """Bring the data of the database `name` to `version`, which has to be declared. Without `keeps` no `undo` is left.
+
+    `accepts`: also without what the new version can't have.
 
     Raises `data-version` for data of a newer version, and what a snapshot and its restoring raise.
     """
@@ -45,7 +53,7 @@ def upgrade(
             )
         with registered(opened, settings) as ready:
             shelf = Shelf(settings.state_root, opened.instance.name)
-            report = _upgrade(ready, shelf, database, keeps, progress, timeout)
+            report = _upgrade(ready, shelf, database, keeps, accepts, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
     text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}"
     data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
@@ -66,14 +74,14 @@ def _checked(opened: Opened, name: str, version: int) -> Postgres:
 
 
 def _upgrade(
-    opened: Opened, shelf: Shelf, database: Postgres, keeps: bool, progress: Progress, timeout: float
+    opened: Opened, shelf: Shelf, database: Postgres, keeps: bool, accepts: bool, progress: Progress, timeout: float
 ) -> Report:
     with quiet(opened, progress):
         path, manifest = save(opened, shelf, None, "upgrade", progress)
         try:
             require_room(opened, manifest.size)
             with open_archive(path) as archive:
-                fill = {database.name: loading(opened, archive, database.name, progress)}
+                fill = {database.name: loading(opened, archive, database.name, accepts, progress)}
                 new = fill_new_stores(opened, fill, progress)
         except BaseException:
             path.unlink()

@@ -35,6 +35,10 @@ class Part:
     def has(self, key: str) -> bool:
         return key in self._object()
 
+    def is_set(self, key: str) -> bool:
+        """Whether it is something else than null."""
+        return self._get(key) is not None
+
     def text(self, key: str, pattern: str = _PLAIN) -> str:
         """A text that the whole of `pattern` describes; without one a text without control characters."""
         value = self._get(key)

@@ -11,8 +11,11 @@ from typing import Literal, cast, get_args
 
 from stack.fields import Fields
 from stack.snapshots.checked import MOST, Part
+from stack.snapshots.properties import Properties, Setting, read_properties, read_setting
 
-SCHEMA = 1
+SCHEMA = 2
+# Without what belongs to a database and not to its contents, and with the first kind of checksums.
+_BEFORE = 1
 # The statements that make the roles are read line by line, and a line has no limit of its own.
 MOST_ROLES = 64 * 2**20
 _COMPONENT = "[a-z][a-z0-9-]{0,30}"
@@ -47,13 +50,14 @@ class Table:
 
 @dataclass(frozen=True)
 class SavedDatabase:
-    """One database of a server. `size`: the bytes that it took there."""
+    """One database of a server. `size`: the bytes that it took there. `properties`: None where nothing knew them."""
 
     name: str
     encoding: str
     size: int
     dump: Member
     tables: tuple[Table, ...]
+    properties: Properties | None = None
 
     @property
     def rows(self) -> int:
@@ -65,7 +69,8 @@ class SavedDatabase:
 class SavedComponent:
     """A component of PostgreSQL. `version` as the server says it (`18.6`), `user` and `database` as declared.
 
-    `store`: the engine's name of the data store that it was in.
+    `store`: the engine's name of the data store that it was in. `admin`: the role that the server was made with.
+    `system`: what `ALTER SYSTEM` set. `checksums`: of which kind those of the tables are; see `content`.
     """
 
     version: str
@@ -74,10 +79,14 @@ class SavedComponent:
     store: str
     roles: Member
     databases: tuple[SavedDatabase, ...]
+    admin: str | None = None
+    settings: tuple[Setting, ...] = ()
+    system: Mapping[str, str] = field(default_factory=dict)
+    checksums: int = 1
 
     @property
     def major(self) -> int:
-        return int(re.split(r"\D", self.version)[0])
+        return major_of(self.version)
 
     @property
     def size(self) -> int:
@@ -129,6 +138,11 @@ class Manifest:
         return tuple(member for component in self.components.values() for member in component.members)
 
 
+def major_of(version: str) -> int:
+    """Of `18.6`, and also of `19beta1`."""
+    return int(re.split(r"\D", version)[0])
+
+
 def to_json(manifest: Manifest) -> str:
     return json.dumps({"schema": SCHEMA, **asdict(manifest), "made": manifest.made.isoformat()}, indent=2) + "\n"
 
@@ -136,7 +150,7 @@ def to_json(manifest: Manifest) -> str:
 def from_json(text: str) -> Manifest:
     """Raises `ValueError` for what is no manifest, or one of a newer stackctl."""
     whole = Part.read(text)
-    if whole.has("schema") and whole.whole("schema") != SCHEMA:
+    if whole.has("schema") and whole.whole("schema") not in (SCHEMA, _BEFORE):
         raise ValueError("it was made by another version of stackctl")
     plain = ("name", "stackctl", "stack", "instance", "engine")
     whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration"))
@@ -177,7 +191,9 @@ def _declaration(components: Part) -> dict[str, Fields]:
 
 
 def _component(data: Part, name: str) -> SavedComponent:
-    data.only(("version", "user", "database", "store", "roles", "databases"))
+    data.only(
+        ("version", "user", "database", "store", "roles", "databases"), ("admin", "settings", "system", "checksums")
+    )
     component = SavedComponent(
         version=data.text("version", _VERSION),
         user=data.name("user", _MOST_NAME),
@@ -185,6 +201,10 @@ def _component(data: Part, name: str) -> SavedComponent:
         store=data.text("store", _STORE),
         roles=_member(data.part("roles"), f"{name}/roles\\.sql", most=MOST_ROLES),
         databases=tuple(_database(each, name) for each in data.parts("databases")),
+        admin=data.name("admin", _MOST_NAME) if data.has("admin") and data.is_set("admin") else None,
+        settings=tuple(map(read_setting, data.parts("settings"))) if data.has("settings") else (),
+        system=_system(data.part("system")) if data.has("system") else {},
+        checksums=data.whole("checksums", 1, 2) if data.has("checksums") else 1,
     )
     names = [database.name for database in component.databases]
     if component.database not in names or len(set(names)) != len(names):
@@ -192,8 +212,12 @@ def _component(data: Part, name: str) -> SavedComponent:
     return component
 
 
+def _system(data: Part) -> dict[str, str]:
+    return {name: data.text(name, r"[^\x00]*") for name in data.names()}
+
+
 def _database(data: Part, component: str) -> SavedDatabase:
-    data.only(("name", "encoding", "size", "dump", "tables"))
+    data.only(("name", "encoding", "size", "dump", "tables"), ("properties",))
     tables = tuple(_table(each) for each in data.parts("tables"))
     if len({table.name for table in tables}) != len(tables):
         raise ValueError("tables: one is there twice")
@@ -203,6 +227,9 @@ def _database(data: Part, component: str) -> SavedDatabase:
         size=data.whole("size"),
         dump=_member(data.part("dump"), rf"{component}/[1-9]\d{{0,4}}\.dump\.zst"),
         tables=tables,
+        properties=read_properties(data.part("properties"))
+        if data.has("properties") and data.is_set("properties")
+        else None,
     )
 
 

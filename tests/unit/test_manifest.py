@@ -21,6 +21,7 @@ from stack.errors import StackError
 from stack.report import visible
 from stack.snapshots.archive import opened
 from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
+from stack.snapshots.properties import Grant, Properties, Setting
 
 Data = dict[str, Any]
 
@@ -31,15 +32,25 @@ _checksums = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _sums = st.integers(-(2**100), 2**100).map(str)
 _tables = st.lists(st.builds(Table, _names, _amounts, _sums), max_size=2, unique_by=lambda table: table.name).map(tuple)
 _members = st.builds(Member, st.just("db/1.dump.zst"), _amounts, _checksums)
-_databases = st.builds(SavedDatabase, _names, st.just("UTF8"), _amounts, _members, _tables)
+_grants = st.builds(Grant, st.none() | _names, _names, st.just("CONNECT"), st.booleans())
+_properties = st.builds(
+    Properties, _names, st.sampled_from(["b", "c", "i"]), _texts, _texts, st.none() | _texts, st.none() | _names,
+    st.integers(-1, 2**31 - 1), st.booleans(), st.booleans(), st.none() | _names,
+    st.none() | st.lists(_grants, max_size=2).map(tuple),
+)  # fmt: skip
+_settings = st.lists(st.builds(Setting, st.none() | _names, st.none() | _names, _names, _names), max_size=2).map(tuple)
+_databases = st.builds(
+    SavedDatabase, _names, st.just("UTF8"), _amounts, _members, _tables, st.none() | _properties
+)  # fmt: skip
 _roles = st.builds(Member, st.just("db/roles.sql"), st.integers(0, 2**20), _checksums)
 _versions = st.sampled_from(["15.2", "18.6", "19beta1", "9.6"])
 
 
 def _component(
-    version: str, user: str, store: str, roles: Member, database: SavedDatabase
+    version: str, user: str, roles: Member, database: SavedDatabase, settings: tuple[Setting, ...], checksums: int
 ) -> dict[str, SavedComponent]:
-    return {"db": SavedComponent(version, user, database.name, store, roles, (database,))}
+    component = SavedComponent(version, user, database.name, "db-pgdata", roles, (database,), user, settings)
+    return {"db": replace(component, system={"work_mem": "5MB"}, checksums=checksums)}
 
 
 _manifests = st.builds(
@@ -51,7 +62,7 @@ _manifests = st.builds(
     stack=_texts,
     instance=_texts,
     engine=_texts,
-    components=st.builds(_component, _versions, _names, _names, _roles, _databases),
+    components=st.builds(_component, _versions, _names, _roles, _databases, _settings, st.integers(1, 2)),
     ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=2),
     declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=2),
 )
@@ -65,8 +76,11 @@ def manifest() -> Manifest:
         Member(f"db/{name}", len(data), hashlib.sha256(data).hexdigest())
         for name, data in (("roles.sql", ROLES), ("1.dump.zst", DUMP))
     )
-    database = SavedDatabase("notes", "UTF8", 8192, dump, (Table("public.a", 2, "7"),))
-    component = SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,))
+    grant = Grant("reader", "student", "CONNECT", False)
+    properties = Properties("student", "b", "C", "C", "C.UTF-8", None, -1, True, False, None, (grant,))
+    database = SavedDatabase("notes", "UTF8", 8192, dump, (Table("public.a", 2, "7"),), properties)
+    settings = (Setting("notes", None, "work_mem", "5MB"),)
+    component = SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,), "student", settings)
     made = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
     return Manifest("saved", "asked", made, "1.0", "shop", "playground", "embedded", {"db": component}, {"web": 8000})
 
@@ -100,6 +114,7 @@ def at(*path: str | int) -> Callable[[Data], Any]:
 COMPONENT = ("components", "db")
 DATABASE = (*COMPONENT, "databases", 0)
 TABLE = (*DATABASE, "tables", 0)
+PROPERTIES = (*DATABASE, "properties")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +143,16 @@ TABLE = (*DATABASE, "tables", 0)
         ((*DATABASE, "dump"), "bytes", (len(DUMP) + 1, -1, "9")),
         ((*DATABASE, "dump"), "sha256", ("0", 7, "g" * 64)),
         ((*COMPONENT, "roles"), "bytes", (2**40,)),
+        (COMPONENT, "settings", ({}, None, [7])),
+        ((*COMPONENT, "settings", 0), "name", (5, "", None, "a\0b")),
+        (COMPONENT, "system", ([], {"work_mem": 5}, {"a\nb": "5"})),
+        (COMPONENT, "checksums", (0, 3, "1", None)),
+        (DATABASE, "properties", ([], 7)),
+        (PROPERTIES, "provider", ("x", "", 7, None)),
+        (PROPERTIES, "limit", (-2, "1", 2**31)),
+        (PROPERTIES, "connects", (1, "true", None)),
+        (PROPERTIES, "grants", ({}, 7, [7])),
+        ((*PROPERTIES, "grants", 0), "privilege", ("ALL; DROP", "", 7)),
     ],
 )  # fmt: skip
 def test_a_forged_value_is_refused(tmp_path: Path, path: tuple[str | int, ...], key: str, values: Any) -> None:
@@ -137,10 +162,10 @@ def test_a_forged_value_is_refused(tmp_path: Path, path: tuple[str | int, ...], 
         assert refused(tmp_path, json.dumps(data)), f"{key}: {value!r:.60}"
 
 
-@pytest.mark.parametrize("path", [(), COMPONENT, DATABASE, TABLE, (*DATABASE, "dump")])
+@pytest.mark.parametrize("path", [(), COMPONENT, DATABASE, TABLE, (*DATABASE, "dump"), PROPERTIES])
 def test_a_key_that_is_missing_or_unknown_is_refused(tmp_path: Path, path: tuple[str | int, ...]) -> None:
     whole = json.loads(to_json(manifest()))
-    optional = {"ports", "declaration"}
+    optional = {"ports", "declaration", "admin", "settings", "system", "checksums", "properties"}
     for key in [*at(*path)(whole).keys() - optional, "more"]:
         data = json.loads(to_json(manifest()))
         part = at(*path)(data)
@@ -186,6 +211,22 @@ def test_a_manifest_that_inflates_costs_no_memory(tmp_path: Path, claims: int | 
         tracemalloc.stop()
     assert raised.value.code == "snapshot-damaged"
     assert most < 16 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("setting", "statement"),
+    [
+        (Setting('a"b', None, "work_mem", "5MB"), 'ALTER DATABASE "a""b" SET "work_mem" TO E\'5MB\';'),
+        (Setting("a", "r", "my.own", "it's \\"), r"""ALTER ROLE "r" IN DATABASE "a" SET "my.own" TO E'it''s \\';"""),
+        (
+            Setting(None, None, "search_path", '"$user", public, "odd, ""one"""'),
+            """ALTER ROLE ALL SET "search_path" TO E'$user', E'public', E'odd, "one"';""",
+        ),
+        (Setting("a", None, "search_path", '""'), """ALTER DATABASE "a" SET "search_path" TO E'';"""),
+    ],
+)
+def test_a_setting_is_written_as_pg_dump_does(setting: Setting, statement: str) -> None:
+    assert setting.statement == statement + "\n"
 
 
 def test_a_name_for_a_terminal_has_nothing_that_acts_on_it() -> None:

@@ -21,12 +21,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stack.errors import StackError, UsageError
-from stack.snapshots import transfer
+from stack.snapshots import loading
 from stack.snapshots.archive import CHUNK, RESERVE, Writer, opened, read_manifest
+from stack.snapshots.loading import difference
 from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table
 from stack.snapshots.shelf import KEPT, KEPT_FOR, Item, Shelf, superfluous
 from stack.snapshots.streams import packing, unpacked
-from stack.snapshots.transfer import difference
 from stack.snapshots.zstandard import zstd
 
 NOW = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
@@ -374,7 +374,7 @@ def _roles(path: Path, user: str, text: str) -> str:
         component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,))
         writer.finish(replace(manifest(), components={"db": component}))
     with opened(path) as archive:
-        return b"".join(transfer._roles(archive, component)).decode()
+        return b"".join(loading._roles(archive, component)).decode()
 
 
 # The formats that data comes in

@@ -1,0 +1,188 @@
+"""Load what was saved into a new server, with all that belongs to it, and compare what is in it then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from stack.engines.script import run_as_admin
+from stack.engines.server import Server, conninfo
+from stack.errors import StackError
+from stack.progress import Progress
+from stack.report import visible
+from stack.snapshots.archive import Archive, damaged
+from stack.snapshots.cluster import Cluster, Database, read_cluster
+from stack.snapshots.content import grouped, neutral, session
+from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
+from stack.snapshots.properties import SYSTEM, Properties, changes, closing, creation, removal, system_setting
+from stack.snapshots.transfer import broke, chunks, run_sql, stream
+from stack.snapshots.zstandard import zstd
+
+# One transaction holds a lock for each, and a server has room for some thousands.
+_MOST_IN_ONE_TRANSACTION = 1000
+
+
+def load_component(
+    server: Server, archive: Archive, saved: SavedComponent, last: str, accepts: bool, progress: Progress
+) -> None:
+    """Fill a new server with what was saved, and compare what is in it then. `last`: SQL to run at the end.
+
+    Raises `restore-failed`, `restore-differs`, `query-failed`, and unless `accepts` `snapshot-loses` for what this
+    server can't have, before any data is loaded.
+    """
+    new = _New(server, saved, read_cluster(server))
+    if (failure := run_as_admin(server, _roles(archive, saved))) is not None:
+        raise broke("restore-failed", server, "the roles could not be made", failure.text)
+    lost = [*new.make_databases(), *new.set()]
+    if lost and not accepts:
+        raise StackError(
+            "snapshot-loses",
+            f"{server.database.name}: this would be lost here: {'; '.join(lost)}; nothing was touched",
+            "run it again with --accept-loss to go on without that",
+        )
+    for each in lost:
+        progress.step(f"{server.database.name}: lost, as accepted: {each}")
+    for database in saved.databases:
+        _load_database(server, archive, database, new.found.major, progress)
+        _compare(server, database, new.found.major, saved.checksums)
+        new.run(database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
+    new.run(new.own, [last.encode()], "the password")
+    new.close()
+
+
+@dataclass(frozen=True)
+class _New:
+    """A server that is new, which gets what belongs to the databases that were saved. `found`: as it was at first."""
+
+    server: Server
+    saved: SavedComponent
+    found: Cluster
+
+    @property
+    def own(self) -> str:
+        return self.server.database.database
+
+    def run(self, database: str, lines: Sequence[bytes], what: str) -> None:
+        """Raises `restore-failed`."""
+        if complaint := run_sql(self.server, self.found.major, database, lines):
+            raise broke("restore-failed", self.server, f"{what} could not be made", complaint)
+
+    def make_databases(self) -> Iterator[str]:
+        """Make those that are not there, and again those in another order of letters. Give what can't be had."""
+        there = {each.name: each for each in self.found.databases}
+        for database in self.saved.databases:
+            wanted, now = database.properties, there.get(database.name)
+            if now is not None and (wanted is None or _fits(database, now)):
+                continue
+            outside = "template1" if database.name == "postgres" else "postgres"
+            if now is not None:
+                self.run(outside, [removal(database.name).encode()], f"room for {visible(database.name)}")
+            made = [creation(database.name, database.encoding, wanted).encode()]
+            if wanted is not None and (complaint := run_sql(self.server, self.found.major, outside, made)) is None:
+                continue
+            if wanted is not None:
+                order = f"the order of letters of {visible(database.name)}, {wanted.order_name}"
+                yield f"{order} ({_first_line(complaint)})"
+            made = [creation(database.name, database.encoding, None).encode()]
+            self.run(outside, made, f"the database {visible(database.name)}")
+
+    def set(self) -> Iterator[str]:
+        """Set what was set. Give what this server refuses."""
+        for statement, what in self._statements():
+            if complaint := run_sql(self.server, self.found.major, "postgres", [statement.encode()]):
+                yield f"{what} ({_first_line(complaint)})"
+
+    def _statements(self) -> Iterator[tuple[str, str]]:
+        for name, now, wanted in self._properties(read_cluster(self.server)):
+            for what, statement in changes(name, now, wanted):
+                yield statement, f"{what} of {visible(name)}"
+        for setting in self.saved.settings:
+            yield setting.statement, f"the setting {setting.name} of {visible(setting.database or 'all roles')}"
+        for name, value in self.saved.system.items():
+            yield system_setting(name, value), f"ALTER SYSTEM SET {name}"
+
+    def close(self) -> None:
+        """Set what may keep us out."""
+        now = read_cluster(self.server)
+        if last := "".join(closing(name, found, wanted) for name, found, wanted in self._properties(now)):
+            self.run(self.own, [last.encode()], "the limits of the databases")
+
+    def _properties(self, now: Cluster) -> Iterator[tuple[str, Properties, Properties]]:
+        """Of each database the name, what it has, and what it is to have."""
+        there = {each.name: each.properties for each in now.databases}
+        for database in self.saved.databases:
+            if database.properties is not None:
+                yield database.name, there[database.name], database.properties.renamed(self._roles(database.name))
+
+    def _roles(self, database: str) -> dict[str, str]:
+        """The role that every server is made with has a name of its own in each; so has what belongs to it."""
+        first = self.saved.admin
+        if first is None or (first == self.saved.user and database not in SYSTEM):
+            return {}
+        return {first: self.found.admin}
+
+
+def _fits(saved: SavedDatabase, found: Database) -> bool:
+    return saved.properties is not None and (saved.encoding, saved.properties.order) == (
+        found.encoding,
+        found.properties.order,
+    )
+
+
+def _first_line(complaint: str | None) -> str:
+    """Without the name of the program."""
+    lines = [line for line in (complaint or "").splitlines() if "ERROR" in line] or [complaint or ""]
+    return visible(lines[0].rpartition("ERROR:")[2].strip())
+
+
+def _roles(archive: Archive, saved: SavedComponent) -> Iterator[bytes]:
+    """Give the statements that make the roles, except the one that every new server has."""
+    name = re.escape(saved.user)
+    present = re.compile(rf'CREATE ROLE (?:{name}|"{name}");\s*'.encode())
+    with archive.part(saved.roles) as stream:
+        for line in stream:
+            if not present.fullmatch(line):
+                yield line
+
+
+def _load_database(server: Server, archive: Archive, database: SavedDatabase, major: int, progress: Progress) -> None:
+    one = ["--single-transaction"] if len(database.tables) <= _MOST_IN_ONE_TRANSACTION else []
+    words = [
+        "pg_restore", "--exit-on-error", *one, "--no-password",
+        "-d", conninfo(database.name, server.admin, neutral(major)),
+    ]  # fmt: skip
+    name = visible(database.name)
+    with server.pipe(words, feed=True) as restore, archive.part(database.dump) as plain:
+        try:
+            with suppress(BrokenPipeError):  # what it says tells why
+                stream(chunks(plain), restore.input, server, f"loading {name}", progress)
+        except (OSError, EOFError, zstd.ZstdError) as error:
+            raise damaged(archive.path, f"{database.dump.name}: {error}") from error
+        if restore.finish():
+            raise broke("restore-failed", server, f"{name} could not be loaded", restore.complaint)
+
+
+def _compare(server: Server, database: SavedDatabase, major: int, checksums: int) -> None:
+    with session(server, database.name, major) as found:
+        tables, saved = found.tables(checksums), database.tables
+        if checksums == 1:
+            trees = found.trees()
+            tables, saved = grouped(tables, trees), grouped(saved, trees)
+    if problem := difference(saved, tables):
+        raise broke("restore-differs", server, f"what came out is not what was saved: {problem}", "")
+
+
+def difference(saved: Sequence[Table], found: Sequence[Table]) -> str | None:
+    """The first table that is not as it was saved, for people."""
+    before, after = ({table.name: table for table in tables} for tables in (saved, found))
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if was is None or now is None:
+            return f"{visible(name)} {'is new' if was is None else 'is missing'}"
+        if was.rows != now.rows:
+            return f"{visible(name)} has {now.rows} rows and not {was.rows}"
+        if was.checksum != now.checksum:
+            return f"the rows of {visible(name)} are others"
+    return None
