@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.components.postgres import read_rows
-from stack.engines.server import Server
+from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.checked import Part
 from stack.snapshots.manifest import major_of
@@ -79,12 +78,12 @@ class Cluster:
 
 def read_cluster(server: Server) -> Cluster:
     """Raises `query-failed`."""
-    answer = server.run(server.database.query(_ASKED, user=server.admin))
+    words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]
+    answer = server.run([*words, "-d", conninfo(server.database.database, server.admin), "-c", _ASKED], limit=None)
     if not answer.ok:
         name = server.database.name
         raise StackError("query-failed", f"{name}: it can't be asked", f"look at `stackctl logs {name}`", answer.stderr)
-    ((text,),) = read_rows(answer.stdout).rows
-    whole = Part.read(text or "")
+    whole = Part.read(answer.stdout)
     system = whole.part("system")
     return Cluster(
         version=whole.text("version").split()[0],

@@ -89,7 +89,8 @@ def test_a_snapshot_goes_to_the_other_engine_under_another_name(
 ) -> None:
     (count,) = rows(up, "SELECT visits FROM visit_counter WHERE page = 'homepage'")[0]
     other = new_cli(engine="embedded" if engine == "compose" else "compose")
-    moved = other.data("snapshot", "restore", "--input", str(snapshot))
+    # The order of letters of the image is one of the system's, which not every machine has.
+    moved = other.data("snapshot", "restore", "--accept-loss", "--input", str(snapshot))
     assert moved["rows"] == 1, "it needs no question where there is nothing to replace"
     other = Cli(other.folder, other.instance, _port(other), engine=other.engine)
     assert other.visit() == int(count or 0) + 1
