@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 
@@ -49,8 +50,9 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
     threads = [threading.Thread(target=store, args=(name,), daemon=True) for name in urls]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + timeout
     for thread in threads:
-        thread.join(timeout)
+        thread.join(max(0.0, deadline - time.monotonic()))
     late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in urls.items()}
     return late | answers
 
@@ -83,7 +85,7 @@ def http_probe(url: str, timeout: float = TIMEOUT) -> Answer:
                     False, f"{status} from {url}: it redirects for ever ({clean(' → '.join([*way, target]))})"
                 )
             way.append(target)
-    except (http.client.HTTPException, OSError) as error:
+    except (http.client.HTTPException, OSError, ValueError) as error:  # it may redirect to what is no URL
         return Answer(False, f"no answer from {url}: {clean(str(error) or type(error).__name__)}")
     wrong = "; ".join(clean(each) for each in complaints(kind, body))
     if status < 400 and not wrong:

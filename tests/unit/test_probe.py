@@ -6,10 +6,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from stack.verdict.probe import gist, http_probe
+from stack import Stack, WebApp
+from stack.instance import Instance
+from stack.observed import ComponentState, Observed
+from stack.verdict.judge import Answer
+from stack.verdict.probe import ask, gist, http_probe
 
 Serve = Callable[..., int]
 
@@ -66,6 +72,8 @@ def test_an_error_page_is_told_by_its_title(serve: Serve) -> None:
     [
         ("/health", False, "redirects for ever"),
         ("http://elsewhere.invalid/login", True, "to http://elsewhere.invalid/login"),
+        ("http://localhost:many/", False, "no answer from http://localhost:"),
+        ("/\u00e4 \u00f6", False, "no answer from http://localhost:"),
         ("https://localhost/health", False, "redirects to https://localhost/health, where it does not listen"),
     ],
 )
@@ -83,6 +91,30 @@ def test_nothing_of_an_answer_changes_the_terminal(serve: Serve) -> None:
     for text in (answer("503 Gone", "\x1b[2Jno\x07 licence\0"), "\x1b[2J\x07 garbage\r\n\r\n"):
         detail = http_probe(f"http://localhost:{serve(text)}/").detail
         assert detail.isprintable(), detail
+
+
+def test_apps_are_asked_at_once_and_no_longer_than_the_limit() -> None:
+    stack = Stack(
+        "shop", [WebApp("web", source="."), WebApp("api", source=".", port=9000), WebApp("off", source=".", port=1)]
+    )
+    instance = Instance("shop", "shop", stack, Path("/"), Path("/"), {"web": 8000, "api": 9000, "off": 1})
+    up = ComponentState("1", "running", "none", 0, 0, False, None, "image", None)
+    states = {"web": up, "api": replace(up, port=9001), "off": replace(up, state="exited")}
+    silence = threading.Event()
+
+    def probe(url: str) -> Answer:
+        if "9001" in url:
+            silence.wait(10)
+        return Answer(True, url)
+
+    try:
+        found = ask(instance, Observed(states), probe, timeout=0.05)
+    finally:
+        silence.set()
+    assert found == {
+        "web": Answer(True, "http://localhost:8000/health"),
+        "api": Answer(False, "no answer from http://localhost:9001/health in 0.05 s"),
+    }
 
 
 def test_no_answer_is_told(serve: Serve) -> None:
