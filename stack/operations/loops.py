@@ -28,7 +28,7 @@ def stop_loops(engine: Engine, before: Observed, error: StackError) -> StackErro
         return error
     names = " and ".join(sorted(stopped))
     return error.hinting(
-        f"{error.hint}; {names} {'was' if len(stopped) == 1 else 'were'} stopped so that it does not restart for ever"
+        f"{error.hint}; {names} {'was' if len(stopped) == 1 else 'were'} stopped so as not to restart for ever"
     )
 
 

@@ -38,7 +38,7 @@ def test_what_ends_again_and_again_is_stopped_and_named() -> None:
     error = stop_loops(cast(Engine, engine), Observed({"worker": UP}), ERROR)
     assert engine.stopped == [{"web", "worker"}]
     assert (error.code, error.message, error.output) == (ERROR.code, ERROR.message, ERROR.output)
-    assert error.hint == "read its log; web and worker were stopped so that it does not restart for ever"
+    assert error.hint == "read its log; web and worker were stopped so as not to restart for ever"
 
 
 def test_what_runs_is_left_as_it_is() -> None:
