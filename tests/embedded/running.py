@@ -73,7 +73,8 @@ class Running:
 
     @property
     def answers(self) -> bool:
-        return get(f"http://127.0.0.1:{self.port}/")[0] == 200
+        """Whether the app and what it uses work, without a visit."""
+        return get(f"http://127.0.0.1:{self.port}/health")[0] == 200
 
     def visit(self) -> int:
         status, answer = get(f"http://127.0.0.1:{self.port}/")

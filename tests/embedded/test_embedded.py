@@ -59,7 +59,7 @@ def test_its_life(one: Running) -> None:
     assert one.states() == dict.fromkeys(NAMES, "exited")
     assert one.processes() == []
     with one.engine.start():
-        eventually(lambda: all(state.well for state in one.observe().components.values()))
+        eventually(lambda: one.answers)
     assert one.visit() == 2
     one.engine.down()
     assert one.observe().components == {}
