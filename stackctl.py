@@ -404,11 +404,13 @@ def down(session: Session) -> Report:
 
 
 @command(app.command("reset"))
-def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -> Report:
+def reset(
+    session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, accept_loss: AcceptLoss = False
+) -> Report:
     """Delete everything, the DATA included; ask first.
 
-    It says what it will delete. What the databases hold is saved first, and `stackctl undo` brings it back. Without
-    a terminal to answer on it needs --yes.
+    It says what it will delete. What the databases hold is saved first, loaded once and compared, and `stackctl undo`
+    brings it back. Without a terminal to answer on it needs --yes.
 
     \b
     Examples:
@@ -417,7 +419,7 @@ def reset(session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False) -
     """
     from stack.operations.reset import reset
 
-    return reset(session.settings, session.progress, session.asking("reset", yes), not no_snapshot)
+    return reset(session.settings, session.progress, session.asking("reset", yes), not no_snapshot, accept_loss)
 
 
 @command(app.command("dump"))

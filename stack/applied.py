@@ -32,7 +32,8 @@ class Applied:
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
     `migrations`: the checksums of those that each database has had, by their names.
-    `wanted`: the state in which a command left the instance.
+    `wanted`: the state in which a command left the instance. `kept`: the data stores that nothing uses and `undo` may
+    need, each with the moment of the snapshot that was made of it.
     """
 
     wanted: Wanted | None = None
@@ -41,6 +42,7 @@ class Applied:
     secrets: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Fields] = field(default_factory=dict)
     migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def changed_files(before: Files, now: Files) -> list[str]:

@@ -257,6 +257,7 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
             secrets=secret_digests(opened),
             data=known.data,
             migrations=known.migrations,
+            kept=known.kept,
         )
     )
 

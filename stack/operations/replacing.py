@@ -18,6 +18,8 @@ from stack.operations.planning import identities, remember_wanted, secret_digest
 from stack.operations.up import Wish, make
 from stack.progress import Progress
 from stack.report import Report, size
+from stack.snapshots.manifest import Manifest
+from stack.snapshots.shelf import Shelf
 from stack.snapshots.transfer import LOADING
 from stack.verdict import await_well
 
@@ -51,9 +53,9 @@ def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeou
         with quiet(opened, progress):
             wanted.before()
     except BaseException:
-        _remove_new_stores(new, wanted.fill)
+        remove_new_stores(new, wanted.fill)
         raise
-    return take_over(opened, new, wanted.fill, False, progress, timeout)
+    return take_over(opened, new, wanted.fill, None, progress, timeout)
 
 
 def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress) -> Opened:
@@ -70,19 +72,18 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
                 with new.engine.server_beside(database, LOADING) as server:
                     fill[database.name](server)
     except BaseException:
-        _remove_new_stores(new, fill)
+        remove_new_stores(new, fill)
         raise
     return new
 
 
-def _remove_new_stores(new: Opened, names: Collection[str]) -> None:
-    _remove_stores(new, [new.engine.stores()[name] for name in names])
-
-
 def take_over(
-    opened: Opened, new: Opened, names: Collection[str], keeps: bool, progress: Progress, timeout: float
+    opened: Opened, new: Opened, names: Collection[str], keeps: Manifest | None, progress: Progress, timeout: float
 ) -> Report:
-    """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more."""
+    """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more.
+
+    `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted.
+    """
     before, now = opened.engine.stores(), new.engine.stores()
     if opened.engine.observe().exists:
         remember_wanted(opened, "stopped")
@@ -92,10 +93,13 @@ def take_over(
     taken = {name: each for name, each in identities(new, secrets).items() if name in names}
     # Which migrations the new data has had, it knows itself.
     had = {name: each for name, each in known.migrations.items() if name not in names}
-    new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had))
+    kept = {store: made for store, made in known.kept.items() if store not in now.values()}
+    if keeps is not None:
+        kept |= {before[name]: keeps.made.isoformat() for name in names}
+    new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had, kept=kept))
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
-    if not keeps:
+    if keeps is None:
         _remove_stores(new, [before[name] for name in names if before[name] != now[name]])
     return report
 
@@ -113,13 +117,29 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
 
 
 def _remove_spare_stores(opened: Opened) -> None:
-    """Delete the stores of declared databases that are in use no more."""
-    stores = opened.engine.stores()
+    """Delete the stores of declared databases that are in use no more, and that no snapshot of an upgrade needs."""
+    stores = {*opened.engine.stores().values(), *kept_stores(opened)}
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
     for store in opened.engine.all_stores():
         ours = any(store == first or store.startswith(f"{first}.") for first in firsts.values())
-        if ours and store not in stores.values():
+        if ours and store not in stores:
             opened.engine.remove_store(store)
+
+
+def kept_stores(opened: Opened) -> dict[str, str]:
+    """The stores that are as they were when a snapshot was made that is still there, with the moment of that."""
+    kept = opened.state.applied().kept
+    if not kept:
+        return {}
+    items = Shelf(opened.state.folder.parent, opened.instance.name).items()
+    moments = {item.manifest.made.isoformat() for item in items if item.manifest}
+    there = opened.engine.all_stores()
+    return {store: made for store, made in kept.items() if made in moments and store in there}
+
+
+def remove_new_stores(new: Opened, names: Collection[str]) -> None:
+    """Delete what `fill_new_stores` made."""
+    _remove_stores(new, [new.engine.stores()[name] for name in names])
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:

@@ -7,21 +7,27 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.observed import Leftovers
 from stack.operations.confirming import Confirm
-from stack.operations.keeping import save, with_data
+from stack.operations.keeping import as_made, save, with_data
 from stack.operations.opening import Opened, change
 from stack.operations.planning import remember_wanted
-from stack.operations.replacing import quiet
+from stack.operations.replacing import fill_new_stores, quiet, remove_new_stores, require_room
+from stack.operations.restore import loading
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
 from stack.settings import Settings
+from stack.snapshots.archive import opened as open_archive
+from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 
 
-def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True) -> Report:
+def reset(
+    settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, accepts: bool = False
+) -> Report:
     """Delete containers, networks, volumes, built images and state. `confirm` decides.
 
-    What its databases hold is saved first, for `stackctl undo`, unless not `saves`.
+    What its databases hold is saved first, for `stackctl undo`, unless not `saves`; and it is loaded and compared,
+    for it is the only copy then. `accepts`: also if `undo` can't bring all of it back.
     """
     with change(settings, progress) as opened:
         name = opened.instance.name
@@ -32,7 +38,7 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool 
         saves = saves and bool(held)
         if not confirm(_announcement(opened, left, bool(held), saves)):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-        saved = _save(settings, opened, progress) if saves else None
+        saved = _save(settings, opened, accepts, progress) if saves else None
         progress.step(f"{name}: deleting")
         remember_wanted(opened, "down")
         opened.engine.destroy()
@@ -40,20 +46,34 @@ def reset(settings: Settings, progress: Progress, confirm: Confirm, saves: bool 
         opened.state.delete()
         Registry(settings.registry).remove(opened.instance.project)
     text = f"{name} is deleted, its data included"
-    text += f"; `stackctl undo` brings it back ({saved.name})" if saved else ""
+    text += f"; it was saved, loaded once and compared: `stackctl undo` brings it back ({saved.name})" if saved else ""
     data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None}
     return Report("reset", text, data)
 
 
-def _save(settings: Settings, opened: Opened, progress: Progress) -> Path:
+def _save(settings: Settings, opened: Opened, accepts: bool, progress: Progress) -> Path:
     try:
         with quiet(opened, progress):
-            path, _ = save(opened, Shelf(settings.state_root, opened.instance.name), None, "reset", progress)
+            path, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, "reset", progress)
+            try:
+                _prove(as_made(opened), path, manifest, accepts, progress)
+            except BaseException:
+                path.unlink()
+                raise
     except StackError as error:
         raise error.hinting(
             f"nothing was deleted; `stackctl reset --no-snapshot` deletes without saving; {error.hint}"
         ) from error
     return path
+
+
+def _prove(opened: Opened, path: Path, manifest: Manifest, accepts: bool, progress: Progress) -> None:
+    """Load a snapshot beside what it was made of, and remove that again. Raises what `undo` would fail with."""
+    progress.step(f"{path.name}: loading it once, to be sure that `undo` can")
+    require_room(opened, manifest.size)
+    with open_archive(path) as archive:
+        fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
+        remove_new_stores(fill_new_stores(opened, fill, progress), fill)
 
 
 def _announcement(opened: Opened, left: Leftovers, held: bool, saves: bool) -> str:

@@ -16,7 +16,7 @@ from stack.operations.confirming import Confirm
 from stack.operations.keeping import fate, save, with_data
 from stack.operations.opening import Opened, change, reopen, with_instance
 from stack.operations.ports import registered
-from stack.operations.replacing import Fill, Replacement, quiet, replace_data, take_over
+from stack.operations.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 from stack.operations.rotate import password_statement
 from stack.ports import PortChoice
 from stack.progress import Progress
@@ -55,7 +55,10 @@ def undo(
 ) -> Report:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
     with change(settings, progress) as opened:
-        newest = Shelf(settings.state_root, opened.instance.name).newest_automatic()
+        shelf = Shelf(settings.state_root, opened.instance.name)
+        # After an upgrade whose declaration went back, what is older than that may be the newest that can run.
+        suits = opened.state.exists() and shelf.newest_automatic(partial(_runs_here, opened))
+        newest = suits or shelf.newest_automatic()
         if newest is None or newest.manifest is None:
             raise StackError(
                 "nothing-to-undo",
@@ -108,7 +111,7 @@ def _replace(
     if (kept := _with_kept_stores(opened, manifest)) is not None:
         with quiet(opened, progress):
             before()
-        return take_over(opened, kept, manifest.components, False, progress, timeout)
+        return take_over(opened, kept, manifest.components, None, progress, timeout)
 
     fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
     return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
@@ -128,13 +131,22 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
     return load
 
 
+def _runs_here(opened: Opened, manifest: Manifest) -> bool:
+    """Whether the declared versions can take the data."""
+    return all(
+        isinstance(database := opened.instance.stack[name], Postgres) and opened.engine.version(database) >= saved.major
+        for name, saved in manifest.components.items()
+        if name in opened.instance.stack.names
+    )
+
+
 def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
     """The instance on the stores that an upgrade left as they were, where these can be served as they are."""
-    there, generations = opened.engine.all_stores(), dict(opened.instance.generations)
+    there, generations = kept_stores(opened), dict(opened.instance.generations)
     for name, saved in manifest.components.items():
         database = opened.instance.stack[name]
         fits = isinstance(database, Postgres) and opened.engine.version(database) == saved.major
-        if manifest.reason != "upgrade" or saved.store not in there or not fits:
+        if there.get(saved.store) != manifest.made.isoformat() or not fits:
             return None
         generations[name] = generation_of(saved.store)
     return with_instance(opened, replace(opened.instance, generations=generations))

@@ -86,7 +86,7 @@ def _upgrade(
         except BaseException:
             path.unlink()
             raise
-    report = take_over(opened, new, fill, keeps, progress, timeout)
+    report = take_over(opened, new, fill, manifest if keeps else None, progress, timeout)
     if not keeps:
         path.unlink()
     return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -81,9 +81,10 @@ class Shelf:
             )
         return path
 
-    def newest_automatic(self) -> Item | None:
-        """What `undo` brings back."""
-        return next((item for item in self.items() if item.manifest and item.manifest.automatic), None)
+    def newest_automatic(self, suits: Callable[[Manifest], bool] = lambda _: True) -> Item | None:
+        """What `undo` brings back: the newest of those that a command made by itself and that suit."""
+        found = (item for item in self.items() if item.manifest and item.manifest.automatic and suits(item.manifest))
+        return next(found, None)
 
 
 def superfluous(items: Iterable[Item], now: datetime) -> Sequence[Item]:

@@ -125,6 +125,29 @@ def test_what_a_server_can_not_have_is_named_before_anything_is_replaced(kept: C
     assert kept.visit() == count + 1
 
 
+# A check that reads another table, by a name that is not found while all is loaded.
+_NEVER_COMES_BACK = """
+CREATE TABLE limits AS SELECT 10 AS most;
+CREATE FUNCTION most() RETURNS int LANGUAGE sql AS 'SELECT most FROM limits';
+CREATE TABLE amounts (amount int CHECK (amount < most()));
+INSERT INTO amounts VALUES (1);
+"""
+
+
+@on_one_engine
+def test_a_reset_deletes_nothing_that_undo_could_not_bring_back(kept: Cli) -> None:
+    count = kept.visit()
+    psql(kept, _NEVER_COMES_BACK)
+    before = kept.data("snapshot", "list")
+    error = kept.fails("reset", "--yes", code="restore-failed")
+    assert 'relation "limits" does not exist' in error["output"]
+    assert "nothing was deleted" in error["hint"]
+    assert "--no-snapshot" in error["hint"]
+    assert kept.visit() == count + 1, "what was stopped for it was started again"
+    assert kept.data("snapshot", "list") == before
+    psql(kept, "DROP TABLE amounts, limits; DROP FUNCTION most")
+
+
 _OLD_CHECKSUM = """
 SELECT json_build_array(count(*), coalesce(sum(hashtextextended("the row"::text COLLATE "C", 0)), 0)::text)
 FROM ONLY {table} AS "the row"

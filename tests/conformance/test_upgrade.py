@@ -92,6 +92,22 @@ def test_an_upgrade_takes_the_data_along_and_undo_brings_the_old_version_back(ow
 
 
 @on_one_engine
+def test_the_old_data_of_an_upgrade_is_kept_through_an_undo_of_it(own: Own) -> None:
+    cli = own.cli
+    cli.up()
+    count = cli.visit()
+    own.declare(NEW)
+    cli.ok("upgrade", "db", "--to", str(NEW))
+    cli.ok("undo", "--yes")
+    assert own.major() == NEW, "the data is what it was, in the version that is declared"
+    assert cli.visit() == count + 1
+    own.declare(own.old)
+    cli.ok("undo", "--yes")
+    assert own.major() == own.old
+    assert cli.visit() == count + 1, "as it was before the upgrade"
+
+
+@on_one_engine
 def test_who_is_killed_right_after_the_new_data_took_over_has_upgraded(own: Own) -> None:
     cli = own.cli
     cli.up()
