@@ -12,6 +12,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -96,6 +97,7 @@ def empty_home() -> Iterator[Mapping[str, str]]:
     with tempfile.TemporaryDirectory(prefix="stackctl-pictures-") as folder:
         own = {name: value for name, value in os.environ.items() if not name.startswith("STACKCTL_")}
         own.pop("NO_COLOR", None)
+        own.pop("CI", None)
         state = {"STACKCTL_STATE": f"{folder}/.stackctl", "XDG_STATE_HOME": folder, "STACKCTL_ENGINE": "embedded"}
         yield own | state | {"TERM": "xterm-256color"}
 
@@ -110,12 +112,28 @@ def visit(chromium: Browser, times: int) -> None:
 
 def save_terminal(command: str, environment: Mapping[str, str]) -> None:
     """A picture of a terminal in which `stackctl COMMAND` was typed."""
-    written = Text.from_ansi(run(command, environment=environment).rstrip())
+    written = Text.from_ansi(settled(run(command, environment=environment)).rstrip())
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     # The empty line at the end keeps the last one from being cut where a font is tall.
     console.print(Text.assemble(("$ ", "bold green"), (f"stackctl {command}\n", "bold"), written, "\n"))
     svg = console.export_svg(title="", code_format=_SVG, unique_id=command)
     (PICTURES / f"{command}.svg").write_text(svg, encoding="utf-8")
+
+
+def settled(written: str) -> str:
+    """What stands there in the end of lines that were written again in their place, with their colours."""
+    lines: list[str] = []
+    row = 0
+    for part in re.split(r"(?<=\n)|(?=\r\x1b\[\d+A)|(?=\x1b\[J)", written):
+        if up := re.match(r"\r\x1b\[(\d+)A", part):
+            row -= int(up[1])
+        if part.startswith("\x1b[J"):
+            del lines[row:]
+        text = re.sub(r"\r|\x1b\[\d*[AJK]", "", part)
+        if text:
+            lines[row : row + 1] = [text]
+            row += text.endswith("\n")
+    return "".join(lines)
 
 
 def run(*words: str, environment: Mapping[str, str]) -> str:
@@ -147,7 +165,7 @@ def _read(terminal: int) -> Iterator[bytes]:
 def save_page(chromium: Browser, environment: Mapping[str, str]) -> None:
     """The page after some life: more and fewer visits by the second, and Redis emptied once."""
     visit(chromium, 1200)
-    context = chromium.new_context(viewport={"width": 920, "height": 600}, device_scale_factor=1.5)
+    context = chromium.new_context(viewport={"width": 920, "height": 600}, device_scale_factor=1.25)
     page = context.new_page()
     page.goto(f"{URL}/")
     for second in range(LOOKS):

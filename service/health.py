@@ -68,7 +68,7 @@ class Health:
             self._database.read(HOMEPAGE)
             output = None
         except DatabaseUnavailable:
-            output = "PostgreSQL cannot be asked: visits are refused, counts come from Redis"
+            output = "PostgreSQL cannot be asked: visits are refused, counts come from Redis if it has them"
         return Check(output, self._breakers["database"].is_open)
 
     def _check_cache(self) -> Check:

@@ -32,6 +32,11 @@ class Path:
     database: Leg
     text: str
 
+    @property
+    def health(self) -> str:
+        """What it says of the app: without PostgreSQL it answers and counts nothing."""
+        return "warn" if self.database.state == "failed" else "pass"
+
 
 _CACHE = {
     Result.HIT: (Leg("used", "hit"), "Redis had the count"),

@@ -5,6 +5,7 @@
 const EVERY = 1000; // milliseconds between an answer and the next question
 const PATIENCE = 4000;
 const SPOKEN_EVERY = 15000; // a screen reader is told of a new count no more often
+const UNKNOWN = "Unknown";
 const { read, health, metrics } = document.body.dataset;
 
 const element = (id) => document.getElementById(id);
@@ -13,8 +14,9 @@ const say = (where, text) => {
   if (where.textContent !== text) where.textContent = text;
 };
 
-async function ask(address) {
+async function ask(address, method = "GET") {
   const response = await fetch(address, {
+    method,
     headers: { Accept: "application/json" },
     cache: "no-store",
     signal: AbortSignal.timeout(PATIENCE),
@@ -26,13 +28,15 @@ async function ask(address) {
 
 let spoken = { text: document.title, at: performance.now() };
 
-// With a `trouble` the number may have been overtaken.
+// With a `trouble` the number may have been overtaken; nobody has told it yet where it is UNKNOWN.
 function showCount(count, trouble) {
   const old = trouble !== "";
-  const unit = (count === "1" ? "visit" : "visits") + (old ? ", last known" : "");
+  const unknown = count === UNKNOWN;
+  const unit = unknown ? "number of visits" : (count === "1" ? "visit" : "visits") + (old ? ", last known" : "");
   say(element("count"), count);
   say(element("unit"), unit);
-  element("headline").classList.toggle("old", old);
+  element("headline").classList.toggle("old", old && !unknown);
+  element("headline").classList.toggle("unknown", unknown);
   say(element("trouble"), trouble);
   document.title = `${count} ${unit}`;
   speak(document.title);
@@ -45,7 +49,9 @@ function speak(text) {
   spoken = { text, at: now };
 }
 
-// The path
+// The path: that of this page's own visit, until a look meets something else than a count in good order
+
+let ownVisit = true;
 
 const USED = ["used", "hit"];
 const IDLE = ["idle", ""];
@@ -64,6 +70,10 @@ function pathOfRead(answer, how) {
   return [["asked", "miss"], read, "Redis did not have the count; PostgreSQL gave it."];
 }
 
+function isCalm(answer, how) {
+  return !answer.stale && !how.includes("error") && !how.includes("breaker-open");
+}
+
 function showPath(source, app, [cache, database, text]) {
   element("path").dataset.source = source;
   element("leg-app").dataset.state = app;
@@ -71,21 +81,59 @@ function showPath(source, app, [cache, database, text]) {
     element(`leg-${name}`).dataset.state = state;
     say(element(`leg-${name}`).querySelector(".word"), word);
   }
-  say(element("path-text"), `The latest look: ${text}`);
+  say(element("path-text"), text);
+}
+
+// What a look met stands there instead of the visit, whose line would not be of it.
+function showLook(source, app, [cache, database, text]) {
+  ownVisit = false;
+  say(element("said"), "");
+  showPath(source, app, [cache, database, `The latest look: ${text}`]);
 }
 
 async function lookAtCount() {
   const { status, how, text } = await ask(read);
   const answer = JSON.parse(text);
   if (status !== 200) {
-    showPath("none", "passed", [["idle", ""], NO_ANSWER, "PostgreSQL did not answer; Redis could not tell the count."]);
+    showLook("none", "passed", [IDLE, NO_ANSWER, "PostgreSQL did not answer; Redis could not tell the count."]);
     showCount(element("count").textContent, `${answer.title}. ${answer.detail}`);
     return;
   }
-  showPath(answer.source, "passed", pathOfRead(answer, how));
+  if (!ownVisit || !isCalm(answer, how)) showLook(answer.source, "passed", pathOfRead(answer, how));
   const trouble = answer.stale ? "PostgreSQL cannot be asked: visits are refused, and the number may be behind." : "";
   showCount(answer.visits.toLocaleString("en"), trouble);
 }
+
+// A visit: the button counts one, and shows its way. It is not repeated by itself: it may have been counted.
+
+async function visit(event) {
+  event.preventDefault();
+  const button = event.currentTarget.querySelector("button");
+  button.disabled = true;
+  try {
+    const { status, how, text } = await ask(read, "POST");
+    const answer = JSON.parse(text);
+    if (status === 200) {
+      const [cache, , came] = pathOfRead(answer, how);
+      ownVisit = true;
+      const first = answer.source === "cache" ? "Redis had the count" : came.replace(/\.$/, "");
+      const committed = [cache, ["used", "commit"], `${first}. The visit was committed in PostgreSQL.`];
+      showPath(answer.source, "passed", committed);
+      showCount(answer.visits.toLocaleString("en"), "");
+      say(element("said"), `Yours is number ${element("count").textContent}, committed in PostgreSQL.`);
+    } else {
+      const known = answer.last_known === undefined ? element("count").textContent : answer.last_known.toLocaleString("en");
+      showLook("none", "passed", [IDLE, NO_ANSWER, "PostgreSQL did not answer; nothing more is known."]);
+      showCount(known, `${answer.title}. ${answer.detail}`);
+    }
+  } catch (error) {
+    say(element("trouble"), "The app did not answer: the visit may or may not have been counted.");
+  }
+  button.disabled = false;
+  button.focus();
+}
+
+element("visit").addEventListener("submit", visit);
 
 // The parts
 
@@ -97,7 +145,8 @@ function showPart(name, status, text) {
 async function lookAtHealth() {
   const { text } = await ask(health);
   const { checks } = JSON.parse(text);
-  showPart("app", "pass", "works");
+  const counts = checks.database.status === "pass";
+  showPart("app", counts ? "pass" : "warn", counts ? "works" : "answers, counts nothing");
   showPart("cache", checks.cache.status, checks.cache.output || "works");
   showPart("database", checks.database.status, checks.database.output || "works");
 }
@@ -105,11 +154,12 @@ async function lookAtHealth() {
 // The plots: what all clients of the service caused between two looks
 
 const SPAN = 300; // seconds
+const SHORTEST = 60; // the first minute has the whole width, and begins at the right edge
 const GAP = 10; // seconds without a point that break the line
 const plots = {
-  rate: { points: [], top: 0, format: (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s` },
+  rate: { points: [], top: 10, format: (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s` },
   hits: { points: [], top: 100, format: (value) => `${value.toFixed(0)} %` },
-  latency: { points: [], top: 0, format: (value) => `${value.toFixed(1)} ms` },
+  latency: { points: [], top: 10, format: (value) => `${value.toFixed(1)} ms` },
 };
 let before = null;
 
@@ -151,12 +201,18 @@ function add(name, time, value) {
   while (points[0].time < time - SPAN) points.shift();
 }
 
+// The top of a scale holds still: 10, 20, 50, 100, 200, …
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= value);
+}
+
 function draw(name, now) {
   const { points, top, format } = plots[name];
   if (!points.length) return;
   const most = Math.max(...points.map(({ value }) => value));
-  const scale = Math.max(top, most) || 1;
-  const since = Math.max(now - points[0].time, 1);
+  const scale = most > top ? roundUp(most) : top;
+  const since = Math.min(SPAN, Math.max(now - points[0].time, SHORTEST));
   const x = (time) => (300 - (300 * (now - time)) / since).toFixed(1);
   const y = (value) => (78 - (74 * value) / scale).toFixed(1);
   const runs = [];
@@ -172,10 +228,11 @@ function draw(name, now) {
   const last = format(points.at(-1).value);
   const title = figure.querySelector(".title").textContent;
   const ago = since < 90 ? `${since.toFixed(0)} s` : `${(since / 60).toFixed(0)} min`;
+  const unit = format(scale).replace(/^[\d.]+/, "");
   figure.querySelector("svg").setAttribute("aria-label", `${title}: now ${last}, peak ${format(most)} in the last ${ago}`);
   say(figure.querySelector(".now"), last);
   say(figure.querySelector(".since"), `${ago} ago`);
-  say(figure.querySelector(".peak"), `peak ${format(most)}`);
+  say(figure.querySelector(".top"), `${scale}${unit}`);
 }
 
 function showNothingNow() {
@@ -198,7 +255,7 @@ async function look() {
     showPart("app", "fail", "does not answer");
     showPart("cache", "unknown", "cannot be seen from here");
     showPart("database", "unknown", "cannot be seen from here");
-    showPath("lost", "failed", [IDLE, IDLE, "the app did not answer."]);
+    showLook("lost", "failed", [IDLE, IDLE, "the app did not answer."]);
     const trouble = "The app does not answer: the number is what it said last. This page goes on by itself when it does.";
     showCount(element("count").textContent, trouble);
     showNothingNow();

@@ -27,6 +27,53 @@ def test_the_count_moves_when_somebody_else_visits(watched: Watched) -> None:
     expect(watched.page).to_have_title("3 visits")
 
 
+def test_the_button_counts_one_visit_and_shows_its_way(watched: Watched, postgres: PostgresServer) -> None:
+    watched.open()
+    button = watched.page.get_by_role("button", name="Count a visit")
+    button.click()
+    expect(watched.page.locator("#said")).to_have_text("Yours is number 2, committed in PostgreSQL.")
+    expect(watched.page.locator("#count")).to_have_text("2")
+    expect(watched.page.locator("#leg-database .word")).to_have_text("commit")
+    expect(button).to_be_focused()
+    assert truth(postgres) == 2
+    postgres.stop()
+    button.click()
+    expect(watched.page.locator("#trouble")).to_contain_text("Nothing was counted")
+    expect(watched.page.locator("#said")).to_be_empty()
+
+
+def test_a_look_does_not_contradict_the_visit_above_it(watched: Watched) -> None:
+    watched.open()
+    watched.await_reads(3)
+    expect(watched.page.locator("#said")).to_contain_text("committed in PostgreSQL")
+    expect(watched.page.locator("#path-text")).to_contain_text("The visit was committed in PostgreSQL")
+    expect(watched.page.locator("#leg-database .word")).to_have_text("commit")
+
+
+def test_it_says_what_it_is_and_where_its_code_is(watched: Watched) -> None:
+    watched.open()
+    what = watched.page.locator("#what")
+    expect(what).to_contain_text("stackctl playground")
+    expect(what).to_contain_text("service/")
+
+
+def test_a_count_that_nobody_can_tell_is_unknown_and_an_app_without_database_is_not_well(
+    watched: Watched, postgres: PostgresServer
+) -> None:
+    postgres.stop()
+    for scripted in (False, True):
+        if not scripted:
+            watched.page.route("**/page.js", lambda route: route.abort())
+        else:
+            watched.page.unroute("**/page.js")
+        watched.open()
+        expect(watched.page.get_by_role("heading", level=1)).to_have_text("Unknown number of visits")
+        expect(watched.page.locator("#part-app")).to_have_attribute("data-status", "warn")
+        expect(watched.page.locator("#part-app .status")).to_have_text("answers, counts nothing")
+    watched.await_reads(2)
+    expect(watched.page.get_by_role("heading", level=1)).to_have_text("Unknown number of visits")
+
+
 def test_the_path_of_a_request_is_shown_and_flips_from_postgresql_to_redis(watched: Watched) -> None:
     watched.page.route("**/page.js", lambda route: route.abort())
     watched.open()
@@ -136,6 +183,7 @@ def test_a_screen_reader_is_told_of_a_new_count_only_now_and_then(watched: Watch
     assert watched.page.locator("[aria-live], output, [role=status]").evaluate_all(
         "all => all.map(each => each.id)"
     ) == [
+        "said",
         "trouble",
         "spoken",
     ]
@@ -153,6 +201,11 @@ def test_the_plots_show_what_all_clients_cause(watched: Watched) -> None:
             "aria-label", re.compile(rf": now \d.*{unit}, peak \d.*{unit} in the last \d+ s")
         )
         expect(picture.locator(".line")).to_have_attribute("d", re.compile(r"M[\d.]+ [\d.]+L"))
+        # The first points stand at the right edge, below a top that holds still.
+        began = picture.locator(".line").get_attribute("d")
+        assert began is not None
+        assert float(began[1:].split()[0]) > 150, began
+    expect(watched.page.locator("#hits .top")).to_have_text("100 %")
 
 
 def test_it_asks_nobody_else_and_complains_of_nothing(watched: Watched) -> None:
@@ -174,15 +227,15 @@ def test_what_stands_inline_is_not_run(watched: Watched) -> None:
     assert any("Content Security Policy" in each for each in watched.complaints), watched.complaints
 
 
-def test_every_link_is_reached_by_keyboard_and_shows_it(watched: Watched) -> None:
+def test_every_control_is_reached_by_keyboard_and_shows_it(watched: Watched) -> None:
     watched.open()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         watched.page.keyboard.press("Tab")
         reached.append(watched.page.evaluate("document.activeElement.textContent"))
         outline = watched.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
-    assert reached == ["JSON", "Badge", "Health", "Metrics", "OpenAPI"]
+    assert reached == ["Count a visit", "JSON", "Badge", "Health", "Metrics", "OpenAPI"]
 
 
 def test_a_screen_reader_finds_its_parts_and_pictures_have_words(watched: Watched) -> None:
@@ -236,13 +289,15 @@ _CONTRAST = """() => {
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser: Browser, lone_service: ServiceServer) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 640})
+    context = browser.new_context(viewport={"width": 320, "height": 640})
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{lone_service.port}/")
     expect(page.locator("#plots")).to_be_visible(timeout=20_000)
     width = page.evaluate("document.documentElement.scrollWidth")
+    tops = page.locator(".plots svg").evaluate_all("all => all.map((each) => each.getBoundingClientRect().top)")
     context.close()
-    assert width <= 360
+    assert width <= 320
+    assert len(set(tops)) == 1, "the plots stand in one row"
 
 
 def test_without_javascript_the_count_and_its_way_are_there(browser: Browser, lone_service: ServiceServer) -> None:
@@ -252,6 +307,8 @@ def test_without_javascript_the_count_and_its_way_are_there(browser: Browser, lo
     expect(page.get_by_role("heading", level=1)).to_have_text("1 visit")
     expect(page.locator("#path")).to_have_attribute("data-source", "database")
     assert "Without JavaScript nothing here moves" in page.content()
+    page.get_by_role("button", name="Count a visit").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("2 visits")
     expect(page.get_by_role("listitem").filter(has_text="PostgreSQL")).to_contain_text("works")
     context.close()
 

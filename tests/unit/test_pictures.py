@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,3 +26,9 @@ def test_a_terminal_shows_its_command_and_asks_nobody(command: str) -> None:
     assert f"$ stackctl {command}" in words
     assert set(re.findall(r"""(?:url\(|=")(https?:[^")]*)""", text)) == {"http://www.w3.org/2000/svg"}
     assert "@import" not in text
+
+
+def test_a_picture_shows_what_stands_there_when_lines_have_moved() -> None:
+    written = "$\n\r\x1b[2Kdb  starting\n\x1b[J\r\x1b[1A\x1b[2Kdb  \x1b[32mhealthy\x1b[0m\n\x1b[Jup\n"
+    settled = runpy.run_path(str(PICTURES.with_suffix(".py")))["settled"]
+    assert settled(written) == "$\ndb  \x1b[32mhealthy\x1b[0m\nup\n"
