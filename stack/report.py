@@ -20,7 +20,7 @@ class Report:
     """The result of one command.
 
     `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
-    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: another program wrote `text`. `look`: the
+    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: `text` stays as it is. `look`: the
     text for a terminal, if that is another.
     """
 
@@ -44,7 +44,9 @@ class Report:
         return Report.drawn(command, lambda style: f"{style.wrapped(head)}\n{self.shown(style)}", data)
 
     def shown(self, style: Style) -> str:
-        return self.text if self.look is None else self.look(style)
+        if self.look is not None:
+            return self.look(style)
+        return self.text if self.verbatim else style.wrapped(self.text)
 
 
 def envelope(report: Report) -> str:

@@ -116,7 +116,7 @@ def _rows_text(rows: Rows, style: Style) -> str:
 
 
 def _is_number(column: Sequence[str]) -> bool:
-    return all(re.fullmatch(r"-?\d+(\.\d+)?|NULL", cell) for cell in column) and set(column) > {"NULL"}
+    return all(re.fullmatch(r"-?\d+(\.\d+)?|NULL", cell) for cell in column) and bool(set(column) - {"NULL"})
 
 
 def _cell(value: str | None) -> str:

@@ -157,13 +157,18 @@ class _Watch:
         began = state.since if state is not None else None
         return self.engine.log_lines(name, count, min(began or self._began_at, self._began_at))
 
+    def report(self, observed: Observed) -> Observed:
+        """Show each component as it is by its engine and by what it answered. Gives the same."""
+        assessed = self.assessed(observed)
+        self._progress.states({name: state.summary for name, state in assessed.components.items()})
+        return assessed
+
     def __iter__(self) -> Iterator[_Look]:
         """One look after the other, with a pause between; the caller ends it."""
         while True:
             exit_code = self._job.wait(_INTERVAL)
             observed = self.observe()
-            shown = self.assessed(observed).components
-            self._progress.states({name: state.summary for name, state in shown.items()})
+            self.report(observed)
             yield _Look(observed, exit_code, self.seconds)
             if exit_code is not None:
                 self._clock.wait(_INTERVAL)
@@ -222,7 +227,7 @@ def await_ready(
                 # Asked twice, for one answer of an app may be good and the next one bad.
                 watch.answers = ask(instance, observed, probe) if stable else watch.answers
                 if stable and all(answer.ok for answer in watch.answers.values()):
-                    return Verdict(watch.seconds, watch.assessed(observed), restarted(before, observed))
+                    return Verdict(watch.seconds, watch.report(observed), restarted(before, observed))
         if watch.late:
             raise too_late(stack, watch.read_log, watch.assessed(observed), watch.answers, listening.found, timeout)
     raise AssertionError
