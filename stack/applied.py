@@ -33,7 +33,7 @@ class Applied:
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
     `migrations`: the checksums of those that each database has had, by their names.
     `wanted`: the state in which a command left the instance. `kept`: the data stores that nothing uses and `undo` may
-    need, each with the moment of the snapshot that was made of it.
+    need, each with the moment of the snapshot that was made of it (`made`) and a digest of its `password`.
     """
 
     wanted: Wanted | None = None
@@ -42,7 +42,7 @@ class Applied:
     secrets: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Fields] = field(default_factory=dict)
     migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, Fields] = field(default_factory=dict)
 
 
 def changed_files(before: Files, now: Files) -> list[str]:

@@ -21,6 +21,7 @@ from stack.operations.replacing import Replacement, replace_data
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
+from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.snapshots.transfer import Counted, chunks, stream
@@ -74,9 +75,10 @@ def load_in_place(
             registered(found, settings) as opened,
         ):
 
-            def before() -> None:
-                if replaced and saves:
-                    save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)
+            def before() -> Manifest | None:
+                if not (replaced and saves):
+                    return None
+                return save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)[1]
 
             needed = source.stat().st_size * _GROWS if source else 0
             filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}

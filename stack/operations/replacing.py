@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from stack.engines.server import Server
 from stack.errors import StackError
+from stack.fields import Fields
 from stack.operations.keeping import as_made, databases
 from stack.operations.opening import Opened, with_instance
 from stack.operations.planning import identities, remember_wanted, secret_digests
@@ -33,12 +34,12 @@ Fill = Callable[[Server], None]
 class Replacement:
     """What is to be put in place of what. `fill` by the name of the database.
 
-    `before`: done once nobody writes any more, and before the new data takes over. `needs`: the bytes that the new
-    data may take.
+    `before`: done once nobody writes any more, and before the new data takes over; gives the snapshot of what was
+    there, if one is made. `needs`: the bytes that the new data may take.
     """
 
     fill: Mapping[str, Fill]
-    before: Callable[[], object]
+    before: Callable[[], Manifest | None]
     needs: int
 
 
@@ -51,11 +52,11 @@ def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeou
     new = fill_new_stores(opened, wanted.fill, progress)
     try:
         with quiet(opened, progress):
-            wanted.before()
+            keeps = wanted.before()
     except BaseException:
         remove_new_stores(new, wanted.fill)
         raise
-    return take_over(opened, new, wanted.fill, None, progress, timeout)
+    return take_over(opened, new, wanted.fill, keeps, progress, timeout)
 
 
 def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress) -> Opened:
@@ -84,7 +85,7 @@ def take_over(
 
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted.
     """
-    before, now = opened.engine.stores(), new.engine.stores()
+    before, now = opened.engine.stores(), new.engine.stores().values()
     if opened.engine.observe().exists:
         remember_wanted(opened, "stopped")
         opened.engine.stop()
@@ -93,14 +94,14 @@ def take_over(
     taken = {name: each for name, each in identities(new, secrets).items() if name in names}
     # Which migrations the new data has had, it knows itself.
     had = {name: each for name, each in known.migrations.items() if name not in names}
-    kept = {store: made for store, made in known.kept.items() if store not in now.values()}
+    kept = {store: each for store, each in known.kept.items() if store not in now}
     if keeps is not None:
-        kept |= {before[name]: keeps.made.isoformat() for name in names}
+        made, passwords = keeps.made.isoformat(), {name: known.data.get(name, {}).get("password", "") for name in names}
+        kept |= {before[name]: {"made": made, "password": passwords[name]} for name in names}
     new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had, kept=kept))
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
-    if keeps is None:
-        _remove_stores(new, [before[name] for name in names if before[name] != now[name]])
+    _remove_spare_stores(new)
     return report
 
 
@@ -117,7 +118,7 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
 
 
 def _remove_spare_stores(opened: Opened) -> None:
-    """Delete the stores of declared databases that are in use no more, and that no snapshot of an upgrade needs."""
+    """Delete the stores of declared databases that are in use no more, and that `undo` does not need."""
     stores = {*opened.engine.stores().values(), *kept_stores(opened)}
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
     for store in opened.engine.all_stores():
@@ -126,15 +127,15 @@ def _remove_spare_stores(opened: Opened) -> None:
             opened.engine.remove_store(store)
 
 
-def kept_stores(opened: Opened) -> dict[str, str]:
-    """The stores that are as they were when a snapshot was made that is still there, with the moment of that."""
+def kept_stores(opened: Opened) -> dict[str, Fields]:
+    """The stores that are as they were when a snapshot was made: the last for `undo`, and those before an upgrade."""
     kept = opened.state.applied().kept
     if not kept:
         return {}
-    items = Shelf(opened.state.folder.parent, opened.instance.name).items()
-    moments = {item.manifest.made.isoformat() for item in items if item.manifest}
+    automatic = Shelf(opened.state.folder.parent, opened.instance.name).automatic()
+    moments = {each.made.isoformat() for place, each in enumerate(automatic) if not place or each.reason == "upgrade"}
     there = opened.engine.all_stores()
-    return {store: made for store, made in kept.items() if made in moments and store in there}
+    return {store: each for store, each in kept.items() if each["made"] in moments and store in there}
 
 
 def remove_new_stores(new: Opened, names: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from stack.instance import generation_of
 from stack.operations.confirming import Confirm
 from stack.operations.keeping import fate, save, with_data
 from stack.operations.opening import Opened, change, reopen, with_instance
+from stack.operations.planning import secret_digests
 from stack.operations.ports import registered
 from stack.operations.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 from stack.operations.rotate import password_statement
@@ -105,13 +106,18 @@ def _bring_back(
 
 
 def _replace(
-    opened: Opened, archive: Archive, before: Callable[[], object], accepts: bool, progress: Progress, timeout: float
+    opened: Opened,
+    archive: Archive,
+    before: Callable[[], Manifest | None],
+    accepts: bool,
+    progress: Progress,
+    timeout: float,
 ) -> Report:
     manifest = archive.manifest
     if (kept := _with_kept_stores(opened, manifest)) is not None:
         with quiet(opened, progress):
-            before()
-        return take_over(opened, kept, manifest.components, None, progress, timeout)
+            keeps = before()
+        return take_over(opened, kept, manifest.components, keeps, progress, timeout)
 
     fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
     return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
@@ -141,19 +147,25 @@ def _runs_here(opened: Opened, manifest: Manifest) -> bool:
 
 
 def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
-    """The instance on the stores that an upgrade left as they were, where these can be served as they are."""
+    """The instance on the stores that were left as they were for `undo`, if these can be served as they are."""
     there, generations = kept_stores(opened), dict(opened.instance.generations)
+    secrets = secret_digests(opened)
     for name, saved in manifest.components.items():
         database = opened.instance.stack[name]
-        fits = isinstance(database, Postgres) and opened.engine.version(database) == saved.major
-        if there.get(saved.store) != manifest.made.isoformat() or not fits:
+        if not isinstance(database, Postgres) or opened.engine.version(database) != saved.major:
+            return None
+        as_saved = {"made": manifest.made.isoformat(), "password": secrets.get(database.password.id)}
+        if there.get(saved.store) != as_saved:
             return None
         generations[name] = generation_of(saved.store)
     return with_instance(opened, replace(opened.instance, generations=generations))
 
 
-def _save_first(settings: Settings, opened: Opened, command: Literal["restore", "undo"], progress: Progress) -> None:
-    save(opened, Shelf(settings.state_root, opened.instance.name), None, command, progress)
+def _save_first(
+    settings: Settings, opened: Opened, command: Literal["restore", "undo"], progress: Progress
+) -> Manifest:
+    _, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, command, progress)
+    return manifest
 
 
 def _nothing() -> None:

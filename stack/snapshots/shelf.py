@@ -86,6 +86,10 @@ class Shelf:
         found = (item for item in self.items() if item.manifest and item.manifest.automatic and suits(item.manifest))
         return next(found, None)
 
+    def automatic(self) -> list[Manifest]:
+        """What those say that commands made by themselves, the newest first."""
+        return [item.manifest for item in self.items() if item.manifest and item.manifest.automatic]
+
 
 def superfluous(items: Iterable[Item], now: datetime) -> Sequence[Item]:
     """Of those that commands made by themselves the oldest beyond `KEPT`, and the old; the newest always stays."""

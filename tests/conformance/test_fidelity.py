@@ -148,6 +148,25 @@ def test_a_reset_deletes_nothing_that_undo_could_not_bring_back(kept: Cli) -> No
     psql(kept, "DROP TABLE amounts, limits; DROP FUNCTION most")
 
 
+@on_one_engine
+def test_what_a_restore_replaced_is_kept_until_it_is_undone(kept: Cli) -> None:
+    kept.ok("snapshot", "save", "plain")
+    psql(kept, _NEVER_COMES_BACK)
+    count = kept.visit()
+    kept.ok("snapshot", "restore", "plain", "--yes")
+    kept.ok("undo", "--yes")
+    assert psql(kept, "SELECT amount FROM amounts") == "1"
+    assert kept.visit() == count + 1
+    kept.ok("undo", "--yes")
+    assert psql(kept, "SELECT to_regclass('amounts')") == ""
+    kept.ok("undo", "--yes")
+    kept.ok("rotate", "db")
+    psql(kept, "DROP TABLE amounts, limits; DROP FUNCTION most")
+    kept.ok("undo", "--yes")
+    assert kept.data("status")["state"] == "up", "with the password of now, and not with that of then"
+    kept.ok("snapshot", "delete", "plain", "--yes")
+
+
 _OLD_CHECKSUM = """
 SELECT json_build_array(count(*), coalesce(sum(hashtextextended("the row"::text COLLATE "C", 0)), 0)::text)
 FROM ONLY {table} AS "the row"
