@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli import Cli
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import COMPOSE, on_one_engine
 
 # What belongs to databases and not to their contents, or is set for the whole server.
 _SURROUNDINGS = """
@@ -165,6 +167,22 @@ def test_what_a_restore_replaced_is_kept_until_it_is_undone(kept: Cli) -> None:
     kept.ok("undo", "--yes")
     assert kept.data("status")["state"] == "up", "with the password of now, and not with that of then"
     kept.ok("snapshot", "delete", "plain", "--yes")
+
+
+_LARGE_ROW = """
+CREATE UNLOGGED TABLE unlogged AS SELECT generate_series(1, 100) AS i;
+CREATE TABLE large AS SELECT string_agg(md5(i::text), '') AS text FROM generate_series(1, 50 * 32768) AS i;
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")
+def test_a_row_of_50_mb_is_saved_without_ending_the_server(kept: Cli) -> None:
+    psql(kept, _LARGE_ROW)
+    kept.ok("snapshot", "save", "large")
+    assert psql(kept, "SELECT count(*) FROM unlogged") == "100", "it is empty after a crash"
+    psql(kept, "DROP TABLE unlogged, large")
+    kept.ok("snapshot", "delete", "large", "--yes")
 
 
 _OLD_CHECKSUM = """
