@@ -13,7 +13,7 @@ from stack.style import CYAN, DIM, GREEN, PLAIN, RED, Style, cut, width_of
 
 _TICK = 0.1
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_DONE = ("healthy", "running")
+_DONE = ("healthy",)
 _FAILED = ("exited", "unhealthy", "dead", "restarting")
 
 
@@ -150,7 +150,7 @@ def _moves(state: str) -> bool:
 
 def _nothing_moves(states: Mapping[str, str]) -> bool:
     """Everything was healthy at the first look: there is nothing to show."""
-    return all(state.startswith(_DONE) for state in states.values())
+    return all(state in (*_DONE, "running") for state in states.values())
 
 
 def _mark(style: Style, state: str) -> str:

@@ -115,7 +115,7 @@ def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str
     """Give a function that shows what will be done and asks, unless `yes`."""
 
     def confirm(announcement: str) -> bool:
-        print(announcement, file=sys.stderr)
+        print(style(sys.stderr).wrapped(announcement), file=sys.stderr)
         if yes:
             return True
         if not sys.stdin.isatty():

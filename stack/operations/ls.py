@@ -20,6 +20,8 @@ _COLUMNS = (
     Column("INSTANCE", least=8), Column("ENGINE"), Column("STATE"), Column("URL", least=14, keeps="end"),
     Column("AGE", right=True), Column("DISK", right=True), Column("STACK FILE", least=16, keeps="end"),
 )  # fmt: skip
+# From so many columns on there is room for whole URLs.
+_WIDE = 100
 _COLOURS = {"up": GREEN, "stopped": YELLOW, "unknown": YELLOW, "degraded": RED, "orphaned": RED}
 
 
@@ -68,11 +70,16 @@ def _row(member: Member, used: int | None, now: datetime, style: Style) -> list[
         member.instance,
         member.engine,
         member.condition,
-        " ".join(member.urls.values()) or "-",
+        " ".join(_short(url, style) for url in member.urls.values()) or "-",
         duration((now - member.created).total_seconds()) if member.created else "-",
         size(used) if used is not None else "-",
         _file(member, style),
     ]
+
+
+def _short(url: str, style: Style) -> str:
+    """A URL without its scheme where room is scarce; browsers add it."""
+    return url if style.width is None or style.width >= _WIDE else url.removeprefix("http://")
 
 
 def _file(member: Member, style: Style) -> str:

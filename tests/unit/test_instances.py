@@ -187,6 +187,14 @@ def test_ls_tells_each_instance_in_a_line(tmp_path: Path, install: Install) -> N
     assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path, entry(tmp_path))).shown(Style(colour=True))
 
 
+def test_ls_fits_a_narrow_terminal(tmp_path: Path, install: Install) -> None:
+    install(parts=[found(tmp_path)])
+    shown = ls.ls(settings(tmp_path, entry(tmp_path))).shown(Style(width=80))
+    assert max(map(len, shown.splitlines())) <= 80, shown
+    assert " localhost:8001 " in shown
+    assert "shop.py (gone)" in shown
+
+
 def test_ls_shows_what_others_made_when_it_is_asked_to(tmp_path: Path, install: Install) -> None:
     other = replace(found(tmp_path), project="stackctl-other-000000", instance="other")
     install(parts=[found(tmp_path), other])

@@ -59,6 +59,12 @@ def test_each_component_keeps_its_line_while_its_state_changes(live: Live, strea
     assert words(stream.screen) == ["✘ web  unhealthy", "✔ db   healthy"]
 
 
+def test_what_runs_and_was_not_asked_yet_is_not_done(live: Live, stream: Watched) -> None:
+    live.states({"web": "running", "db": "starting"})
+    live.close()
+    assert words(stream.screen) == ["  web  running", "  db   starting"]
+
+
 def test_a_step_moves_until_the_next_begins_and_stays_above_it(live: Live, stream: Watched) -> None:
     live.step("web: stopping")
     assert words(stream.screen)[0][0] in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
