@@ -89,7 +89,8 @@ _KNOWN = (
         r"|ImportError: (cannot import name .*)",
         "module-missing",
         "{name} can't import {0}",
-        "add it to what the app installs (requirements.txt, package.json) and run `stackctl up` again",
+        "add it to what the app installs (requirements.txt, package.json), or where no image is built install it into "
+        "the `.venv` of its source folder, and run `stackctl up` again",
     ),
     _Known(
         # Python, with the file and its line, and Node.js.

@@ -50,9 +50,9 @@ class Secret:
 class Reference:
     """A fact about a component that only the engine knows.
 
-    `host` and `port` are where it answers. Of a process there are also `data`, the folder that is its own,
-    `socket`, the folder for its unix sockets, and `access`, the file that says who may use it. As text, in an f-string,
-    it is a mark from which `deferred` makes a `Text`.
+    `host` and `port` are where it answers, `bind` is the address that it has to listen on. Of a process there are also
+    `data`, the folder that is its own, `socket`, the folder for its unix sockets, and `access`, the file that says who
+    may use it. As text, in an f-string, it is a mark from which `deferred` makes a `Text`.
     """
 
     component: str

@@ -85,7 +85,11 @@ class Cli:
     @property
     def whole_environment(self) -> dict[str, str]:
         state = {"STACKCTL_STATE": str(self.folder / ".stackctl"), "STACKCTL_ENGINE": self.engine}
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("STACKCTL_", "COMPOSE_"))}
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("STACKCTL_", "COMPOSE_", "VIRTUAL_ENV"))
+        }
         return own | state | dict(self.environment)
 
     def run(self, *words: str, stdin: str | None = None) -> Result:

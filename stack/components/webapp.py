@@ -41,7 +41,8 @@ class WebApp(Component):
 
     - `source`: the folder with its Dockerfile, relative to the stack file.
     - `port`: where it listens in its container; `publish`: the port on this machine (default: the same). The app
-      gets in `PORT` where it has to listen: on `port` in a container, without one on 127.0.0.1 at `publish`.
+      gets in `BIND` and `PORT` where it has to listen: in a container 0.0.0.0 and `port`, without one 127.0.0.1 and
+      `publish`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
       has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
@@ -135,4 +136,5 @@ class WebApp(Component):
         )
 
     def _environment(self) -> Mapping[str, Value]:
-        return {"PORT": Reference(self.name, "port")} | dict(checked_environment(self, self.environment))
+        where = {"BIND": Reference(self.name, "bind"), "PORT": Reference(self.name, "port")}
+        return where | dict(checked_environment(self, self.environment))

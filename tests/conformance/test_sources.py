@@ -42,7 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     (folder / "migrations").mkdir()  # as on the first day: there is none yet
     (folder / "shop.py").write_text(STACK)
     (folder / "app.py").write_text(answering(200))
-    (folder / "Dockerfile").write_text("FROM python:3.14-slim\nENV BIND=0.0.0.0\nWORKDIR /app\nCOPY . .\n")
+    (folder / "Dockerfile").write_text("FROM python:3.14-slim\nWORKDIR /app\nCOPY . .\n")
     (folder / ".dockerignore").write_text(RULES)
     return folder
 

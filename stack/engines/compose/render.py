@@ -23,6 +23,8 @@ LABEL_DECLARATION = "stackctl.declaration"
 # Compose adds this label to all that it makes; it finds an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
+# Nothing but the container itself reaches its loopback address.
+_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
 
 def render(instance: Instance) -> str:
@@ -178,7 +180,7 @@ def _resolve(instance: Instance, value: Value) -> str:
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
         port = str(instance.stack[reference.component].listens)
-        return {"host": reference.component, "port": port}[reference.field]
+        return {"host": reference.component, "port": port, "bind": _EVERY_ADDRESS}[reference.field]
 
     return resolved(value, resolve)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
 from stack.engines import listening, memory, process
-from stack.engines.embedded import accounts, checks, cluster, enter, health, logs
+from stack.engines.embedded import accounts, checks, cluster, enter, health, logs, virtual_env
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
 from stack.engines.embedded.identity import (
@@ -198,6 +198,7 @@ class EmbeddedEngine:
         self._provide_secrets()
         self._leave_shared_user()
         self._make_home()
+        self._remember_virtual_env()
         self._check_data(programs)
         self._await_ending()
         answers = self._control.answers
@@ -435,7 +436,16 @@ class EmbeddedEngine:
         return any(isinstance(component, Redis) for component in self._instance.stack)
 
     def _layout(self, ports: Mapping[str, int]) -> Layout:
-        return Layout(self._home, ports, self._programs)
+        return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs)
+
+    @cached_property
+    def _virtual_envs(self) -> Mapping[str, Path]:
+        return virtual_env.find(self._instance, virtual_env.activated(os.environ, self._home.virtual_env))
+
+    def _remember_virtual_env(self) -> None:
+        if active := virtual_env.activated(os.environ, self._home.virtual_env):
+            with self._at_home():
+                write_private(self._home.virtual_env, str(active))
 
     def _configured(self) -> list[str]:
         """The components of the configuration that is there, none where there is none."""
@@ -567,6 +577,7 @@ class EmbeddedEngine:
                 *(server.tools.parent for server in programs.postgres.values()),
                 *programs.all,
                 *(source for source in sources if source is not None),
+                *(path for each in {*self._virtual_envs.values()} for path in virtual_env.needed_of(each)),
             ]
         )
 

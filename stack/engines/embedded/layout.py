@@ -6,6 +6,7 @@ HOME/logs/      what each component wrote, with older parts beside it
 HOME/runs/      one file a component, a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
 HOME/ports.json the ports that were chosen
+HOME/virtual-env the path of the virtual environment that was active at the last `up`
 HOME/state      where the state of the instance is, of one whose home lies elsewhere
 RUNTIME/        sockets, whose paths must be short
 """
@@ -54,6 +55,10 @@ class Home:
         return self.folder / "ports.json"
 
     @property
+    def virtual_env(self) -> Path:
+        return self.folder / "virtual-env"
+
+    @property
     def state(self) -> Path:
         return self.folder / "state"
 
@@ -92,13 +97,14 @@ class Home:
 
 @dataclass(frozen=True)
 class Layout:
-    """A home, with the programs that run in it and the port of each component."""
+    """A home, with the programs that run in it, the port of each component, and the virtual environments of apps."""
 
     home: Home
     ports: Mapping[str, int]
     programs: Programs
     python: str = sys.executable
     scripts: Path = _SCRIPTS
+    virtual_envs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -107,6 +113,11 @@ class Layout:
         Not the user's, which is another in every shell: the same declaration has to run the same programs.
         """
         return f"{Path(self.python).parent}:{_SYSTEM_PATH}"
+
+    def programs_of(self, component: str) -> Mapping[str, str]:
+        """The variables that say where a component's programs are, its own virtual environment first."""
+        own = self.virtual_envs.get(component)
+        return {"PATH": self.path} if own is None else {"PATH": f"{own}/bin:{self.path}", "VIRTUAL_ENV": str(own)}
 
     def script(self, name: str) -> tuple[str, ...]:
         """A script of this folder, that needs nothing but Python."""

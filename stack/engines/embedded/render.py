@@ -91,6 +91,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
             **({"data": layout.home.data(name).name} if name in layout.programs.postgres else {}),
+            **({"virtual_env": str(layout.virtual_envs[name])} if name in layout.virtual_envs else {}),
             CONFIGURATION: GENERATED,
         }
     )
@@ -129,9 +130,9 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
 
 def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     """What the process of a component gets, and nothing else of whoever started it."""
-    base = {"PATH": layout.path, "HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    base = {"HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     own = instance.stack.process(name).environment
-    return base | {variable: resolve(layout, value) for variable, value in own.items()}
+    return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
 def cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
@@ -160,6 +161,7 @@ def resolve(layout: Layout, value: Value) -> str:
             return str(layout.home.secret(reference.id))
         return {
             "host": HOST,
+            "bind": HOST,
             "port": str(layout.ports[reference.component]),
             "data": str(layout.home.data(reference.component)),
             "socket": str(layout.home.runtime),
