@@ -178,6 +178,7 @@ def test_a_component_gets_what_those_that_it_uses_give() -> None:
         "ORDERS_DB_NAME": "d",
         "ORDERS_DB_USER": "u",
         "ORDERS_DB_PASSWORD_FILE": SecretReference("orders-db", "password"),
+        "BIND": Reference("web", "bind"),
         "PORT": Reference("web", "port"),
     }
 
