@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,11 +32,12 @@ class Applied:
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
     `migrations`: the checksums of those that each database has had, by their names.
-    `wanted`: the state in which a command left the instance. `kept`: the data stores that nothing uses and `undo` may
+    `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the data stores that nothing uses and `undo` may
     need, each with the moment of the snapshot that was made of it (`made`) and a digest of its `password`.
     """
 
     wanted: Wanted | None = None
+    components: Sequence[str] = ()
     fields: Mapping[str, Fields] = field(default_factory=dict)
     sources: Mapping[str, Files] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)

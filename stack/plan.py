@@ -189,7 +189,7 @@ def _judged(name: str, declared: Declared, made: Applied, observed: Observed) ->
 
 
 def _creation(name: str, made: Applied, observed: Observed) -> Action:
-    if made.wanted in ("up", "stopped"):
+    if made.wanted in ("up", "stopped") and name in made.components:
         what = "it was" if observed.exists else "everything was"
         return Action(name, "create", (f"{what} removed by hand",), drift=True)
     return Action(name, "create", ("it was taken down" if made.wanted == "down" else "it is not there yet",))

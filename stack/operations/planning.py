@@ -252,6 +252,7 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
     opened.state.remember_applied(
         Applied(
             wanted="up",
+            components=[*observed.components],
             fields={mark: each for mark, each in known.fields.items() if mark in used},
             sources=sources,
             secrets=secret_digests(opened),

@@ -15,7 +15,7 @@ from stack.plan import Action, DataEffect, Declared, Difference, Plan, make_plan
 WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "512m"}
 DB: Fields = {"image": "postgres:18"}
 DECLARED = Declared({"web": WEB, "db": DB}, stores={"db": "p_db-pgdata"})
-MADE = Applied(wanted="up", fields={fingerprint(WEB): WEB, fingerprint(DB): DB})
+MADE = Applied(wanted="up", components=["web", "db"], fields={fingerprint(WEB): WEB, fingerprint(DB): DB})
 
 
 def component(fields: Fields, **changes: object) -> ComponentState:
@@ -162,3 +162,11 @@ def test_fields_are_flat_text() -> None:
     assert flatten(nested) == {
         "environment.A": "1", "cpus": "2", "cpus_more": "0.5", "command": "sh -c 'echo '\"'\"'x'\"'\"''", "pids": "3",
     }  # fmt: skip
+
+
+def test_what_an_up_that_failed_never_made_was_not_removed_by_hand() -> None:
+    (web, db) = plan(made=replace(MADE, components=["db"]), there=observed(db=component(DB))).actions
+    assert (str(web), web.drift) == ("web: create, because it is not there yet", False)
+    assert db.kind == "keep"
+    nothing = plan(made=replace(MADE, components=[]), there=observed())
+    assert [each.drift for each in nothing.actions] == [False, False]
