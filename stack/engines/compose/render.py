@@ -163,14 +163,18 @@ def _condition(instance: Instance, needed: str) -> str:
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    test = {} if check.test is None else {"test": [_literal(word) for word in check.test]}
-    return test | {
-        "interval": f"{check.interval:g}s",
-        "timeout": f"{check.timeout:g}s",
-        "retries": check.retries,
-        "start_period": f"{check.start_period:g}s",
-        "start_interval": f"{check.start_interval:g}s",
-    }
+    """What is not said here Docker takes from the image: its own check keeps its own numbers."""
+    asked = (
+        {}
+        if check.test is None
+        else {
+            "test": [_literal(word) for word in check.test],
+            "interval": f"{check.interval:g}s",
+            "timeout": f"{check.timeout:g}s",
+            "retries": check.retries,
+        }
+    )
+    return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
 def _resolve(instance: Instance, value: Value) -> str:
