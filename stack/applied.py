@@ -32,8 +32,9 @@ class Applied:
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
     `migrations`: the checksums of those that each database has had, by their names.
-    `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the data stores that nothing uses and `undo` may
-    need, each with the moment of the snapshot that was made of it (`made`) and a digest of its `password`.
+    `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the
+    data stores that nothing uses and `undo` may need, each with the moment of the snapshot that was made of it (`made`)
+    and a digest of its `password`.
     """
 
     wanted: Wanted | None = None
