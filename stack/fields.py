@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 Fields = Mapping[str, str]
 """By name, like `environment.CACHE_TTL` or `mem_limit`; a field that is not there is not declared."""
 
-_HIDDEN = ("PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL")
+HIDDEN_WORDS = "PASSWORD|PASSWD|SECRET|TOKEN|KEY|CREDENTIAL"
+"""As a regular expression: what is in the name of a variable that holds a secret."""
+
+_ENVIRONMENT = "environment."
 
 
 def flatten(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
@@ -37,5 +41,9 @@ def digest(text: str) -> str:
 
 def is_hidden(field: str) -> bool:
     """Whether the value of a field may be a secret, as its name says: it is shown as changed and not as a value."""
-    name = field.rpartition(".")[2].upper()
-    return field.startswith("environment.") and not name.endswith("_FILE") and any(word in name for word in _HIDDEN)
+    return field.startswith(_ENVIRONMENT) and is_secret_name(field.removeprefix(_ENVIRONMENT))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret itself, and not the path of its file."""
+    return re.search(HIDDEN_WORDS, name, re.IGNORECASE) is not None and not name.upper().endswith("_FILE")

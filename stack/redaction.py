@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from stack.fields import HIDDEN_WORDS, is_secret_name
+
 HIDDEN = "***"
-_NAME = r"[\w.-]*(?:PASSWORD|PASSWD|SECRET|TOKEN|KEY|CREDENTIAL)[\w.-]*"
+_NAME = rf"[\w.-]*(?:{HIDDEN_WORDS})[\w.-]*"
 _QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|''|[^'\\])*'"
 # `NAME=value`, `NAME: value`, `"NAME": "value"`, and as SQL has it, `PASSWORD 'value'`.
 _ASSIGNED = re.compile(
@@ -53,11 +55,6 @@ class Redactor:
 
     def _field(self, name: str, value: Any) -> Any:
         return HIDDEN if isinstance(value, str) and is_secret_name(name) else self.data(value)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret itself, and not the path of its file."""
-    return re.fullmatch(_NAME, name, re.IGNORECASE) is not None and not name.upper().endswith("_FILE")
 
 
 def _hide(found: re.Match[str]) -> str:

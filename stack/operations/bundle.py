@@ -14,7 +14,7 @@ from stack.components.webapp import WebApp
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
-from stack.fields import is_hidden
+from stack.fields import is_secret_name
 from stack.findings import Finding
 from stack.model import Component, Stack, Text
 from stack.operations.doctor import doctor, text_of
@@ -67,7 +67,7 @@ def _secrets(opened: Opened) -> Iterator[str]:
         yield path.read_text(encoding="utf-8", errors="replace")
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.container(name).environment.items():
-            if _is_secret(variable):
+            if is_secret_name(variable):
                 parts = value.parts if isinstance(value, Text) else (value,)
                 yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > 3))
 
@@ -108,11 +108,7 @@ def _shown(component: Component) -> Component:
     if not isinstance(component, WebApp):
         return component
     values = component.environment.items()
-    return replace(component, environment={name: HIDDEN if _is_secret(name) else value for name, value in values})
-
-
-def _is_secret(variable: str) -> bool:
-    return is_hidden(f"environment.{variable}")
+    return replace(component, environment={name: HIDDEN if is_secret_name(name) else value for name, value in values})
 
 
 def _json(redactor: Redactor, data: Mapping[str, object]) -> str:

@@ -68,7 +68,7 @@ def test_a_field_that_differs_is_named_with_both_values() -> None:
     assert not action.drift
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "DB_PASSWORD", "ACCESS_TOKEN", "app_secret"])
+@pytest.mark.parametrize("name", ["API_KEY", "DB_PASSWORD", "DB_PASSWD", "ACCESS_TOKEN", "app_secret"])
 def test_a_value_that_may_be_a_secret_is_shown_as_changed(name: str) -> None:
     before, after = {f"environment.{name}": "old-one"}, {f"environment.{name}": "new-one"}
     made = Applied(wanted="up", fields={fingerprint(before): before})

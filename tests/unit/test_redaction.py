@@ -11,7 +11,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from stack.redaction import Redactor, is_secret_name
+from stack.fields import is_secret_name
+from stack.redaction import Redactor
 
 SECRET = "p$w% 'q\"ü/+&"
 REDACTOR = Redactor((SECRET, "line one\nline two\n"), "ada", "/home/ada")
