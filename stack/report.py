@@ -50,7 +50,8 @@ class Report:
 
 
 def envelope(report: Report) -> str:
-    return _json(report.command, ok=True, data=report.data, error=None)
+    """The envelope of a command that ran to its end: `ok` agrees with its exit code."""
+    return _json(report.command, ok=report.exit_code == 0, data=report.data, error=None)
 
 
 def error_envelope(command: str | None, error: StackError) -> str:

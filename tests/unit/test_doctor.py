@@ -278,7 +278,7 @@ def test_the_exit_code_says_whether_something_failed(
     monkeypatch.setenv("STACKCTL_STATE", str(tmp_path))
     assert stackctl.main(["--engine", "compose", "--json", "doctor"]) == 1
     envelope = json.loads(capsys.readouterr().out)
-    assert (envelope["command"], envelope["ok"], envelope["error"]) == ("doctor", True, None)
+    assert (envelope["command"], envelope["ok"], envelope["error"]) == ("doctor", False, None)
     assert envelope["data"]["failed"] >= 1
     assert {"check", "level", "message", "cure"} == set(envelope["data"]["checks"][0])
     assert list(tmp_path.iterdir()) == [], "to examine makes nothing"
