@@ -1,0 +1,208 @@
+"""An engine whose components and data are values in memory: to run whole commands quickly, and to stop one anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from stack.components.postgres import Postgres
+from stack.engines.process import Completed, FinishedJob, Job
+from stack.engines.server import Server
+from stack.errors import StackError
+from stack.fields import Fields, fingerprint
+from stack.instance import Instance
+from stack.observed import ComponentState, Leftovers, Observed
+from stack.state import State
+
+DONE = Completed(0, "", "")
+
+
+@dataclass
+class Store:
+    """The data of a database: `rows` stands for all of it. `password` is what its role has."""
+
+    version: int
+    password: str
+    rows: int = 0
+
+
+@dataclass
+class World:
+    """All that exists. `step` is called before each look and each change, with its name.
+
+    `mounted`: the store that each database was started on.
+    """
+
+    components: dict[str, ComponentState] = field(default_factory=dict)
+    mounted: dict[str, str] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+    started: int = 0
+    step: Callable[[str], None] = lambda name: None
+
+    def copy(self) -> World:
+        return World(dict(self.components), dict(self.mounted), copy.deepcopy(self.stores), self.started)
+
+
+class FakeServer:
+    """A server on a store. Its queries are `PASSWORD new`, of a role that gets one, or do nothing."""
+
+    admin = "app"
+
+    def __init__(self, database: Postgres, store: Store, step: Callable[[str], None]) -> None:
+        self.database = database
+        self.store = store
+        self._step = step
+
+    def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
+        self._step("query")
+        for word in words:
+            if "PASSWORD " in word:
+                self.set_password(word)
+        return DONE
+
+    def set_password(self, statement: str) -> None:
+        self.store.password = statement.rpartition("PASSWORD ")[2]
+
+
+class FakeEngine:
+    """See `stack.engines.base.Engine`."""
+
+    name = "embedded"
+    builds = False
+
+    def __init__(self, world: World, instance: Instance) -> None:
+        self._world = world
+        self._instance = instance
+
+    def check(self, within: float = 5) -> None:
+        self._world.step("check")
+
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
+    def observe(self) -> Observed:
+        self._world.step("observe")
+        return Observed(dict(self._world.components))
+
+    def observe_all(self) -> Observed:
+        self._world.step("observe all")
+        return Observed(dict(self._world.components), stores=frozenset(self._world.stores))
+
+    def fields(self) -> Mapping[str, Fields]:
+        fields: dict[str, Fields] = {name: {"name": name} for name in self._instance.stack.names}
+        for database in self._databases():
+            store = self.stores()[database.name]
+            fields[database.name] = {"version": str(self.version(database)), "store": store}
+        return fields
+
+    def stores(self) -> Mapping[str, str]:
+        return {each.name: self._instance.store_name(each.name, f"{each.name}-data") for each in self._databases()}
+
+    def all_stores(self) -> tuple[str, ...]:
+        self._world.step("all stores")
+        return tuple(self._world.stores)
+
+    def leftovers(self) -> Leftovers:
+        self._world.step("leftovers")
+        return Leftovers(containers=tuple(self._world.components), volumes=tuple(self._world.stores))
+
+    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
+        for name, fields in self.fields().items():
+            if not only or name in only:
+                self._world.step(f"apply {name}")
+                self._make(name, fingerprint(fields), name in anew)
+        return FinishedJob()
+
+    def _make(self, name: str, declaration: str, recreate: bool) -> None:
+        world, database = self._world, self._instance.stack[name]
+        if isinstance(database, Postgres):
+            store = world.stores.get(self.stores()[name])
+            if store is None:
+                store = world.stores[self.stores()[name]] = Store(self.version(database), self._password(database))
+            if store.version != self.version(database):
+                raise StackError("data-version", "the server can't read this data")
+            world.mounted[name] = self.stores()[name]
+        made = world.components.get(name)
+        if made is None or made.declaration != declaration or recreate or not made.running:
+            world.started += 1
+            world.components[name] = ComponentState(
+                str(world.started), "running", "healthy", 0, 0, False, None, "", None, declaration=declaration
+            )
+
+    def start(self) -> Job:
+        for name, state in list(self._world.components.items()):
+            self._world.step(f"start {name}")
+            self._make(name, state.declaration, False)
+        return FinishedJob()
+
+    def stop(self, names: Collection[str] = ()) -> None:
+        for name, state in list(self._world.components.items()):
+            if not names or name in names:
+                self._world.step(f"stop {name}")
+                self._world.components[name] = ComponentState(
+                    state.id, "exited", "none", 0, 0, False, None, "", None, declaration=state.declaration
+                )
+
+    def down(self) -> None:
+        self._world.step("down")
+        self._world.components.clear()
+        self._world.mounted.clear()
+
+    def destroy(self) -> None:
+        self.down()
+        self._world.step("destroy")
+        self._world.stores.clear()
+
+    def has_data(self, component: str) -> bool:
+        self._world.step("has data")
+        return self.stores().get(component) in self._world.stores
+
+    def renew_secrets(self) -> frozenset[str]:
+        return frozenset()
+
+    def server(self, database: Postgres) -> Server:
+        self._world.step("server")
+        found = FakeServer(database, self._world.stores[self.stores()[database.name]], self._world.step)
+        return cast(Server, found)
+
+    @contextlib.contextmanager
+    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+        self._world.step("server beside")
+        new = Store(self.version(database), self._password(database))
+        self._world.stores.setdefault(self.stores()[database.name], new)
+        yield self.server(database)
+
+    def free_space(self) -> int | None:
+        return None
+
+    def remove_store(self, store: str) -> None:
+        self._world.step("remove store")
+        assert store not in self._world.mounted.values(), "a store in use is deleted"
+        del self._world.stores[store]
+
+    def version(self, database: Postgres) -> int:
+        return database.version or 18
+
+    def data_version(self, component: str) -> int | None:
+        store = self._world.stores.get(self.stores()[component])
+        return store.version if store else None
+
+    def keep_good(self) -> None:
+        """There is no going back here."""
+
+    def has_good(self) -> bool:
+        return False
+
+    def password_fits(self) -> bool:
+        """Whether each database has the password that is in its secret's file."""
+        stores = {each: self._world.stores[self.stores()[each.name]] for each in self._databases()}
+        return all(store.password == self._password(each) for each, store in stores.items())
+
+    def _password(self, database: Postgres) -> str:
+        return State(self._instance.state).secret(database.password.id).reveal()
+
+    def _databases(self) -> list[Postgres]:
+        return [each for each in self._instance.stack if isinstance(each, Postgres)]
