@@ -53,7 +53,7 @@ def test_inspect_is_readable(up: Cli) -> None:
     count = up.visit()
     db = up.ok("inspect", "db").stdout
     assert db.splitlines()[0].split()[:2] == ["page", "visits"]
-    assert db.splitlines()[1].split()[:2] == ["homepage", str(count)]
+    assert db.splitlines()[2].split()[:2] == ["homepage", str(count)], "below the names and a rule"
     assert db.endswith("(1 row)\n")
     cache = up.ok("inspect", "cache").stdout
     assert f"visit_counter:homepage = {count}  (expires in " in cache
@@ -176,7 +176,8 @@ def test_status_shows_each_component(up: Cli) -> None:
         component = found["components"][name]
         assert (component["state"], component["health"], component["restarts"]) == ("running", "healthy", 0), name
     lines = up.ok("status").stdout.splitlines()
-    assert lines[0].split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE"]
+    made_of = {"compose": "IMAGE", "embedded": "COMMAND"}[up.engine]
+    assert lines[0].split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", made_of]
     assert [line.split()[0] for line in lines[1:4]] == ["web", "db", "cache"]
     assert lines[-1] == f"engine: {up.engine} (as at its first `up`)"
     assert (found["engine"], found["engine_reason"]) == (up.engine, "as at its first `up`")
