@@ -27,7 +27,7 @@ from pathlib import Path
 from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
 from stack.engines import listening, memory, process
-from stack.engines.embedded import accounts, checks, cluster, enter, health, logs, virtual_env
+from stack.engines.embedded import accounts, checks, clients, cluster, enter, health, logs, virtual_env
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
 from stack.engines.embedded.identity import (
@@ -62,7 +62,7 @@ from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
 from stack.instance import Instance
-from stack.model import Component, Process, Stack
+from stack.model import Process, Stack
 from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
 from stack.ports import any_free, is_free
 from stack.state import State
@@ -181,11 +181,7 @@ class EmbeddedEngine:
         if not self._configured():
             raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
         variables = {"PATH": self._with_tools(os.environ.get("PATH", os.defpath))}
-        ports = self._remembered_ports()
-        # The first of each kind wins, as there is one set of names.
-        for component in reversed(list(self._instance.stack)):
-            variables |= self._client_environment(component, ports)
-        return variables
+        return variables | clients.of_stack(self._instance.stack, self._home, self._remembered_ports())
 
     def build(self) -> Job:
         return FinishedJob()
@@ -796,30 +792,13 @@ class EmbeddedEngine:
         if name in self._programs.postgres:
             variables["PATH"] = f"{self._programs.postgres[name].tools}:{variables['PATH']}"
         component = self._instance.stack[name]
-        variables |= self._client_environment(component, layout.ports)
+        variables |= clients.of_component(component, self._home, layout.ports)
         if isinstance(component, Postgres):
             variables["PGDATA"] = str(self._home.data(name))
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
 
     def _with_tools(self, path: str) -> str:
-        return ":".join(part for part in (str(self._home.commands), self._programs.tools, path) if part)
-
-    def _client_environment(self, component: Component, ports: Mapping[str, int]) -> dict[str, str]:
-        """How the command-line client of a component finds it."""
-        if isinstance(component, Postgres):
-            return {
-                "PGHOST": HOST,
-                "PGPORT": str(ports[component.name]),
-                "PGUSER": component.user,
-                "PGDATABASE": component.database,
-                "PGPASSFILE": str(self._home.password_file),
-            }
-        if isinstance(component, Redis):
-            return {
-                "STACKCTL_REDIS_PORT": str(ports[component.name]),
-                "STACKCTL_REDIS_PASSWORD_FILE": str(self._home.secret(component.password.id)),
-            }
-        return {}
+        return clients.on_path(path, str(self._home.commands), self._programs.tools)
 
 
 def discard(folder: Path) -> None:
