@@ -65,6 +65,76 @@ def test_a_known_text_is_told_apart(code: str, text: str) -> None:
     assert error.hint, "an error says what to do"
 
 
+PULLS = {
+    # The first two are recorded from Compose 2.40 with `--quiet-pull`: the component, then the daemon's answer without
+    # the image. The others are that form with what the daemon answers for an image that does not exist.
+    "no such host": """ db Pulling
+ db Error Get "https://example.test/v2/": dial tcp: lookup example.test on 10.0.0.1:53: no such host
+Error response from daemon: Get "https://example.test/v2/": dial tcp: lookup example.test on 10.0.0.1:53: no such host
+""",
+    "connection refused": """ db Pulling
+ db Error Get "http://localhost:5999/v2/": dial tcp 127.0.0.1:5999: connect: connection refused
+Error response from daemon: Get "http://localhost:5999/v2/": dial tcp 127.0.0.1:5999: connect: connection refused
+""",
+    "manifest unknown": "Error response from daemon: manifest for postgres:42 not found: manifest unknown: "
+    "manifest unknown\n",
+    "another is interrupted": """ cache Pulling
+ db Pulling
+ db Error manifest for postgres:42 not found: manifest unknown: manifest unknown
+ cache Interrupted
+Error response from daemon: manifest for postgres:42 not found: manifest unknown: manifest unknown
+""",
+    "pull access denied": """ db Error pull access denied for postgres, repository does not exist
+Error response from daemon: pull access denied for postgres, repository does not exist or may require 'docker login'
+""",
+}
+
+
+@pytest.mark.parametrize("text", PULLS.values(), ids=PULLS)
+def test_an_image_that_cannot_be_pulled_is_named_with_its_component(text: str) -> None:
+    images = {"db": "postgres:42", "cache": "redis:8", "web": "shop-web"}
+    error = failures.of_start(text, images, failures.classify(text, "docker-failed", "failed", "look"))
+    assert error.code == "image-unavailable"
+    assert error.message == "an image is neither on this machine nor can be pulled: postgres:42 of db"
+
+
+# Recorded from Compose 2.40, of two components that are built at once.
+STEP_FAILED = """#10 [ok] resolving provenance for metadata file
+#9 [web 2/2] RUN make
+#9 0.627 /bin/sh: 1: make: not found
+#9 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: 127
+------
+ > [web 2/2] RUN make:
+0.627 /bin/sh: 1: make: not found
+------
+"""
+BASE_MISSING = """------
+ > [web internal] load metadata for docker.io/nosuch/base:1:
+------
+target web: failed to solve: nosuch/base:1: failed to resolve source metadata for docker.io/nosuch/base:1: not found
+"""
+BUILDS = [
+    (f'{STEP_FAILED}target web: failed to solve: process "/bin/sh -c make" did not complete\n', ["ok", "web"]),
+    (f'{STEP_FAILED}failed to solve: process "/bin/sh -c make" did not complete\n', ["ok", "web"]),
+    (f'{STEP_FAILED}failed to solve: process "/bin/sh -c make" did not complete\n'.replace("[web ", "["), ["web"]),
+    ("target web: failed to solve: dockerfile parse error on line 1: unknown instruction: FRUM\n", ["ok", "web"]),
+]
+
+
+@pytest.mark.parametrize(("text", "built"), BUILDS)
+def test_a_build_that_fails_names_its_component(text: str, built: list[str]) -> None:
+    error = failures.classify(text, "build-failed", "an image could not be built", "look")
+    error = failures.of_build(text, built, error)
+    assert error.message == "the image of web could not be built"
+
+
+def test_a_base_image_that_cannot_be_pulled_is_named_with_the_component() -> None:
+    error = failures.classify(BASE_MISSING, "build-failed", "an image could not be built", "look")
+    assert failures.of_build(BASE_MISSING, ["ok", "web"], error).message == (
+        "an image is neither on this machine nor can be pulled: nosuch/base:1, in the build of web"
+    )
+
+
 def test_an_unknown_text_is_shown_as_it_is() -> None:
     text = 'time="2026-01-02" level=warning msg="obsolete"\n Container x-db-1  Running\n\nError: the moon is full\n'
     error = failures.classify(text, "docker-failed", "`docker compose up` failed", "look")

@@ -216,15 +216,17 @@ class ComposeEngine:
         return self._compose_job(["up", "--detach", "--no-build", "--remove-orphans"])
 
     def explain(self, job: Job) -> StackError:
-        return client.failed("compose up", job.output)
+        return failures.of_start(job.output, render.images(self._instance), client.failed("compose up", job.output))
 
     def explain_build(self, job: Job) -> StackError:
-        return failures.classify(
+        error = failures.classify(
             job.output,
             "build-failed",
             "an image could not be built",
-            "mend what the lines above name, and run `stackctl up` again; what ran before still runs",
+            "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
         )
+        built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
+        return failures.of_build(job.output, built, error)
 
     def start(self) -> Job:
         self._await_beside()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stack.errors import StackError
@@ -78,7 +79,7 @@ _KNOWN = (
     _Known(
         r"failed to resolve source metadata for|pull access denied for|failed to resolve reference"
         r"|manifest for \S+ not found|manifest unknown|No such image|failed to copy: httpReadSeeker"
-        r"|Get \"https://[^\"]*/v2/",
+        r"|Get \"https?://[^\"]*/v2/",
         "image-unavailable",
         "an image is neither on this machine nor can be pulled",
         "check the network and the image's name, or bring it with `docker load`",
@@ -104,6 +105,48 @@ def classify(text: str, code: str, message: str, hint: str) -> StackError:
             groups = [group or "" for group in found.groups()]
             return StackError(known.code, known.message.format(*groups), known.hint, _tail(text))
     return StackError(code, message, hint, _tail(text))
+
+
+def of_start(text: str, images: Mapping[str, str], error: StackError) -> StackError:
+    """The error of a `compose up`, naming the image that can't be had and the component that declares it."""
+    if error.code != "image-unavailable":
+        return error
+    names = _named(_PULL, text, images)
+    # What Docker itself writes names the image, if it names anything.
+    names = names or [name for name, image in images.items() if re.search(rf"{re.escape(image)}(?![\w.:/-])", text)]
+    which = ", ".join(f"{images[name]} of {name}" for name in names)
+    return _saying(error, f"{error.message}: {which}") if which else error
+
+
+def of_build(text: str, built: Collection[str], error: StackError) -> StackError:
+    """The error of a `compose build`, naming the component whose build failed, and the base image it lacks."""
+    # Of a single one BuildKit writes no name.
+    names = ", ".join(built if len(built) == 1 else _named(_TARGET, text, built))
+    if not names:
+        return error
+    if error.code == "build-failed":
+        return _saying(error, f"the image of {names} could not be built")
+    if error.code == "image-unavailable":
+        base = _BASE.search(text)
+        return _saying(error, f"{error.message}: {base[1] + ', ' if base else ''}in the build of {names}")
+    return error
+
+
+# ` db Error manifest unknown`, of newer versions ` Image postgres:42 Error …`, which names no component.
+_PULL = re.compile(r"^ *(\S+) Error ", re.MULTILINE)
+# The last line of Compose, or the step that it shows above: ` > [web 2/2] RUN make:`.
+_TARGET = re.compile(
+    r"^(?:target | > \[)([^\s:]+)(?:: failed to solve| (?:internal|\d+/\d+|[\w-]+ \d+/\d+)\])", re.MULTILINE
+)
+_BASE = re.compile(r"failed to solve: (\S+): (?:failed to resolve source metadata|no match for platform)")
+
+
+def _named(pattern: re.Pattern[str], text: str, components: Collection[str]) -> list[str]:
+    return [name for name in dict.fromkeys(pattern.findall(text)) if name in components]
+
+
+def _saying(error: StackError, message: str) -> StackError:
+    return StackError(error.code, message, error.hint, error.output)
 
 
 def client_missing() -> StackError:
