@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +18,15 @@ from stack import CachedValue, Postgres, Redis, Stack, WebApp
 from stack.declaration import load_stack
 from stack.errors import DeclarationError, StackError
 
-COMMANDS = [
-    "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
-    "inspect", "db", "cache", "ls", "prune", "doctor", "wait", "events",
-]  # fmt: skip
+
+def _command_words(group: object) -> Iterator[str]:
+    """Give the names of the commands of a group, and of the groups within it."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield name
+        yield from _command_words(command)
+
+
+COMMANDS = sorted(set(_command_words(typer.main.get_command(stackctl.app))))
 OPTIONS = [
     "--port", "--json", "--debug", "--file", "-f", "--instance", "--engine", "--timeout", "--yes", "--plan", "--query",
     "--key", "--tail", "-n", "--exit-code", "--output", "--rollback", "--help", "--version", "--dry-run", "--data",
@@ -62,14 +69,17 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=4,
 )
+# The name and a source are always given, for without them nothing else is looked at.
+GIVEN = {"name", "source"}
 FIELDS: dict[type, list[str]] = {
-    Postgres: ["user", "database", "inspect", "memory", "cpus"],
-    Redis: ["inspect", "memory", "cpus"],
-    WebApp: [
-        "port", "publish", "health", "command", "environment", "uses", "user", "memory", "cpus", "stop_grace",
-        "rereads_secrets",
-    ],
-}  # fmt: skip
+    kind: sorted(field.name for field in dataclasses.fields(kind) if field.init and field.name not in GIVEN)
+    for kind in (Postgres, Redis, WebApp)
+}
+
+
+def test_the_fuzz_knows_the_nested_commands_and_every_field() -> None:
+    assert {"up", "upgrade", "snapshot", "restore"} <= set(COMMANDS)
+    assert {"version", "migrations"} <= set(FIELDS[Postgres])
 
 
 @settings(deadline=None, max_examples=200)
