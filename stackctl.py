@@ -36,7 +36,7 @@ from stack.cli.options import (
 )
 from stack.cli.outcome import fail
 from stack.cli.progress import redrawing
-from stack.cli.terminal import Output, style
+from stack.cli.terminal import Output, style, write_foreign
 from stack.errors import ExitCode, UsageError
 from stack.report import Report
 from stack.version import __version__
@@ -302,7 +302,7 @@ def logs(
 
     if follow and session.json:
         raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
-    return logs(session.settings, service, tail, follow)
+    return logs(session.settings, service, tail, write_foreign if follow else None)
 
 
 @command(app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stack.controls import BEYOND_ASCII
 from stack.errors import StackError
 from stack.style import PLAIN, Style
 
@@ -20,7 +21,8 @@ class Report:
     """The result of one command.
 
     `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
-    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: `text` stays as it is. `look`: the
+    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: `text` is another
+    program's or for one, and stays as it is, except on a terminal. `look`: the
     text for a terminal, if that is another.
     """
 
@@ -68,9 +70,9 @@ def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapp
 
 
 def as_json(value: object, indent: int | None = None) -> str:
-    """One JSON text. A byte of a file's name that is no UTF-8 stays an escape."""
+    """Write JSON. What acts on a terminal, and a byte of a file's name that is no UTF-8, is an escape."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(f"[{BEYOND_ASCII}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def visible(text: str) -> str:

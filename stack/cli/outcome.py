@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import replace
 
 from stack import report as reports
 from stack.cli import terminal
@@ -40,7 +37,7 @@ def conclude(
     if as_json:
         terminal.write(reports.envelope(report))
     else:
-        terminal.write(report.shown(replace(terminal.style(), seconds=time.monotonic() - began)))
+        terminal.write_report(report, time.monotonic() - began)
     return report.exit_code
 
 
@@ -49,7 +46,7 @@ def fail(
 ) -> int:
     """Print an error. Gives the exit code."""
     if debug:
-        traceback.print_exception(error.__cause__ or error, file=sys.stderr)
+        terminal.print_traceback(error.__cause__ or error)
     error = invocation.error(error)
     if as_json:
         terminal.write(reports.error_envelope(command, error))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import select
 import sys
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from stack.cli.progress import Lines, Live, Shown
+from stack.controls import escaped
 from stack.errors import StackError, UsageError
+from stack.report import Report
 from stack.style import BOLD, CYAN, PLAIN, RED, Style
 
 
@@ -32,11 +36,26 @@ class Output:
 
     def write(self, line: str) -> None:
         try:
-            print(_printable(line), flush=True)
+            _write_line(line)
         except BrokenPipeError:
             self._refused = True
-            # Python flushes once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_foreign(line: str) -> None:
+    """Write a line of another program, with its control characters spelled if a terminal would act on them.
+
+    Raises `BrokenPipeError` if the reader has gone.
+    """
+    _write_line(escaped(line) if sys.stdout.isatty() else line)
+
+
+def _write_line(line: str) -> None:
+    try:
+        print(_printable(line), flush=True)
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _printable(text: str) -> str:
@@ -50,15 +69,29 @@ def write(text: str) -> None:
         Output().write(text)
 
 
+def write_report(report: Report, seconds: float) -> None:
+    """Write the text of a report; `seconds` is the duration of the command."""
+    look = replace(style(), seconds=seconds)
+    text = report.shown(look)
+    if not report.verbatim or sys.stdout.isatty():
+        text = escaped(text, styled=look.colour and report.look is not None)
+    write(text)
+
+
+def print_traceback(error: BaseException) -> None:
+    print(escaped("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+
+
 def print_error(error: StackError) -> None:
     look = style(sys.stderr)
+    message, hint = escaped(error.message), escaped(error.hint)
     if error.output:
-        print("\n".join(f"  | {line}" for line in error.output.splitlines()), file=sys.stderr)
+        print("\n".join(f"  | {line}" for line in escaped(error.output).splitlines()), file=sys.stderr)
     front = f"Error ({error.code}): "
-    message = look.wrapped(error.message, front, "  ")
+    message = look.wrapped(message, front, "  ")
     print(message.replace("Error", look.paint("Error", f"{BOLD};{RED}"), 1), file=sys.stderr)
-    if error.hint:
-        print(_hint(error.hint, look).replace("Hint", look.paint("Hint", f"{BOLD};{CYAN}"), 1), file=sys.stderr)
+    if hint:
+        print(_hint(hint, look).replace("Hint", look.paint("Hint", f"{BOLD};{CYAN}"), 1), file=sys.stderr)
 
 
 def _hint(hint: str, look: Style) -> str:
@@ -115,7 +148,7 @@ def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str
     """Give a function that shows what will be done and asks, unless `yes`."""
 
     def confirm(announcement: str) -> bool:
-        print(style(sys.stderr).wrapped(announcement), file=sys.stderr)
+        print(style(sys.stderr).wrapped(escaped(announcement)), file=sys.stderr)
         if yes:
             return True
         if not sys.stdin.isatty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -159,8 +159,8 @@ class Engine(Protocol):
         An engine that does not know the time of a line begins with the first start from then on, or else the last one.
         """
 
-    def follow_logs(self, component: str | None, tail: int | None) -> int:
-        """Write the logs to standard output as they come, until interrupted."""
+    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
+        """Hand each line of the logs to `write` as it comes, until interrupted, or `write` raises `BrokenPipeError`."""
 
 
 class Fleet(Protocol):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -71,6 +71,26 @@ def attach(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """
     with _interrupts_left_to_the_command():
         exit_code = subprocess.run(list(command), env=dict(environment), check=False).returncode
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def stream(command: Sequence[str], environment: Mapping[str, str], write: Callable[[str], None]) -> int:
+    """Run a command and hand each line of its standard output to `write`; otherwise as `attach`.
+
+    Ends it, with exit code 0, if `write` raises `BrokenPipeError`.
+    """
+    with (
+        _interrupts_left_to_the_command(),
+        subprocess.Popen(list(command), stdout=subprocess.PIPE, env=dict(environment)) as process,
+    ):
+        assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+        try:
+            for line in process.stdout:
+                write(_text(line).removesuffix("\n"))
+        except BrokenPipeError:
+            process.terminate()
+            return 0
+        exit_code = process.wait()
     return exit_code if exit_code >= 0 else 128 - exit_code
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stack.operations.opening import find_component, look, require_running, require_up
 from stack.report import Report
@@ -24,13 +24,15 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
     return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)
 
 
-def logs(settings: Settings, service: str | None, tail: int | None, follow: bool) -> Report:
-    """The lines of one component, or of all with their names in front. With `follow` they are written as they come."""
+def logs(
+    settings: Settings, service: str | None, tail: int | None, follow: Callable[[str], None] | None = None
+) -> Report:
+    """Give the lines of one component, or of all with their names in front; hand them to `follow` as they come."""
     opened = look(settings)
     if service is not None:
         find_component(opened.instance, service)
     require_up(opened.instance, opened.engine.observe())
-    if follow:
-        return Report("logs", "", exit_code=opened.engine.follow_logs(service, tail))
+    if follow is not None:
+        return Report("logs", "", exit_code=opened.engine.follow_logs(service, tail, follow))
     lines = opened.engine.log_lines(service, tail)
     return Report("logs", "\n".join(lines), {"lines": list(lines)}, verbatim=True)

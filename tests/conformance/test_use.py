@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
-from tests.terminal import reset_on_a_terminal
+from tests.terminal import on_a_terminal, reset_on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
 STOP_DB = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}
@@ -167,6 +167,15 @@ def test_logs_follow_until_interrupted(up: Cli) -> None:
         assert "a_line_for_the_log" in eventually(provoked)
         os.killpg(following.pid, signal.SIGINT)
         assert following.wait(20) == 130
+
+
+def test_a_log_line_does_not_act_on_the_terminal(up: Cli) -> None:
+    up.run("inspect", "db", "--query", 'SELECT * FROM "a\x1b]0;owned\x07b"')
+    eventually(lambda: "owned" in up.ok("logs", "--tail", "5", "db").stdout)
+    assert "\x1b]0;owned\x07" in up.ok("logs", "--tail", "5", "db").stdout
+    written = on_a_terminal(up, "logs", "--tail", "5", "db").written
+    assert r"\x1b]0;owned\x07" in written
+    assert "\x07" not in written
 
 
 def test_status_shows_each_component(up: Cli) -> None:

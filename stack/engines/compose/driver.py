@@ -14,7 +14,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -345,9 +345,9 @@ class ComposeEngine:
         arguments = self._compose_arguments([*self._logs(component, tail), *recent])
         return tuple(client.read(arguments, _READ_TIMEOUT).splitlines())
 
-    def follow_logs(self, component: str | None, tail: int | None) -> int:
+    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
         arguments = self._compose_arguments([*self._logs(component, tail), "--follow"])
-        return process.attach(client.command(arguments), client.environment())
+        return process.stream(client.command(arguments), client.environment(), write)
 
     def _container(self, component: str) -> Container:
         return self._instance.stack[component].container()

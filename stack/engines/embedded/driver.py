@@ -361,17 +361,13 @@ class EmbeddedEngine:
             for line in logs.last_lines(self._home.log(name), tail)
         )
 
-    def follow_logs(self, component: str | None, tail: int | None) -> int:
-        def write(name: str, line: str) -> None:
-            sys.stdout.write(f"{line}\n" if component else f"{name} | {line}\n")
-            sys.stdout.flush()
-
+    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
         names = self._instance.stack.names if component is None else [component]
         try:
             for line in self.log_lines(component, tail):
-                sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-            logs.follow({name: self._home.log(name) for name in names}, write)
+                write(line)
+            followed = {name: self._home.log(name) for name in names}
+            logs.follow(followed, lambda name, line: write(line if component else f"{name} | {line}"))
         except BrokenPipeError:
             return 0
         except KeyboardInterrupt:
