@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -171,10 +172,30 @@ class State:
             path.chmod(_SECRET_MODE)
             coming.unlink()
 
+    def trim_secret(self, secret_id: str) -> bool:
+        """Cut the newline that an editor or `echo` left at the end of a secret, and say whether there was one.
+
+        Some programs that read the file would take it as part of the password. The file stays the same one:
+        a container sees that file, not its name.
+        """
+        path = self.folder / "secrets" / secret_id
+        if not self.has_secret(secret_id):
+            return False
+        with _explained(path):
+            raw = path.read_bytes()
+            value = _trimmed(raw)
+            if value == raw:
+                return False
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(0o600)
+            os.truncate(path, len(value))
+            path.chmod(mode)
+        return True
+
     def secret(self, secret_id: str) -> Secret:
         path = self.folder / "secrets" / secret_id
         with _explained(path):
-            return Secret(path.read_text(encoding="utf-8"))
+            return Secret(_trimmed(path.read_bytes()).decode("utf-8"))
 
     def delete(self) -> None:
         """Forget the instance; hold the lock, whose file and folder then go with its release."""
@@ -290,6 +311,11 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _trimmed(raw: bytes) -> bytes:
+    """Leave out the newlines at the end of a secret, unless it is nothing else: that would be an empty password."""
+    return raw.rstrip(b"\r\n") or raw
 
 
 def _unusable(path: Path, problem: str) -> StackError:

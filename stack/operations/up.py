@@ -86,6 +86,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     """The same for an instance that is opened, and whose lock is held."""
     _finish_stopping(opened, progress)
     finish_rotations(opened, progress, wish.timeout)
+    _trim_secrets(opened, progress)
     surveyed = survey(opened)
     if wish.saved is not None:
         check_saved(wish.saved, surveyed)
@@ -147,6 +148,14 @@ def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout:
     with opened.engine.restore_good() as job:
         await_well(opened.engine, job, timeout, progress)
     return error.hinting(f"what ran before runs again; {error.hint}")
+
+
+def _trim_secrets(opened: Opened, progress: Progress) -> None:
+    """Make every reader of a secret file read the same, before the plan compares the secrets."""
+    stack = opened.instance.stack
+    for secret_id in sorted({secret.id for exposed in (False, True) for secret in stack.secrets(exposed)}):
+        if opened.state.trim_secret(secret_id):
+            progress.step(f"{secret_id}: removed the newline at the end of its file, which is no part of the secret")
 
 
 def _prepare(opened: Opened, surveyed: Survey) -> None:

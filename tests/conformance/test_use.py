@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
+from tests.conformance.engines import on_one_engine
 from tests.terminal import on_a_terminal, reset_on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -176,6 +177,19 @@ def test_a_log_line_does_not_act_on_the_terminal(up: Cli) -> None:
     written = on_a_terminal(up, "logs", "--tail", "5", "db").written
     assert r"\x1b]0;owned\x07" in written
     assert "\x07" not in written
+
+
+@on_one_engine
+def test_up_takes_a_password_that_was_written_with_echo(kept: Cli) -> None:
+    kept.ok("down")
+    path = kept.state / "secrets" / "cache_password"
+    path.chmod(0o644)
+    path.write_text("written-with-echo-123456\n")
+    assert "cache_password: removed the newline" in kept.ok("up").stderr
+    assert path.read_bytes() == b"written-with-echo-123456"
+    assert kept.ok("exec", "cache", "--", "redis-cli", "PING").stdout == "PONG\n"
+    assert get(f"{kept.url}/")[0] == 200
+    assert "removed the newline" not in kept.ok("up").stderr
 
 
 def test_status_shows_each_component(up: Cli) -> None:

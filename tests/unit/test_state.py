@@ -76,6 +76,27 @@ def test_each_secret_is_another(state: State) -> None:
     assert all(len(value) >= 32 for value in values)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_newline_at_the_end_of_a_secret_is_cut_in_place(state: State, end: str) -> None:
+    path = state.write("secrets/cache_password", f"open sesame {end}", mode=0o444)
+    before = path.stat()
+    assert state.secret("cache_password").reveal() == "open sesame "
+    assert state.trim_secret("cache_password")
+    assert path.read_bytes() == b"open sesame "
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.parametrize("text", ["open\nsesame", "\n", ""])
+def test_a_secret_without_one_or_of_nothing_else_is_kept(state: State, text: str) -> None:
+    path = state.write("secrets/cache_password", text)
+    assert not state.trim_secret("cache_password")
+    assert path.read_bytes() == text.encode()
+
+
+def test_a_secret_that_is_not_there_has_no_newline_to_cut(state: State) -> None:
+    assert not state.trim_secret("cache_password")
+
+
 def test_a_write_that_fails_leaves_the_old_file(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     path = state.write("record.json", "old")
     monkeypatch.setattr(os, "fsync", _disk_full)
