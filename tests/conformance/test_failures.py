@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import textwrap
@@ -239,7 +240,7 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
 def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_for_it(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("down")
-    store = kept.data("down")["kept"][0]
+    store = _store(kept)
     _write_version(kept, store, "17")
     error = kept.fails("up", code="data-version")
     assert "PostgreSQL" in error["message"]
@@ -247,6 +248,14 @@ def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_fo
     _write_version(kept, store, "18")
     kept.up()
     assert kept.visit() == count + 1, "the data was not touched"
+
+
+def _store(cli: Cli) -> str:
+    """Find where the data of `db` is; beside it may be what an earlier test's restore replaced."""
+    revision = json.loads((cli.state / "record.json").read_text(encoding="utf-8"))["generations"].get("db", 1)
+    end = f".{revision}" if revision > 1 else ""
+    (found,) = [each for each in cli.data("down")["kept"] if re.search(rf"db(-pgdata)?{re.escape(end)}$", each)]
+    return str(found)
 
 
 def _write_version(cli: Cli, store: str, version: str) -> None:
@@ -266,7 +275,7 @@ def _in_store(cli: Cli, store: str, script: str) -> None:
 def test_a_database_that_may_not_read_its_data_is_told(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("down")
-    store = kept.data("down")["kept"][0]
+    store = _store(kept)
     _in_store(kept, store, "mv global locked && mkdir -m 0 global")
     try:
         error = kept.fails("up", code="permission-denied")
