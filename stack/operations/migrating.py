@@ -12,7 +12,7 @@ from stack.engines.server import Server
 from stack.errors import StackError
 from stack.migrations import NO_TRANSACTION, Migration, pending
 from stack.operations.opening import Opened
-from stack.operations.planning import Survey, declared_migrations
+from stack.operations.planning import Survey
 from stack.progress import Progress
 from stack.verdict import await_proved
 
@@ -41,7 +41,8 @@ class Migrated:
 
 def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> Migrated:
     """Apply what databases lack, before what uses them is made or recreated. If one of these databases does not run as
-    declared, all that uses no other component is made first.
+    declared, all that uses no other component is made first. What is applied is what the plan showed: no file is read
+    again.
 
     Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`, and for a database
     that does not get ready what `await_ready` raises.
@@ -49,14 +50,13 @@ def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress
     stack = opened.instance.stack
     running = {action.target for action in surveyed.plan.actions if action.kind == "keep"}
     first = [] if running.issuperset(surveyed.migrations) else [each.name for each in stack if not each.needs]
-    declared = declared_migrations(opened) if surveyed.migrations else {}
     done: dict[str, tuple[str, ...]] = {}
     with opened.engine.apply(surveyed.plan.forced.intersection(first), first) if first else FinishedJob() as job:
         for name in surveyed.migrations:
             database = stack[name]
             assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
             await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
-            applied, done[name] = _apply(opened.engine.server(database), declared[name], progress)
+            applied, done[name] = _apply(opened.engine.server(database), surveyed.declared_migrations[name], progress)
             known = opened.state.applied()
             opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
     return Migrated(frozenset(first), {name: names for name, names in done.items() if names})

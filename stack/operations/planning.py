@@ -25,6 +25,7 @@ from stack.sources import check_names, check_source, read_files
 class Survey:
     """What there was when the plan was made.
 
+    `migrations`: those that each database lacks. `declared_migrations`: all of its folder, as they were read.
     `missing`: the names of the migrations that a database has had and that are no longer in its folder. `obstacle`: why
     `up` can't apply it.
     """
@@ -35,6 +36,7 @@ class Survey:
     fields: Mapping[str, Fields]
     sources: Mapping[str, Files]
     migrations: Mapping[str, tuple[Migration, ...]]
+    declared_migrations: Mapping[str, tuple[Migration, ...]]
     missing: Mapping[str, tuple[str, ...]]
     obstacle: StackError | None = None
 
@@ -59,7 +61,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
-    there = declared_migrations(opened)
+    there = _declared_migrations(opened)
     had = {name: applied.migrations.get(name, {}) if stores[name] in observed.stores else {} for name in there}
     migrations, edited = _lacking(there, had)
     declared = Declared(
@@ -74,10 +76,10 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
     here = {name: each for name, each in identities(opened, secrets).items() if stores[name] in observed.stores}
     obstacle = _obstacle(opened, applied, here) or edited
-    return Survey(plan, observed, applied, fields, sources, migrations, _missing(there, had), obstacle)
+    return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), obstacle)
 
 
-def declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
+def _declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
     """Of each database that names a folder of them."""
     return {
         each.name: read_migrations(

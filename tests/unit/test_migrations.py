@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from stack.engines import ENGINES
 from stack.errors import DeclarationError, StackError
 from stack.migrations import Migration, pending, read_migrations
+from stack.operations import migrating
+from stack.operations.opening import change
+from stack.operations.planning import survey
+from stack.progress import Silence
+from stack.settings import Settings
+from tests.unit.fake_engine import FakeEngine, World
 
 FIRST, SECOND, TENTH = (Migration(name, name.encode()) for name in ("1_a.sql", "0002-b.sql", "10_c.sql"))
 
@@ -73,3 +80,29 @@ def test_one_that_was_edited_or_comes_too_late_is() -> None:
     with pytest.raises(StackError, match=r"0002-b.sql is new, and comes before one that was applied \(10\)") as late:
         pending("db", had(FIRST, TENTH), (FIRST, SECOND, TENTH))
     assert (edited.value.code, late.value.code) == ("migration-edited", "migration-order")
+
+
+def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    applied: list[tuple[Migration, ...]] = []
+
+    def apply(_: object, migrations: tuple[Migration, ...], __: object) -> tuple[dict[str, str], tuple[str, ...]]:
+        applied.append(migrations)
+        return {}, ()
+
+    file, folder = tmp_path / "stack.py", tmp_path / "migrations"
+    file.write_text(
+        "from stack import Postgres, Stack\nstack = Stack('shop', [Postgres('db', migrations='migrations')])"
+    )
+    folder.mkdir()
+    (folder / FIRST.name).write_bytes(FIRST.sql)
+    world = World()
+    monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(world, instance))
+    monkeypatch.setattr(migrating, "await_proved", lambda *_: None)
+    monkeypatch.setattr(migrating, "_apply", apply)
+    with change(Settings(file, None, tmp_path / "state", "embedded"), Silence()) as opened:
+        opened.state.provide_secret("db_password")
+        surveyed = survey(opened)
+        (folder / FIRST.name).write_text("DROP TABLE notes")
+        (folder / SECOND.name).write_bytes(SECOND.sql)
+        migrating.migrate(opened, surveyed, 1, Silence())
+    assert applied == [(FIRST,)]
