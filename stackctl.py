@@ -121,7 +121,7 @@ def up(
       stackctl up --instance review
       stackctl up --engine embedded
     """
-    from stack.operations.up import Wish, up
+    from stack.commands.up import Wish, up
 
     return up(session.settings, session.progress, _ports(port or []), system_binaries, Wish(timeout, saved, rollback))
 
@@ -144,7 +144,7 @@ def plan(
       stackctl plan --exit-code
       stackctl plan --output next.json && stackctl up --plan next.json
     """
-    from stack.operations.plan import plan
+    from stack.commands.plan import plan
 
     return plan(session.settings, exit_code, output)
 
@@ -181,7 +181,7 @@ def status(
       stackctl status --watch
       stackctl status --exit-code
     """
-    from stack.operations.status import status, watch
+    from stack.commands.status import status, watch
 
     if not watching:
         return status(session.settings, exit_code)
@@ -202,7 +202,7 @@ def wait(session: Session, timeout: Timeout = 120) -> Report:
     Example:
       stackctl wait --timeout 60 && npm test
     """
-    from stack.operations.wait import wait
+    from stack.commands.wait import wait
 
     return wait(session.settings, session.progress, timeout)
 
@@ -223,7 +223,7 @@ def events(
       stackctl events
       stackctl events --until ready | jq .component
     """
-    from stack.operations.events import events
+    from stack.commands.events import events
 
     if session.json:
         raise UsageError("events are JSON lines already, --json is one object", "leave --json out")
@@ -240,7 +240,7 @@ def inspect(session: Session) -> Report:
       stackctl inspect db --query "SELECT count(*) FROM visit_counter"
       stackctl inspect cache --key visit_counter:about
     """
-    from stack.operations.inspect import inspect
+    from stack.commands.inspect import inspect
 
     return inspect(session.settings)
 
@@ -260,7 +260,7 @@ def inspect_db(
       stackctl inspect db
       stackctl inspect db --query "SELECT count(*) FROM visit_counter"
     """
-    from stack.operations.inspect import inspect_db
+    from stack.commands.inspect import inspect_db
 
     return inspect_db(session.settings, name, query)
 
@@ -278,7 +278,7 @@ def inspect_cache(
       stackctl inspect cache
       stackctl inspect cache --key visit_counter:about
     """
-    from stack.operations.inspect import inspect_cache
+    from stack.commands.inspect import inspect_cache
 
     return inspect_cache(session.settings, name, key)
 
@@ -298,7 +298,7 @@ def logs(
       stackctl logs -f web
       stackctl logs --tail 20 db
     """
-    from stack.operations.access import logs
+    from stack.commands.logs import logs
 
     if follow and session.json:
         raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
@@ -321,7 +321,7 @@ def execute(
       stackctl exec db -- psql -U student -d student_notes
       stackctl exec cache -- redis-cli DBSIZE
     """
-    from stack.operations.access import execute
+    from stack.commands.exec import execute
 
     # Options after SERVICE are the command's own, with and without the `--` that says so.
     words = command[1:] if command[0] == "--" else command
@@ -348,10 +348,10 @@ def doctor(
       stackctl doctor --bundle report.zip
     """
     if bundle is None:
-        from stack.operations.doctor import doctor
+        from stack.commands.doctor import doctor
 
         return doctor(session.settings)
-    from stack.operations.bundle import bundle as write_bundle
+    from stack.commands.bundle import bundle as write_bundle
 
     return write_bundle(session.settings, bundle)
 
@@ -371,7 +371,7 @@ def rotate(
     Example:
       stackctl rotate db
     """
-    from stack.operations.rotate import rotate
+    from stack.commands.rotate import rotate
 
     return rotate(session.settings, name, session.progress, timeout)
 
@@ -379,7 +379,7 @@ def rotate(
 @command(app.command("stop"))
 def stop(session: Session) -> Report:
     """Stop the components; `start` brings them back."""
-    from stack.operations.lifecycle import stop
+    from stack.commands.stop import stop
 
     return stop(session.settings, session.progress)
 
@@ -387,7 +387,7 @@ def stop(session: Session) -> Report:
 @command(app.command("start"))
 def start(session: Session, timeout: Timeout = 120) -> Report:
     """Start what `stop` stopped, and wait until it answers."""
-    from stack.operations.lifecycle import start
+    from stack.commands.start import start
 
     return start(session.settings, session.progress, timeout)
 
@@ -398,7 +398,7 @@ def down(session: Session) -> Report:
 
     `stackctl up` brings everything back.
     """
-    from stack.operations.lifecycle import down
+    from stack.commands.down import down
 
     return down(session.settings, session.progress)
 
@@ -417,7 +417,7 @@ def reset(
       stackctl reset
       stackctl reset --yes --no-snapshot
     """
-    from stack.operations.reset import reset
+    from stack.commands.reset import reset
 
     return reset(session.settings, session.progress, session.asking("reset", yes), not no_snapshot, accept_loss)
 
@@ -442,7 +442,7 @@ def dump(
       stackctl dump --format custom notes.dump
       stackctl dump | grep COPY
     """
-    from stack.operations.dump import dump
+    from stack.commands.dump import dump
 
     destination = None if target is None or str(target) == "-" else target
     if destination is None and session.json:
@@ -475,7 +475,7 @@ def load(
       stackctl load --replace notes.sql.zst
       ssh server pg_dump shop | stackctl load --replace --yes -
     """
-    from stack.operations.load import load, load_in_place
+    from stack.commands.load import load, load_in_place
 
     source = None if str(origin) == "-" else origin
     if not in_place:
@@ -494,7 +494,7 @@ def seed(session: Session, origin: Source, name: Database = None) -> Report:
     Example:
       stackctl seed examples.sql
     """
-    from stack.operations.load import load
+    from stack.commands.load import load
 
     source = None if str(origin) == "-" else origin
     return load(session.settings, session.progress, source, sys.stdin.buffer, name, "seed")
@@ -517,7 +517,7 @@ def shell(
       echo "SELECT * FROM visit_counter" | stackctl shell db
       stackctl shell cache
     """
-    from stack.operations.shell import shell
+    from stack.commands.shell import shell
 
     if session.json:
         raise UsageError("shell is a conversation, --json is one object", "`stackctl inspect db --query SQL --json`")
@@ -542,7 +542,7 @@ def snapshot_save(
       stackctl snapshot save before-the-demo
       stackctl snapshot save --output notes.zip
     """
-    from stack.operations.snapshot import save_snapshot
+    from stack.commands.snapshot import save_snapshot
 
     if name is not None and output is not None:
         raise UsageError("snapshot save: a NAME or --output FILE, not both", "leave one of them out")
@@ -559,7 +559,7 @@ def snapshot_list(session: Session) -> Report:
     Example:
       stackctl snapshot list
     """
-    from stack.operations.snapshot import list_snapshots
+    from stack.commands.snapshot import list_snapshots
 
     return list_snapshots(session.settings)
 
@@ -573,7 +573,7 @@ def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotF
       stackctl snapshot show before-the-demo
       stackctl snapshot show --input notes.zip
     """
-    from stack.operations.snapshot import show_snapshot
+    from stack.commands.snapshot import show_snapshot
 
     _one_of("snapshot show", name, source)
     return show_snapshot(session.settings, name, source)
@@ -599,7 +599,7 @@ def snapshot_restore(
       stackctl snapshot restore before-the-demo
       stackctl snapshot restore --input notes.zip
     """
-    from stack.operations.restore import restore
+    from stack.commands.restore import restore
 
     _one_of("snapshot restore", name, source)
     confirm = session.asking("snapshot restore", yes, "Replace")
@@ -616,7 +616,7 @@ def snapshot_delete(
     Example:
       stackctl snapshot delete before-the-demo
     """
-    from stack.operations.snapshot import delete_snapshot
+    from stack.commands.snapshot import delete_snapshot
 
     return delete_snapshot(session.settings, session.progress, name, session.asking("snapshot delete", yes))
 
@@ -637,7 +637,7 @@ def undo(
     Example:
       stackctl reset && stackctl undo
     """
-    from stack.operations.restore import undo
+    from stack.commands.restore import undo
 
     confirm = session.asking("undo", yes, "Replace")
     return undo(session.settings, session.progress, confirm, not no_snapshot, accept_loss, timeout)
@@ -661,7 +661,7 @@ def upgrade(
     Example:
       stackctl upgrade db --to 18
     """
-    from stack.operations.upgrade import upgrade
+    from stack.commands.upgrade import upgrade
 
     return upgrade(session.settings, name, to, session.progress, not no_snapshot, accept_loss, timeout)
 
@@ -687,7 +687,7 @@ def ls(
       stackctl ls
       stackctl ls --all --json
     """
-    from stack.operations.ls import ls
+    from stack.commands.ls import ls
 
     return ls(session.settings, every)
 
@@ -708,7 +708,7 @@ def prune(
       stackctl prune --dry-run
       stackctl prune
     """
-    from stack.operations.prune import prune
+    from stack.commands.prune import prune
 
     return prune(session.settings, session.progress, session.asking("prune", yes), data, dry_run)
 
@@ -719,7 +719,7 @@ def render(session: Session) -> Report:
 
     It is a Compose file, or that of supervisord for the embedded engine. It needs no Docker and changes nothing.
     """
-    from stack.operations.show import render
+    from stack.commands.render import render
 
     return render(session.settings)
 
@@ -734,7 +734,7 @@ def env(session: Session) -> Report:
     Example:
       eval "$(stackctl env)" && docker compose ps
     """
-    from stack.operations.show import env
+    from stack.commands.env import env
 
     return env(session.settings)
 
@@ -742,7 +742,7 @@ def env(session: Session) -> Report:
 @command(app.command("version"))
 def version(session: Session) -> Report:
     """Show the versions of stackctl and Python."""
-    from stack.operations.version import version
+    from stack.commands.version import version
 
     return version()
 

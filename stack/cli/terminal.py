@@ -21,7 +21,7 @@ from stack.style import BOLD, CYAN, PLAIN, RED, Style
 class Output:
     """Standard output, line by line; a reader that has gone, as in `stackctl logs | head`, is no error.
 
-    See `stack.operations.events.Reader`.
+    See `stack.commands.events.Reader`.
     """
 
     def __init__(self) -> None:

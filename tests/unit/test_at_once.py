@@ -21,20 +21,24 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack import state as state_module
+from stack.commands import load, restore, rotate, up, upgrade
+from stack.commands import start as start_module
+from stack.commands.down import down
+from stack.commands.load import load as load_command
+from stack.commands.load import load_in_place
+from stack.commands.reset import reset
+from stack.commands.snapshot import delete_snapshot, save_snapshot
+from stack.commands.start import start
+from stack.commands.stop import stop
 from stack.engines import ENGINES
 from stack.errors import StackError
-from stack.operations import keeping, lifecycle, load, opening, ports, replacing, restore, rotate, up, upgrade
-from stack.operations.lifecycle import down, start, stop
-from stack.operations.load import load as load_command
-from stack.operations.load import load_in_place
-from stack.operations.reset import reset
-from stack.operations.snapshot import delete_snapshot, save_snapshot
 from stack.progress import Progress, Silence
 from stack.registry import Registry
 from stack.settings import Settings
 from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
 from stack.state import State
 from stack.verdict import Verdict
+from stack.workflow import keeping, opening, ports, replacing
 from tests.unit.fake_engine import FakeEngine, Store, World
 
 STEPS = os.environ.get("STACKCTL_STEPS")
@@ -162,7 +166,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     # What listens on this machine is no part of it.
     monkeypatch.setattr(ports, "is_free", lambda _: True)
     for module, name in (
-        (up, "await_ready"), (lifecycle, "await_ready"), (rotate, "await_ready"), (replacing, "await_well"),
+        (up, "await_ready"), (start_module, "await_ready"), (rotate, "await_ready"), (replacing, "await_well"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, judge)
     for module in (rotate, restore):

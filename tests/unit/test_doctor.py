@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import stackctl
+from stack.commands.doctor import examine, of_component, of_python, of_taken_port, text_of
 from stack.engines import ENGINES
 from stack.engines.compose import checks
 from stack.engines.compose.checks import Docker, Labelled, of_docker, of_images, of_orphans
@@ -24,7 +25,6 @@ from stack.engines.embedded.checks import configuration_of, of_programs
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState
-from stack.operations.doctor import examine, of_component, of_python, of_taken_port, text_of
 from stack.ports import Holder
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State

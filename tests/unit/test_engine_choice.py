@@ -9,10 +9,10 @@ import pytest
 
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError, UsageError
-from stack.operations.opening import Choice, change, compose_unseen, look, without_docker
 from stack.progress import Silence
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
+from stack.workflow.opening import Choice, change, compose_unseen, look, without_docker
 
 NO_DAEMON = StackError("docker-daemon", "the Docker daemon does not answer")
 Docker = Callable[[StackError | None], list[float]]

@@ -12,15 +12,15 @@ from typing import Any, cast
 import pytest
 
 from stack import Postgres, Stack
+from stack.commands import events as module
+from stack.commands.events import Until, events
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.operations import events as module
-from stack.operations.events import Until, events
-from stack.operations.opening import Choice, Opened
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
+from stack.workflow.opening import Choice, Opened
 
 STACK = Stack("shop", [Postgres("db")])
 INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {})

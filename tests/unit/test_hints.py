@@ -13,8 +13,8 @@ import typer.main
 import stackctl
 from stack.cli.invocation import Invocation
 from stack.errors import UsageError
-from stack.operations.planning import version_differs
 from stack.report import Report
+from stack.workflow.planning import version_differs
 from tests.cli import ROOT
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from stack.commands import ls, prune
 from stack.engines.compose.fleet import size_of, summary
 from stack.errors import StackError
 from stack.observed import Found, Leftovers
-from stack.operations import fleet, ls, prune
-from stack.operations.fleet import Gathered, Member, gather
 from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, Settings
 from stack.style import Style
+from stack.workflow import fleet
+from stack.workflow.fleet import Gathered, Member, gather
 
 PROJECT = "stackctl-review-0a1b2c"
 PARTS = Leftovers(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))

@@ -10,7 +10,7 @@ from typing import cast
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.observed import ComponentState, Observed
-from stack.operations.loops import restart_lines, stop_loops
+from stack.workflow.loops import restart_lines, stop_loops
 
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
 LOOPING = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)

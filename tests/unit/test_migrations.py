@@ -9,11 +9,11 @@ import pytest
 from stack.engines import ENGINES
 from stack.errors import DeclarationError, StackError
 from stack.migrations import Migration, pending, read_migrations
-from stack.operations import migrating
-from stack.operations.opening import change
-from stack.operations.planning import survey
 from stack.progress import Silence
 from stack.settings import Settings
+from stack.workflow import migrating
+from stack.workflow.opening import change
+from stack.workflow.planning import survey
 from tests.unit.fake_engine import FakeEngine, World
 
 FIRST, SECOND, TENTH = (Migration(name, name.encode()) for name in ("1_a.sql", "0002-b.sql", "10_c.sql"))

@@ -21,14 +21,14 @@ from stack.errors import StackError
 from stack.instance import default_project, name_of_project
 from stack.model import Stack
 from stack.observed import ComponentState, Observed
-from stack.operations import ports as operation
-from stack.operations.opening import Opened, change
 from stack.ports import Holder, Listener, PortChoice
 from stack.processes import describe, end, shortened
 from stack.progress import Silence
 from stack.registry import Registry
 from stack.settings import Settings
 from stack.state import Record, State
+from stack.workflow import ports as operation
+from stack.workflow.opening import Opened, change
 
 DECLARED = 8000
 NOTHING = Observed({})

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from stack.applied import Applied
+from stack.commands.rotate import Rotated, scram, text_of, to_restart
 from stack.components.postgres import Postgres
 from stack.components.webapp import WebApp
 from stack.engines.base import Engine
@@ -18,9 +19,8 @@ from stack.engines.compose import mounts
 from stack.engines.process import Completed
 from stack.instance import Instance
 from stack.model import Stack
-from stack.operations.opening import Choice, Opened
-from stack.operations.rotate import Rotated, scram, text_of, to_restart
 from stack.state import Record, State
+from stack.workflow.opening import Choice, Opened
 
 
 def test_a_verifier_has_the_form_that_postgresql_keeps_and_no_password() -> None:

@@ -11,17 +11,17 @@ from typing import cast
 import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
+from stack.commands import status as module
+from stack.commands.status import overall, status, watch
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Health, Observed
-from stack.operations import status as module
-from stack.operations.opening import Choice, Opened
-from stack.operations.status import overall, status, watch
 from stack.report import duration
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.style import PLAIN, Style
+from stack.workflow.opening import Choice, Opened
 
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])
 INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {"web": 8000})

@@ -11,17 +11,17 @@ from typing import Any, cast
 import pytest
 
 from stack import Postgres, Stack
+from stack.commands import wait as module
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.operations import wait as module
-from stack.operations.opening import Choice, Opened
 from stack.progress import Silence
 from stack.report import Report
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.verdict import Verdict
+from stack.workflow.opening import Choice, Opened
 from tests.unit.clocks import FakeClock
 
 INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})

@@ -15,10 +15,10 @@ from stack.fields import Fields, digest, fingerprint
 from stack.migrations import Migration, pending, read_migrations
 from stack.model import SecretReference
 from stack.observed import Observed
-from stack.operations.opening import Opened
 from stack.plan import Action, Declared, Plan, make_plan
 from stack.report import count, size
 from stack.sources import check_names, check_source, read_files
+from stack.workflow.opening import Opened
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
-from stack.operations.confirming import Confirm
-from stack.operations.fleet import Gathered, Member, gather
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
 from stack.settings import Settings
+from stack.workflow.confirming import Confirm
+from stack.workflow.fleet import Gathered, Member, gather
 
 
 @dataclass(frozen=True)

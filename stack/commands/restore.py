@@ -8,17 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from stack.commands.rotate import password_statement
 from stack.components.postgres import Postgres
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.instance import generation_of
-from stack.operations.confirming import Confirm
-from stack.operations.keeping import fate, save, with_data
-from stack.operations.opening import Opened, change, reopen, with_instance
-from stack.operations.planning import secret_digests
-from stack.operations.ports import registered
-from stack.operations.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
-from stack.operations.rotate import password_statement
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report, count
@@ -28,6 +22,12 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.loading import load_component
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.workflow.confirming import Confirm
+from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.opening import Opened, change, reopen, with_instance
+from stack.workflow.planning import secret_digests
+from stack.workflow.ports import registered
+from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 
 
 def restore(

@@ -13,8 +13,6 @@ from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import is_hidden
 from stack.model import Stack
-from stack.operations.opening import Opened, with_instance
-from stack.operations.planning import data_version
 from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Writer
@@ -22,6 +20,8 @@ from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.saving import save_component
 from stack.snapshots.shelf import Shelf, superfluous
 from stack.version import __version__
+from stack.workflow.opening import Opened, with_instance
+from stack.workflow.planning import data_version
 
 
 def databases(opened: Opened) -> list[Postgres]:

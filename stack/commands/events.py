@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from stack.commands.status import overall
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, look
-from stack.operations.status import overall
 from stack.progress import Silence
 from stack.report import Report
 from stack.settings import Settings
 from stack.verdict import await_ready, observe
+from stack.workflow.opening import Opened, look
 
 Until = Literal["ready", "down"]
 Components = Mapping[str, ComponentState | None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.errors import UsageError
-from stack.operations.opening import find_component, look, require_running
 from stack.report import Report
 from stack.settings import Settings
+from stack.workflow.opening import find_component, look, require_running
 
 _READ_ONLY = ("env", "PGOPTIONS=-c default_transaction_read_only=on")
 _PROMPT = "%/ (read-only)%R%x%# "

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stack.commands.restore import loading
 from stack.errors import StackError
 from stack.observed import Leftovers
-from stack.operations.confirming import Confirm
-from stack.operations.keeping import as_made, save, with_data
-from stack.operations.opening import Opened, change
-from stack.operations.planning import remember_wanted
-from stack.operations.replacing import fill_new_stores, quiet, remove_new_stores, require_room
-from stack.operations.restore import loading
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
@@ -19,6 +14,11 @@ from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.workflow.confirming import Confirm
+from stack.workflow.keeping import as_made, save, with_data
+from stack.workflow.opening import Opened, change
+from stack.workflow.planning import remember_wanted
+from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
 
 
 def reset(

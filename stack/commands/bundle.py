@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from stack.commands.doctor import doctor, text_of
+from stack.commands.status import status
+from stack.commands.version import version
 from stack.components.webapp import WebApp
 from stack.engines import ENGINES
 from stack.engines.base import Engine
@@ -17,14 +20,11 @@ from stack.errors import StackError, UsageError
 from stack.fields import is_secret_name
 from stack.findings import Finding
 from stack.model import Component, Stack, Text
-from stack.operations.doctor import doctor, text_of
-from stack.operations.opening import Opened, compose_unseen, look
-from stack.operations.status import status
-from stack.operations.version import version
 from stack.redaction import HIDDEN, Redactor
 from stack.report import Report, as_json
 from stack.settings import Settings
 from stack.style import Style
+from stack.workflow.opening import Opened, compose_unseen, look
 
 _LOG_LINES = 300
 

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import StackError
-from stack.operations.confirming import Confirm
-from stack.operations.keeping import save
-from stack.operations.opening import change, look
 from stack.progress import Progress
 from stack.report import Report, count, size, visible
 from stack.settings import Settings
@@ -16,6 +13,9 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Item, Shelf
 from stack.style import Column, Style, table
+from stack.workflow.confirming import Confirm
+from stack.workflow.keeping import save
+from stack.workflow.opening import change, look
 
 _LIST = (
     Column("NAME", least=12), Column("MADE"), Column("WHY"), Column("ROWS", right=True), Column("DATA", right=True),

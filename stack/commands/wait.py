@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stack.commands.status import component_data, overall, problem, url_lines
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.observed import Observed
-from stack.operations.opening import Opened, look
-from stack.operations.status import component_data, overall, problem, url_lines
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe
+from stack.workflow.opening import Opened, look
 
 _INTERVAL = 0.5
 # Of the failures that `up` is sure of, those that no other command may be about to mend.

@@ -10,11 +10,11 @@ from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
-from stack.operations.fleet import Gathered, Member, gather
 from stack.registry import is_gone
 from stack.report import Report, count, duration, size
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
+from stack.workflow.fleet import Gathered, Member, gather
 
 _COLUMNS = (
     Column("INSTANCE", least=8), Column("ENGINE"), Column("STATE"), Column("URL", least=14, keeps="end"),

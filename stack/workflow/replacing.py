@@ -10,19 +10,19 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stack.commands.up import Wish, make
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields
-from stack.operations.keeping import as_made, databases
-from stack.operations.opening import Opened, with_instance
-from stack.operations.planning import identities, remember_wanted, secret_digests
-from stack.operations.up import Wish, make
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.transfer import LOADING
 from stack.verdict import await_well
+from stack.workflow.keeping import as_made, databases
+from stack.workflow.opening import Opened, with_instance
+from stack.workflow.planning import identities, remember_wanted, secret_digests
 
 _STARTED_WITHIN = 60.0
 

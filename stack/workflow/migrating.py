@@ -11,10 +11,10 @@ from stack.engines.script import run_each, run_whole
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.migrations import NO_TRANSACTION, Migration, pending
-from stack.operations.opening import Opened
-from stack.operations.planning import Survey
 from stack.progress import Progress
 from stack.verdict import await_proved
+from stack.workflow.opening import Opened
+from stack.workflow.planning import Survey
 
 # Whatever the role is set to, which is meant for the app.
 _TABLE = """\

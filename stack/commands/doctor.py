@@ -20,14 +20,14 @@ from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, look
-from stack.operations.ports import holder_of
 from stack.ports import Holder, is_free
 from stack.report import Report, times
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
 from stack.version import __version__
+from stack.workflow.opening import Opened, look
+from stack.workflow.ports import holder_of
 
 _SILENT = ("docker-client", "docker-daemon", "docker-permission")
 _OLDEST_PYTHON = (3, 11)

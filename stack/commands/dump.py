@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from stack.commands.inspect import pick
 from stack.components.postgres import Postgres
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
-from stack.operations.inspect import pick
-from stack.operations.keeping import as_made, serving
-from stack.operations.opening import change
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.streams import Kind, packing
 from stack.snapshots.transfer import chunks, stream
+from stack.workflow.keeping import as_made, serving
+from stack.workflow.opening import change
 
 _FORMATS = {"sql": "plain", "custom": "custom"}
 

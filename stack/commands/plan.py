@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import ExitCode, StackError
-from stack.operations.opening import look
-from stack.operations.planning import Survey, plan_data, survey
-from stack.operations.ports import preview
 from stack.plan import Action, Plan
 from stack.report import Report, as_json
 from stack.settings import Settings
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
+from stack.workflow.opening import look
+from stack.workflow.planning import Survey, plan_data, survey
+from stack.workflow.ports import preview
 
 _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
 

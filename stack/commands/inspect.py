@@ -13,10 +13,10 @@ from stack.components.redis import CachedValue, Entry, Redis, read_entry
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
-from stack.operations.opening import Opened, find_component, look, require_running
 from stack.report import Report, count
 from stack.settings import Settings
 from stack.style import BOLD, Column, Style, table, width_of
+from stack.workflow.opening import Opened, find_component, look, require_running
 
 Look = Callable[[Style], str]
 Kind = TypeVar("Kind", bound=Component)

@@ -10,12 +10,12 @@ from typing import Any
 from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.operations.opening import Opened, look
 from stack.report import Report, duration, times
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.verdict.judge import brief
+from stack.workflow.opening import Opened, look
 
 _WATCH_INTERVAL = 1.0
 _COLUMNS = (

@@ -10,10 +10,10 @@ from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
 from stack.observed import Observed
-from stack.operations.opening import Opened, with_ports
 from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import Settings
+from stack.workflow.opening import Opened, with_ports
 
 
 @contextmanager

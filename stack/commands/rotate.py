@@ -22,12 +22,12 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
 from stack.observed import Observed
-from stack.operations.opening import Opened, change, find_component
-from stack.operations.planning import changed_secrets, identities, secret_digests
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
 from stack.verdict import await_ready
+from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.planning import changed_secrets, identities, secret_digests
 
 _ITERATIONS = 4096
 _INTERVAL = 0.25

@@ -6,19 +6,19 @@ new store takes over. The old one stays as it was, for `undo`.
 
 from __future__ import annotations
 
+from stack.commands.restore import loading
 from stack.components.postgres import Postgres
 from stack.errors import StackError, UsageError
-from stack.operations.keeping import save
-from stack.operations.opening import Opened, change, find_component
-from stack.operations.planning import data_version
-from stack.operations.ports import registered
-from stack.operations.replacing import fill_new_stores, quiet, require_room, take_over
-from stack.operations.restore import loading
 from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.shelf import Shelf
+from stack.workflow.keeping import save
+from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.planning import data_version
+from stack.workflow.ports import registered
+from stack.workflow.replacing import fill_new_stores, quiet, require_room, take_over
 
 
 def upgrade(

@@ -7,17 +7,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from stack.commands.inspect import pick
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.engines.script import run_whole
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
-from stack.operations.confirming import Confirm
-from stack.operations.inspect import pick
-from stack.operations.keeping import fate, save, with_data
-from stack.operations.opening import Opened, change, require_running
-from stack.operations.ports import registered
-from stack.operations.replacing import Replacement, replace_data
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
@@ -25,6 +20,11 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.snapshots.transfer import Counted, chunks, stream
+from stack.workflow.confirming import Confirm
+from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.opening import Opened, change, require_running
+from stack.workflow.ports import registered
+from stack.workflow.replacing import Replacement, replace_data
 
 # What a database takes for each byte of a dump that is packed well.
 _GROWS = 8

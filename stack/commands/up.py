@@ -8,13 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stack.commands.plan import change_lines, check_saved
+from stack.commands.rotate import finish_rotations
+from stack.commands.status import component_data, url_lines
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
-from stack.operations.loops import restart_lines, stop_loops
-from stack.operations.migrating import migrate
-from stack.operations.opening import Opened, change, without_docker
-from stack.operations.plan import change_lines, check_saved
-from stack.operations.planning import (
+from stack.ports import PortChoice
+from stack.progress import Progress, Replacing
+from stack.report import Report
+from stack.settings import Settings
+from stack.style import DIM, GREEN, Style
+from stack.verdict import Verdict, await_ready, await_well, remember_ready
+from stack.workflow.loops import restart_lines, stop_loops
+from stack.workflow.migrating import migrate
+from stack.workflow.opening import Opened, change, without_docker
+from stack.workflow.planning import (
     Survey,
     check_sources,
     plan_data,
@@ -24,15 +32,7 @@ from stack.operations.planning import (
     remember_proved,
     survey,
 )
-from stack.operations.ports import automatic_lines, check_ports, registered
-from stack.operations.rotate import finish_rotations
-from stack.operations.status import component_data, url_lines
-from stack.ports import PortChoice
-from stack.progress import Progress, Replacing
-from stack.report import Report
-from stack.settings import Settings
-from stack.style import DIM, GREEN, Style
-from stack.verdict import Verdict, await_ready, await_well, remember_ready
+from stack.workflow.ports import automatic_lines, check_ports, registered
 
 _STEP_LENGTH = 80
 

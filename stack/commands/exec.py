@@ -1,0 +1,24 @@
+"""`stackctl exec`: run a command in a component."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stack.report import Report
+from stack.settings import Settings
+from stack.workflow.opening import find_component, look, require_running
+
+
+def execute(settings: Settings, service: str, command: Sequence[str], capture: bool) -> Report:
+    """Run a command in a running component; the report carries its exit code.
+
+    On this process's own streams, or with `capture` into the report.
+    """
+    opened = look(settings)
+    find_component(opened.instance, service)
+    require_running(opened.instance, opened.engine.observe(), service)
+    if not capture:
+        return Report("exec", "", exit_code=opened.engine.attach(service, command))
+    answer = opened.engine.run(service, command, limit=None)
+    data = {"exit_code": answer.exit_code, "stdout": answer.stdout, "stderr": answer.stderr}
+    return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)

@@ -1,0 +1,41 @@
+"""`stackctl start`: start what `stop` stopped, and judge it as `up` does."""
+
+from __future__ import annotations
+
+from stack.commands.status import component_data, url_lines
+from stack.errors import StackError
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.style import GREEN, Style
+from stack.verdict import await_ready, remember_ready
+from stack.workflow.loops import restart_lines, stop_loops
+from stack.workflow.opening import change, require_up
+from stack.workflow.planning import remember_wanted
+
+
+def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:
+    """Start the components that `stop` stopped, and judge as `up` does."""
+    with change(settings, progress) as opened:
+        before = opened.engine.observe()
+        require_up(opened.instance, before)
+        try:
+            with opened.engine.start() as job:
+                verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+        except StackError as error:
+            raise stop_loops(opened.engine, before, error) from error
+        remember_wanted(opened, "up")
+        remember_ready(opened.state, verdict.observed)
+    data = {
+        "instance": opened.instance.name,
+        "urls": dict(opened.instance.urls),
+        "components": component_data(opened.instance, verdict.observed),
+        "restarted": dict(verdict.restarted),
+    }
+
+    def text(style: Style) -> str:
+        first = f"{opened.instance.name} {style.paint(f'is up ({style.took(verdict.seconds)})', GREEN)}"
+        restarts = [style.wrapped(line, "  ") for line in restart_lines(verdict.restarted)]
+        return "\n".join([first, *url_lines(opened.instance, style), *restarts])
+
+    return Report.drawn("start", text, data)

@@ -1,0 +1,21 @@
+"""`stackctl stop`: stop the components, and keep them and their data."""
+
+from __future__ import annotations
+
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.workflow.opening import change, require_up
+from stack.workflow.planning import remember_wanted
+
+
+def stop(settings: Settings, progress: Progress) -> Report:
+    """Stop the components and keep them: `start` brings them back as they were."""
+    with change(settings, progress) as opened:
+        require_up(opened.instance, opened.engine.observe())
+        progress.step(f"{opened.instance.name}: stopping")
+        # First, so that an interrupted stop is recognised.
+        remember_wanted(opened, "stopped")
+        opened.engine.stop()
+    text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
+    return Report("stop", text, {"instance": opened.instance.name})
