@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from stack.model import Component, Reference, SecretReference, Text, Value, deferred, sequence
+from stack.model import Component, sequence
+from stack.references import Reference, SecretReference, Text, Value, deferred
 
 # More than any machine has: 16 TiB, and a day.
 _MOST_MEMORY, _MOST_CPUS, _MOST_SECONDS = 16 * 2**20, 256, 86400

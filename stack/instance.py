@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.model import Stack
+from stack.workload import PortId, Volume, VolumeId
 
 _PROJECT = re.compile(r"stackctl-(.+)-[0-9a-f]{6}")
 
@@ -20,9 +21,9 @@ class Instance:
 
     `project` is the name under which the engine keeps it, unlike that of any other folder's instance of the same
     name. `folder` is that of the stack file: relative sources start there. `state` is the instance's own folder.
-    `ports` maps a component to the port of this machine that it is published on. `generations` has the number of the
-    data store of each component that is no longer in its first one: data that is restored or upgraded gets a new
-    store, and what it replaces stays whole until then.
+    `ports` has the port of this machine that each published port is on. `generations` has the number of each volume
+    that is no longer its first revision: data that is restored or upgraded gets a new one, and what it replaces stays
+    whole until then.
     """
 
     name: str
@@ -30,24 +31,24 @@ class Instance:
     stack: Stack
     folder: Path
     state: Path
-    ports: Mapping[str, int]
-    generations: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[PortId, int]
+    generations: Mapping[VolumeId, int] = field(default_factory=dict)
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
-        source = self.stack[component].container().source
+        source = self.stack[component].workload("container").source
         return None if source is None else self.path(source)
 
     def path(self, named: str) -> Path:
         """The absolute path of what a stack file names."""
         return Path(os.path.normpath(self.folder / named))
 
-    def store_name(self, component: str, base: str) -> str:
-        """The name of the store of a component's data: `base` for its first, `base.2` for the next.
+    def store_name(self, volume: Volume) -> str:
+        """The name of a volume in use: its base name for the first revision, `base.2` for the next.
 
         No component has a name with a dot.
         """
-        return base + generation_mark(self.generations.get(component, 1))
+        return volume.base + generation_mark(self.generations.get(volume.id, 1))
 
     @property
     def configuration(self) -> Path:
@@ -62,7 +63,7 @@ class Instance:
         return self.state / "secrets" / secret_id
 
     @property
-    def urls(self) -> Mapping[str, str]:
+    def urls(self) -> Mapping[PortId, str]:
         return {name: f"http://localhost:{port}" for name, port in self.ports.items()}
 
 
@@ -87,6 +88,11 @@ def name_of_project(project: str) -> str:
     return found[1] if found else project
 
 
-def default_ports(stack: Stack) -> Mapping[str, int]:
-    """The port of this machine that each component asks for, by component."""
-    return {component.name: port.host for component in stack for port in component.container().ports}
+def default_ports(stack: Stack) -> Mapping[PortId, int]:
+    """The port of this machine that each published port asks for."""
+    return {
+        port.id: port.publish
+        for component in stack
+        for port in component.workload("container").ports
+        if port.publish is not None
+    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from stack.fields import Fields
+from stack.workload import PortId
 
 Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
 """`unstable`: it runs and answers now, but has ended again and again until a moment ago."""
@@ -127,7 +128,7 @@ class Found:
     instance: str
     states: tuple[Path, ...] = ()
     components: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[PortId, int] = field(default_factory=dict)
     leftovers: Leftovers = field(default_factory=Leftovers)
     since: datetime | None = None
     folder: Path | None = None

@@ -9,6 +9,7 @@ from typing import Literal
 from stack.applied import Applied
 from stack.fields import Fields, fingerprint, is_hidden
 from stack.observed import ComponentState, Observed
+from stack.workload import VolumeId
 
 Kind = Literal["create", "recreate", "rebuild", "restart", "start", "remove", "keep"]
 
@@ -118,14 +119,14 @@ class Plan:
 class Declared:
     """What there should be.
 
-    `components`: the fields of each. `stores`: the name of the data store of each that has one. Of those that
+    `components`: the fields of each. `stores`: each volume by the engine's name for it. Of those that
     changed since the last `up`, and of no others: `sources`, the files of a component's source (none where it was
     never built), and `secrets`, the secrets that it reads. `migrations`: those that a database lacks. `builds`: the
     engine makes an image of a source, and does not run in it.
     """
 
     components: Mapping[str, Fields]
-    stores: Mapping[str, str] = field(default_factory=dict)
+    stores: Mapping[VolumeId, str] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -150,8 +151,8 @@ def make_plan(
 
 
 def _data(declared: Declared, observed: Observed, holds: Mapping[str, str]) -> Iterator[DataEffect]:
-    for name, store in declared.stores.items():
-        yield DataEffect(store, "keep" if store in observed.stores else "create", holds.get(name, ""))
+    for volume, store in declared.stores.items():
+        yield DataEffect(store, "keep" if store in observed.stores else "create", holds.get(volume, ""))
     for store in sorted(observed.stores.difference(declared.stores.values())):
         yield DataEffect(store, "keep", "nothing that is declared uses it")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.locks import attempt
+from stack.workload import PortId
 
 _SCHEMA = 1
 _LOCK_TIMEOUT = 10.0
@@ -31,7 +32,7 @@ class Entry:
     engine: str
     state: Path
     file: Path
-    ports: Mapping[str, int]
+    ports: Mapping[PortId, int]
     created: str
 
     @property
@@ -130,7 +131,7 @@ def _read(path: Path) -> Entry | None:
             engine=str(data["engine"]),
             state=Path(data["state"]),
             file=Path(data["file"]),
-            ports={str(component): int(port) for component, port in data["ports"].items()},
+            ports={PortId(port): int(number) for port, number in data["ports"].items()},
             created=str(data["created"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

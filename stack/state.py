@@ -25,9 +25,10 @@ from pathlib import Path
 from stack.applied import Applied, FileState
 from stack.errors import StackError
 from stack.locks import attempt
-from stack.model import Secret
 from stack.processes import describe
 from stack.progress import Progress
+from stack.references import Secret
+from stack.workload import PortId, VolumeId
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
@@ -52,10 +53,10 @@ class Record:
     """
 
     project: str
-    ports: Mapping[str, int]
+    ports: Mapping[PortId, int]
     engine: str | None = None
     system_binaries: bool = False
-    generations: Mapping[str, int] = field(default_factory=dict)
+    generations: Mapping[VolumeId, int] = field(default_factory=dict)
 
 
 class State:
@@ -82,10 +83,10 @@ class State:
                 raise _unusable(path, f"was written by another version of stackctl (schema {data['schema']})")
             return Record(
                 project=str(data["project"]),
-                ports={str(component): int(port) for component, port in data["ports"].items()},
+                ports={PortId(port): int(number) for port, number in data["ports"].items()},
                 engine=str(data["engine"]) if data.get("engine") else None,
                 system_binaries=bool(data.get("system_binaries", False)),
-                generations={str(name): int(number) for name, number in data.get("generations", {}).items()},
+                generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
             )
         except FileNotFoundError:
             return None

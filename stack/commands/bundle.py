@@ -19,8 +19,9 @@ from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
 from stack.fields import is_secret_name
 from stack.findings import Finding
-from stack.model import Component, Stack, Text
+from stack.model import Component, Stack
 from stack.redaction import HIDDEN, Redactor
+from stack.references import Text
 from stack.report import Report, as_json
 from stack.settings import Settings
 from stack.style import Style
@@ -66,7 +67,7 @@ def _secrets(opened: Opened) -> Iterator[str]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         yield path.read_text(encoding="utf-8", errors="replace")
     for name in opened.instance.stack.names:
-        for variable, value in opened.instance.stack.container(name).environment.items():
+        for variable, value in opened.instance.stack.workload(name, "container").environment.items():
             if is_secret_name(variable):
                 parts = value.parts if isinstance(value, Text) else (value,)
                 yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > 3))

@@ -180,7 +180,7 @@ def _open(folder: Path) -> bool:
 
 
 def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
-    secrets = opened.instance.stack.secrets()
+    secrets = opened.instance.stack.secrets("container")
     missing = [secret for secret in secrets if not opened.state.has_secret(secret.id)]
     for secret in missing:
         file = opened.instance.secret_file(secret.id)

@@ -28,6 +28,7 @@ from stack.workflow.opening import Opened, change, reopen, with_instance
 from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
+from stack.workload import VolumeId
 
 
 def restore(
@@ -157,7 +158,7 @@ def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
         as_saved = {"made": manifest.made.isoformat(), "password": secrets.get(database.password.id)}
         if there.get(saved.store) != as_saved:
             return None
-        generations[name] = generation_of(saved.store)
+        generations[VolumeId.of(name)] = generation_of(saved.store)
     return with_instance(opened, replace(opened.instance, generations=generations))
 
 

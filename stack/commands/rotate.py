@@ -28,6 +28,7 @@ from stack.settings import Settings
 from stack.verdict import await_ready
 from stack.workflow.opening import Opened, change, find_component
 from stack.workflow.planning import changed_secrets, identities, secret_digests
+from stack.workload import VolumeId
 
 _ITERATIONS = 4096
 _INTERVAL = 0.25
@@ -60,7 +61,7 @@ def _lost(opened: Opened, database: Postgres) -> list[Postgres]:
         each
         for each in opened.instance.stack
         if isinstance(each, Postgres) and each.name != database.name
-        if stores[each.name] in found and not opened.state.has_secret(each.password.id)
+        if stores[VolumeId.of(each.name)] in found and not opened.state.has_secret(each.password.id)
     ]
 
 
@@ -68,13 +69,13 @@ def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, t
     engine, state, known = opened.engine, opened.state, opened.state.applied()
     before = engine.observe_all()
     for database in databases:
-        if engine.stores()[database.name] not in before.stores:
+        if engine.stores()[VolumeId.of(database.name)] not in before.stores:
             raise StackError(
                 "instance-down",
                 f"there is no data of {database.name} yet",
                 "`stackctl up` makes it, with a new password",
             )
-    for each in opened.instance.stack.secrets(exposed=not engine.builds):
+    for each in opened.instance.stack.secrets(engine.traits.target):
         state.provide_secret(each.id)
     down = [each for each in databases if not _runs(before, each)]
     if down:

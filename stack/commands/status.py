@@ -142,7 +142,7 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
-    last = Column("IMAGE" if opened.engine.builds else "COMMAND", least=_SHORTEST_IMAGE, keeps="end")
+    last = Column("IMAGE" if opened.engine.traits.builds else "COMMAND", least=_SHORTEST_IMAGE, keeps="end")
     names = component_data(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
     state = overall(instance, observed)

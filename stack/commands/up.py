@@ -33,6 +33,7 @@ from stack.workflow.planning import (
     survey,
 )
 from stack.workflow.ports import automatic_lines, check_ports, registered
+from stack.workload import TARGETS
 
 _STEP_LENGTH = 80
 
@@ -153,7 +154,7 @@ def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout:
 def _trim_secrets(opened: Opened, progress: Progress) -> None:
     """Make every reader of a secret file read the same, before the plan compares the secrets."""
     stack = opened.instance.stack
-    for secret_id in sorted({secret.id for exposed in (False, True) for secret in stack.secrets(exposed)}):
+    for secret_id in sorted({secret.id for target in TARGETS for secret in stack.secrets(target)}):
         if opened.state.trim_secret(secret_id):
             progress.step(f"{secret_id}: removed the newline at the end of its file, which is no part of the secret")
 
@@ -161,7 +162,7 @@ def _trim_secrets(opened: Opened, progress: Progress) -> None:
 def _prepare(opened: Opened, surveyed: Survey) -> None:
     """Make what the engine will read: the record, and the secrets that are not there yet."""
     opened.state.remember(opened.record)
-    for secret in opened.instance.stack.secrets():
+    for secret in opened.instance.stack.secrets("container"):
         opened.state.provide_secret(secret.id)
     remember_intended(opened, surveyed)
 

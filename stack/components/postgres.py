@@ -6,20 +6,12 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stack.checking import checked_cpus, checked_memory, checked_path
-from stack.model import (
-    Component,
-    Container,
-    Healthcheck,
-    Limits,
-    Process,
-    Reference,
-    SecretReference,
-    Value,
-    Volume,
-)
+from stack.model import Component
+from stack.references import Reference, SecretReference, Value
+from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 # The major version of an instance that names none.
 VERSION = 18
@@ -101,11 +93,7 @@ class Postgres(Component):
     def password(self) -> SecretReference:
         return SecretReference(self.name, "password")
 
-    @property
-    def listens(self) -> int:
-        return PORT
-
-    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
+    def exports(self, target: Target) -> Mapping[str, Value]:
         return {
             "HOST": self.host,
             "PORT": self.port,
@@ -114,28 +102,39 @@ class Postgres(Component):
             "PASSWORD_FILE": self.password,
         }
 
-    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
+    def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         return (self.password,)
 
-    def container(self) -> Container:
-        return Container(
+    def workload(self, target: Target) -> Workload:
+        plain = Workload(
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            hardening=Hardening(user=USER, tmpfs=("/tmp", "/var/run/postgresql")),  # noqa: S108 - in the container
+            ports=(Port(PortId.of(self.name), PORT),),
+            volumes=(self._volume,),
+            stop_grace=_STOP_GRACE,
+        )
+        return self._in_container(plain) if target == "container" else self._as_process(plain)
+
+    @property
+    def _volume(self) -> Volume:
+        target = _DATA if self._major >= 18 else _DATA_UNTIL_17
+        return Volume(VolumeId.of(self.name), f"{self.name}-pgdata", target, initialized=True)
+
+    def _in_container(self, plain: Workload) -> Workload:
+        return replace(
+            plain,
             image=f"postgres:{self._major}",
-            user=USER,
             environment={
                 "POSTGRES_USER": self.user,
                 "POSTGRES_DB": self.database,
                 "POSTGRES_PASSWORD_FILE": self.password,
             },
-            volumes=(Volume(f"{self.name}-pgdata", _DATA if self._major >= 18 else _DATA_UNTIL_17),),
-            tmpfs=("/tmp", "/var/run/postgresql"),  # noqa: S108 - paths in the container
             # Over TCP: while a new database is made, a temporary server answers on the socket alone.
             # A query: pg_isready looks at neither the user nor the database.
             healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
-            stop_grace=_STOP_GRACE,
         )
 
-    def process(self) -> Process:
+    def _as_process(self, plain: Workload) -> Workload:
         # fmt: off
         command = (
             "postgres", "-D", Reference(self.name, "data"),
@@ -143,7 +142,7 @@ class Postgres(Component):
         )
         # fmt: on
         # Fast shutdown: TERM would wait for every client to leave.
-        return Process(command, stop_signal="INT", stop_grace=_STOP_GRACE)
+        return replace(plain, command=command, stop_signal="INT")
 
     def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
         """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

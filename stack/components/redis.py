@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from stack.calls import check_call
 from stack.checking import checked_cpus, checked_memory, checked_text
 from stack.components.postgres import Postgres
-from stack.model import (
-    Component,
-    Container,
-    Healthcheck,
-    Limits,
-    Process,
-    Reference,
-    SecretReference,
-    Value,
-)
+from stack.model import Component
+from stack.references import Reference, SecretReference, Value
+from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Workload
 
 IMAGE = "redis:8"
 USER = "999:999"
@@ -88,39 +81,36 @@ class Redis(Component):
         return Reference(self.name, "port")
 
     @property
-    def listens(self) -> int:
-        return PORT
-
-    @property
     def password(self) -> SecretReference:
         return SecretReference(self.name, "password")
 
-    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
-        where: dict[str, Value] = {"HOST": self.host, "PORT": self.port}
-        return where | {"PASSWORD_FILE": self.password} if exposed else where
+    def exports(self, target: Target) -> Mapping[str, Value]:
+        return {"HOST": self.host, "PORT": self.port} | {
+            f"{secret.field.upper()}_FILE": secret for secret in self.secrets(target)
+        }
 
-    def secrets(self, exposed: bool = False) -> tuple[SecretReference, ...]:
-        return (self.password,) if exposed else ()
+    def secrets(self, target: Target) -> tuple[SecretReference, ...]:
+        # A process is reached by every user of its machine, a container by what uses it alone.
+        return (self.password,) if target == "process" else ()
 
-    def container(self) -> Container:
-        return Container(
-            image=IMAGE,
-            user=USER,
-            command=self._server(),
-            tmpfs=("/data", "/tmp"),  # noqa: S108 - paths in the container
-            healthcheck=Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING")),
+    def workload(self, target: Target) -> Workload:
+        plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
+            hardening=Hardening(user=USER, tmpfs=("/data", "/tmp")),  # noqa: S108 - paths in the container
+            ports=(Port(PortId.of(self.name), PORT),),
+            command=self._server(),
             stop_grace=_STOP_GRACE,
         )
-
-    def process(self) -> Process:
+        if target == "container":
+            check = Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING"))
+            return replace(plain, image=IMAGE, healthcheck=check)
         # fmt: off
         command: tuple[Value, ...] = (
             *self._server(), "--bind", self.host, "--port", self.port,
             "--aclfile", Reference(self.name, "access"), "--dir", Reference(self.name, "data"),
         )
         # fmt: on
-        return Process(command, stop_signal="TERM", stop_grace=_STOP_GRACE)
+        return replace(plain, command=command, stop_signal="TERM")
 
     def _server(self) -> tuple[str, ...]:
         # fmt: off

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stack.checking import (
     checked_command,
@@ -17,16 +17,9 @@ from stack.checking import (
     used_names,
 )
 from stack.errors import DeclarationError
-from stack.model import (
-    Component,
-    Container,
-    Healthcheck,
-    Limits,
-    Port,
-    Process,
-    Reference,
-    Value,
-)
+from stack.model import Component
+from stack.references import Reference, Value
+from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
 # A user of no image: whatever the Dockerfile says, the app never runs as root.
 USER = "10001:10001"
@@ -100,40 +93,32 @@ class WebApp(Component):
     def needs(self) -> tuple[str, ...]:
         return used_names(self, self.uses)
 
-    @property
-    def listens(self) -> int:
-        return self.port
-
-    def gives(self, exposed: bool = False) -> Mapping[str, Value]:
+    def exports(self, target: Target) -> Mapping[str, Value]:
         return {"HOST": Reference(self.name, "host"), "PORT": Reference(self.name, "port")}
 
-    def container(self) -> Container:
-        return Container(
+    def workload(self, target: Target) -> Workload:
+        port = PortId.of(self.name)
+        own = Workload(
             source=self.source,
-            user=self.user,
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
-            ports=(Port(self.port, self.publish or self.port),),
-            tmpfs=("/tmp",),  # noqa: S108 - a path in the container
-            healthcheck=Healthcheck(test=None),
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            hardening=Hardening(user=self.user, tmpfs=("/tmp",), egress=True),  # noqa: S108 - in the container
+            init=True,
+            ports=(Port(port, self.port, self.publish or self.port),),
+            healthcheck=Healthcheck(test=None),
+            http=HttpCheck(port, self.health),
             stop_grace=self.stop_grace,
         )
-
-    def process(self) -> Process:
+        if target == "container":
+            return own
         if self.command is None:
             raise DeclarationError(
                 f"{self.name}/command",
                 "is missing; the embedded engine runs no image, whose Dockerfile would name one",
                 "say how the app starts in its source folder: WebApp(command=[…])",
             )
-        return Process(
-            command=checked_command(self, self.command),
-            source=self.source,
-            environment=self._environment(),
-            stop_signal="TERM",
-            stop_grace=self.stop_grace,
-        )
+        return replace(own, stop_signal="TERM")
 
     def _environment(self) -> Mapping[str, Value]:
         where = {"BIND": Reference(self.name, "bind"), "PORT": Reference(self.name, "port")}

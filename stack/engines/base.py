@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -16,6 +17,18 @@ from stack.findings import Finding
 from stack.observed import ComponentState, Found, Leftovers, Listening, Observed
 from stack.ports import Holder, Listener
 from stack.registry import Entry
+from stack.workload import Target, VolumeId
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What an engine is like, for what is decided above it.
+
+    `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
+    """
+
+    target: Target
+    builds: bool
 
 
 class Engine(Protocol):
@@ -26,8 +39,7 @@ class Engine(Protocol):
     """
 
     name: str
-    builds: bool
-    """Whether it builds an image from the folder of an app, which then needs a Dockerfile."""
+    traits: Traits
 
     def check(self, within: float = 5) -> None:
         """Raise with what is missing where this engine can't run on this machine, or gives no answer in seconds."""
@@ -51,8 +63,8 @@ class Engine(Protocol):
     def fields(self) -> Mapping[str, Fields]:
         """The declaration of each component, field by field, as `observe` gives the fingerprint of."""
 
-    def stores(self) -> Mapping[str, str]:
-        """The data store of each component that has one, by the engine's name for it."""
+    def stores(self) -> Mapping[VolumeId, str]:
+        """The revision in use of each volume, by the engine's name for it."""
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
         """The bytes that each component uses now, where that can be known."""

@@ -12,6 +12,7 @@ from typing import Literal, cast, get_args
 from stack.fields import Fields
 from stack.snapshots.checked import MOST, Part
 from stack.snapshots.properties import Properties, Setting, read_properties, read_setting
+from stack.workload import PortId
 
 SCHEMA = 2
 # Without what belongs to a database and not to its contents, and with the first kind of checksums.
@@ -115,7 +116,7 @@ class Manifest:
     instance: str
     engine: str
     components: Mapping[str, SavedComponent]
-    ports: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[PortId, int] = field(default_factory=dict)
     declaration: Mapping[str, Fields] = field(default_factory=dict)
 
     @property
@@ -178,8 +179,8 @@ def _moment(whole: Part) -> datetime:
     return made
 
 
-def _ports(ports: Part) -> dict[str, int]:
-    return {name: ports.whole(name, 1, 65535) for name in ports.names()}
+def _ports(ports: Part) -> dict[PortId, int]:
+    return {PortId(name): ports.whole(name, 1, 65535) for name in ports.names()}
 
 
 def _declaration(components: Part) -> dict[str, Fields]:

@@ -12,10 +12,10 @@ import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 
-from stack.components.webapp import WebApp
 from stack.instance import Instance
-from stack.observed import Observed
+from stack.observed import ComponentState, Observed
 from stack.verdict.judge import Answer
+from stack.workload import HttpCheck
 
 # Where a published port is. The name in the URL may also have another address, behind which another server listens.
 _HOST = "127.0.0.1"
@@ -28,9 +28,14 @@ _MOST_REDIRECTS = 5
 Probe = Callable[[str], Answer]
 
 
-def published(instance: Instance) -> Mapping[str, str]:
-    """The health path of each component that is asked."""
-    return {component.name: component.health for component in instance.stack if isinstance(component, WebApp)}
+def published(instance: Instance) -> Mapping[str, HttpCheck]:
+    """The request that each component answers which is asked from outside: its port is published."""
+    workloads = {name: instance.stack[name].workload("container") for name in instance.stack.names}
+    return {
+        name: workload.http
+        for name, workload in workloads.items()
+        if workload.http is not None and workload.http.port in instance.ports
+    }
 
 
 def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = TIMEOUT) -> Mapping[str, Answer]:
@@ -38,8 +43,8 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
     running = {name: state for name, state in observed.components.items() if state.running}
     # The engine knows the port also when what was remembered of the instance is lost.
     urls = {
-        name: f"http://localhost:{running[name].port or instance.ports[name]}{path}"
-        for name, path in published(instance).items()
+        name: f"http://localhost:{_port(running[name], check, instance)}{check.path}"
+        for name, check in published(instance).items()
         if name in running
     }
     answers: dict[str, Answer] = {}
@@ -55,6 +60,10 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
         thread.join(max(0.0, deadline - time.monotonic()))
     late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in urls.items()}
     return late | answers
+
+
+def _port(state: ComponentState, check: HttpCheck, instance: Instance) -> int:
+    return (state.port if not check.port.name else None) or instance.ports[check.port]
 
 
 def accepts(port: int) -> bool:

@@ -22,6 +22,7 @@ from stack.snapshots.shelf import Shelf, superfluous
 from stack.version import __version__
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import data_version
+from stack.workload import VolumeId
 
 
 def databases(opened: Opened) -> list[Postgres]:
@@ -100,7 +101,7 @@ def save(
         for database in saved:
             progress.step(f"{database.name}: saving its data")
             with serving(made, database) as server:
-                store = opened.engine.stores()[database.name]
+                store = opened.engine.stores()[VolumeId.of(database.name)]
                 components[database.name] = save_component(server, store, archive, made.engine.free_space, progress)
         manifest = Manifest(
             name=named,

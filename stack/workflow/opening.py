@@ -18,6 +18,7 @@ from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
 from stack.settings import Settings
 from stack.state import Record, State
+from stack.workload import PortId
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
@@ -35,9 +36,9 @@ class Opened:
     engine: Engine
     record: Record
     choice: Choice
-    asked: Mapping[str, PortChoice] = field(default_factory=dict)
+    asked: Mapping[PortId, PortChoice] = field(default_factory=dict)
     named: bool = False
-    automatic: tuple[str, ...] = ()
+    automatic: tuple[PortId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ def _open(
     state = State(folder)
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
     declared = default_ports(stack)
-    kept = {component: port for component, port in remembered.ports.items() if component in declared}
+    kept = {port: number for port, number in remembered.ports.items() if port in declared}
     asked = _chosen(declared, ports or {})
     record = replace(
         remembered,
-        ports=kept | {component: port for component, port in asked.items() if port != AUTO},
+        ports=kept | {port: number for port, number in asked.items() if number != AUTO},
         system_binaries=remembered.system_binaries or system_binaries,
     )
     instance = Instance(
@@ -128,7 +129,7 @@ def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:
     return ENGINES[choice.engine](instance, system_binaries=record.system_binaries)
 
 
-def with_ports(opened: Opened, ports: Mapping[str, int], automatic: Sequence[str]) -> Opened:
+def with_ports(opened: Opened, ports: Mapping[PortId, int], automatic: Sequence[PortId]) -> Opened:
     """The same instance with ports that are to be remembered; those of `automatic` were chosen for it."""
     instance = replace(opened.instance, ports={**opened.instance.ports, **ports})
     record = replace(opened.record, ports=ports)
@@ -182,7 +183,7 @@ def fitting_engine(instance: Instance) -> Choice:
 def _runs_as_processes(instance: Instance) -> bool:
     try:
         for name in instance.stack.names:
-            instance.stack.process(name)
+            instance.stack.workload(name, "process")
     except DeclarationError:
         return False
     return True
@@ -193,16 +194,23 @@ def compose_unseen(instance: Instance) -> Choice:
     return Choice("compose", "the default", free=True)
 
 
-def _chosen(declared: Mapping[str, int], ports: Mapping[str | None, PortChoice]) -> dict[str, PortChoice]:
-    chosen: dict[str, PortChoice] = {}
-    for component, port in ports.items():
-        if component is None and len(declared) != 1 and (port != AUTO or not declared):
+def _chosen(declared: Mapping[PortId, int], ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:
+    chosen: dict[PortId, PortChoice] = {}
+    for name, number in ports.items():
+        if name is None and len(declared) != 1 and (number != AUTO or not declared):
             names = ", ".join(declared) or "none"
-            raise UsageError(f"--port {port}: which component? Published are: {names}", "write --port NAME=PORT")
-        if component is not None and component not in declared:
-            raise UsageError(f"--port: {component!r} publishes no port", f"published are: {', '.join(declared)}")
-        chosen |= dict.fromkeys([component] if component else declared, port)
+            raise UsageError(f"--port {number}: which component? Published are: {names}", "write --port NAME=PORT")
+        chosen |= dict.fromkeys(_named_ports(declared, name) if name else declared, number)
     return chosen
+
+
+def _named_ports(declared: Mapping[PortId, int], name: str) -> list[PortId]:
+    """The port of that name, or the only one of the component of that name."""
+    found = [port for port in declared if port == name] or [port for port in declared if port.component == name]
+    if len(found) != 1:
+        problem = "publishes no port" if not found else "publishes several ports"
+        raise UsageError(f"--port: {name!r} {problem}", f"published are: {', '.join(declared)}")
+    return found
 
 
 def find_component(instance: Instance, name: str) -> Component:

@@ -13,12 +13,12 @@ from stack.components.postgres import Postgres, read_rows
 from stack.errors import StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.migrations import Migration, pending, read_migrations
-from stack.model import SecretReference
 from stack.observed import Observed
 from stack.plan import Action, Declared, Plan, make_plan
 from stack.report import count, size
 from stack.sources import check_names, check_source, read_files
 from stack.workflow.opening import Opened
+from stack.workload import TARGETS, VolumeId
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
     there = _declared_migrations(opened)
-    had = {name: applied.migrations.get(name, {}) if stores[name] in observed.stores else {} for name in there}
+    had = {
+        name: applied.migrations.get(name, {}) if stores[VolumeId.of(name)] in observed.stores else {} for name in there
+    }
     migrations, edited = _lacking(there, had)
     declared = Declared(
         components=fields,
@@ -70,11 +72,13 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
         sources=_changed_sources(opened, applied, observed, sources),
         secrets=changed_secrets(opened, applied, secrets),
         migrations={name: tuple(each.name for each in lacked) for name, lacked in migrations.items()},
-        builds=engine.builds,
+        builds=engine.traits.builds,
     )
     holds = _holdings(opened, observed) if holdings else {}
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
-    here = {name: each for name, each in identities(opened, secrets).items() if stores[name] in observed.stores}
+    here = {
+        name: each for name, each in identities(opened, secrets).items() if stores[VolumeId.of(name)] in observed.stores
+    }
     obstacle = _obstacle(opened, applied, here) or edited
     return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), obstacle)
 
@@ -146,7 +150,7 @@ def _action_data(action: Action) -> dict[str, Any]:
 def check_sources(opened: Opened) -> None:
     """Raise `DeclarationError` for a source that the engine can make nothing of."""
     for name, folder in _source_folders(opened).items():
-        check_source(folder, _where(opened, name), opened.engine.builds)
+        check_source(folder, _where(opened, name), opened.engine.traits.builds)
 
 
 def _source_folders(opened: Opened) -> dict[str, Path]:
@@ -169,7 +173,7 @@ def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
         if folder not in read:
             known = applied.sources.get(name, {})
             read[folder] = read_files(folder, opened.instance.state.parent, known, _where(opened, name))
-            if opened.engine.builds:
+            if opened.engine.traits.builds:
                 check_names(read[folder], _where(opened, name))
     return {name: read[folder] for name, folder in folders.items()}
 
@@ -180,7 +184,7 @@ def _changed_sources(
     changed = {}
     for name, files in sources.items():
         known = applied.sources.get(name)
-        if opened.engine.builds and (known is None or name not in observed.images):
+        if opened.engine.traits.builds and (known is None or name not in observed.images):
             changed[name] = list[str]()
         elif known is not None and (different := changed_files(known, files)):
             changed[name] = different
@@ -190,7 +194,7 @@ def _changed_sources(
 def secret_digests(opened: Opened) -> dict[str, str]:
     """Of each secret that is there."""
     state = opened.state
-    ids = {secret.id for exposed in (False, True) for secret in opened.instance.stack.secrets(exposed)}
+    ids = {secret.id for target in TARGETS for secret in opened.instance.stack.secrets(target)}
     return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
 
 
@@ -204,9 +208,10 @@ def changed_secrets(opened: Opened, applied: Applied, now: Mapping[str, str]) ->
 
 def _read_by(opened: Opened, name: str) -> list[str]:
     stack = opened.instance.stack
-    given = stack.container(name).secrets if opened.engine.builds else stack.process(name).environment.values()
-    own = stack[name].secrets(exposed=not opened.engine.builds)
-    return list(dict.fromkeys(each.id for each in (*own, *given) if isinstance(each, SecretReference)))
+    target = opened.engine.traits.target
+    return list(
+        dict.fromkeys(each.id for each in (*stack[name].secrets(target), *stack.workload(name, target).secrets))
+    )
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
@@ -216,7 +221,7 @@ def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
             "user": component.user,
             "database": component.database,
             "version": str(opened.engine.version(component)),
-            "store": _short(opened.engine.stores()[component.name]),
+            "store": _short(opened.engine.stores()[VolumeId.of(component.name)]),
             "password": secrets.get(component.password.id, ""),
         }
         for component in opened.instance.stack
@@ -232,7 +237,7 @@ def remember_intended(opened: Opened, surveyed: Survey) -> None:
     new = {
         name: each
         for name, each in identities(opened, secret_digests(opened)).items()
-        if stores[name] not in surveyed.observed.stores
+        if stores[VolumeId.of(name)] not in surveyed.observed.stores
     }
     opened.state.remember_applied(replace(known, fields={**known.fields, **fields}, data={**known.data, **new}))
 
@@ -250,7 +255,7 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
     used = {state.declaration for state in observed.components.values()}
     used |= {fingerprint(each) for each in surveyed.fields.values()}
     kept = {name: files for name, files in known.sources.items() if name in surveyed.sources}
-    sources = kept if opened.engine.builds else dict(surveyed.sources)
+    sources = kept if opened.engine.traits.builds else dict(surveyed.sources)
     opened.state.remember_applied(
         Applied(
             wanted="up",
@@ -286,7 +291,7 @@ def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]
     """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
     for name, now in identities.items():
         made = made_with(opened, applied, name)
-        (password,) = opened.instance.stack[name].secrets()
+        (password,) = opened.instance.stack[name].secrets(opened.engine.traits.target)
         secret = opened.instance.secret_file(password.id)
         if not now["password"]:
             return _secret_lost(name, secret)
@@ -305,7 +310,7 @@ def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]
 def made_with(opened: Opened, applied: Applied, name: str) -> Fields | None:
     """What is remembered of how the data of a database was made. Nothing where that is of another store of it: who
     lets a store take over may be killed before this is written too."""
-    made, store = applied.data.get(name), _short(opened.engine.stores()[name])
+    made, store = applied.data.get(name), _short(opened.engine.stores()[VolumeId.of(name)])
     return made if made is not None and made.get("store", store) == store else None
 
 

@@ -14,6 +14,7 @@ from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import Settings
 from stack.workflow.opening import Opened, with_ports
+from stack.workload import PortId
 
 
 @contextmanager
@@ -58,15 +59,15 @@ def resolve_ports(opened: Opened, reserved: Collection[int], observe: Callable[[
     return with_ports(opened, ports, automatic)
 
 
-def _is_automatic(opened: Opened, name: str, ports: Mapping[str, int]) -> bool:
+def _is_automatic(opened: Opened, name: PortId, ports: Mapping[PortId, int]) -> bool:
     return opened.asked.get(name) == AUTO or (opened.named and name not in ports)
 
 
-def _choose(opened: Opened, name: str, remembered: int | None, observed: Observed, reserved: Collection[int]) -> int:
+def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Observed, reserved: Collection[int]) -> int:
     """The declared port or the one that it has, else the next free one. The declared one where there is none."""
     declared = default_ports(opened.instance.stack)[name]
-    component = observed.components.get(name)
-    own = component.port if component is not None else None
+    component = observed.components.get(name.component)
+    own = component.port if component is not None and not name.name else None
     held = own if component is not None and component.running else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
     for port in wanted:
@@ -98,8 +99,8 @@ def check_ports(instance: Instance, before: Observed) -> None:
     A race is still caught by the engine.
     """
     for name, port in instance.ports.items():
-        own = before.components.get(name)
-        if own is not None and own.running and own.port == port:
+        own = before.components.get(name.component)
+        if own is not None and own.running and (own.port == port or name.name):
             continue
         if not is_free(port):
             raise _taken(instance, name, port)

@@ -23,6 +23,7 @@ from stack.verdict import await_well
 from stack.workflow.keeping import as_made, databases
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import identities, remember_wanted, secret_digests
+from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
 
@@ -61,7 +62,7 @@ def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeou
 
 def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress) -> Opened:
     """The same instance with databases in new stores, filled. Where that fails nothing of it remains."""
-    for secret in opened.instance.stack.secrets():
+    for secret in opened.instance.stack.secrets("container"):
         opened.state.provide_secret(secret.id)
     # Also what a command that was killed left, for nothing uses it.
     _remove_spare_stores(opened)
@@ -97,7 +98,7 @@ def take_over(
     kept = {store: each for store, each in known.kept.items() if store not in now}
     if keeps is not None:
         made, passwords = keeps.made.isoformat(), {name: known.data.get(name, {}).get("password", "") for name in names}
-        kept |= {before[name]: {"made": made, "password": passwords[name]} for name in names}
+        kept |= {before[VolumeId.of(name)]: {"made": made, "password": passwords[name]} for name in names}
     new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had, kept=kept))
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
@@ -109,10 +110,10 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     """The same instance with each of these databases in a store that is not there yet."""
     there = set(opened.engine.all_stores())
     moved = opened
-    for name in names:
-        while moved.engine.stores()[name] in there:
+    for volume in map(VolumeId.of, names):
+        while moved.engine.stores()[volume] in there:
             generations = moved.instance.generations
-            following = {**generations, name: generations.get(name, 1) + 1}
+            following = {**generations, volume: generations.get(volume, 1) + 1}
             moved = with_instance(moved, replace(moved.instance, generations=following))
     return moved
 
@@ -140,7 +141,7 @@ def kept_stores(opened: Opened) -> dict[str, Fields]:
 
 def remove_new_stores(new: Opened, names: Collection[str]) -> None:
     """Delete what `fill_new_stores` made."""
-    _remove_stores(new, [new.engine.stores()[name] for name in names])
+    _remove_stores(new, [new.engine.stores()[VolumeId.of(name)] for name in names])
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:

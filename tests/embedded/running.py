@@ -24,6 +24,7 @@ from stack.progress import Silence
 from stack.settings import PLAYGROUND
 from stack.state import State
 from stack.verdict import Verdict, await_ready
+from stack.workload import PortId
 from tests.cli import eventually, get
 from tests.ports import own_port
 
@@ -41,7 +42,7 @@ class Running:
     def instance(self) -> Instance:
         state = self.folder / ".stackctl" / self.name
         project = default_project(self.name, state)
-        return Instance(self.name, project, self.stack, PLAYGROUND.parent, state, {"web": self.port})
+        return Instance(self.name, project, self.stack, PLAYGROUND.parent, state, {PortId("web"): self.port})
 
     @property
     def engine(self) -> EmbeddedEngine:
@@ -57,7 +58,7 @@ class Running:
         engine.check()
         with State(self.instance.state).locked():
             before = engine.observe()
-            for secret in self.stack.secrets():
+            for secret in self.stack.secrets("container"):
                 self.make_secret(secret.id)
             with engine.apply() as job:
                 return await_ready(self.instance, engine, job, before, timeout, Silence())

@@ -194,7 +194,7 @@ def test_a_first_start_that_is_killed_anywhere_starts_over(one: Running) -> None
     for point in range(14):
         engine = one.engine
         engine.check()
-        for secret in one.stack.secrets():
+        for secret in one.stack.secrets("container"):
             one.make_secret(secret.id)
         engine.apply()
         threading.Event().wait(0.05 + 0.1 * point)

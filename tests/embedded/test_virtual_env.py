@@ -14,6 +14,7 @@ import pytest
 from stack import Redis, Stack, WebApp
 from stack.engines.embedded import virtual_env
 from stack.instance import Instance
+from stack.workload import PortId
 from tests.cli import Cli
 from tests.servers import MISSING
 
@@ -58,7 +59,9 @@ def pretend(folder: Path) -> Path:
 @pytest.fixture
 def instance(tmp_path: Path) -> Instance:
     stack = Stack("shop", [WebApp("web", source="app", command=["run"]), Redis("cache")])
-    return Instance("shop", "stackctl-shop-123456", stack, tmp_path, tmp_path / ".stackctl" / "shop", {"web": 8000})
+    return Instance(
+        "shop", "stackctl-shop-123456", stack, tmp_path, tmp_path / ".stackctl" / "shop", {PortId("web"): 8000}
+    )
 
 
 def test_the_nearest_environment_is_the_one(instance: Instance, tmp_path: Path) -> None:

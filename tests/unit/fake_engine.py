@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from stack.components.postgres import Postgres
+from stack.engines.base import Traits
 from stack.engines.process import Completed, FinishedJob, Job
 from stack.engines.server import Server
 from stack.errors import StackError
@@ -16,6 +17,7 @@ from stack.fields import Fields, fingerprint
 from stack.instance import Instance
 from stack.observed import ComponentState, Leftovers, Observed
 from stack.state import State
+from stack.workload import VolumeId
 
 DONE = Completed(0, "", "")
 
@@ -71,7 +73,7 @@ class FakeEngine:
     """See `stack.engines.base.Engine`."""
 
     name = "embedded"
-    builds = False
+    traits = Traits(target="process", builds=False)
 
     def __init__(self, world: World, instance: Instance) -> None:
         self._world = world
@@ -94,12 +96,13 @@ class FakeEngine:
     def fields(self) -> Mapping[str, Fields]:
         fields: dict[str, Fields] = {name: {"name": name} for name in self._instance.stack.names}
         for database in self._databases():
-            store = self.stores()[database.name]
+            store = self.stores()[VolumeId(database.name)]
             fields[database.name] = {"version": str(self.version(database)), "store": store}
         return fields
 
-    def stores(self) -> Mapping[str, str]:
-        return {each.name: self._instance.store_name(each.name, f"{each.name}-data") for each in self._databases()}
+    def stores(self) -> Mapping[VolumeId, str]:
+        volumes = [volume for each in self._databases() for volume in each.workload("container").volumes]
+        return {volume.id: self._instance.store_name(volume) for volume in volumes}
 
     def all_stores(self) -> tuple[str, ...]:
         self._world.step("all stores")
@@ -119,12 +122,14 @@ class FakeEngine:
     def _make(self, name: str, declaration: str, recreate: bool) -> None:
         world, database = self._world, self._instance.stack[name]
         if isinstance(database, Postgres):
-            store = world.stores.get(self.stores()[name])
+            store = world.stores.get(self.stores()[VolumeId(name)])
             if store is None:
-                store = world.stores[self.stores()[name]] = Store(self.version(database), self._password(database))
+                store = world.stores[self.stores()[VolumeId(name)]] = Store(
+                    self.version(database), self._password(database)
+                )
             if store.version != self.version(database):
                 raise StackError("data-version", "the server can't read this data")
-            world.mounted[name] = self.stores()[name]
+            world.mounted[name] = self.stores()[VolumeId(name)]
         made = world.components.get(name)
         if made is None or made.declaration != declaration or recreate or not made.running:
             world.started += 1
@@ -158,21 +163,21 @@ class FakeEngine:
 
     def has_data(self, component: str) -> bool:
         self._world.step("has data")
-        return self.stores().get(component) in self._world.stores
+        return self.stores().get(VolumeId(component)) in self._world.stores
 
     def renew_secrets(self) -> frozenset[str]:
         return frozenset()
 
     def server(self, database: Postgres) -> Server:
         self._world.step("server")
-        found = FakeServer(database, self._world.stores[self.stores()[database.name]], self._world.step)
+        found = FakeServer(database, self._world.stores[self.stores()[VolumeId(database.name)]], self._world.step)
         return cast(Server, found)
 
     @contextlib.contextmanager
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
         self._world.step("server beside")
         new = Store(self.version(database), self._password(database))
-        self._world.stores.setdefault(self.stores()[database.name], new)
+        self._world.stores.setdefault(self.stores()[VolumeId(database.name)], new)
         yield self.server(database)
 
     def free_space(self) -> int | None:
@@ -187,7 +192,7 @@ class FakeEngine:
         return database.version or 18
 
     def data_version(self, component: str) -> int | None:
-        store = self._world.stores.get(self.stores()[component])
+        store = self._world.stores.get(self.stores()[VolumeId(component)])
         return store.version if store else None
 
     def keep_good(self) -> None:
@@ -198,7 +203,7 @@ class FakeEngine:
 
     def password_fits(self) -> bool:
         """Whether each database has the password that is in its secret's file."""
-        stores = {each: self._world.stores[self.stores()[each.name]] for each in self._databases()}
+        stores = {each: self._world.stores[self.stores()[VolumeId(each.name)]] for each in self._databases()}
         return all(store.password == self._password(each) for each, store in stores.items())
 
     def _password(self, database: Postgres) -> str:

@@ -39,6 +39,7 @@ from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
 from stack.state import State
 from stack.verdict import Verdict
 from stack.workflow import keeping, opening, ports, replacing
+from stack.workload import VolumeId
 from tests.unit.fake_engine import FakeEngine, Store, World
 
 STEPS = os.environ.get("STACKCTL_STEPS")
@@ -259,7 +260,7 @@ class Ground:
 
     @property
     def _store(self) -> Store:
-        return self.place.world.stores[opening.look(self.place.settings).engine.stores()["db"]]
+        return self.place.world.stores[opening.look(self.place.settings).engine.stores()[VolumeId("db")]]
 
     def put_back(self) -> None:
         shutil.rmtree(self._folder)

@@ -94,8 +94,8 @@ def test_each_variable_that_is_read_is_in_the_readme() -> None:
 
 
 def test_the_stack_gives_the_variables_that_the_service_reads() -> None:
-    given = {f"DB_{suffix}" for suffix in Postgres("db").gives()}
-    given |= {f"CACHE_{suffix}" for suffix in Redis("cache").gives()}
+    given = {f"DB_{suffix}" for suffix in Postgres("db").exports("container")}
+    given |= {f"CACHE_{suffix}" for suffix in Redis("cache").exports("container")}
     assert given <= set(VARIABLES)
     assert set(VARIABLES) - given <= {"CACHE_TTL", "CACHE_PASSWORD_FILE"}
 

@@ -156,5 +156,5 @@ def test_a_stack_file_may_be_named_stack(tmp_path: Path) -> None:
 def test_the_playground_is_as_users_know_it() -> None:
     stack = load_stack(PLAYGROUND)
     assert stack.names == ("web", "db", "cache")
-    environment = stack.container("web").environment
+    environment = stack.workload("web", "container").environment
     assert (environment["DB_USER"], environment["DB_NAME"]) == ("student", "student_notes")

@@ -7,8 +7,9 @@ from pathlib import Path
 from stack import Postgres, Redis, Stack
 from stack.engines.embedded.clients import of_stack, on_path
 from stack.engines.embedded.layout import Home
+from stack.workload import PortId
 
-PORTS = {"db": 5001, "cache": 6001, "sessions-cache": 6002}
+PORTS = {PortId("db"): 5001, PortId("cache"): 6001, PortId("sessions-cache"): 6002}
 
 
 def variables(folder: Path, *components: Postgres | Redis) -> dict[str, str]:

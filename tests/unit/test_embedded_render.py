@@ -21,6 +21,7 @@ from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import command, environment, quote, render
 from stack.instance import Instance, default_ports
 from stack.settings import PLAYGROUND
+from stack.workload import PortId
 
 FOLDER = Path("/project")
 PROGRAMS = Programs({"db": Server(Path("/wheels/pg/bin/postgres"), 18)}, Path("/wheels/valkey-server"))
@@ -42,7 +43,7 @@ def instance(stack: Stack, **changes: Any) -> Instance:
 
 def layout(of: Instance) -> Layout:
     home = Home(of.state / "embedded", Path("/tmp/stackctl-1000-abc"), of.state / "secrets")
-    ports = {name: 40000 + position for position, name in enumerate(of.stack.names)} | dict(of.ports)
+    ports = {PortId(name): 40000 + position for position, name in enumerate(of.stack.names)} | dict(of.ports)
     return Layout(home, ports, PROGRAMS, "/venv/bin/python", Path("/venv/embedded"))
 
 

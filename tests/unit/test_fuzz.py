@@ -94,7 +94,7 @@ def test_a_wrong_declaration_is_a_declaration_error_and_nothing_else(
         component = kind(name, **values)
         stack = Stack("shop", [component])
         for part in stack.names:
-            stack.container(part)
+            stack.workload(part, "container")
 
 
 @settings(deadline=None, max_examples=150)

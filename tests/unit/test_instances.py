@@ -20,6 +20,7 @@ from stack.settings import PLAYGROUND, Settings
 from stack.style import Style
 from stack.workflow import fleet
 from stack.workflow.fleet import Gathered, Member, gather
+from stack.workload import PortId
 
 PROJECT = "stackctl-review-0a1b2c"
 PARTS = Leftovers(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))
@@ -27,12 +28,12 @@ WELL = {"web": "healthy", "db": "healthy", "cache": "running"}
 
 
 def entry(state: Path, engine: str = "compose", file: Path = Path("/nowhere/shop.py")) -> Entry:
-    return Entry(PROJECT, "review", engine, state, file, {"web": 8001}, "2026-01-02T03:04:05+00:00")
+    return Entry(PROJECT, "review", engine, state, file, {PortId("web"): 8001}, "2026-01-02T03:04:05+00:00")
 
 
 def found(*states: Path, components: Mapping[str, str] = WELL, left: Leftovers = PARTS) -> Found:
     since = datetime(2026, 1, 1, tzinfo=UTC)
-    return Found("compose", PROJECT, "review", states, components, {"web": 8001}, left, since)
+    return Found("compose", PROJECT, "review", states, components, {PortId("web"): 8001}, left, since)
 
 
 def member(made: Entry | None, parts: Found | None, asked: bool = True) -> Member:

@@ -22,6 +22,7 @@ from stack.report import visible
 from stack.snapshots.archive import opened
 from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
 from stack.snapshots.properties import Grant, Properties, Setting
+from stack.workload import PortId
 
 Data = dict[str, Any]
 
@@ -82,7 +83,9 @@ def manifest() -> Manifest:
     settings = (Setting("notes", None, "work_mem", "5MB"),)
     component = SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,), "student", settings)
     made = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
-    return Manifest("saved", "asked", made, "1.0", "shop", "playground", "embedded", {"db": component}, {"web": 8000})
+    return Manifest(
+        "saved", "asked", made, "1.0", "shop", "playground", "embedded", {"db": component}, {PortId("web"): 8000}
+    )
 
 
 @given(_manifests)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stack import CachedValue, DeclarationError, Postgres, Redis, Stack, WebApp
-from stack.model import Reference, Secret, SecretReference, Text, deferred, resolved
+from stack.references import Reference, Secret, SecretReference, Text, deferred, resolved
 
 db = Postgres("db")
 cache = Redis("cache")
@@ -172,7 +172,7 @@ def test_components_cannot_be_changed() -> None:
 
 def test_a_component_gets_what_those_that_it_uses_give() -> None:
     stack = Stack("shop", [web(uses=["orders-db"]), Postgres("orders-db", user="u", database="d")])
-    assert dict(stack.container("web").environment) == {
+    assert dict(stack.workload("web", "container").environment) == {
         "ORDERS_DB_HOST": Reference("orders-db", "host"),
         "ORDERS_DB_PORT": Reference("orders-db", "port"),
         "ORDERS_DB_NAME": "d",
@@ -185,27 +185,27 @@ def test_a_component_gets_what_those_that_it_uses_give() -> None:
 
 def test_an_app_is_told_its_port_unless_it_says_so_itself() -> None:
     stack = Stack("shop", [web(environment={"PORT": 3000})])
-    assert stack.container("web").environment["PORT"] == "3000"
+    assert stack.workload("web", "container").environment["PORT"] == "3000"
 
 
 def test_only_where_others_can_reach_it_a_cache_has_a_password() -> None:
     stack = Stack("shop", [web(uses=[cache], command=["run"]), cache])
-    assert "CACHE_PASSWORD_FILE" not in stack.container("web").environment
-    assert stack.secrets() == ()
-    assert stack.process("web").environment["CACHE_PASSWORD_FILE"] == cache.password
-    assert stack.secrets(exposed=True) == (cache.password,)
+    assert "CACHE_PASSWORD_FILE" not in stack.workload("web", "container").environment
+    assert stack.secrets("container") == ()
+    assert stack.workload("web", "process").environment["CACHE_PASSWORD_FILE"] == cache.password
+    assert stack.secrets("process") == (cache.password,)
 
 
 def test_a_process_needs_the_command_that_a_container_has_from_its_dockerfile() -> None:
     with pytest.raises(DeclarationError, match="shop/web/command: is missing") as raised:
-        Stack("shop", [web()]).process("web")
+        Stack("shop", [web()]).workload("web", "process")
     assert "WebApp(command=[…])" in raised.value.hint
 
 
 def test_only_who_uses_a_database_gets_its_password() -> None:
     stack = Stack("shop", [web(uses=[db]), WebApp("api", source=".", port=8001), db])
-    assert stack.container("web").secrets == (db.password,)
-    assert stack.container("api").secrets == ()
+    assert stack.workload("web", "container").secrets == (db.password,)
+    assert stack.workload("api", "container").secrets == ()
 
 
 def test_a_secret_shows_itself_to_nobody() -> None:

@@ -11,10 +11,11 @@ from stack.applied import Applied, Wanted
 from stack.fields import Fields, fingerprint, flatten, is_hidden
 from stack.observed import ComponentState, Observed
 from stack.plan import Action, DataEffect, Declared, Difference, Plan, make_plan
+from stack.workload import VolumeId
 
 WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "512m"}
 DB: Fields = {"image": "postgres:18"}
-DECLARED = Declared({"web": WEB, "db": DB}, stores={"db": "p_db-pgdata"})
+DECLARED = Declared({"web": WEB, "db": DB}, stores={VolumeId("db"): "p_db-pgdata"})
 MADE = Applied(wanted="up", components=["web", "db"], fields={fingerprint(WEB): WEB, fingerprint(DB): DB})
 
 

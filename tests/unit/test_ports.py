@@ -29,6 +29,7 @@ from stack.settings import Settings
 from stack.state import Record, State
 from stack.workflow import ports as operation
 from stack.workflow.opening import Opened, change
+from stack.workload import PortId
 
 DECLARED = 8000
 NOTHING = Observed({})
@@ -162,13 +163,15 @@ def opened(
         f"stack = Stack('shop', [WebApp('web', source='.', port={DECLARED}, command=['true'])])\n"
     )
     if remembered is not None:
-        State(folder / "state" / (instance or "shop")).remember(Record("p", remembered, "embedded"))
+        State(folder / "state" / (instance or "shop")).remember(
+            Record("p", {PortId(name): port for name, port in remembered.items()}, "embedded")
+        )
     with change(Settings(file, instance, folder / "state", "embedded"), Silence(), asked) as changed:
         return changed
 
 
 def port_of(made: Opened, observed: Observed = NOTHING, reserved: tuple[int, ...] = ()) -> int:
-    return operation.resolve_ports(made, reserved, lambda: observed).record.ports.get("web", 0)
+    return operation.resolve_ports(made, reserved, lambda: observed).record.ports.get(PortId("web"), 0)
 
 
 def test_a_named_instance_gets_the_declared_port_if_free_else_the_next(tmp_path: Path, taken: set[int]) -> None:
@@ -244,7 +247,7 @@ def test_the_engine_is_asked_only_where_a_port_has_to_be_chosen(tmp_path: Path, 
 def test_two_components_never_get_the_same_port(tmp_path: Path, taken: set[int]) -> None:
     made = opened(tmp_path)
     apps = [WebApp(name, source=".", port=DECLARED, publish=port) for name, port in (("web", 8000), ("admin", 8001))]
-    instance = replace(made.instance, stack=Stack("shop", apps), ports={"web": 8000, "admin": 8001})
+    instance = replace(made.instance, stack=Stack("shop", apps), ports={PortId("web"): 8000, PortId("admin"): 8001})
     taken.add(8000)
     resolved = operation.resolve_ports(replace(made, instance=instance), (), lambda: NOTHING)
     assert resolved.instance.ports == {"web": 8002, "admin": 8001}

@@ -16,6 +16,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.verdict.judge import Answer
 from stack.verdict.probe import ask, gist, http_probe
+from stack.workload import PortId
 
 Serve = Callable[..., int]
 
@@ -97,7 +98,9 @@ def test_apps_are_asked_at_once_and_no_longer_than_the_limit() -> None:
     stack = Stack(
         "shop", [WebApp("web", source="."), WebApp("api", source=".", port=9000), WebApp("off", source=".", port=1)]
     )
-    instance = Instance("shop", "shop", stack, Path("/"), Path("/"), {"web": 8000, "api": 9000, "off": 1})
+    instance = Instance(
+        "shop", "shop", stack, Path("/"), Path("/"), {PortId("web"): 8000, PortId("api"): 9000, PortId("off"): 1}
+    )
     up = ComponentState("1", "running", "none", 0, 0, False, None, "image", None)
     states = {"web": up, "api": replace(up, port=9001), "off": replace(up, state="exited")}
     silence = threading.Event()

@@ -14,6 +14,7 @@ import pytest
 
 from stack import registry as registry_module
 from stack.registry import Entry, Registry, is_gone
+from stack.workload import PortId
 
 
 @pytest.fixture
@@ -25,7 +26,13 @@ def entry(folder: Path, name: str = "one", port: int = 8000) -> Entry:
     state = folder / name
     state.mkdir(exist_ok=True)
     return Entry(
-        f"stackctl-{name}-0a1b2c", name, "embedded", state, folder / "shop.py", {"web": port}, "2026-01-02T03:04:05"
+        f"stackctl-{name}-0a1b2c",
+        name,
+        "embedded",
+        state,
+        folder / "shop.py",
+        {PortId("web"): port},
+        "2026-01-02T03:04:05",
     )
 
 
@@ -70,7 +77,7 @@ def test_instances_enter_one_after_the_other(registry: Registry, tmp_path: Path)
         made = entry(tmp_path, name)
         with registry.locked():
             port = max(registry.ports(made.project), default=8000) + 1
-            registry.enter(replace(made, ports={"web": port}))
+            registry.enter(replace(made, ports={PortId("web"): port}))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(claim, names))

@@ -14,7 +14,7 @@ from stack.applied import Applied
 from stack.commands.rotate import Rotated, scram, text_of, to_restart
 from stack.components.postgres import Postgres
 from stack.components.webapp import WebApp
-from stack.engines.base import Engine
+from stack.engines.base import Engine, Traits
 from stack.engines.compose import mounts
 from stack.engines.process import Completed
 from stack.instance import Instance
@@ -50,9 +50,9 @@ def opened(folder: Path, *apps: WebApp) -> Opened:
     """A stack whose state has a secret of each database."""
     stack = Stack("shop", [*apps, DB, ORDERS])
     state = State(folder / "shop")
-    for secret in stack.secrets():
+    for secret in stack.secrets("container"):
         state.provide_secret(secret.id)
-    engine = cast(Engine, SimpleNamespace(builds=True))
+    engine = cast(Engine, SimpleNamespace(traits=Traits(target="container", builds=True)))
     instance = Instance("shop", "stackctl-shop-abc", stack, folder, state.folder, {})
     return Opened(instance, state, engine, Record("stackctl-shop-abc", {}), Choice("compose", ""))
 

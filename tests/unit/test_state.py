@@ -15,6 +15,7 @@ from stack import state as state_module
 from stack.errors import StackError
 from stack.state import Record, State
 from stack.style import Style
+from stack.workload import PortId
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def test_a_new_instance_has_no_record(state: State) -> None:
 
 
 def test_a_record_is_remembered(state: State) -> None:
-    state.remember(Record("stackctl-shop-123456", {"web": 8080}))
-    assert state.record() == Record("stackctl-shop-123456", {"web": 8080})
+    state.remember(Record("stackctl-shop-123456", {PortId("web"): 8080}))
+    assert state.record() == Record("stackctl-shop-123456", {PortId("web"): 8080})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"schema": 1}', '{"schema": 1, "project": "x", "ports": 7}'])

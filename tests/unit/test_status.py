@@ -13,7 +13,7 @@ import pytest
 from stack import Postgres, Redis, Stack, WebApp
 from stack.commands import status as module
 from stack.commands.status import overall, status, watch
-from stack.engines.base import Engine
+from stack.engines.base import Engine, Traits
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Health, Observed
@@ -22,9 +22,10 @@ from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.style import PLAIN, Style
 from stack.workflow.opening import Choice, Opened
+from stack.workload import PortId
 
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])
-INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {"web": 8000})
+INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {PortId("web"): 8000})
 SETTINGS = Settings(PLAYGROUND, None, Path("/"))
 # Also at the end of a run of all tests it is 3 days and 4 hours.
 LONG_AGO = datetime.now(UTC) - timedelta(days=3, hours=4, minutes=1)
@@ -40,7 +41,7 @@ ALL_UP = {"web": WEB, "db": UP, "cache": UP}
 class FakeEngine:
     components: dict[str, ComponentState] = field(default_factory=lambda: dict(ALL_UP))
     name: str = "compose"
-    builds: bool = True
+    traits: Traits = field(default_factory=lambda: Traits(target="container", builds=True))
 
     def observe(self) -> Observed:
         return Observed(self.components)

@@ -18,12 +18,13 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed
 from stack.progress import Silence
 from stack.verdict import Answer, Verdict, await_ready, complaints, judge
+from stack.workload import PortId
 from tests.unit.clocks import FakeClock
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
 UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image", None)
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db")])
-INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {"web": 8000})
+INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {PortId("web"): 8000})
 NOTHING = Observed({})
 YES = Answer(True, "200")
 NO = Answer(False, "503 from /health")

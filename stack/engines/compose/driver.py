@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from stack.components.postgres import VERSION, Postgres
 from stack.engines import listening, memory, process
+from stack.engines.base import Traits
 from stack.engines.compose import checks, client, failures, mounts, render
 from stack.engines.process import CommandJob, Completed, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
@@ -29,10 +30,11 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
 from stack.instance import Instance
-from stack.model import Container
 from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
+from stack.references import Reference
 from stack.sources import ignore_text
 from stack.state import State
+from stack.workload import VolumeId
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -61,7 +63,7 @@ class ComposeEngine:
     """An instance as a project of Docker Compose; see `stack.engines.base.Engine`."""
 
     name = "compose"
-    builds = True
+    traits = Traits(target="container", builds=True)
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         """`system_binaries` means nothing here: a container brings its own."""
@@ -145,7 +147,7 @@ class ComposeEngine:
     def fields(self) -> Mapping[str, Fields]:
         return render.fields(self._instance)
 
-    def stores(self) -> Mapping[str, str]:
+    def stores(self) -> Mapping[VolumeId, str]:
         return render.volumes(self._instance)
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
@@ -256,7 +258,8 @@ class ComposeEngine:
                 client.read([*kind, *names], _READ_TIMEOUT)
 
     def has_data(self, component: str) -> bool:
-        return self.stores().get(component) in self.all_stores()
+        there = self.all_stores()
+        return any(store in there for volume, store in self.stores().items() if volume.component == component)
 
     def renew_secrets(self) -> frozenset[str]:
         """The files of a container's secrets are those of the state, unless one was deleted while it ran."""
@@ -338,7 +341,8 @@ class ComposeEngine:
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
-        return None if found is None else Listening(found, self._instance.stack[component].listens, inside=True)
+        port = render.port_number(self._instance, Reference(component, "port"))
+        return None if found is None else Listening(found, port, inside=True)
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
@@ -348,9 +352,6 @@ class ComposeEngine:
     def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
         arguments = self._compose_arguments([*self._logs(component, tail), "--follow"])
         return process.stream(client.command(arguments), client.environment(), write)
-
-    def _container(self, component: str) -> Container:
-        return self._instance.stack[component].container()
 
     def _logs(self, component: str | None, tail: int | None) -> list[str]:
         which = [] if component is None else ["--no-log-prefix", component]

@@ -17,6 +17,7 @@ from stack.instance import name_of_project
 from stack.observed import Found, Leftovers
 from stack.ports import Holder, Listener
 from stack.registry import Entry
+from stack.workload import PortId
 
 _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
@@ -33,7 +34,7 @@ class _Parts:
     states: list[Path] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     components: dict[str, str] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
+    ports: dict[PortId, int] = field(default_factory=dict)
     made: list[datetime] = field(default_factory=list)
 
 
@@ -65,7 +66,7 @@ class ComposeFleet:
             of.components[service] = summary(state, status)
             of.made.append(_time(created))
             if published := _PUBLISHED.search(ports):
-                of.ports[service] = int(published[1])
+                of.ports[PortId.of(service)] = int(published[1])
         for kind in ("network", "volume"):
             for name, of, _ in _labelled([kind, "ls"], "{{.Name}}", [], parts):
                 of.names[f"{kind}s"].append(name)

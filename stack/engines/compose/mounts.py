@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from stack.engines.process import Completed
 from stack.instance import Instance
-from stack.model import SecretReference
+from stack.references import SecretReference
 from stack.state import State
 
 Ask = Callable[[str, list[str]], Completed]
@@ -22,7 +22,9 @@ def stale(instance: Instance, running: Iterable[str], ask: Ask) -> frozenset[str
 
     An image without `sha256sum` can't tell; what its owner sees then stands for what it sees.
     """
-    mounted = {name: instance.stack.container(name).secrets for name in running if name in instance.stack.names}
+    mounted = {
+        name: instance.stack.workload(name, "container").secrets for name in running if name in instance.stack.names
+    }
     seen = {(name, each): _same(instance, name, each, ask) for name, secrets in mounted.items() for each in secrets}
 
     def is_stale(name: str, secret: SecretReference) -> bool:

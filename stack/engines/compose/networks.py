@@ -1,7 +1,7 @@
 """Decide which components of a stack share a network, so that `uses` is a fence: pure.
 
-- A component that is published has a network of its own, named after it: through it come requests from outside, and
-  what it asks of the outside leaves. Nothing else is on it.
+- A component that is published, or may reach the outside, has a network of its own, named after it: through it come
+  requests from outside, and what it asks of the outside leaves. Nothing else is on it.
 - Each relation has an internal network, `web.db`: the user and what it uses, and no way out.
 - Servers that use nothing, are made from an image and have the same users share the networks of the first of them:
   whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.model import Stack
+from stack.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class Network:
 
 def plan_networks(stack: Stack) -> Mapping[str, Network]:
     """The networks by name. No component has a name with a dot."""
-    containers = {name: stack.container(name) for name in stack.names}
+    workloads = {name: stack.workload(name, "container") for name in stack.names}
     used = {name: stack[name].needs for name in stack.names}
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
-    servers = {name for name, container in containers.items() if container.image is not None and not used[name]}
+    servers = {name for name, workload in workloads.items() if workload.image is not None and not used[name]}
     users = _users(used)
     position = {name: number for number, name in enumerate(stack.names)}
-    networks = {name: Network((name,), internal=False) for name, container in containers.items() if container.ports}
+    networks = {name: Network((name,), internal=False) for name, workload in workloads.items() if _is_open(workload)}
     for user in stack.names:
         groups: dict[tuple[str, ...], list[str]] = {}
         for name in sorted(used[user], key=position.__getitem__):
@@ -40,6 +41,10 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
         networks |= {f"{user}.{group[0]}": Network((user, *group)) for group in groups.values()}
     reached = {name for network in networks.values() for name in network.members}
     return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _is_open(workload: Workload) -> bool:
+    return bool(workload.published) or workload.hardening.egress
 
 
 def _users(used: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Turn an instance into a Docker Compose project: pure, the same text for the same instance.
 
-The rules that every service gets (no capabilities, a read-only root, limits, …) are here and cannot be switched
-off; what a component needs of its own is in its `Container`.
+What every service gets (no capabilities, a read-only root, limits, …) is what `Hardening` has by default; each
+exception is a field of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
-from stack.model import Container, Healthcheck, Reference, SecretReference, Value, resolved
+from stack.references import Reference, SecretReference, Value, resolved
+from stack.workload import Healthcheck, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -39,7 +40,7 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
     """The declaration of each service, field by field, as its container is made from it."""
     joined = _joined(plan_networks(instance.stack))
     return {
-        name: _fields(_service(instance, name, instance.stack.container(name), joined[name]))
+        name: _fields(_service(instance, name, workload_of(instance, name), joined[name]))
         for name in instance.stack.names
     }
 
@@ -49,18 +50,22 @@ def networks(instance: Instance) -> frozenset[str]:
     return frozenset(f"{instance.project}_{name}" for name in plan_networks(instance.stack))
 
 
-def volumes(instance: Instance) -> dict[str, str]:
-    """The volume of each component that keeps data, by Docker's name for it."""
+def workload_of(instance: Instance, name: str) -> Workload:
+    return instance.stack.workload(name, "container")
+
+
+def volumes(instance: Instance) -> dict[VolumeId, str]:
+    """Each volume, by Docker's name for it."""
     return {
-        name: f"{instance.project}_{instance.store_name(name, volume.name)}"
+        volume.id: f"{instance.project}_{instance.store_name(volume)}"
         for name in instance.stack.names
-        for volume in instance.stack.container(name).volumes
+        for volume in workload_of(instance, name).volumes
     }
 
 
 def images(instance: Instance) -> dict[str, str]:
     """The image of each component; one that is built has Compose's name for it."""
-    return {name: instance.stack.container(name).image or f"{instance.project}-{name}" for name in instance.stack.names}
+    return {name: workload_of(instance, name).image or f"{instance.project}-{name}" for name in instance.stack.names}
 
 
 def _fields(service: Mapping[str, Any]) -> dict[str, str]:
@@ -70,17 +75,15 @@ def _fields(service: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _project(instance: Instance) -> dict[str, Any]:
-    containers = {name: instance.stack.container(name) for name in instance.stack.names}
-    volumes = [
-        instance.store_name(name, volume.name) for name, container in containers.items() for volume in container.volumes
-    ]
-    secrets = [secret.id for secret in instance.stack.secrets()]
+    workloads = {name: workload_of(instance, name) for name in instance.stack.names}
+    volumes = [instance.store_name(volume) for workload in workloads.values() for volume in workload.volumes]
+    secrets = [secret.id for secret in instance.stack.secrets("container")]
     networks = plan_networks(instance.stack)
     joined = _joined(networks)
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(_service(instance, name, container, joined[name])) for name, container in containers.items()
+            name: _marked(_service(instance, name, workload, joined[name])) for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
@@ -106,47 +109,52 @@ def _network(instance: Instance, network: Network) -> dict[str, Any]:
     return {"driver": "bridge", **internal, "labels": _labels(instance)}
 
 
-def _service(instance: Instance, name: str, container: Container, networks: list[str]) -> dict[str, Any]:
+def _service(instance: Instance, name: str, workload: Workload, networks: list[str]) -> dict[str, Any]:
     component = instance.stack[name]
     service: dict[str, Any] = {}
-    if container.image is not None:
-        service["image"] = container.image
+    if workload.image is not None:
+        service["image"] = workload.image
     else:
         service["build"] = {
             "context": _literal(str(instance.source(name))),
             "dockerfile": _literal(str(instance.dockerfile(name))),
         }
+    if workload.init:
         service["init"] = True
-    if container.command is not None:
-        service["command"] = [_literal(_resolve(instance, word)) for word in container.command]
-    service["user"] = container.user
-    if container.environment:
+    if workload.command is not None:
+        service["command"] = [_literal(_resolve(instance, word)) for word in workload.command]
+    hardening = workload.hardening
+    if hardening.user is not None:
+        service["user"] = hardening.user
+    if workload.environment:
         service["environment"] = {
-            variable: _literal(_resolve(instance, value)) for variable, value in container.environment.items()
+            variable: _literal(_resolve(instance, value)) for variable, value in workload.environment.items()
         }
     if component.needs:
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
-    if container.ports:
-        service["ports"] = [f"127.0.0.1:{instance.ports[name]}:{port.container}" for port in container.ports]
+    if workload.published:
+        service["ports"] = [f"127.0.0.1:{instance.ports[port.id]}:{port.number}" for port in workload.published]
     service["networks"] = networks
-    if container.volumes:
-        service["volumes"] = [
-            f"{instance.store_name(name, volume.name)}:{volume.target}" for volume in container.volumes
-        ]
-    if container.secrets:
-        service["secrets"] = [secret.id for secret in container.secrets]
-    if container.healthcheck is not None:
-        service["healthcheck"] = _healthcheck(container.healthcheck)
+    if workload.volumes:
+        service["volumes"] = [f"{instance.store_name(volume)}:{volume.target}" for volume in workload.volumes]
+    if workload.secrets:
+        service["secrets"] = [secret.id for secret in workload.secrets]
+    if workload.healthcheck is not None:
+        service["healthcheck"] = _healthcheck(workload.healthcheck)
+    if workload.stop_signal is not None:
+        service["stop_signal"] = f"SIG{workload.stop_signal}"
+    added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
     return service | {
         "restart": "unless-stopped",
-        "stop_grace_period": f"{container.stop_grace}s",
-        "read_only": True,
-        "tmpfs": list(container.tmpfs),
+        "stop_grace_period": f"{workload.stop_grace}s",
+        "read_only": hardening.read_only,
+        "tmpfs": list(hardening.tmpfs),
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "mem_limit": f"{container.limits.memory}m",
-        "cpus": container.limits.cpus,
-        "pids_limit": container.limits.pids,
+        **added,
+        "security_opt": [] if hardening.new_privileges else ["no-new-privileges:true"],
+        "mem_limit": f"{workload.limits.memory}m",
+        "cpus": workload.limits.cpus,
+        "pids_limit": workload.limits.pids,
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "labels": _labels(instance),
     }
@@ -158,7 +166,7 @@ def _marked(service: dict[str, Any]) -> dict[str, Any]:
 
 def _condition(instance: Instance, needed: str) -> str:
     """Wait for health where stackctl itself declares the check; an app's image may have none."""
-    check = instance.stack[needed].container().healthcheck
+    check = workload_of(instance, needed).healthcheck
     return "service_healthy" if check is not None and check.test is not None else "service_started"
 
 
@@ -183,10 +191,25 @@ def _resolve(instance: Instance, value: Value) -> str:
     def resolve(reference: Reference) -> str:
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
-        port = str(instance.stack[reference.component].listens)
-        return {"host": reference.component, "port": port, "bind": _EVERY_ADDRESS}[reference.field]
+        return {
+            "host": lambda: reference.component,
+            "port": lambda: str(port_number(instance, reference)),
+            "bind": lambda: _EVERY_ADDRESS,
+            "volume": lambda: _mount_point(instance, reference),
+        }[reference.field]()
 
     return resolved(value, resolve)
+
+
+def port_number(instance: Instance, reference: Reference) -> int:
+    """The port that a component listens on in its container: the named one, or its first."""
+    ports = instance.stack[reference.component].workload("container").ports
+    return next(port.number for port in ports if reference.name in ("", port.id.name))
+
+
+def _mount_point(instance: Instance, reference: Reference) -> str:
+    volumes = instance.stack[reference.component].workload("container").volumes
+    return next(volume.target for volume in volumes if volume.id.name == reference.name)
 
 
 def _literal(text: str) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 from stack.components.postgres import PORT, Postgres
 from stack.components.redis import Redis
 from stack.engines import listening, memory, process
+from stack.engines.base import Traits
 from stack.engines.embedded import accounts, checks, clients, cluster, enter, health, logs, virtual_env
 from stack.engines.embedded.binaries import Programs, find_programs
 from stack.engines.embedded.control import Control, Gone, Program
@@ -50,6 +51,7 @@ from stack.engines.embedded.render import (
     GENERATED,
     environment,
     fields,
+    process_of,
     render,
     sections,
 )
@@ -62,10 +64,11 @@ from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
 from stack.instance import Instance
-from stack.model import Process, Stack
+from stack.model import Stack
 from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
 from stack.ports import any_free, is_free
 from stack.state import State
+from stack.workload import Port, PortId, Volume, VolumeId, Workload
 
 _SUPERVISORD = "supervisord"
 # How long supervisord may take to answer after its start, and beyond its programs' time to end.
@@ -96,7 +99,7 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
-    builds = False
+    traits = Traits(target="process", builds=False)
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         self._instance = instance
@@ -112,7 +115,7 @@ class EmbeddedEngine:
                 "use Docker: --engine compose",
             )
         for name in self._instance.stack.names:
-            self._instance.stack.process(name)
+            process_of(self._instance, name)
         self._view(self._programs)
 
     def examine(self, own: bool) -> Iterator[Finding]:
@@ -154,8 +157,13 @@ class EmbeddedEngine:
         """Whether it has one, or will from the next `apply` on."""
         return self._identity is not None and (self._identity.own or accounts.why_shared() is None)
 
-    def stores(self) -> Mapping[str, str]:
-        return {database.name: str(self._home.data(database.name)) for database in self._databases}
+    def stores(self) -> Mapping[VolumeId, str]:
+        return {volume.id: str(self._home.volume(volume.id)) for volume in self._volumes}
+
+    @property
+    def _volumes(self) -> list[Volume]:
+        stack = self._instance.stack
+        return [volume for name in stack.names for volume in stack.workload(name, "process").volumes]
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
         return {
@@ -267,7 +275,7 @@ class EmbeddedEngine:
         self._home.folder.rmdir()
 
     def has_data(self, component: str) -> bool:
-        return isinstance(self._instance.stack[component], Postgres) and self._home.data(component).exists()
+        return any(Path(store).exists() for volume, store in self.stores().items() if volume.component == component)
 
     def renew_secrets(self) -> frozenset[str]:
         self._write_files(self._layout(self._remembered_ports()))
@@ -277,7 +285,7 @@ class EmbeddedEngine:
         return self.run(database.name, database.query("SELECT 1", host=HOST))
 
     def server(self, database: Postgres) -> Server:
-        port, running = self._remembered_ports()[database.name], self._runs(database.name).process
+        port, running = self._port(database.name), self._runs(database.name).process
         return self._server(database, self._home.runtime, port, running)
 
     @contextlib.contextmanager
@@ -347,7 +355,7 @@ class EmbeddedEngine:
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_processes(state.process) if state.process else None
-        return None if found is None else Listening(found, self._instance.ports[component], inside=False)
+        return None if found is None else Listening(found, self._port(component), inside=False)
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         if component is not None and since is not None:
@@ -427,7 +435,7 @@ class EmbeddedEngine:
     def _has_redis(self) -> bool:
         return any(isinstance(component, Redis) for component in self._instance.stack)
 
-    def _layout(self, ports: Mapping[str, int]) -> Layout:
+    def _layout(self, ports: Mapping[PortId, int]) -> Layout:
         return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs)
 
     @cached_property
@@ -445,9 +453,13 @@ class EmbeddedEngine:
 
     # Ports
 
-    def _remembered_ports(self) -> dict[str, int]:
+    def _port(self, component: str) -> int:
+        """The first port of a component, as it was chosen."""
+        return self._layout({**self._remembered_ports(), **self._instance.ports}).port(component)
+
+    def _remembered_ports(self) -> dict[PortId, int]:
         try:
-            return {str(name): int(port) for name, port in json.loads(self._home.ports.read_text()).items()}
+            return {PortId(name): int(port) for name, port in json.loads(self._home.ports.read_text()).items()}
         except FileNotFoundError:
             return {}
         except (ValueError, AttributeError) as error:
@@ -455,21 +467,23 @@ class EmbeddedEngine:
                 "state-unusable", f"{self._home.ports}: is damaged", "delete this file: other ports will be chosen"
             ) from error
 
-    def _declared_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
-        """Those of this machine that are declared, else remembered, else what shows that one is yet to be chosen."""
+    @property
+    def _all_ports(self) -> list[Port]:
         stack = self._instance.stack
-        return (
-            {component.name: component.listens for component in stack} | dict(remembered) | dict(self._instance.ports)
-        )
+        return [port for name in stack.names for port in stack.workload(name, "process").ports]
 
-    def _choose_ports(self, keep: bool) -> dict[str, int]:
-        """A free port for each component that is not published. With `keep` the remembered ones are in use by us."""
+    def _declared_ports(self, remembered: Mapping[PortId, int]) -> dict[PortId, int]:
+        """Those of this machine that are declared, else remembered, else what shows that one is yet to be chosen."""
+        return {port.id: port.number for port in self._all_ports} | dict(remembered) | dict(self._instance.ports)
+
+    def _choose_ports(self, keep: bool) -> dict[PortId, int]:
+        """A free port for each that is not published. With `keep` the remembered ones are in use by us."""
         remembered, chosen = self._remembered_ports(), dict(self._instance.ports)
-        for name in self._instance.stack.names:
-            port = chosen.get(name) or remembered.get(name, 0)
-            while port == 0 or (name not in chosen and (port in chosen.values() or not (keep or is_free(port)))):
+        for declared in self._all_ports:
+            port = chosen.get(declared.id) or remembered.get(declared.id, 0)
+            while port == 0 or (declared.id not in chosen and (port in chosen.values() or not (keep or is_free(port)))):
                 port = any_free()
-            chosen[name] = port
+            chosen[declared.id] = port
         with self._at_home():
             write_private(self._home.ports, json.dumps(chosen) + "\n")
         return chosen
@@ -489,6 +503,9 @@ class EmbeddedEngine:
             for component in self._instance.stack:
                 if isinstance(component, Redis):
                     make_private(home.data(component.name), self._identity)
+            for volume in self._volumes:
+                if not volume.initialized:
+                    make_private(home.volume(volume.id), self._identity)
 
     def _leave_shared_user(self) -> None:
         """Give an instance that an earlier stackctl made a user of its own; what runs has to end for that."""
@@ -500,11 +517,11 @@ class EmbeddedEngine:
         accounts.give_own_user(self._home.folder)
 
     def _provide_secrets(self) -> None:
-        for secret in self._instance.stack.secrets(exposed=True):
+        for secret in self._instance.stack.secrets("process"):
             self._state.provide_secret(secret.id)
 
     def _secrets(self) -> dict[str, str]:
-        declared = self._instance.stack.secrets(exposed=True)
+        declared = self._instance.stack.secrets("process")
         return {secret.id: self._state.secret(secret.id).reveal() for secret in declared}
 
     def _commands(self, layout: Layout) -> dict[str, str]:
@@ -533,9 +550,9 @@ class EmbeddedEngine:
                 digest = hashlib.sha256(secrets[component.password.id].encode()).hexdigest()
                 write_private(home.access(component.name), f"user default on #{digest} ~* &* +@all\n")
         lines = [
-            f"{where}:{layout.ports[database.name]}:*:{database.user}:{secrets[database.password.id]}\n"
+            f"{where}:{layout.port(database.name)}:*:{database.user}:{secrets[database.password.id]}\n"
             for database in self._databases
-            if database.name in layout.ports
+            if PortId.of(database.name) in layout.ports
             for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
         ]
         write_private(home.password_file, "".join(lines))
@@ -729,17 +746,17 @@ class EmbeddedEngine:
         declared = self._process(name)
         return signal.Signals[f"SIG{declared.stop_signal if declared else 'TERM'}"]
 
-    def _process(self, name: str) -> Process | None:
+    def _process(self, name: str) -> Workload | None:
         """As declared now. What runs may have been declared otherwise, and has to end all the same."""
         try:
-            return self._instance.stack.process(name)
+            return process_of(self._instance, name)
         except (KeyError, DeclarationError):
             return None
 
     # Components
 
     def _component_state(
-        self, name: str, program: Program | None, runs: Mapping[str, Runs], ports: Mapping[str, int]
+        self, name: str, program: Program | None, runs: Mapping[str, Runs], ports: Mapping[PortId, int]
     ) -> ComponentState:
         own = runs[name]
         state = _state(program, own)
@@ -754,8 +771,8 @@ class EmbeddedEngine:
             exit_code=self._exit_code(name, state),
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
-            image=str(declared.command[0]) if declared else "",
-            port=ports.get(name),
+            image=str(declared.command[0]) if declared and declared.command else "",
+            port=next((port for id_, port in ports.items() if id_.component == name), None),
             health_output=said,
             process=own.process,
         )
@@ -766,11 +783,12 @@ class EmbeddedEngine:
             return 0
         return logs.last_exit(logs.last_lines(self._home.log(_SUPERVISORD), _EXITS_SEARCHED), name) or 0
 
-    def _health(self, name: str, runs: Runs, ports: Mapping[str, int]) -> tuple[Health, str]:
+    def _health(self, name: str, runs: Runs, ports: Mapping[PortId, int]) -> tuple[Health, str]:
         component = self._instance.stack[name] if name in self._instance.stack.names else None
-        if component is None or name not in ports or not health.is_server(component):
+        port = PortId.of(name)
+        if component is None or port not in ports or not health.is_server(component):
             return "none", ""
-        said = health.complaint(component, ports[name], self._home, self._programs)
+        said = health.complaint(component, ports[port], self._home, self._programs)
         if said is None:
             return "healthy", ""
         return ("starting" if time.time() - (runs.since or time.time()) < _START_PERIOD else "unhealthy"), said

@@ -1,7 +1,8 @@
 """Where everything of an embedded instance lies: paths and ports, and nothing done with them.
 
 HOME/conf/      the configuration of supervisord, who may use a cache, the passwords for psql
-HOME/data/      a folder for each component (NAME.2 for its second store); that of a database outlives `down`
+HOME/data/      a folder for each volume (NAME.2 for its second revision), which outlives `down`, and one for each
+                component that needs a folder to work in
 HOME/logs/      what each component wrote, with older parts beside it
 HOME/runs/      one file a component, a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from stack.engines.embedded.binaries import Programs
 from stack.instance import generation_mark
+from stack.workload import PortId, VolumeId
 
 # Every server listens on this address alone.
 HOST = "127.0.0.1"
@@ -34,7 +36,7 @@ class Home:
     folder: Path
     runtime: Path
     secrets: Path
-    generations: Mapping[str, int] = field(default_factory=dict)
+    generations: Mapping[VolumeId, int] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Path:
@@ -82,8 +84,14 @@ class Home:
     def access(self, component: str) -> Path:
         return self.folder / "conf" / f"access-{component}"
 
+    def volume(self, volume: VolumeId) -> Path:
+        """The folder of a volume. No component has a name with an underscore."""
+        name = volume.replace(":", "_")
+        return self.folder / "data" / f"{name}{generation_mark(self.generations.get(volume, 1))}"
+
     def data(self, component: str) -> Path:
-        return self.folder / "data" / f"{component}{generation_mark(self.generations.get(component, 1))}"
+        """The folder that is a component's own: that of its volume, or the one that it works in."""
+        return self.volume(VolumeId.of(component))
 
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"
@@ -100,7 +108,7 @@ class Layout:
     """A home, with the programs that run in it, the port of each component, and the virtual environments of apps."""
 
     home: Home
-    ports: Mapping[str, int]
+    ports: Mapping[PortId, int]
     programs: Programs
     python: str = sys.executable
     scripts: Path = _SCRIPTS
@@ -118,6 +126,11 @@ class Layout:
         """The variables that say where a component's programs are, its own virtual environment first."""
         own = self.virtual_envs.get(component)
         return {"PATH": self.path} if own is None else {"PATH": f"{own}/bin:{self.path}", "VIRTUAL_ENV": str(own)}
+
+    def port(self, component: str, name: str = "") -> int:
+        """The port of a component: the named one, or its first."""
+        ports = (port for id_, port in self.ports.items() if id_.component == component and name in ("", id_.name))
+        return next(ports)
 
     def script(self, name: str) -> tuple[str, ...]:
         """A script of this folder, that needs nothing but Python."""

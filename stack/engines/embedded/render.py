@@ -10,7 +10,8 @@ from stack.components.postgres import Postgres
 from stack.engines.embedded.layout import HOST, Layout
 from stack.fields import flatten
 from stack.instance import Instance
-from stack.model import Reference, SecretReference, Value, resolved
+from stack.references import Reference, SecretReference, Value, resolved
+from stack.workload import VolumeId, Workload
 
 # A field whose value is another one where somebody edited the file.
 CONFIGURATION = "configuration"
@@ -79,14 +80,14 @@ def sections(text: str) -> dict[str, str]:
 
 
 def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
-    process = instance.stack.process(name)
-    program, *words = map(_shown, process.command)
+    process = process_of(instance, name)
+    program, *words = map(_shown, process.command or ())
     return flatten(
         {
             "command": [_program_path(layout, name, program), *words],
             "environment": {variable: _shown(value) for variable, value in process.environment.items()},
             "source": str(instance.source(name)) if process.source else "",
-            "port": instance.ports.get(name, "chosen by the engine"),
+            **_port_fields(instance, process),
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
@@ -97,12 +98,25 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     )
 
 
+def process_of(instance: Instance, name: str) -> Workload:
+    """Raises `DeclarationError` for what can't run as a process."""
+    return instance.stack.workload(name, "process")
+
+
+def _port_fields(instance: Instance, process: Workload) -> dict[str, object]:
+    ports = {port.id: instance.ports.get(port.id, "chosen by the engine") for port in process.ports}
+    return {f"port.{port.name}" if port.name else "port": value for port, value in ports.items()}
+
+
 def _shown(value: Value) -> str:
-    return resolved(value, lambda reference: f"<{reference.component}.{reference.field}>")
+    def name(reference: Reference) -> str:
+        return f"<{reference.component}.{reference.field}{f':{reference.name}' if reference.name else ''}>"
+
+    return resolved(value, name)
 
 
 def _program(instance: Instance, layout: Layout, name: str) -> str:
-    process = instance.stack.process(name)
+    process = process_of(instance, name)
     return _PROGRAM.format(
         name=name,
         command=quote(command(instance, layout, name)),
@@ -115,12 +129,13 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
 
 def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     """All the words: `launch` with the environment, for a database `cluster`, and the program itself."""
-    component = instance.stack[name]
-    reach = [word for used in component.needs for word in ("--reach", f"{HOST}:{layout.ports[used]}")]
-    folder = instance.source(name) if instance.stack.process(name).source else layout.home.folder
+    component, process = instance.stack[name], process_of(instance, name)
+    used = [port for used in component.needs for port in instance.stack[used].workload("process").ports[:1]]
+    reach = [word for port in used for word in ("--reach", f"{HOST}:{layout.ports[port.id]}")]
+    folder = instance.source(name) if process.source else layout.home.folder
     variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
     make = cluster(layout, component) if isinstance(component, Postgres) else ()
-    own = [resolve(layout, value) for value in instance.stack.process(name).command]
+    own = [resolve(layout, value) for value in process.command or ()]
     own[0] = _program_path(layout, name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
@@ -131,7 +146,7 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
 def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     """What the process of a component gets, and nothing else of whoever started it."""
     base = {"HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    own = instance.stack.process(name).environment
+    own = process_of(instance, name).environment
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
@@ -159,14 +174,16 @@ def resolve(layout: Layout, value: Value) -> str:
     def of(reference: Reference) -> str:
         if isinstance(reference, SecretReference):
             return str(layout.home.secret(reference.id))
+        component, name = reference.component, reference.name
         return {
-            "host": HOST,
-            "bind": HOST,
-            "port": str(layout.ports[reference.component]),
-            "data": str(layout.home.data(reference.component)),
-            "socket": str(layout.home.runtime),
-            "access": str(layout.home.access(reference.component)),
-        }[reference.field]
+            "host": lambda: HOST,
+            "bind": lambda: HOST,
+            "port": lambda: str(layout.port(component, name)),
+            "volume": lambda: str(layout.home.volume(VolumeId.of(component, name))),
+            "data": lambda: str(layout.home.data(component)),
+            "socket": lambda: str(layout.home.runtime),
+            "access": lambda: str(layout.home.access(component)),
+        }[reference.field]()
 
     return resolved(value, of)
 

@@ -1,0 +1,159 @@
+"""What a component runs, as an engine sees it: image or command, environment, ports, volumes, readiness, hardening.
+
+Frozen values. A component describes itself for each target, a container or a process of this machine; an engine
+renders that and needs to know nothing of the kind of component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from stack.references import SecretReference, Value
+
+Target = Literal["container", "process"]
+"""What an engine runs. Every user of a machine reaches its processes; a container is reached by what uses it alone."""
+TARGETS: tuple[Target, ...] = ("container", "process")
+
+
+class PortId(str):
+    """A port of a component: `web` for the one that needs no name, `search:console` for one with a name.
+
+    It is text, so that it may be a key of JSON. No name has a colon.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, component: str, name: str = "") -> Self:
+        return cls(f"{component}:{name}" if name else component)
+
+    @property
+    def component(self) -> str:
+        return self.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        return self.partition(":")[2]
+
+
+class VolumeId(PortId):
+    """A volume of a component: `db` for the one that needs no name, `search:index` for one with a name."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a component listens on: `number` in its container.
+
+    `publish`: the port of this machine on which it is published, on the loopback address; None if it is not.
+    """
+
+    id: PortId
+    number: int
+    publish: int | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A named volume: data that outlives its component, at `target` in its container.
+
+    `base`: what an engine for containers calls its first revision. `initialized`: a process makes the folder by
+    itself, and takes one that is there for complete.
+    """
+
+    id: VolumeId
+    base: str
+    target: str
+    initialized: bool = False
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a container finds at `target` and can't change. `name` is unique in a stack."""
+
+    name: str
+    target: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """How a container is asked for its health. `test` None asks as the image's own HEALTHCHECK says. In seconds.
+
+    `start_period` ends with the first good answer. It is longer than any wait for a start: an engine that calls a slow
+    component unhealthy gives up on what uses it, whatever the timeout of `up`.
+    """
+
+    test: tuple[str, ...] | None
+    interval: float = 10
+    timeout: float = 5
+    retries: int = 3
+    start_period: float = 3600
+    start_interval: float = 0.5
+
+
+@dataclass(frozen=True)
+class HttpCheck:
+    """A request that a published component answers with 200 once it and what it uses work, sent from outside."""
+
+    port: PortId
+    path: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a component may use: memory in MiB, CPUs, processes and threads."""
+
+    memory: int
+    cpus: float
+    pids: int
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """What a container may do beyond its work. Each default is the safe one; `user` None: the image's own user.
+
+    `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory.
+    """
+
+    user: str | None
+    read_only: bool = True
+    tmpfs: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    new_privileges: bool = False
+    egress: bool = False
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a component runs on one target.
+
+    A container has exactly one of `image` (a name) and `source` (a folder with a Dockerfile, relative to the stack
+    file); a process has a `command`, which begins with the name of a program, and runs in `source` if it has one.
+    `stop_signal` asks it to end, None for the image's own; `stop_grace` is the time in seconds from there to the kill.
+    `init`: a process of the engine's own passes signals on in its container, and reaps what ends there.
+    The first of `ports` is the one that `Reference(…, "port")` stands for.
+    """
+
+    limits: Limits
+    hardening: Hardening
+    stop_grace: int
+    stop_signal: Literal["TERM", "INT"] | None = None
+    init: bool = False
+    image: str | None = None
+    source: str | None = None
+    command: tuple[Value, ...] | None = None
+    environment: Mapping[str, Value] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    files: tuple[File, ...] = ()
+    secrets: tuple[SecretReference, ...] = ()
+    healthcheck: Healthcheck | None = None
+    http: HttpCheck | None = None
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        return tuple(port for port in self.ports if port.publish is not None)
