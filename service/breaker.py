@@ -1,4 +1,4 @@
-"""A circuit breaker: what is broken is not asked by every request, only by one an interval."""
+"""A circuit breaker: a dependency that fails is tried once per interval, not by every request."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after `failures` failures in a row; while open it lets one attempt an `interval` (seconds) through.
+    """Opens after `failures` failures in a row; while open it allows one attempt per `interval` (seconds).
 
-    `clock` gives seconds that never go back. `on_change` is told once a change whether the breaker is now open, and
-    why. Everybody who was allowed reports `succeeded` or `failed`. Safe to share between threads.
+    `clock` returns seconds that never go back. `on_change` is called once per change with whether the breaker is now
+    open, and why. Every caller that was allowed reports `succeeded` or `failed`. Thread-safe.
 
-    Whoever does not want requests to make the attempts looks at `is_open` before them and has a `Probe` make them.
+    To keep requests from making the attempts, check `is_open` before each and let a `RecoveryProbe` make them.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Breaker:
         return max(0.0, self._last_attempt + self._interval - self._clock())
 
     def allows(self) -> bool:
-        """Whether to try. While open, a True is an attempt: nobody else gets one for an interval."""
+        """Whether to try. While open, True is an attempt: no other caller gets one for an interval."""
         if not self._open:
             return True
         with self._lock:
@@ -58,7 +58,7 @@ class Breaker:
             return due
 
     def succeeded(self) -> None:
-        # Almost always nothing changes, and then nobody waits for the lock.
+        # There is almost always nothing to change, and then no thread waits for the lock.
         if not self._failures:
             return
         with self._lock:
@@ -66,7 +66,7 @@ class Breaker:
             self._set(False, "")
 
     def failed(self, reason: str, at_once: bool = False) -> bool:
-        """Whether this opened it: as the last of enough failures, or `at_once`, as one that nobody should repeat."""
+        """Report a failure and return whether it opened the breaker: as the last of enough, or `at_once`."""
         with self._lock:
             self._failures += 1
             opens = not self._open and (at_once or self._failures >= self._limit)
@@ -79,3 +79,34 @@ class Breaker:
         if self._open != is_open:
             self._open = is_open
             self._on_change(is_open, reason)
+
+
+class RecoveryProbe:
+    """Makes an open breaker's attempts in a thread of its own, so that no request waits to find out.
+
+    `attempt` ends within a bounded time and reports its outcome to the breaker. `pause` waits for some seconds and
+    returns whether `end` was called. The thread exists only while the breaker is open, so each forked process gets its
+    own.
+    """
+
+    def __init__(
+        self, breaker: Breaker, attempt: Callable[[], object], pause: Callable[[float], bool] | None = None
+    ) -> None:
+        self._breaker = breaker
+        self._attempt = attempt
+        self._ended = threading.Event()
+        self._pause = pause or self._ended.wait
+
+    def start(self) -> None:
+        """Start the thread; call it when the breaker has opened. It does not keep the process from ending."""
+        threading.Thread(target=self.run, name="probe", daemon=True).start()
+
+    def run(self) -> None:
+        """Make attempts until the breaker is closed."""
+        while self._breaker.is_open and not self._pause(self._breaker.due_in):
+            if self._breaker.allows():
+                self._attempt()
+
+    def end(self) -> None:
+        """Make no more attempts."""
+        self._ended.set()

@@ -1,4 +1,4 @@
-"""The one reader of the environment: where PostgreSQL and Redis are, as a frozen value."""
+"""Read the environment, once, into a frozen value: where PostgreSQL and Redis are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What the service reads, and an example that an error can show.
+# The variables that the service reads, each with an example for error messages.
 VARIABLES = {
-    "DB_HOST": "db, or the folder of a unix socket",
+    "DB_HOST": "db, or the directory of a unix socket",
     "DB_PORT": "5432",
     "DB_NAME": "student_notes",
     "DB_USER": "student",
@@ -42,7 +42,7 @@ class Config:
     cache_ttl: int
 
     def db_password(self) -> str | None:
-        """As its file has it now: it may be rotated. Empty while it can't be read, which the server refuses."""
+        """Read the password from its file, which may be rotated. Return "", which the server refuses, on failure."""
         try:
             return None if self.db_password_file is None else _read_secret(self.db_password_file)
         except OSError:
@@ -50,7 +50,7 @@ class Config:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Config:
-        """Read `VARIABLES`, and now the files that two of them name. Raises ConfigError."""
+        """Read `VARIABLES` and the files that two of them name. Raises ConfigError."""
         return cls(
             db_host=_text(environ, "DB_HOST"),
             db_port=_port(environ, "DB_PORT", 5432),
@@ -77,19 +77,19 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, most: int, kind: str) -> int:
     text = environ.get(name) or str(default)
-    # int() itself refuses what has thousands of digits, with an error that names no variable.
+    # int() itself rejects thousands of digits, but with an error that names no variable.
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most):
         raise ConfigError(name, f"is {text!r}, which is not {kind} (1-{most})")
     return int(text)
 
 
 def _read_secret(path: Path) -> str:
-    """The content of a file without its last line end."""
+    """Return the content of a file without its trailing newline."""
     return path.read_text(encoding="utf-8").rstrip("\r\n")
 
 
 def _secret_file(environ: Mapping[str, str], name: str) -> Path | None:
-    """The file that `name` names, which can be read; None where there is no such variable."""
+    """Return the path in the variable `name`, after checking that it can be read; None if the variable is not set."""
     return Path(environ[name]) if _secret(environ, name) else None
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, and how it is told: problem details as RFC 9457 has them."""
+"""Turn what can go wrong with a request into a response: problem details as in RFC 9457."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from werkzeug.exceptions import HTTPException
 
 from .counter import InvalidPage
 from .middleware import request_id
-from .negotiation import html_wanted
-from .page import problem_page
+from .rendering import prefers_html, render_problem_page
 from .store import DatabaseUnavailable, OutcomeUnknown
 
-RETRY_AFTER = 1  # seconds: about the time in which a restarted PostgreSQL is found again
+RETRY_AFTER = 1  # seconds: about the time after which a restarted PostgreSQL is in use again
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of `app` with a problem; those of `/` with a page for a browser."""
+    """Respond to every error of `app` with a problem; to those of `/` with a page if the client is a browser."""
     app.register_error_handler(DatabaseUnavailable, database_unavailable)
     app.register_error_handler(OutcomeUnknown, outcome_unknown)
     app.register_error_handler(InvalidPage, invalid_page)
@@ -23,11 +22,11 @@ def init_app(app: Flask) -> None:
 
 
 def database_unavailable(error: DatabaseUnavailable) -> Response:
-    """Nothing was counted and asking again is safe, so the answer says when."""
+    """Say when to retry: nothing was counted, so that is safe."""
     response = problem(
         503,
         "The database is unavailable",
-        "PostgreSQL cannot be asked now. Nothing was counted; try again.",
+        "PostgreSQL cannot be reached. Nothing was counted; try again.",
         kind="database-unavailable",
         last_known=error.last_known,
     )
@@ -36,11 +35,11 @@ def database_unavailable(error: DatabaseUnavailable) -> Response:
 
 
 def outcome_unknown(error: OutcomeUnknown) -> Response:
-    """No Retry-After: a client that repeated the request by itself could count the visit twice."""
+    """Send no Retry-After: a client that repeated the request by itself could count the visit twice."""
     return problem(
         503,
         "The visit may or may not have been counted",
-        "The connection to PostgreSQL was lost while the visit was being committed. It is not repeated.",
+        "The connection to PostgreSQL was lost while the visit was being committed. It was not retried.",
         kind="outcome-unknown",
         last_known=error.last_known,
     )
@@ -62,7 +61,7 @@ def http_error(error: HTTPException) -> Response:
 def problem(
     status: int, title: str, detail: str, *, kind: str | None = None, last_known: int | None = None
 ) -> Response:
-    """A response with the members of RFC 9457, and `last_known`, the count Redis has, where there is one."""
+    """Return a response with the members of RFC 9457 and, if Redis has the count, `last_known`."""
     members: dict[str, object] = {
         "type": f"urn:problem-type:{kind}" if kind else "about:blank",
         "title": title,
@@ -73,8 +72,8 @@ def problem(
     }
     if last_known is not None:
         members["last_known"] = last_known
-    if status == 503 and request.path == "/" and html_wanted():
-        return Response(problem_page(members), status)
+    if status == 503 and request.path == "/" and prefers_html():
+        return Response(render_problem_page(members), status)
     response = jsonify(members)
     response.status_code = status
     response.mimetype = "application/problem+json"

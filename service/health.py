@@ -1,4 +1,4 @@
-"""Whether the service can do its work, and which of the two servers it needs is to blame if not."""
+"""Check whether the service can do its work and, if not, which of its two servers is to blame."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .breaker import Breaker
-from .counter import HOMEPAGE
-from .store import Cache, Database, DatabaseUnavailable, Result
+from .store import HOMEPAGE, Cache, Database, DatabaseUnavailable, Result
 
-LIFETIME = 1.0  # seconds for which a check holds, so that any number of probes costs one query
+LIFETIME = 1.0  # seconds for which a report is reused, so that any number of requests costs one query
 
 
 @dataclass(frozen=True)
-class Check:
-    """One server: what its failure means to users, None if it works, and whether its breaker is open."""
+class ServerHealth:
+    """The health of one server: `output` says what its failure means to users, and is None if it works."""
 
     output: str | None
     breaker_open: bool
@@ -26,15 +25,15 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Both servers, and the status that follows from them."""
+class HealthReport:
+    """The health of both servers, and the status that follows."""
 
-    database: Check
-    cache: Check
+    database: ServerHealth
+    cache: ServerHealth
 
     @property
     def status(self) -> str:
-        """As health+json has it: `fail` if visits are refused, `warn` if only Redis is away, or `pass`."""
+        """The status in health+json: `fail` if visits are refused, `warn` if only Redis is away, else `pass`."""
         return "fail" if self.database.output else "warn" if self.cache.output else "pass"
 
     def as_dict(self) -> dict[str, object]:
@@ -42,7 +41,7 @@ class Report:
 
 
 class Health:
-    """Asks both servers with the queries that requests use. `clock` gives seconds that never go back."""
+    """Queries both servers as requests do. `clock` returns seconds that never go back."""
 
     def __init__(
         self, database: Database, cache: Cache, breakers: Mapping[str, Breaker], clock: Callable[[], float]
@@ -52,26 +51,26 @@ class Health:
         self._breakers = breakers
         self._clock = clock
         self._lock = threading.Lock()
-        self._checked: tuple[float, Report] | None = None
+        self._checked: tuple[float, HealthReport] | None = None
 
-    def report(self) -> Report:
-        """What was found at most `LIFETIME` ago. Ends within the time limits of the two servers."""
+    def report(self) -> HealthReport:
+        """Return a report at most `LIFETIME` old. Ends within the timeouts of the two servers."""
         with self._lock:
             if self._checked and self._clock() - self._checked[0] < LIFETIME:
                 return self._checked[1]
-            report = Report(self._check_database(), self._check_cache())
+            report = HealthReport(self._check_database(), self._check_cache())
             self._checked = self._clock(), report
             return report
 
-    def _check_database(self) -> Check:
+    def _check_database(self) -> ServerHealth:
         try:
             self._database.read(HOMEPAGE)
             output = None
         except DatabaseUnavailable:
-            output = "PostgreSQL cannot be asked: visits are refused, counts come from Redis if it has them"
-        return Check(output, self._breakers["database"].is_open)
+            output = "PostgreSQL cannot be reached: visits are refused, counts come from Redis if it has them"
+        return ServerHealth(output, self._breakers["database"].is_open)
 
-    def _check_cache(self) -> Check:
+    def _check_cache(self) -> ServerHealth:
         failed = self._cache.get(HOMEPAGE).result in (Result.ERROR, Result.BYPASS)
-        output = "Redis cannot be asked: counts come from PostgreSQL" if failed else None
-        return Check(output, self._breakers["cache"].is_open)
+        output = "Redis cannot be reached: counts come from PostgreSQL" if failed else None
+        return ServerHealth(output, self._breakers["cache"].is_open)

@@ -1,8 +1,8 @@
-"""Ask the service in this container how it is: exit code 0 where it is well, else 1, and what it said.
+"""Ask the service in this container for its health: exit 0 if it is healthy, else 1 with its response.
 
     python healthcheck.py
 
-It runs every few seconds for as long as the container does, so it imports next to nothing.
+It runs every few seconds while the container does, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import os
 import socket
 import sys
 
-_PATIENCE = 4.0  # seconds
+_TIMEOUT = 4.0  # seconds
 _REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def main() -> None:
     try:
-        answer = _ask(int(os.environ.get("PORT") or 8000))
+        response = _request(int(os.environ.get("PORT") or 8000))
     except OSError as error:
         sys.exit(f"no answer: {error}")
-    head, _, body = answer.partition("\r\n\r\n")
+    head, _, body = response.partition("\r\n\r\n")
     status = head.partition("\r\n")[0].partition(" ")[2]
     if not status.startswith("200"):
         sys.exit(f"{status}: {body}")
 
 
-def _ask(port: int) -> str:
-    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as connection:
+def _request(port: int) -> str:
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as connection:
         connection.sendall(_REQUEST)
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode("utf-8", errors="replace")
 

@@ -1,6 +1,6 @@
-"""What every request gets, whatever its route: an id, a place in the metrics, and headers that keep its answer safe.
+"""Give every request an id, a place in the metrics and security headers, whatever its route.
 
-As WSGI middleware it costs a third of what Flask's own hooks would.
+As WSGI middleware this costs a third of what Flask's own hooks would.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "X-Request-ID"
 
-Observe = Callable[[str, str, str, float], None]
-"""Told of each answer: the request's method, its route, the status, and the seconds until it began."""
+OnResponse = Callable[[str, str, str, float], None]
+"""Called for each response with the method, the route, the status, and the seconds until the response began."""
 
 _KEY = "HTTP_X_REQUEST_ID"
 # Nothing that could break a log line or a header.
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-# An answer that has one of these already keeps its own.
+# A response that has one of these already keeps its own.
 _HEADERS = (
     ("Cache-Control", "no-store"),
     (
@@ -43,19 +43,19 @@ _HEADERS = (
 class Middleware:
     """Wraps the WSGI application of Flask."""
 
-    def __init__(self, app: WSGIApplication, observe: Observe) -> None:
+    def __init__(self, app: WSGIApplication, on_response: OnResponse) -> None:
         self._app = app
-        self._observe = observe
+        self._on_response = on_response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
-        # A client's own id is kept where it is well-formed. From here on every request has one.
+        # A client's own id is kept if it is well-formed. From here on every request has one.
         identity = environ.get(_KEY, "")
         if not _ID.fullmatch(identity):
             identity = environ[_KEY] = uuid.uuid4().hex
 
         def start(status: str, headers: list[tuple[str, str]], *arguments: Any) -> Callable[[bytes], object]:
-            self._observe(environ["REQUEST_METHOD"], _route(environ), status[:3], time.perf_counter() - began)
+            self._on_response(environ["REQUEST_METHOD"], _route(environ), status[:3], time.perf_counter() - began)
             present = {name for name, _ in headers}
             headers += [header for header in _HEADERS if header[0] not in present]
             headers.append((REQUEST_ID, identity))
@@ -65,12 +65,12 @@ class Middleware:
 
 
 def request_id() -> str:
-    """The id of the request that is being answered."""
+    """Return the id of the current request."""
     return request.headers[REQUEST_ID]
 
 
 def _route(environ: WSGIEnvironment) -> str:
-    """The rule that matched and not the path: names that a client makes up must not make up series."""
+    """Return the rule that matched, not the path: names that a client makes up must not create time series."""
     flask_request: Request | None = environ.get("werkzeug.request")
     rule = flask_request.url_rule if flask_request else None
     return rule.rule if rule else "none"

@@ -1,8 +1,8 @@
-"""Serve the service with granian, from any working folder.
+"""Serve the service with granian, from any working directory.
 
     python service/serve.py
 
-BIND (127.0.0.1) and PORT (8000) say where, WEB_CONCURRENCY (2) how many worker processes there are.
+BIND (127.0.0.1) and PORT (8000) set the address, WEB_CONCURRENCY (2) the number of worker processes.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from granian.server import MPServer
 if TYPE_CHECKING:
     from flask import Flask
 
-# Of a worker, each made when needed. Most wait for the one that commits for all: the more, the larger a batch.
+# Per worker, each started when needed. Most wait for the one that commits for all: the more, the larger a batch.
 THREADS = 64
-GRACE = 8  # seconds for requests under way; `docker stop` kills after 10
+GRACE = 8  # seconds for requests in flight; `docker stop` kills after 10
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "service.logs.JsonFormatter"}},
+    "formatters": {"json": {"()": "service.observability.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {"_granian": {}},
@@ -48,26 +48,26 @@ _log = logging.getLogger("service")
 
 
 def main() -> None:
-    """Serve until a signal says to end. A wrong configuration is one line, and the exit code 1."""
+    """Serve until a signal to stop. Report a wrong configuration in one line and exit 1."""
     if sys.platform == "linux":
-        # Workers share what was imported before them; from Python 3.14 on each would start an interpreter and import
-        # it again. Not on macOS, whose libraries do not bear a fork.
+        # Forked workers share what was imported before; from Python 3.14 on each would by default start an interpreter
+        # and import it again. Not on macOS, whose libraries do not survive a fork.
         multiprocessing.set_start_method("fork")
-    with _metrics_folder():
+    with _metrics_directory():
         logging.config.dictConfig(_LOGGING)
         try:
-            server = _configured()
+            server = _build_server()
         except ValueError as error:
             _log.critical(str(error))
             sys.exit(1)
         server.serve(target_loader=_load_in_worker, wrap_loader=False)
 
 
-def _configured() -> _Server:
-    """Raises ValueError, whose message says what is wrong."""
+def _build_server() -> _Server:
+    """Build the server from the environment. Raises ValueError, whose message says what is wrong."""
     from service.config import Config
 
-    Config.from_environment(os.environ)  # raises ConfigError, once and not in every worker
+    Config.from_environment(os.environ)  # raises ConfigError once, and not in every worker
     host, port = os.environ.get("BIND") or "127.0.0.1", _number("PORT", 8000, most=65535)
     workers = _number("WEB_CONCURRENCY", 2, most=1024)
     _check_address(host, port)
@@ -88,7 +88,7 @@ def _configured() -> _Server:
 
     @server.on_startup
     def started() -> None:
-        # Before this it only advises to have fewer threads.
+        # Up to here it only logs advice to use fewer threads.
         logging.getLogger("_granian").setLevel(logging.INFO)
         _log.info("listening on %s, port %d", host, port)
         signal.signal(signal.SIGQUIT, server.signal_handler_interrupt)
@@ -97,16 +97,16 @@ def _configured() -> _Server:
 
 
 class _Server(MPServer):
-    """One whose workers hear that they are to end at whatever moment they are told."""
+    """A server whose workers receive SIGTERM at any point of their life."""
 
     def signal_handler_interrupt(self, *_: object) -> None:
         if os.getpid() != self.pid:
-            os._exit(0)  # forked, and still loading the service: until it has, it answers to its parent's handlers
+            os._exit(0)  # a fork that is still loading the service has its parent's handlers
         super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
-        threading.Thread(target=self._tell_again, daemon=True).start()
+        threading.Thread(target=self._repeat_sigterm, daemon=True).start()
 
-    def _tell_again(self) -> None:
-        """A worker that is told just before it waits for that would hear nothing, and be killed after GRACE."""
+    def _repeat_sigterm(self) -> None:
+        """Repeat SIGTERM: a worker signalled before it installs its handler would miss it and be killed after GRACE."""
         pause = threading.Event()
         while workers := [worker for worker in self.wrks if worker.is_alive()]:  # type: ignore[no-untyped-call]
             pause.wait(0.2)
@@ -117,24 +117,24 @@ class _Server(MPServer):
 def _load_in_worker() -> Flask:
     from service import create_app
 
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    _forget_the_dead(Path(os.environ[METRICS]))
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+    _drop_dead_workers(Path(os.environ[METRICS]))
     return create_app()
 
 
-def _end_with(parent: int) -> None:
-    """End this worker when its parent was killed: it would go on and share the port with whoever comes next."""
+def _exit_with_parent(parent: int) -> None:
+    """Stop this worker if its parent is killed: else it would share the port with the next server."""
     pause = threading.Event()
     while os.getppid() == parent:
         pause.wait(0.2)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """A worker that is gone counts in the totals, but not in the states."""
+def _drop_dead_workers(directory: Path) -> None:
+    """Drop the gauges of workers that are gone; their counters stay in the totals."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    for process in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
+    for process in {int(file.stem.rpartition("_")[2]) for file in directory.glob("gauge_live*.db")}:
         try:
             os.kill(process, 0)
         except ProcessLookupError:
@@ -149,31 +149,31 @@ def _number(name: str, default: int, most: int) -> int:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Raises ValueError where one can't listen. Granian's workers share a port, and would with another granian too."""
+    """Raise ValueError if the port is taken: granian's workers share it, and would with another granian too."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise ValueError(f"BIND is {host!r}, which is not an IP address") from None
-    with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended don't matter
+    with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore connections that have ended
         try:
-            probe.bind((host, port))
+            listener.bind((host, port))
         except OSError as error:
             raise ValueError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 
 @contextmanager
-def _metrics_folder() -> Iterator[None]:
-    """The metrics of all workers meet in files, for which their library looks when the service is first imported.
+def _metrics_directory() -> Iterator[None]:
+    """Provide the directory in which all workers write their metrics; their library looks for it when it is imported.
 
-    A folder that was given is its giver's; one made here is gone after any end but SIGKILL.
+    One that the environment names is kept; one made here is removed at any exit but by SIGKILL.
     """
     if METRICS in os.environ:
         yield
         return
-    # They are written all the time: they belong in memory.
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 # a folder of its own in there
-    # Not a TemporaryDirectory: a worker that ends in order would remove it too.
+    # The files are written all the time, so they belong in memory.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 # a new directory in there
+    # Not a TemporaryDirectory: a worker that exits normally would remove it too.
     os.environ[METRICS] = tempfile.mkdtemp(prefix=f"visit-counter-{os.getpid()}-", dir=memory)
     try:
         yield
@@ -182,6 +182,6 @@ def _metrics_folder() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    # Python looks for modules beside this file; the package `service` is found one folder up.
+    # Python looks for modules beside this file; the package `service` is one directory up.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     main()

@@ -1,39 +1,47 @@
 """Count visits in batches: those that arrive while a transaction is in flight share the next one.
 
-Nobody waits for a timer. The first visitor leads: it commits its own visit at once. Who comes meanwhile waits, and the
-first of them leads all of them next. So a page's row is written once a batch, and each visitor still gets a number of
-its own that is durable.
+No timer is involved. The first visit leads: it commits itself at once. Visits that arrive meanwhile wait, and the first
+of them then leads them all. So a page's row is written once per batch, and each visit still gets a durable number of
+its own.
 
-The cache costs one round trip a batch while batches follow each other: what a batch committed is stored together with
-the look-ups of the next. A batch that nobody follows needs two, one before its commit and one after.
+The cache costs one round trip per batch while batches follow each other: a batch's counts are stored together with the
+look-ups of the next. A batch without a successor needs two, one before its commit and one after.
 """
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .floors import Floors
-from .store import Answer, Cache, Database, DatabaseUnavailable, Lookup, Move, OutcomeUnknown
+from .store import (
+    Cache,
+    CacheUpdate,
+    Database,
+    DatabaseUnavailable,
+    Lookup,
+    LowWaterMarks,
+    OutcomeUnknown,
+    VisitCount,
+)
 
-Observe = Callable[[int, float], None]
-"""Told of each committed batch: how many visits it had, and how many seconds its transaction took."""
+OnCommit = Callable[[int, float], None]
+"""Called for each committed batch with its number of visits and the seconds that its transaction took."""
 
-# Above the threads of any worker, so it only bounds what one statement may become.
+# Above the number of threads of any worker, so it only bounds the size of one statement.
 _LARGEST = 256
 
 
 class _Visitor:
-    """One visit, from its arrival to its outcome. `wake` is called for each of the things it waits for."""
+    """One visit, from its arrival to its outcome. `wake` is called when it has either a turn to lead or an outcome."""
 
     __slots__ = ("_woken", "outcome", "page", "turn")
 
     def __init__(self, page: str) -> None:
         self.page = page
-        self.outcome: Answer | Exception | None = None
+        self.outcome: VisitCount | Exception | None = None
         self.turn: tuple[Sequence[_Visitor], _Committed | None] | None = None
         self._woken = threading.Lock()
         self._woken.acquire()
@@ -44,7 +52,7 @@ class _Visitor:
     def wake(self) -> None:
         self._woken.release()
 
-    def end(self, outcome: Answer | Exception) -> None:
+    def end(self, outcome: VisitCount | Exception) -> None:
         self.outcome = outcome
         self.wake()
 
@@ -55,24 +63,25 @@ class _Visitor:
 
 @dataclass(frozen=True)
 class _Committed:
-    """A batch whose visits are durable, and that the cache has not been told of."""
+    """A batch whose visits are durable but not yet stored in the cache."""
 
     visitors: Sequence[_Visitor]
     totals: Mapping[str, int]
     lookups: Mapping[str, Lookup]
 
     @property
-    def moves(self) -> list[Move]:
-        """A cache that just failed is not asked again: it would cost a time limit."""
+    def updates(self) -> list[CacheUpdate]:
+        """The updates for the cache; none if it has just failed, because a second call would cost a timeout."""
         return [
-            Move(page, total, self._wrong(page)) for page, total in self.totals.items() if self.lookups[page].answered
+            CacheUpdate(page, total, self._wrong(page))
+            for page, total in self.totals.items()
+            if self.lookups[page].answered
         ]
 
     def _wrong(self, page: str) -> int | None:
-        """A copy that was looked up before the commit and is true is below the batch's numbers.
+        """Return the copy if it is too high: a true one, looked up before the commit, is below the batch's numbers.
 
-        One that is not belongs to a database that was since reset or restored, and would else stay for its time to
-        live.
+        Such a copy is of a database that was since reset or restored, and would otherwise stay for its time to live.
         """
         copy = self.lookups[page].count
         mine = sum(visitor.page == page for visitor in self.visitors)
@@ -80,18 +89,18 @@ class _Committed:
 
 
 class Visits:
-    """Safe to share between threads."""
+    """Groups concurrent visits into transactions. Thread-safe."""
 
-    def __init__(self, database: Database, cache: Cache, floors: Floors, observe: Observe) -> None:
+    def __init__(self, database: Database, cache: Cache, marks: LowWaterMarks, on_commit: OnCommit) -> None:
         self._database = database
         self._cache = cache
-        self._floors = floors
-        self._observe = observe
+        self._marks = marks
+        self._on_commit = on_commit
         self._lock = threading.Lock()
         self._busy = False
         self._waiting: list[_Visitor] = []
 
-    def visit(self, page: str) -> Answer:
+    def visit(self, page: str) -> VisitCount:
         """Count one visit of a page. Raises DatabaseUnavailable (not counted) or OutcomeUnknown (perhaps counted)."""
         me = _Visitor(page)
         with self._lock:
@@ -111,7 +120,7 @@ class Visits:
         return me.outcome
 
     def _lead(self, batch: Sequence[_Visitor], carried: _Committed | None) -> None:
-        """Commit a batch, store the one before it, and hand over to those who came meanwhile."""
+        """Commit a batch, store the one before it, and hand over to the visits that arrived meanwhile."""
         following: Sequence[_Visitor] = ()
         try:
             lookups = self._look_up(batch, carried)
@@ -119,15 +128,15 @@ class Visits:
             following = self._take()
             if not following:
                 if carried is not None:
-                    self._settle(carried, self._cache.exchange(carried.moves, ())[0])
+                    self._settle(carried, self._cache.update_and_get(carried.updates, ())[0])
                     carried = None
                 following = self._take(or_rest=True)
         except BaseException as error:
-            # Whatever it was, nobody is left waiting; and nothing is told that is not known.
-            told_nothing = [*batch, *(carried.visitors if carried else ())]
-            for visitor in told_nothing:
-                self._floors.unknown(visitor.page)
-            _fail(told_nothing, OutcomeUnknown(f"interrupted: {error!r}"))
+            # Whatever happened, no visit may be left waiting, or get an outcome that is not certain.
+            unsettled = [*batch, *(carried.visitors if carried else ())]
+            for visitor in unsettled:
+                self._marks.distrust(visitor.page)
+            _fail(unsettled, OutcomeUnknown(f"interrupted: {error!r}"))
             following, carried = self._take(or_rest=True), None
             raise
         finally:
@@ -135,7 +144,7 @@ class Visits:
                 following[0].lead(following, carried)
 
     def _take(self, or_rest: bool = False) -> Sequence[_Visitor]:
-        """Those who wait now, first come first. With `or_rest`, and nobody there, whoever comes next leads."""
+        """Take the waiting visits, in order of arrival. With `or_rest` and none waiting, the next to arrive leads."""
         with self._lock:
             taken, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
             if or_rest and not taken:
@@ -144,47 +153,47 @@ class Visits:
 
     def _look_up(self, batch: Sequence[_Visitor], carried: _Committed | None) -> Mapping[str, Lookup]:
         pages = sorted({visitor.page for visitor in batch})
-        stored, lookups = self._cache.exchange(carried.moves if carried else (), pages)
+        stored, lookups = self._cache.update_and_get(carried.updates if carried else (), pages)
         if carried is not None:
             self._settle(carried, stored)
-        return {page: self._floors.believe(page, lookup) for page, lookup in lookups.items()}
+        return {page: self._marks.apply(page, lookup) for page, lookup in lookups.items()}
 
     def _commit(self, batch: Sequence[_Visitor], lookups: Mapping[str, Lookup]) -> _Committed | None:
-        """What was committed. Whoever is in a batch that was not is told so, and nobody else."""
-        counts = Counter(visitor.page for visitor in batch)
+        """Commit the batch; on failure, fail exactly its members and return None."""
+        counts = collections.Counter(visitor.page for visitor in batch)
         began = time.perf_counter()
         try:
             totals = self._database.add(counts)
         except (DatabaseUnavailable, OutcomeUnknown) as error:
             if isinstance(error, OutcomeUnknown):
                 for page in counts:
-                    self._floors.unknown(page)
+                    self._marks.distrust(page)
             for visitor in batch:
                 _fail([visitor], error, lookups[visitor.page].last_known)
             return None
-        self._observe(len(batch), time.perf_counter() - began)
+        self._on_commit(len(batch), time.perf_counter() - began)
         return _Committed(batch, totals, lookups)
 
     def _settle(self, committed: _Committed, stored: bool) -> None:
-        """Tell each visitor its number; the first to come has the lowest."""
+        """Give each visit its number; the first to arrive gets the lowest."""
         numbers = dict(committed.totals)
         for visitor in committed.visitors:
             numbers[visitor.page] -= 1
         for page, total in committed.totals.items():
             if not (stored and committed.lookups[page].answered):
-                self._floors.raise_to(page, total)
+                self._marks.raise_to(page, total)
         for visitor in committed.visitors:
             numbers[visitor.page] += 1
             lookup = committed.lookups[visitor.page]
             source = "database" if lookup.count is None else "cache"
             kept = stored and lookup.answered
-            visitor.end(Answer(visitor.page, numbers[visitor.page], source, lookup.result, kept))
+            visitor.end(VisitCount(visitor.page, numbers[visitor.page], source, lookup.result, kept))
 
 
 def _fail(
     visitors: Iterable[_Visitor], error: DatabaseUnavailable | OutcomeUnknown, last_known: int | None = None
 ) -> None:
-    """Each gets an error of its own: one that several threads raise would tell of all of them."""
+    """Give each visit an exception of its own: threads that raised the same one would mix up their tracebacks."""
     for visitor in visitors:
         if visitor.outcome is None:
             own = type(error)(str(error))

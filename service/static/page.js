@@ -1,16 +1,16 @@
-// Keeps the page true while it is looked at: asks for the count without counting, and for health and metrics.
-// It asks again only after an answer, so a slow service is not asked more; and not at all while nobody looks.
+// Keep the page up to date while it is visible: poll the count (without counting), health and metrics.
+// The next poll waits for the response, so a slow service gets fewer; a hidden page polls nothing.
 "use strict";
 
-const EVERY = 1000; // milliseconds between an answer and the next question
-const PATIENCE = 4000;
-const SPOKEN_EVERY = 15000; // a screen reader is told of a new count no more often
+const POLL_PAUSE = 1000; // milliseconds between a response and the next poll
+const TIMEOUT = 4000;
+const SPOKEN_EVERY = 15000; // the shortest time between two announcements to a screen reader
 const UNKNOWN = "Unknown";
 const { read, health, metrics } = document.body.dataset;
 
 const element = (id) => document.getElementById(id);
 const say = (where, text) => {
-  // A screen reader reads what is set anew, also when it is the same.
+  // A screen reader reads any text that is set, even the same again.
   if (where.textContent !== text) where.textContent = text;
 };
 
@@ -19,7 +19,7 @@ async function ask(address, method = "GET") {
     method,
     headers: { Accept: "application/json" },
     cache: "no-store",
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: AbortSignal.timeout(TIMEOUT),
   });
   return { status: response.status, how: response.headers.get("Cache-Status") || "", text: await response.text() };
 }
@@ -28,7 +28,7 @@ async function ask(address, method = "GET") {
 
 let spoken = { text: document.title, at: performance.now() };
 
-// With a `trouble` the number may have been overtaken; nobody has told it yet where it is UNKNOWN.
+// With a `trouble` the count may be outdated; UNKNOWN means that no response has had one yet.
 function showCount(count, trouble) {
   const old = trouble !== "";
   const unknown = count === UNKNOWN;
@@ -49,7 +49,7 @@ function speak(text) {
   spoken = { text, at: now };
 }
 
-// The path: that of this page's own visit, until a look meets something else than a count in good order
+// The path: that of this page's own visit, until a poll finds trouble
 
 let ownVisit = true;
 
@@ -57,7 +57,7 @@ const USED = ["used", "hit"];
 const IDLE = ["idle", ""];
 const NO_ANSWER = ["failed", "no answer"];
 
-// `how` is the answer's Cache-Status.
+// `how` is the Cache-Status of the response.
 function pathOfRead(answer, how) {
   if (answer.stale) return [USED, NO_ANSWER, "Redis had a copy of the count; PostgreSQL did not answer."];
   if (answer.source === "cache") return [USED, IDLE, "Redis had the count; PostgreSQL was not asked."];
@@ -84,11 +84,11 @@ function showPath(source, app, [cache, database, text]) {
   say(element("path-text"), text);
 }
 
-// What a look met stands there instead of the visit, whose line would not be of it.
+// Replace the path of the visit by that of a poll, and remove the line about the visit.
 function showLook(source, app, [cache, database, text]) {
   ownVisit = false;
   say(element("said"), "");
-  showPath(source, app, [cache, database, `The latest look: ${text}`]);
+  showPath(source, app, [cache, database, `The latest read: ${text}`]);
 }
 
 async function lookAtCount() {
@@ -100,11 +100,11 @@ async function lookAtCount() {
     return;
   }
   if (!ownVisit || !isCalm(answer, how)) showLook(answer.source, "passed", pathOfRead(answer, how));
-  const trouble = answer.stale ? "PostgreSQL cannot be asked: visits are refused, and the number may be behind." : "";
+  const trouble = answer.stale ? "PostgreSQL cannot be reached: visits are refused, and the number may be behind." : "";
   showCount(answer.visits.toLocaleString("en"), trouble);
 }
 
-// A visit: the button counts one, and shows its way. It is not repeated by itself: it may have been counted.
+// A visit: the button counts one and shows its path. It is never retried: it may have been counted.
 
 async function visit(event) {
   event.preventDefault();
@@ -151,11 +151,11 @@ async function lookAtHealth() {
   showPart("database", checks.database.status, checks.database.output || "works");
 }
 
-// The plots: what all clients of the service caused between two looks
+// The plots: what all clients of the service did between two polls
 
 const SPAN = 300; // seconds
-const SHORTEST = 60; // the first minute has the whole width, and begins at the right edge
-const GAP = 10; // seconds without a point that break the line
+const SHORTEST = 60; // the first minute has the full width and starts at the right edge
+const GAP = 10; // a longer time without a point, in seconds, breaks the line
 const plots = {
   rate: { points: [], top: 10, format: (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s` },
   hits: { points: [], top: 100, format: (value) => `${value.toFixed(0)} %` },
@@ -182,7 +182,7 @@ async function lookAtMetrics() {
     lookups: sum(text, "cache_requests_total"),
     hits: sum(text, "cache_requests_total", /result="hit"/),
   };
-  // After a restart the service counts from zero again.
+  // After a restart the metrics start from zero again.
   if (before && now.requests >= before.requests && now.lookups >= before.lookups) {
     const requests = now.requests - before.requests;
     const lookups = now.lookups - before.lookups;
@@ -201,7 +201,7 @@ function add(name, time, value) {
   while (points[0].time < time - SPAN) points.shift();
 }
 
-// The top of a scale holds still: 10, 20, 50, 100, 200, …
+// Keep the top of a scale stable: 10, 20, 50, 100, 200, …
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= value);
@@ -253,10 +253,10 @@ async function look() {
   } catch (error) {
     if (document.hidden) return;
     showPart("app", "fail", "does not answer");
-    showPart("cache", "unknown", "cannot be seen from here");
-    showPart("database", "unknown", "cannot be seen from here");
+    showPart("cache", "unknown", "unknown from here");
+    showPart("database", "unknown", "unknown from here");
     showLook("lost", "failed", [IDLE, IDLE, "the app did not answer."]);
-    const trouble = "The app does not answer: the number is what it said last. This page goes on by itself when it does.";
+    const trouble = "The app does not answer: this is the last number it gave. The page resumes by itself.";
     showCount(element("count").textContent, trouble);
     showNothingNow();
   }
@@ -270,11 +270,11 @@ async function follow() {
   looking = true;
   await look();
   looking = false;
-  if (!document.hidden) waiting = setTimeout(follow, EVERY);
+  if (!document.hidden) waiting = setTimeout(follow, POLL_PAUSE);
 }
 
 document.addEventListener("visibilitychange", () => {
   clearTimeout(waiting);
   follow();
 });
-waiting = setTimeout(follow, EVERY);
+waiting = setTimeout(follow, POLL_PAUSE);

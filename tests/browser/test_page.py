@@ -1,4 +1,4 @@
-"""The page in a real browser: it is true, it moves, it can be read by everybody, and it asks nobody else."""
+"""The page in a real browser: it is true, up to date and accessible, and it requests nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_it_says_what_it_is_and_where_its_code_is(watched: Watched) -> None:
     expect(what).to_contain_text("service/")
 
 
-def test_a_count_that_nobody_can_tell_is_unknown_and_an_app_without_database_is_not_well(
+def test_without_postgresql_and_a_copy_count_is_unknown_and_app_warns(
     watched: Watched, postgres: PostgresServer
 ) -> None:
     postgres.stop()
@@ -74,7 +74,7 @@ def test_a_count_that_nobody_can_tell_is_unknown_and_an_app_without_database_is_
     expect(watched.page.get_by_role("heading", level=1)).to_have_text("Unknown number of visits")
 
 
-def test_the_path_of_a_request_is_shown_and_flips_from_postgresql_to_redis(watched: Watched) -> None:
+def test_the_path_of_a_request_flips_from_postgresql_to_redis(watched: Watched) -> None:
     watched.page.route("**/page.js", lambda route: route.abort())
     watched.open()
     path = watched.page.locator("#path")
@@ -120,7 +120,7 @@ def test_an_outage_of_postgresql_shows_and_its_end_too(watched: Watched, postgre
     expect(headline).to_have_text("1 visit")
 
 
-def test_where_neither_can_tell_the_count_the_last_one_stays_and_is_marked(
+def test_without_both_servers_the_last_count_stays_and_is_marked(
     watched: Watched, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     watched.open()
@@ -306,7 +306,7 @@ def test_without_javascript_the_count_and_its_way_are_there(browser: Browser, lo
     page.goto(f"http://127.0.0.1:{lone_service.port}/")
     expect(page.get_by_role("heading", level=1)).to_have_text("1 visit")
     expect(page.locator("#path")).to_have_attribute("data-source", "database")
-    assert "Without JavaScript nothing here moves" in page.content()
+    assert "Without JavaScript nothing here updates" in page.content()
     page.get_by_role("button", name="Count a visit").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("2 visits")
     expect(page.get_by_role("listitem").filter(has_text="PostgreSQL")).to_contain_text("works")

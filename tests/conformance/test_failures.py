@@ -326,7 +326,7 @@ def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp
     cli.up()
     declared("uses=[db], environment={'CACHE_HOST': '127.0.0.1', 'CACHE_PORT': 1}")
     error = cli.fails("up", "--timeout", "12", code="not-ready")
-    assert f"200 from http://localhost:{cli.port}/health: cache: Redis cannot be asked" in error["message"]
+    assert f"200 from http://localhost:{cli.port}/health: cache: Redis cannot be reached" in error["message"]
     assert " logs web" in error["hint"]
 
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 import service.cache
 from service.breaker import Breaker
 from service.cache import MOST, RedisCache
-from service.store import Cache, Lookup, Move, Result
+from service.store import Cache, CacheUpdate, Lookup, Result
 from tests.counter.stores import config, copy, key
 from tests.servers import PostgresServer, RedisServer
 from tests.unit.service_fakes import FakeCache
 
 
 def advance(cache: Cache, count: int, wrong: int | None = None) -> bool:
-    return cache.exchange([Move(PAGE, count, wrong)], ())[0]
+    return cache.update_and_get([CacheUpdate(PAGE, count, wrong)], ())[0]
 
 
 COUNTS = st.integers(0, 20) | st.integers(MOST - 3, MOST)
@@ -60,7 +60,7 @@ def test_after_every_move_the_copy_is_what_the_unit_tests_take_it_for(
 
 @settings(deadline=None, max_examples=50)
 @given(counts=st.lists(COUNTS, min_size=1, max_size=20))
-def test_without_a_proof_that_it_is_wrong_the_copy_is_the_highest_count_it_was_told(
+def test_the_copy_is_the_highest_count_unless_it_is_proved_wrong(
     counts: list[int], cache: RedisCache, redis_of_module: RedisServer
 ) -> None:
     redis_of_module.client.delete(key())
@@ -69,18 +69,14 @@ def test_without_a_proof_that_it_is_wrong_the_copy_is_the_highest_count_it_was_t
         assert copy(redis_of_module) == str(max(counts[:number]))
 
 
-def test_of_counts_that_are_told_at_the_same_time_in_any_order_the_highest_stays(
-    cache: RedisCache, redis: RedisServer
-) -> None:
+def test_the_highest_of_concurrent_updates_in_any_order_stays(cache: RedisCache, redis: RedisServer) -> None:
     counts = random.sample(range(1, 501), 500)
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda count: advance(cache, count), counts))
     assert cache.get(PAGE) == Lookup(Result.HIT, 500)
 
 
-def test_a_copy_that_was_proved_wrong_is_replaced_unless_another_did_it_first(
-    cache: RedisCache, redis: RedisServer
-) -> None:
+def test_a_wrong_copy_is_replaced_unless_it_already_was(cache: RedisCache, redis: RedisServer) -> None:
     redis.client.set(key(), 1000)
     advance(cache, 2, wrong=1000)
     assert copy(redis) == "2"
@@ -89,7 +85,7 @@ def test_a_copy_that_was_proved_wrong_is_replaced_unless_another_did_it_first(
 
 
 @pytest.mark.parametrize(("count", "refreshed"), [(9, False), (10, True), (11, True)])
-def test_the_time_to_live_begins_anew_exactly_if_the_copy_is_confirmed_or_moved(
+def test_the_time_to_live_restarts_if_the_copy_is_confirmed_or_raised(
     count: int, refreshed: bool, cache: RedisCache, redis: RedisServer
 ) -> None:
     redis.client.set(key(), 10, ex=100)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from service.breaker import Breaker
-from service.database import Database
+from service.database import PostgresDatabase
 from tests.counter.stores import config, copy, many, numbers, truth
 from tests.servers import PATIENCE, PostgresServer, RedisServer, ServiceServer, eventually
 
@@ -78,14 +78,14 @@ def test_the_metrics_are_the_sum_of_all_workers(service: ServiceServer) -> None:
 
 
 def test_the_table_is_made_once_by_any_number_of_creators_at_once(postgres: PostgresServer, redis: RedisServer) -> None:
-    databases = [Database(config(postgres, redis), Breaker(lambda: 0.0)) for _ in range(8)]
+    databases = [PostgresDatabase(config(postgres, redis), Breaker(lambda: 0.0)) for _ in range(8)]
     for database in databases:
         database.prepare()  # connects, so that what follows is at the same time
     for round_ in range(10):
         postgres.query("DROP TABLE visit_counter")
         together = threading.Barrier(len(databases), timeout=PATIENCE)
 
-        def create(database: Database, together: threading.Barrier = together) -> int:
+        def create(database: PostgresDatabase, together: threading.Barrier = together) -> int:
             together.wait()
             return database.add({"homepage": 1})["homepage"]
 
@@ -106,10 +106,10 @@ def test_a_table_that_is_there_is_kept_when_a_service_starts(service: ServiceSer
 def test_batches_of_several_pages_never_wait_for_each_other_in_a_circle(
     postgres: PostgresServer, redis: RedisServer
 ) -> None:
-    databases = [Database(config(postgres, redis), Breaker(lambda: 0.0)) for _ in range(4)]
+    databases = [PostgresDatabase(config(postgres, redis), Breaker(lambda: 0.0)) for _ in range(4)]
     pages = [f"page-{number:02}" for number in range(20)]
 
-    def add(database: Database, seed: int) -> None:
+    def add(database: PostgresDatabase, seed: int) -> None:
         for turn in range(25):
             shuffled = random.Random(seed * 1000 + turn).sample(pages, 12)
             database.add(dict.fromkeys(shuffled, 1))

@@ -27,7 +27,7 @@ AWAY: dict[str, Callable[[PostgresServer], object]] = {
 
 
 @pytest.mark.parametrize("trouble", AWAY)
-def test_reads_are_stale_and_visits_are_refused_with_the_last_known_count_until_it_is_back(
+def test_reads_are_stale_and_visits_refused_until_postgresql_is_back(
     trouble: str, service: ServiceServer, postgres: PostgresServer
 ) -> None:
     assert numbers(many(lambda: service.get("/"), 20)) == list(range(1, 21))
@@ -88,7 +88,7 @@ def test_a_restart_that_nobody_noticed_costs_no_visit(service: ServiceServer, po
     assert numbers(many(lambda: service.get("/"), 50)) == list(range(51, 101))
 
 
-def test_visits_while_it_restarts_are_acknowledged_and_counted_or_told_otherwise(
+def test_visits_during_a_restart_are_counted_exactly_if_acknowledged(
     service: ServiceServer, postgres: PostgresServer
 ) -> None:
     done = threading.Event()

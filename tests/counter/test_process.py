@@ -61,7 +61,7 @@ def test_a_folder_for_metrics_that_was_given_is_not_removed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_worker_that_ends_is_replaced_and_its_visits_stay_in_the_metrics(
+def test_a_worker_that_ends_is_replaced_and_stays_in_the_metrics(
     number: signal.Signals, service: ServiceServer
 ) -> None:
     for _ in range(20):
@@ -116,7 +116,7 @@ def test_a_container_is_as_well_as_its_service_says(service: ServiceServer, post
     postgres.stop()
     said = eventually(lambda: _asked_as_in_a_container(service)[1], "it is unwell")
     assert said.startswith("503 ")
-    assert "PostgreSQL cannot be asked" in said
+    assert "PostgreSQL cannot be reached" in said
     service.end(signal.SIGTERM)
     assert _asked_as_in_a_container(service) == (1, "no answer: [Errno 111] Connection refused\n")
 

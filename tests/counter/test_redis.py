@@ -34,7 +34,7 @@ POISON |= {repr(text): partial(_set, text) for text in TEXTS}
 
 
 @pytest.mark.parametrize("trouble", AWAY)
-def test_visits_and_reads_are_exact_without_redis_and_redis_is_used_again_when_it_is_back(
+def test_counts_are_exact_without_redis_and_it_is_used_once_back(
     trouble: str, service: ServiceServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     assert numbers(many(lambda: service.get("/"), 20)) == list(range(1, 21))
@@ -84,7 +84,7 @@ def test_a_broken_redis_is_soon_not_asked_by_every_request(lone_service: Service
     assert "the cache is available again" in lone_service.log.read_text()
 
 
-def test_visits_are_exact_while_redis_is_flushed_killed_frozen_and_restarted(
+def test_visits_are_exact_while_redis_is_flushed_killed_and_frozen(
     service: ServiceServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -146,7 +146,7 @@ def test_a_count_that_was_made_up_is_corrected_by_the_next_visit(
     eventually(lambda: _count(service) == 2 and copy(redis) == "2", "the copy is the truth again")
 
 
-def test_a_copy_has_a_time_to_live_that_differs_a_little_from_copy_to_copy(
+def test_the_time_to_live_varies_a_little_between_copies(
     environment: dict[str, str], service_folder: Path, redis: RedisServer
 ) -> None:
     with servers.start_service(service_folder, environment | {"CACHE_TTL": "1000"}, workers=1) as service:
@@ -158,7 +158,7 @@ def test_a_copy_has_a_time_to_live_that_differs_a_little_from_copy_to_copy(
     assert len(set(lives)) > 2, f"copies that were made together end together: {lives}"
 
 
-def test_a_wrong_password_for_redis_costs_no_visit_is_told_and_is_in_no_log(
+def test_a_wrong_redis_password_costs_no_visit_and_is_not_logged(
     environment: dict[str, str], service_folder: Path
 ) -> None:
     wrong = service_folder / "wrong"

@@ -67,7 +67,7 @@ def test_redis_is_flushed_and_poisoned(service: ServiceServer, postgres: Postgre
             going.go_on(20)
 
 
-def test_a_copy_far_ahead_of_postgresql_is_corrected_and_gives_no_visit_a_wrong_number(
+def test_a_copy_far_ahead_of_postgresql_is_corrected_by_visits(
     service: ServiceServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     with trial([service], postgres, redis, readers=0) as going:
@@ -98,7 +98,7 @@ def test_the_way_to_redis_breaks_and_requests_are_answered(
 
 
 @pytest.mark.xfail(strict=True, reason="no process knows what another could not store in Redis")
-def test_a_read_knows_of_a_visit_that_another_replica_could_not_store_in_redis(
+def test_a_read_sees_a_visit_that_another_replica_could_not_store(
     environment: dict[str, str], service_folder: Path, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     folders = [service_folder / "one", service_folder / "two"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.counter import Counter
+from service.counter import VisitCounter
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
@@ -19,5 +19,5 @@ def cache() -> FakeCache:
 
 
 @pytest.fixture
-def counter(database: FakeDatabase, cache: FakeCache) -> Counter:
-    return Counter(database, cache)
+def counter(database: FakeDatabase, cache: FakeCache) -> VisitCounter:
+    return VisitCounter(database, cache)

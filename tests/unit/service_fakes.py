@@ -1,21 +1,21 @@
-"""A database and a cache in memory, with the rules of the real ones and switches for their failures."""
+"""A database and a cache in memory, with the rules of the real ones and switches for failures."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from service.store import DatabaseUnavailable, Lookup, Move, OutcomeUnknown, Result
+from service.store import CacheUpdate, DatabaseUnavailable, Lookup, OutcomeUnknown, Result
 
 
 class FakeDatabase:
-    """Counts in a dict. `down`, or `breaks_on_commit`: then a visit is committed, or not, and nobody is told."""
+    """Counts in a dict. `breaks_on_commit`: the outcome of a visit is lost, and it was committed (True) or not."""
 
     def __init__(self, **counts: int) -> None:
         self.counts = counts
         self.down = False
         self.breaks_on_commit: bool | None = None
-        self.suspect = False
+        self.possibly_down = False
         self.reads = 0
         self.batches: list[dict[str, int]] = []
         self.before: Callable[[], None] = lambda: None
@@ -41,13 +41,13 @@ class FakeDatabase:
             return {page: self.counts[page] for page in visits}
 
     def _ask(self) -> None:
-        self.suspect = self.down
+        self.possibly_down = self.down
         if self.down:
             raise DatabaseUnavailable("down")
 
 
 class FakeCache:
-    """Copies in a dict, moved by the rules of advance.lua. While `result` is ERROR or BYPASS it does nothing."""
+    """Copies in a dict, updated by the rules of advance.lua. While `result` is ERROR or BYPASS it does nothing."""
 
     def __init__(self, **copies: int) -> None:
         self.copies = copies
@@ -57,20 +57,22 @@ class FakeCache:
         self._lock = threading.Lock()
 
     def get(self, page: str) -> Lookup:
-        return self.exchange((), (page,))[1][page]
+        return self.update_and_get((), (page,))[1][page]
 
-    def exchange(self, moves: Collection[Move], pages: Sequence[str]) -> tuple[bool, Mapping[str, Lookup]]:
-        if not moves and not pages:
+    def update_and_get(
+        self, updates: Collection[CacheUpdate], pages: Sequence[str]
+    ) -> tuple[bool, Mapping[str, Lookup]]:
+        if not updates and not pages:
             return True, {}
         self.before()
         self.asked += 1
         if self._is_away():
             return False, {page: Lookup(self.result) for page in pages}
         with self._lock:
-            for move in moves:
-                copy = self.copies.get(move.page, -1)
-                if copy < move.count or (move.wrong is not None and copy >= move.wrong):
-                    self.copies[move.page] = move.count
+            for update in updates:
+                copy = self.copies.get(update.page, -1)
+                if copy < update.count or (update.wrong is not None and copy >= update.wrong):
+                    self.copies[update.page] = update.count
             found = {page: self.copies.get(page) for page in pages}
         return True, {
             page: Lookup(Result.MISS) if copy is None else Lookup(Result.HIT, copy) for page, copy in found.items()

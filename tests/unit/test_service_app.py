@@ -17,8 +17,7 @@ from werkzeug.test import TestResponse
 
 import service
 from service.breaker import Breaker
-from service.logs import JsonFormatter
-from service.metrics import Metrics
+from service.observability import JsonFormatter, Metrics
 from service.store import Result
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
@@ -29,7 +28,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 def client(database: FakeDatabase, cache: FakeCache, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     breakers = {name: Breaker(time.monotonic) for name in ("database", "cache")}
-    return service.assemble(database, cache, breakers, Metrics()).test_client()
+    return service.build_app(database, cache, breakers, Metrics()).test_client()
 
 
 def _problem(response: TestResponse) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def test_the_homepage_is_the_page_of_that_name(client: FlaskClient) -> None:
         ("GET", {"Purpose": "prefetch"}),
     ],
 )
-def test_nobody_is_counted_who_does_not_look(
+def test_a_head_or_a_prefetch_is_not_counted(
     method: str, headers: dict[str, str], client: FlaskClient, database: FakeDatabase
 ) -> None:
     response = client.open("/", method=method, headers=headers)
@@ -121,7 +120,7 @@ def test_the_page_says_the_count_and_where_it_was_looked_up(
     assert 'data-source="cache"' in client.get("/", headers=BROWSER).text
 
 
-@pytest.mark.parametrize(("purpose", "said"), [(None, "Yours is number 42"), ("prefetch", "This look was not counted")])
+@pytest.mark.parametrize(("purpose", "said"), [(None, "Yours is number 42"), ("prefetch", "This view was not counted")])
 def test_the_page_says_whether_it_was_counted(purpose: str | None, said: str, client: FlaskClient) -> None:
     headers = BROWSER | ({"Sec-Purpose": purpose} if purpose else {})
     assert said in client.get("/", headers=headers).text
@@ -175,9 +174,7 @@ def test_what_the_page_links_to_is_there(client: FlaskClient) -> None:
 # Without PostgreSQL
 
 
-def test_a_visit_is_refused_with_the_last_known_count_and_when_to_try_again(
-    client: FlaskClient, database: FakeDatabase
-) -> None:
+def test_a_refused_visit_has_the_last_known_count_and_retry_after(client: FlaskClient, database: FakeDatabase) -> None:
     client.post("/visits/about")
     database.down = True
     response = client.post("/visits/about")
@@ -197,13 +194,13 @@ def test_a_visit_is_refused_without_a_count_where_redis_has_none(client: FlaskCl
 
 def test_a_read_is_served_from_redis_and_marked_stale(client: FlaskClient, database: FakeDatabase) -> None:
     client.get("/")
-    database.down = database.suspect = True
+    database.down = database.possibly_down = True
     response = client.get("/visits/homepage")
     assert response.get_json() == {"page": "homepage", "visits": 42, "source": "cache", "stale": True}
     assert response.headers["Cache-Status"] == 'redis; hit; detail="stale"'
 
 
-def test_a_visit_of_unknown_outcome_is_told_as_such_and_nobody_is_invited_to_repeat_it(
+def test_a_visit_of_unknown_outcome_is_reported_without_retry_after(
     client: FlaskClient, database: FakeDatabase
 ) -> None:
     client.get("/")
@@ -275,7 +272,7 @@ def test_cache_status_says_how_redis_took_part(client: FlaskClient, database: Fa
     assert status("POST") == "redis; hit"
     cache.copies.clear()
     assert status("POST") == "redis; fwd=miss; stored"
-    database.suspect = True
+    database.possibly_down = True
     assert status() == "redis; fwd=stale; stored", "a copy that was there, but not enough"
     cache.result = Result.ERROR
     assert status() == 'redis; fwd=miss; detail="error"'
@@ -285,7 +282,7 @@ def test_cache_status_says_how_redis_took_part(client: FlaskClient, database: Fa
 
 
 @pytest.mark.parametrize("path", ["/", "/visits/a", "/visits/A", "/health", "/livez", "/metrics", "/nothing"])
-def test_no_answer_is_kept_guessed_at_or_framed(path: str, client: FlaskClient) -> None:
+def test_no_response_is_cached_sniffed_or_framed(path: str, client: FlaskClient) -> None:
     headers = client.get(path).headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -294,9 +291,7 @@ def test_no_answer_is_kept_guessed_at_or_framed(path: str, client: FlaskClient) 
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
-def test_a_badge_shows_the_count_counts_nothing_and_may_be_kept_for_a_moment(
-    client: FlaskClient, database: FakeDatabase
-) -> None:
+def test_a_badge_shows_the_count_counts_nothing_and_is_cacheable(client: FlaskClient, database: FakeDatabase) -> None:
     database.counts["homepage"] = 1234567
     response = client.get("/badge/homepage.svg")
     assert (response.status_code, response.mimetype) == (200, "image/svg+xml")
@@ -459,5 +454,5 @@ def test_what_clients_make_up_makes_no_new_series(client: FlaskClient) -> None:
 def test_a_breaker_is_shown_while_it_is_open(dependency: str, client: FlaskClient) -> None:
     metrics: Metrics = client.application.extensions["visit_counter"].metrics
     for is_open in (False, True, False):
-        metrics.breaker(dependency, is_open)
+        metrics.set_breaker(dependency, is_open)
         assert _metrics(client)["breaker_open", frozenset({dependency})] == is_open

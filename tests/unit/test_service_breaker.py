@@ -1,4 +1,4 @@
-"""A broken server is asked once an interval, and found again; where it may hold requests up, not by them."""
+"""A broken server is tried once per interval until it is back, and by a probe if it could delay requests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.breaker import Breaker
-from service.probe import Probe
+from service.breaker import Breaker, RecoveryProbe
 
 
 class Clock:
@@ -135,7 +134,7 @@ class Attempts:
 
     def __init__(self, breaker: Breaker, clock: Clock, answers_at: int) -> None:
         self.at: list[float] = []
-        self.probe = Probe(breaker, self._attempt, self._pause)
+        self.probe = RecoveryProbe(breaker, self._attempt, self._pause)
         self.during_attempt: Callable[[], object] = lambda: None
         self.during_pause: Callable[[], object] = lambda: None
         self._breaker = breaker
@@ -188,16 +187,14 @@ def test_a_probe_makes_no_attempt_that_somebody_else_makes(breaker: Breaker, clo
 
 def test_a_probe_that_was_ended_asks_no_more(breaker: Breaker, clock: Clock) -> None:
     asked = threading.Event()
-    probe = Probe(breaker, asked.set)
+    probe = RecoveryProbe(breaker, asked.set)
     _fail(breaker, 3)
     probe.end()
     probe.run()
     assert not asked.is_set()
 
 
-def test_a_probe_works_beside_those_who_start_it_and_keeps_no_process_from_ending(
-    breaker: Breaker, clock: Clock
-) -> None:
+def test_a_probe_runs_in_a_daemon_thread_beside_its_caller(breaker: Breaker, clock: Clock) -> None:
     ends, threads = threading.Event(), list[threading.Thread]()
 
     def attempt() -> None:
@@ -207,7 +204,7 @@ def test_a_probe_works_beside_those_who_start_it_and_keeps_no_process_from_endin
 
     _fail(breaker, 3)
     clock.now += 1
-    Probe(breaker, attempt).start()
+    RecoveryProbe(breaker, attempt).start()
     assert breaker.is_open, "nobody waited for the attempt"
     ends.set()
     [probe] = [thread for thread in threading.enumerate() if thread.name == "probe"]

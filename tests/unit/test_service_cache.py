@@ -1,4 +1,4 @@
-"""A Redis that is silent holds up those who were there when it fell silent, and nobody after them."""
+"""A Redis that falls silent delays the requests of that moment, and no later ones."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def cache(silent: Silent, closed: threading.Event) -> Iterator[RedisCache]:
     cache.close()
 
 
-def test_who_comes_when_one_waited_in_vain_waits_no_more(cache: RedisCache) -> None:
+def test_requests_after_a_timeout_do_not_wait(cache: RedisCache) -> None:
     assert cache.get("page") == Lookup(Result.ERROR)
     assert [cache.get("page") for _ in range(1000)] == [Lookup(Result.BYPASS)] * 1000
 
 
-def test_those_who_are_there_together_wait_together(cache: RedisCache) -> None:
+def test_concurrent_requests_share_one_timeout(cache: RedisCache) -> None:
     results: list[Result] = []
     threads = [threading.Thread(target=lambda: results.append(cache.get("page").result)) for _ in range(8)]
     for thread in threads:
@@ -86,7 +86,7 @@ def test_those_who_are_there_together_wait_together(cache: RedisCache) -> None:
     assert cache.get("page").result is Result.BYPASS
 
 
-def test_it_is_used_again_though_nobody_came_meanwhile(
+def test_it_is_used_again_without_a_request_in_between(
     silent: Silent, cache: RedisCache, closed: threading.Event
 ) -> None:
     assert cache.get("page") == Lookup(Result.ERROR)

@@ -7,38 +7,38 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.counter import Counter, InvalidPage
-from service.store import Answer, DatabaseUnavailable, OutcomeUnknown, Result
+from service.counter import InvalidPage, VisitCounter
+from service.store import DatabaseUnavailable, OutcomeUnknown, Result, VisitCount
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
-def test_a_visit_on_a_cold_cache_is_looked_up_in_the_database_and_moves_the_cache(
-    counter: Counter, cache: FakeCache
-) -> None:
-    assert counter.visit("homepage") == Answer("homepage", 42, "database", Result.MISS, stored=True)
+def test_a_visit_on_a_cold_cache_fills_it_from_the_database(counter: VisitCounter, cache: FakeCache) -> None:
+    assert counter.visit("homepage") == VisitCount("homepage", 42, "database", Result.MISS, stored=True)
     assert cache.copies == {"homepage": 42}
 
 
-def test_a_visit_on_a_warm_cache_is_looked_up_there(counter: Counter, database: FakeDatabase) -> None:
+def test_a_visit_on_a_warm_cache_is_looked_up_there(counter: VisitCounter, database: FakeDatabase) -> None:
     counter.visit("homepage")
-    assert counter.visit("homepage") == Answer("homepage", 43, "cache", Result.HIT, stored=True)
+    assert counter.visit("homepage") == VisitCount("homepage", 43, "cache", Result.HIT, stored=True)
     assert database.reads == 0, "what a visit needs of PostgreSQL its commit brings"
 
 
-def test_a_read_fills_the_cache_and_counts_nothing(counter: Counter, database: FakeDatabase, cache: FakeCache) -> None:
-    assert counter.read("homepage") == Answer("homepage", 41, "database", Result.MISS, stored=True)
-    assert counter.read("homepage") == Answer("homepage", 41, "cache", Result.HIT)
+def test_a_read_fills_the_cache_and_counts_nothing(
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
+) -> None:
+    assert counter.read("homepage") == VisitCount("homepage", 41, "database", Result.MISS, stored=True)
+    assert counter.read("homepage") == VisitCount("homepage", 41, "cache", Result.HIT)
     assert (database.counts, cache.copies, database.reads) == ({"homepage": 41}, {"homepage": 41}, 1)
 
 
-def test_a_page_that_nobody_visited_reads_0_and_costs_one_query(counter: Counter, database: FakeDatabase) -> None:
+def test_a_page_that_nobody_visited_reads_0_and_costs_one_query(counter: VisitCounter, database: FakeDatabase) -> None:
     assert [counter.read("new").visits for _ in range(3)] == [0, 0, 0]
     assert database.reads == 1
 
 
 @pytest.mark.parametrize("page", ["", "A", "-a", ".", "a/b", "a b", "é", "a" * 65, "a\n"])
 def test_a_name_that_no_page_can_have_is_refused_before_anything_is_asked(
-    page: str, counter: Counter, cache: FakeCache
+    page: str, counter: VisitCounter, cache: FakeCache
 ) -> None:
     for ask in (counter.read, counter.visit):
         with pytest.raises(InvalidPage):
@@ -47,22 +47,22 @@ def test_a_name_that_no_page_can_have_is_refused_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("result", [Result.ERROR, Result.BYPASS])
-def test_without_a_cache_every_answer_is_exact_and_comes_from_the_database(
-    result: Result, counter: Counter, cache: FakeCache
+def test_without_a_cache_counts_are_exact_and_from_the_database(
+    result: Result, counter: VisitCounter, cache: FakeCache
 ) -> None:
     cache.result = result
-    assert counter.visit("homepage") == Answer("homepage", 42, "database", result)
-    assert counter.read("homepage") == Answer("homepage", 42, "database", result)
+    assert counter.visit("homepage") == VisitCount("homepage", 42, "database", result)
+    assert counter.read("homepage") == VisitCount("homepage", 42, "database", result)
 
 
-def test_a_request_whose_look_up_failed_does_not_wait_for_the_cache_again(counter: Counter, cache: FakeCache) -> None:
+def test_after_a_failed_look_up_a_request_skips_the_cache(counter: VisitCounter, cache: FakeCache) -> None:
     cache.result = Result.ERROR
     counter.visit("homepage")
     assert cache.asked == 1
 
 
 def test_a_cache_that_missed_visits_is_not_believed_when_it_is_back(
-    counter: Counter, cache: FakeCache, database: FakeDatabase
+    counter: VisitCounter, cache: FakeCache, database: FakeDatabase
 ) -> None:
     counter.visit("homepage")
     cache.result = Result.ERROR
@@ -74,8 +74,8 @@ def test_a_cache_that_missed_visits_is_not_believed_when_it_is_back(
     assert counter.read("homepage").source == "cache"
 
 
-def test_a_visit_is_refused_without_the_database_and_the_last_known_count_is_told(
-    counter: Counter, cache: FakeCache, database: FakeDatabase
+def test_a_visit_without_the_database_is_refused_with_the_last_count(
+    counter: VisitCounter, cache: FakeCache, database: FakeDatabase
 ) -> None:
     counter.visit("homepage")
     database.down = True
@@ -85,27 +85,25 @@ def test_a_visit_is_refused_without_the_database_and_the_last_known_count_is_tol
     assert cache.copies == {"homepage": 42}
 
 
-def test_a_read_without_the_database_is_served_from_the_cache_and_marked_stale(
-    counter: Counter, database: FakeDatabase
-) -> None:
+def test_a_read_without_the_database_is_stale_from_the_cache(counter: VisitCounter, database: FakeDatabase) -> None:
     counter.visit("homepage")
-    database.down = database.suspect = True
-    assert counter.read("homepage") == Answer("homepage", 42, "cache", Result.HIT, stale=True)
+    database.down = database.possibly_down = True
+    assert counter.read("homepage") == VisitCount("homepage", 42, "cache", Result.HIT, stale=True)
     with pytest.raises(DatabaseUnavailable):
         counter.read("elsewhere")
 
 
-def test_reads_are_fresh_again_as_soon_as_the_database_is_back(counter: Counter, database: FakeDatabase) -> None:
+def test_reads_are_fresh_again_as_soon_as_the_database_is_back(counter: VisitCounter, database: FakeDatabase) -> None:
     counter.visit("homepage")
-    database.suspect = True
+    database.possibly_down = True
     answer = counter.read("homepage")
     assert (answer.visits, answer.source, answer.stale) == (42, "database", False)
     assert counter.read("homepage").source == "cache"
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_a_visit_of_unknown_outcome_is_not_repeated_and_the_next_read_asks_the_database(
-    committed: bool, counter: Counter, database: FakeDatabase
+def test_after_a_visit_of_unknown_outcome_a_read_is_from_the_database(
+    committed: bool, counter: VisitCounter, database: FakeDatabase
 ) -> None:
     counter.visit("homepage")
     database.breaks_on_commit = committed
@@ -117,7 +115,7 @@ def test_a_visit_of_unknown_outcome_is_not_repeated_and_the_next_read_asks_the_d
 
 @pytest.mark.parametrize("truth", [0, 41, 998, 999])
 def test_a_visit_brings_a_cache_back_that_is_ahead_of_the_database(
-    truth: int, counter: Counter, cache: FakeCache, database: FakeDatabase
+    truth: int, counter: VisitCounter, cache: FakeCache, database: FakeDatabase
 ) -> None:
     cache.copies["homepage"] = 1000
     database.counts["homepage"] = truth
@@ -126,7 +124,7 @@ def test_a_visit_brings_a_cache_back_that_is_ahead_of_the_database(
 
 
 def test_readers_who_come_together_share_look_ups_and_cause_one_query(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     asking = threading.Semaphore(0)
 
@@ -144,11 +142,11 @@ def test_readers_who_come_together_share_look_ups_and_cause_one_query(
 
 
 @pytest.mark.parametrize("result", [Result.ERROR, Result.BYPASS])
-def test_a_page_that_nobody_visited_costs_one_query_a_second_while_the_cache_is_away(
+def test_without_a_cache_an_unvisited_page_costs_one_query_a_second(
     result: Result, database: FakeDatabase, cache: FakeCache
 ) -> None:
     now = 0.0
-    counter = Counter(database, cache, clock=lambda: now)
+    counter = VisitCounter(database, cache, clock=lambda: now)
     cache.result = result
     for now in (0.0, 0.5, 0.9, 1.1, 1.5):  # noqa: B007 - the clock reads it
         assert counter.read("new").visits == 0
@@ -158,23 +156,23 @@ def test_a_page_that_nobody_visited_costs_one_query_a_second_while_the_cache_is_
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_after_a_visit_of_unknown_outcome_a_read_without_the_database_is_the_last_known_count_and_stale(
-    committed: bool, counter: Counter, database: FakeDatabase
+def test_after_an_unknown_outcome_a_read_without_the_database_is_stale(
+    committed: bool, counter: VisitCounter, database: FakeDatabase
 ) -> None:
     counter.visit("homepage")
     database.breaks_on_commit = committed
     with pytest.raises(OutcomeUnknown) as refusal:
         counter.visit("homepage")
     assert refusal.value.last_known == 42
-    database.down = database.suspect = True
-    assert counter.read("homepage") == Answer("homepage", 42, "cache", Result.HIT, stale=True)
+    database.down = database.possibly_down = True
+    assert counter.read("homepage") == VisitCount("homepage", 42, "cache", Result.HIT, stale=True)
     with pytest.raises(DatabaseUnavailable) as second_refusal:
         counter.visit("homepage")
     assert second_refusal.value.last_known == 42
 
 
 def test_the_cache_learns_of_a_visit_only_after_its_commit(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     counter.visit("homepage")
     seen: list[tuple[int, int]] = []
@@ -183,8 +181,8 @@ def test_the_cache_learns_of_a_visit_only_after_its_commit(
     assert seen == [(42, 42), (42, 43)], "look-up, then the commit, then the cache"
 
 
-def test_a_refused_visit_on_a_cold_cache_counts_nothing_and_stores_nothing(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+def test_a_refused_visit_on_a_cold_cache_changes_neither_store(
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     database.down = True
     with pytest.raises(DatabaseUnavailable) as refusal:
@@ -194,16 +192,16 @@ def test_a_refused_visit_on_a_cold_cache_counts_nothing_and_stores_nothing(
 
 
 def test_a_read_corrects_a_cache_that_is_ahead_when_it_asks_the_database(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     cache.copies["homepage"] = 1000
-    database.suspect = True
+    database.possibly_down = True
     assert counter.read("homepage").visits == 41
     assert cache.copies == {"homepage": 41}
 
 
-def test_visits_at_the_same_time_get_numbers_of_their_own_and_the_cache_ends_at_the_last(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+def test_concurrent_visits_get_unique_numbers_and_the_cache_the_last(
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(counter.visit, ["homepage"] * 400))
@@ -211,7 +209,7 @@ def test_visits_at_the_same_time_get_numbers_of_their_own_and_the_cache_ends_at_
     assert cache.copies == database.counts == {"homepage": 441}
 
 
-def test_pages_are_counted_apart(counter: Counter, database: FakeDatabase, cache: FakeCache) -> None:
+def test_pages_are_counted_apart(counter: VisitCounter, database: FakeDatabase, cache: FakeCache) -> None:
     counter.visit("a")
     counter.visit("b")
     counter.visit("b")

@@ -1,4 +1,4 @@
-"""Those who ask together share a call, but never one that began before they asked."""
+"""Concurrent callers share a call, but never one that began before their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.flights import Flights, _Flight
+from service.counter import Flights, _Flight
 
 
 class Started:
@@ -116,7 +116,7 @@ def test_keys_do_not_wait_for_each_other(flights: Flights[int]) -> None:
     assert busy.result() == 1
 
 
-def test_nobody_gets_what_was_begun_before_they_asked_and_no_two_calls_overlap(flights: Flights[int]) -> None:
+def test_no_caller_gets_an_older_call_and_no_two_calls_overlap(flights: Flights[int]) -> None:
     ticks = itertools.count()
     running = threading.Semaphore(1)
 

@@ -41,7 +41,7 @@ def test_without_redis_it_warns_and_says_what_that_means(result: Result, service
     service.cache.result = result
     report = service.report()
     assert (report["status"], report["checks"]["database"]["status"]) == ("warn", "pass")
-    failed = {"status": "fail", "output": "Redis cannot be asked: counts come from PostgreSQL", "breaker": "closed"}
+    failed = {"status": "fail", "output": "Redis cannot be reached: counts come from PostgreSQL", "breaker": "closed"}
     assert report["checks"]["cache"] == failed
 
 

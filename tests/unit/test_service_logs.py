@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from service.logs import JsonFormatter
+from service.observability import JsonFormatter
 
 
 def test_a_record_is_one_line_with_its_arguments_filled_in() -> None:

@@ -7,8 +7,7 @@ from typing import cast
 
 import pytest
 
-from service.connection import Connection, ConnectionLost
-from service.pool import Pool
+from service.database import Connection, ConnectionLost, Pool
 
 
 class FakeConnection:
@@ -16,11 +15,11 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.is_usable = True
-        self.hung_up = False
+        self.ended = False
         self.closed = False
 
-    def was_hung_up(self) -> bool:
-        return self.hung_up
+    def closed_by_server(self) -> bool:
+        return self.ended
 
     def close(self) -> None:
         self.closed = True
@@ -60,7 +59,7 @@ def test_a_connection_is_opened_when_needed_and_used_again(pool: Pool, opened: O
     assert len(opened) == 1
 
 
-def test_there_are_never_more_than_its_size_and_who_gets_none_is_told(pool: Pool, opened: Opened) -> None:
+def test_there_are_never_more_than_its_size_and_then_it_raises(pool: Pool, opened: Opened) -> None:
     with (
         pool.connection(_soon()),
         pool.connection(_soon()),
@@ -80,7 +79,7 @@ def test_the_one_used_last_is_used_next(pool: Pool) -> None:
         assert again is first
 
 
-def test_a_connection_with_a_statement_under_way_is_closed_and_not_used_again(pool: Pool, opened: Opened) -> None:
+def test_a_connection_with_a_statement_under_way_is_not_reused(pool: Pool, opened: Opened) -> None:
     with pool.connection(_soon()):
         opened[0].is_usable = False
     assert opened[0].closed
@@ -88,13 +87,13 @@ def test_a_connection_with_a_statement_under_way_is_closed_and_not_used_again(po
         assert connection is cast(Connection, opened[1])
 
 
-def test_connections_that_the_server_ended_are_replaced_before_they_are_used(pool: Pool, opened: Opened) -> None:
+def test_connections_that_the_server_closed_are_replaced_before_use(pool: Pool, opened: Opened) -> None:
     with pool.connection(_soon()), pool.connection(_soon()):
         pass
-    assert not pool.was_hung_up()
+    assert not pool.closed_by_server()
     for connection in opened:
-        connection.hung_up = True
-    assert pool.was_hung_up()
+        connection.ended = True
+    assert pool.closed_by_server()
     with pool.connection(_soon()) as fresh:
         assert fresh is cast(Connection, opened[2])
     assert [connection.closed for connection in opened] == [True, True, False]

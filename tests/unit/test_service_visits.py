@@ -1,4 +1,4 @@
-"""Visits share transactions, and each still has a number, a failure and an end of its own."""
+"""Visits share transactions, and each still has a number, a failure and an outcome of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import service.visits
-from service.counter import Counter
-from service.store import Answer, DatabaseUnavailable, OutcomeUnknown, Result
+from service.counter import VisitCounter
+from service.store import DatabaseUnavailable, OutcomeUnknown, Result, VisitCount
 from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 
@@ -46,11 +46,11 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def waiting(counter: Counter) -> int:
+def waiting(counter: VisitCounter) -> int:
     return len(counter._visits._waiting)
 
 
-def start(pool: ThreadPoolExecutor, counter: Counter, *pages: str) -> list[Future[Answer]]:
+def start(pool: ThreadPoolExecutor, counter: VisitCounter, *pages: str) -> list[Future[VisitCount]]:
     """Visits that wait for the batch in flight, one after the other."""
     visits = []
     for page in pages:
@@ -62,14 +62,14 @@ def start(pool: ThreadPoolExecutor, counter: Counter, *pages: str) -> list[Futur
 
 
 def test_a_lone_visit_commits_at_once_and_asks_the_cache_before_and_after(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     counter.visit("homepage")
     assert (database.batches, cache.asked) == ([{"homepage": 1}], 2)
 
 
 def test_visits_that_come_while_a_commit_is_in_flight_share_the_next(
-    counter: Counter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
 ) -> None:
     gate = Gate(database)
     first = pool.submit(counter.visit, "homepage")
@@ -84,8 +84,8 @@ def test_visits_that_come_while_a_commit_is_in_flight_share_the_next(
     assert cache.copies == {"homepage": 4, "about": 2}
 
 
-def test_while_batches_follow_each_other_the_cache_costs_one_round_trip_each(
-    counter: Counter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
+def test_batches_that_follow_each_other_cost_one_cache_trip_each(
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
 ) -> None:
     gate = Gate(database)
     visits = [pool.submit(counter.visit, "homepage")]
@@ -99,13 +99,13 @@ def test_while_batches_follow_each_other_the_cache_costs_one_round_trip_each(
     assert (len(database.batches), cache.asked) == (10, 11)
 
 
-def test_nobody_is_answered_before_the_cache_was_told(
-    counter: Counter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
+def test_no_visit_returns_before_the_cache_is_updated(
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache, pool: ThreadPoolExecutor
 ) -> None:
-    """Who was told of a visit reads it, from whichever process."""
+    """So a client that got a number reads it, from any process."""
     seen: list[int] = []
     cache.before = lambda: seen.append(sum(visit.done() for visit in visits))
-    visits: list[Future[Answer]] = []
+    visits: list[Future[VisitCount]] = []
     gate = Gate(database)
     visits.append(pool.submit(counter.visit, "homepage"))
     gate.await_one()
@@ -118,7 +118,7 @@ def test_nobody_is_answered_before_the_cache_was_told(
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_batch_that_fails_fails_its_own_visits_alone(
-    committed: bool, counter: Counter, database: FakeDatabase, pool: ThreadPoolExecutor
+    committed: bool, counter: VisitCounter, database: FakeDatabase, pool: ThreadPoolExecutor
 ) -> None:
     gate = Gate(database)
     first = pool.submit(counter.visit, "homepage")
@@ -141,7 +141,7 @@ def test_a_batch_that_fails_fails_its_own_visits_alone(
 
 
 def test_a_refused_batch_counts_nothing_and_tells_the_last_known_count(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     counter.visit("homepage")
     database.down = True
@@ -150,7 +150,9 @@ def test_a_refused_batch_counts_nothing_and_tells_the_last_known_count(
     assert (refusal.value.last_known, database.counts) == (1, {"homepage": 1})
 
 
-def test_a_leader_that_dies_strands_nobody(counter: Counter, database: FakeDatabase, pool: ThreadPoolExecutor) -> None:
+def test_a_leader_that_dies_strands_no_visit(
+    counter: VisitCounter, database: FakeDatabase, pool: ThreadPoolExecutor
+) -> None:
     class Death(BaseException):
         pass
 
@@ -174,7 +176,7 @@ def test_a_leader_that_dies_strands_nobody(counter: Counter, database: FakeDatab
 
 
 def test_a_leader_that_dies_after_its_commit_leaves_no_copy_that_lacks_it(
-    counter: Counter, database: FakeDatabase, cache: FakeCache
+    counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     counter.visit("homepage")
 
@@ -191,7 +193,7 @@ def test_a_leader_that_dies_after_its_commit_leaves_no_copy_that_lacks_it(
 
 
 def test_a_batch_is_bounded_and_who_came_first_is_in_the_first(
-    counter: Counter, database: FakeDatabase, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    counter: VisitCounter, database: FakeDatabase, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.visits, "_LARGEST", 3)
     gate = Gate(database)
@@ -205,7 +207,7 @@ def test_a_batch_is_bounded_and_who_came_first_is_in_the_first(
 
 def test_each_batch_is_told_of(database: FakeDatabase, cache: FakeCache) -> None:
     told: list[tuple[int, bool]] = []
-    counter = Counter(database, cache, observe=lambda size, seconds: told.append((size, seconds >= 0)))
+    counter = VisitCounter(database, cache, on_commit=lambda size, seconds: told.append((size, seconds >= 0)))
     counter.visit("homepage")
     assert told == [(1, True)]
 
@@ -222,7 +224,7 @@ def test_numbers_are_exact_and_unique_and_the_cache_ends_at_the_truth(
     # A copy may be ahead of a database that was reset: a visit proves it wrong, where the cache can be asked.
     ahead = copy is not None and away is Result.HIT
     database, cache = FakeDatabase(), FakeCache(**({"a": copy or 0} if ahead else {}))
-    counter = Counter(database, cache)
+    counter = VisitCounter(database, cache)
     cache.result = away
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(counter.visit, pages))
