@@ -106,5 +106,10 @@ def test_the_image_of_the_service_installs_what_the_project_requires() -> None:
     assert set(wanted) <= set(project["dependencies"]), "service/requirements.txt and pyproject.toml differ"
 
 
+def test_the_readme_says_what_is_in_each_module_of_the_service() -> None:
+    section = README.partition("To copy it,")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)\.py`", section)) == modules("service") | {"__init__"}
+
+
 def test_the_changelog_tells_of_this_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
