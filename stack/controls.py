@@ -15,15 +15,22 @@ _FOREIGN = re.compile(f"\r(?=\n)|{_COLOUR}|(?P<control>{_CONTROL})")
 _STYLED = re.compile(f"(?P<own>{_OWN})|{_FOREIGN.pattern}")
 
 
-def escaped(text: str, styled: bool = False) -> str:
-    """Write each control character as an escape, but newlines and tabs; leave out colours.
+def visible(text: str, lines: bool = False, styled: bool = False) -> str:
+    """Write each character that would act on a terminal instead of being seen as an escape.
 
-    With `styled` the colours and links of `Style` stay, for text that already has them.
+    By default `text` is a name that came with data, and everything that can't be seen is one. With `lines` newlines
+    and tabs stay and colours are left out, for text of several lines; with `styled` the colours and links of `Style`
+    stay too, for text that already has them.
     """
-    return (_STYLED if styled else _FOREIGN).sub(_replacement, text)
+    if lines or styled:
+        return (_STYLED if styled else _FOREIGN).sub(_replacement, text)
+    return "".join(each if each.isprintable() else _spelt(each) for each in text)
 
 
 def _replacement(found: re.Match[str]) -> str:
     kept = found.groupdict().get("own")
-    control = found["control"] or ""
-    return kept or control.encode("unicode_escape").decode()
+    return kept or _spelt(found["control"] or "")
+
+
+def _spelt(characters: str) -> str:
+    return characters.encode("unicode_escape").decode()

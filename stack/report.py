@@ -75,11 +75,6 @@ def as_json(value: object, indent: int | None = None) -> str:
     return re.sub(f"[{BEYOND_ASCII}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def visible(text: str) -> str:
-    """A name that came with data, for a terminal: what would act on it instead of being seen is spelt out."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def count(amount: int, noun: str) -> str:
     """`1 row`, `41 rows`."""
     return f"{amount} {noun}{'' if amount == 1 else 's'}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Protocol
 
-from stack.controls import escaped
+from stack.controls import visible
 from stack.progress import Progress
 from stack.style import CYAN, DIM, GREEN, PLAIN, RED, Style, cut, width_of
 
@@ -36,11 +36,11 @@ class Lines:
 
     def step(self, text: str) -> None:
         self._began = True
-        print(f"{time.monotonic() - self._start:6.1f} s  {escaped(text)}", file=self._stream, flush=True)
+        print(f"{time.monotonic() - self._start:6.1f} s  {visible(text, lines=True)}", file=self._stream, flush=True)
 
     def announce(self, text: Callable[[Style], str]) -> None:
         self._began = True
-        print(escaped(text(PLAIN)), file=self._stream, flush=True)
+        print(visible(text(PLAIN), lines=True), file=self._stream, flush=True)
 
     def states(self, states: Mapping[str, str]) -> None:
         if not self._began and _nothing_moves(states):
@@ -79,7 +79,7 @@ class Live:
         with self._lock:
             self._began = True
             style = self._style()
-            shown = escaped(text(style), styled=style.colour)
+            shown = visible(text(style), lines=True, styled=style.colour)
             self._draw([*self._leave(), *shown.split("\n"), ""])
 
     def states(self, states: Mapping[str, str]) -> None:
@@ -144,7 +144,7 @@ class Live:
         front = f"{seconds:5.1f} s"
         room = (style.width or 80) - width_of(front) - 4
         shown = mark if mark else " " if mark == "" else spinner
-        return f"{shown} {style.paint(front, DIM)}  {cut(' '.join(escaped(text).split(chr(10))), room)}"
+        return f"{shown} {style.paint(front, DIM)}  {cut(' '.join(visible(text, lines=True).split(chr(10))), room)}"
 
 
 def _moves(state: str) -> bool:
@@ -165,7 +165,7 @@ def _mark(style: Style, state: str) -> str:
 def redrawing(stream: IO[str]) -> Callable[[str], None]:
     """Give a function that writes a text in the place of the one before it."""
     region = Region(stream)
-    return lambda text: region.draw(escaped(text, styled=True).split("\n"))
+    return lambda text: region.draw(visible(text, styled=True).split("\n"))
 
 
 class Region:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from stack.cli.progress import Lines, Live, Shown
-from stack.controls import escaped
+from stack.controls import visible
 from stack.errors import StackError, UsageError
 from stack.report import Report
 from stack.style import BOLD, CYAN, PLAIN, RED, Style
@@ -46,7 +46,7 @@ def write_foreign(line: str) -> None:
 
     Raises `BrokenPipeError` if the reader has gone.
     """
-    _write_line(escaped(line) if sys.stdout.isatty() else line)
+    _write_line(visible(line, lines=True) if sys.stdout.isatty() else line)
 
 
 def _write_line(line: str) -> None:
@@ -74,19 +74,19 @@ def write_report(report: Report, seconds: float) -> None:
     look = replace(style(), seconds=seconds)
     text = report.shown(look)
     if not report.verbatim or sys.stdout.isatty():
-        text = escaped(text, styled=look.colour and report.look is not None)
+        text = visible(text, lines=True, styled=look.colour and report.look is not None)
     write(text)
 
 
 def print_traceback(error: BaseException) -> None:
-    print(escaped("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    print(visible("".join(traceback.format_exception(error)), lines=True), end="", file=sys.stderr)
 
 
 def print_error(error: StackError) -> None:
     look = style(sys.stderr)
-    message, hint = escaped(error.message), escaped(error.hint)
+    message, hint = visible(error.message, lines=True), visible(error.hint, lines=True)
     if error.output:
-        print("\n".join(f"  | {line}" for line in escaped(error.output).splitlines()), file=sys.stderr)
+        print("\n".join(f"  | {line}" for line in visible(error.output, lines=True).splitlines()), file=sys.stderr)
     front = f"Error ({error.code}): "
     message = look.wrapped(message, front, "  ")
     print(message.replace("Error", look.paint("Error", f"{BOLD};{RED}"), 1), file=sys.stderr)
@@ -148,7 +148,7 @@ def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str
     """Give a function that shows what will be done and asks, unless `yes`."""
 
     def confirm(announcement: str) -> bool:
-        print(style(sys.stderr).wrapped(escaped(announcement)), file=sys.stderr)
+        print(style(sys.stderr).wrapped(visible(announcement, lines=True)), file=sys.stderr)
         if yes:
             return True
         if not sys.stdin.isatty():

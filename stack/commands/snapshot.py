@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stack.controls import visible
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import Report, count, size, visible
+from stack.report import Report, count, size
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest

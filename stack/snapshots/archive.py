@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self, cast
 
+from stack.controls import visible
 from stack.errors import StackError
-from stack.report import size, visible
+from stack.report import size
 from stack.snapshots.manifest import Manifest, Member, from_json, to_json
 from stack.snapshots.zstandard import zstd
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stack.controls import visible
 from stack.engines.script import run_as_admin
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import visible
 from stack.snapshots.archive import Archive, damaged
 from stack.snapshots.cluster import Cluster, Database, read_cluster
 from stack.snapshots.content import grouped, neutral, session

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+from stack.controls import visible
 from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import size, visible
+from stack.report import size
 from stack.snapshots.archive import RESERVE, Writer
 from stack.snapshots.cluster import COPY, Cluster, Database, read_cluster
 from stack.snapshots.content import CHECKSUMS, Session, neutral, session

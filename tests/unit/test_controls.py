@@ -13,7 +13,7 @@ import pytest
 
 from stack.cli import terminal as module
 from stack.cli.progress import Lines, Live, redrawing
-from stack.controls import escaped
+from stack.controls import visible
 from stack.engines import process
 from stack.errors import StackError
 from stack.report import Report, as_json
@@ -37,13 +37,13 @@ COLOURED = Style(colour=True, width=80, links=True)
     ],
 )  # fmt: skip
 def test_controls_are_spelled_and_colours_dropped(text: str, shown: str) -> None:
-    assert escaped(text) == shown
+    assert visible(text, lines=True) == shown
 
 
 @pytest.mark.parametrize("colour", ["1", "2", "31", "32", "33", "36", "1;4", "1;31", "1;36"])
 def test_the_colours_and_links_of_a_style_stay(colour: str) -> None:
     text = f"{COLOURED.paint('x', colour)} {COLOURED.url('http://localhost:80/a?b=%20')}"
-    assert escaped(text, styled=True) == text
+    assert visible(text, styled=True) == text
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_colours_and_links_of_a_style_stay(colour: str) -> None:
     ],
 )  # fmt: skip
 def test_no_other_colour_or_link_stays_in_styled_text(text: str, shown: str) -> None:
-    assert escaped(text, styled=True) == shown
+    assert visible(text, styled=True) == shown
 
 
 def test_json_holds_no_control_and_says_the_same() -> None:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stack.controls import visible
 from stack.errors import StackError
-from stack.report import visible
 from stack.snapshots.archive import opened
 from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
 from stack.snapshots.properties import Grant, Properties, Setting
