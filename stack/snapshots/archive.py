@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import zipfile
 import zlib
@@ -25,9 +24,9 @@ from stack.controls import visible
 from stack.errors import StackError
 from stack.report import size
 from stack.snapshots.manifest import Manifest, Member, from_json, to_json
+from stack.snapshots.partial import partial_path
 from stack.snapshots.zstandard import zstd
 
-SUFFIX = ".zip"
 # A database on the same disk has to be able to go on.
 RESERVE = 256 * 2**20
 CHUNK = 2**20
@@ -49,7 +48,7 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._partial = partial_path(path)
 
     def __enter__(self) -> Self:
         require_space(self._path.parent, RESERVE)

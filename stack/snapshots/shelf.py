@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from stack.errors import StackError, UsageError
-from stack.snapshots.archive import SUFFIX, read_manifest
+from stack.snapshots.archive import read_manifest
 from stack.snapshots.manifest import Manifest, Reason
+from stack.snapshots.partial import SUFFIX, shelf_folder
 
-# No instance can have this name.
-FOLDER = ".snapshots"
 KEPT = 10
 KEPT_FOR = timedelta(days=30)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
@@ -37,7 +36,7 @@ class Shelf:
     """The snapshots of one instance."""
 
     def __init__(self, state_root: Path, instance: str) -> None:
-        self.folder = state_root / FOLDER / instance
+        self.folder = shelf_folder(state_root, instance)
 
     def prepare(self) -> None:
         """Make the folder, for its owner alone. Raises `state-unusable`."""

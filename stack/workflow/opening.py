@@ -17,6 +17,7 @@ from stack.observed import Observed
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
 from stack.settings import Settings
+from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
 from stack.workload import PortId
 
@@ -77,6 +78,7 @@ def change(
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
     with State(settings.state_root / name).locked(progress):
+        remove_partial(settings.state_root, name)
         yield _open(settings, stack, name, ports, system_binaries)
 
 

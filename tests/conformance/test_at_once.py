@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
-from tests.cli import Cli
+import pytest
+
+from tests.cli import Cli, eventually
+from tests.conformance.engines import on_one_engine
 
 
 def test_an_up_queued_behind_a_restore_keeps_its_data(kept: Cli) -> None:
@@ -31,3 +35,22 @@ def read_until(command: subprocess.Popen[str], text: str) -> None:
         if text in line:
             return
     raise AssertionError(f"{text!r} was not written: {''.join(seen)}")
+
+
+@on_one_engine
+@pytest.mark.parametrize("command", [("snapshot", "save", "cut"), ("reset", "--yes")], ids=lambda words: words[0])
+def test_what_a_killed_save_left_the_next_change_removes(kept: Cli, command: tuple[str, ...]) -> None:
+    count = kept.visit()
+    with kept.start(*command) as saving:
+        left = eventually(lambda: partial_files(kept), every=0.001)
+        saving.kill()
+        saving.communicate(timeout=60)
+    assert partial_files(kept) == left, "it was killed too late"
+    kept.ok("snapshot", "list")
+    kept.up()
+    assert partial_files(kept) == []
+    assert kept.visit() == count + 1
+
+
+def partial_files(cli: Cli) -> list[Path]:
+    return list((cli.folder / ".stackctl" / ".snapshots" / cli.instance).glob(".*"))
