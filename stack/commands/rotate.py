@@ -189,8 +189,8 @@ def _remember(opened: Opened, databases: Sequence[Postgres]) -> None:
 
 
 def password_statement(database: Postgres, password: str) -> str:
-    """The SQL that gives its user a password, which stands nowhere in it."""
-    return f"ALTER ROLE \"{database.user}\" PASSWORD '{scram(password)}'"
+    """The SQL that gives its user a password, which stands nowhere in it, whatever the role is set to."""
+    return f"SET transaction_read_only = off; ALTER ROLE \"{database.user}\" PASSWORD '{scram(password)}'"
 
 
 def scram(password: str) -> str:

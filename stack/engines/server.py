@@ -24,8 +24,14 @@ cat > /dev/null
 while kill -INT "$server" 2> /dev/null; do sleep 0.1; done
 wait "$server"
 """
-# What a role or a database may be set to, and would end what takes long.
-_LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+# What a role or a database may be set to, and would end what takes long, or refuse what changes anything.
+_NEUTRAL = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_read_only": "off",
+}
 _POLL = 0.2
 _STARTED_WITHIN = 120.0
 # A clean shutdown writes all that is in memory.
@@ -61,11 +67,12 @@ class Server:
 
 
 def conninfo(database: str, user: str, settings: Mapping[str, str] | None = None) -> str:
-    """Tell libpq where to connect, and that no limit ends what may take long; a name may hold anything.
+    """Tell libpq where to connect, and that no setting of a role ends or refuses the work; a name may hold
+    anything.
 
     `settings`: others for the connection, plain words.
     """
-    wanted = {**dict.fromkeys(_LIMITS, "0"), **(settings or {})}
+    wanted = {**_NEUTRAL, **(settings or {})}
     options = " ".join(f"-c {name}={value}" for name, value in wanted.items())
     parts = (("dbname", database), ("user", user), ("options", options))
     return " ".join(f"{key}={_quoted(value)}" for key, value in parts)

@@ -18,6 +18,7 @@ from stack.workflow.planning import Survey
 
 # Whatever the role is set to, which is meant for the app.
 _TABLE = """\
+SET transaction_read_only = off;
 SET statement_timeout = 0;
 SET lock_timeout = 0;
 SET client_min_messages = warning;

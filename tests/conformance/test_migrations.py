@@ -165,3 +165,21 @@ def test_a_folder_that_has_no_order_is_told(new_cli: Make, tmp_path: Path, files
         schema.write(name, "SELECT 1")
     (schema.folder / "0001_visits.sql").unlink()
     assert problem in schema.cli.fails("up", code="declaration-invalid", exit_code=2)["message"]
+
+
+@on_one_engine
+def test_a_role_that_may_only_read_hinders_no_work_of_stackctl(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    read_only = "ALTER ROLE student SET default_transaction_read_only = on"
+    cli.ok("exec", "db", "--", "psql", "-U", "student", "-d", "student_notes", "-c", read_only)
+    cli.ok("reset", "--yes")
+    cli.ok("undo")
+    schema.write("0002_notes.sql", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('written')")
+    schema.write("0003_apart.sql", "-- stackctl: no-transaction\nCREATE INDEX CONCURRENTLY apart ON notes (text)")
+    cli.up()
+    assert schema.applied() == ["0001_visits.sql", "0002_notes.sql", "0003_apart.sql"]
+    cli.ok("rotate", "db")
+    cli.ok("seed", "-", stdin="INSERT INTO notes VALUES ('seeded')")
+    rows = cli.data("inspect", "db", "--query", "SELECT count(*), current_setting('transaction_read_only') FROM notes")
+    assert rows["rows"] == [["2", "on"]]
