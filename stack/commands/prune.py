@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.registry import Registry
+from stack.registry import Registry, is_gone
 from stack.report import Report
 from stack.settings import Settings
 from stack.workflow.confirming import Confirm
 from stack.workflow.fleet import Gathered, Member, gather
+from stack.state import State
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,14 @@ def prune(
         return Report("prune", said, _data(pruning, removed=False))
     if not confirm(text):
         raise StackError("cancelled", "nothing was removed", "answer y, or say --yes, to remove it")
-    for member in pruning.orphans:
-        if pruning.removes(member) and member.orphaned:
-            progress.step(f"{member.instance}: removing what is left")
-            _remove(member, pruning, settings)
+    spared = tuple(member for member in pruning.orphans if not _remove(member, pruning, settings, progress))
+    pruning = replace(pruning, orphans=tuple(member for member in pruning.orphans if member not in spared))
     for engine in {engine for engine, _ in pruning.images}:
         FLEETS[engine].remove_images([image for its, image in pruning.images if its == engine])
     kept = [volume for member in pruning.orphans for volume in pruning.keeps(member)]
     done = "removed" + (f"; data is kept ({', '.join(kept)})" if kept else "")
-    return Report("prune", done, _data(pruning, removed=True))
+    done += f"; kept, because it is there again: {', '.join(each.instance for each in spared)}" if spared else ""
+    return Report("prune", done, _data(pruning, removed=True, spared=spared))
 
 
 def choose(gathered: Gathered, images: tuple[tuple[str, str], ...], named: str | None, data: bool) -> Pruning:
@@ -81,11 +84,50 @@ def _untagged(gathered: Gathered, settings: Settings) -> tuple[tuple[str, str], 
     )
 
 
-def _remove(member: Member, pruning: Pruning, settings: Settings) -> None:
-    if member.found is not None:
-        FLEETS[member.engine].remove(member.found, pruning.data)
-    if not pruning.keeps(member):
-        Registry(settings.registry).remove(member.project)
+def _remove(member: Member, pruning: Pruning, settings: Settings, progress: Progress) -> bool:
+    """Remove what is left of an instance, under its lock; unless it is there again: then give False."""
+    if not pruning.removes(member):
+        return True
+    if not member.orphaned:
+        return False
+    with ExitStack() as stack:
+        for state in sorted(member.states):
+            stack.enter_context(_locked(state, progress))
+        if any(State(state).exists() for state in member.states) or _grew(member, settings):
+            return False
+        progress.step(f"{member.instance}: removing what is left")
+        if member.found is not None:
+            FLEETS[member.engine].remove(member.found, pruning.data)
+        if not pruning.keeps(member):
+            Registry(settings.registry).remove(member.project)
+    return True
+
+
+@contextmanager
+def _locked(state: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock of an instance whose folder is gone, and leave none of the folders that this makes.
+
+    If they can't be made, because a disk is not mounted or the rights changed, no command brings it back either.
+    """
+    made = [folder for folder in state.parents if is_gone(folder)]
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(State(state).locked(progress))
+        except StackError as error:
+            if error.code != "state-unusable":
+                raise
+        yield
+    for folder in made:
+        # Another command may have begun in it.
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _grew(member: Member, settings: Settings) -> bool:
+    """Whether there is data now that was not announced: of an instance that was made, and lost, in between."""
+    found = [each.found for each in gather(settings).members if (each.engine, each.project) == member.key]
+    now = {volume for each in found if each is not None for volume in each.leftovers.volumes}
+    return not now.issubset(member.found.leftovers.volumes if member.found else ())
 
 
 def announcement(pruning: Pruning, gathered: Gathered) -> str:
@@ -120,7 +162,7 @@ def _parts(member: Member, data: bool) -> dict[str, list[str]]:
     return {kind: list(names) for kind, names in parts.items() if names}
 
 
-def _data(pruning: Pruning, removed: bool) -> dict[str, Any]:
+def _data(pruning: Pruning, removed: bool, spared: Sequence[Member] = ()) -> dict[str, Any]:
     return {
         "removed": removed,
         "orphans": [
@@ -133,6 +175,7 @@ def _data(pruning: Pruning, removed: bool) -> dict[str, Any]:
             }
             for member in pruning.orphans
         ],
+        "there_again": [member.instance for member in spared],
         "images": [image for _, image in pruning.images],
         "foreign": [
             {"instance": member.instance, "engine": member.engine, "state_folders": list(map(str, member.states))}

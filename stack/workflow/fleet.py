@@ -26,6 +26,11 @@ class Member:
     asked: bool = True
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from every other."""
+        return self.engine, self.project
+
+    @property
     def states(self) -> tuple[Path, ...]:
         """The folders that may be its state: after a move some of its parts still name the old one."""
         named = [*([self.entry.state] if self.entry else []), *(self.found.states if self.found else ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ from stack.observed import Found, Leftovers
 from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
+from stack.report import Report
 from stack.settings import PLAYGROUND, Settings
+from stack.state import State
 from stack.style import Style
 from stack.workflow import fleet
 from stack.workflow.fleet import Gathered, Member, gather
@@ -257,7 +260,83 @@ def test_a_folder_that_comes_back_while_prune_asks_is_not_touched(tmp_path: Path
         (tmp_path / "gone").mkdir()
         return True
 
-    prune.prune(settings(tmp_path, entry(tmp_path / "gone")), Silence(), bring_back, data=True)
+    report = prune.prune(settings(tmp_path, entry(tmp_path / "gone")), Silence(), bring_back, data=True)
+    assert engine.removed == []
+    assert "kept, because it is there again: review" in report.text
+    assert report.data["there_again"] == ["review"]
+
+
+def test_an_instance_that_is_made_while_prune_begins_is_not_touched(tmp_path: Path, install: Install) -> None:
+    gone = tmp_path / "project" / ".stackctl" / "gone"
+    engine = install(parts=[found(gone)])
+    waits, made = threading.Event(), settings(tmp_path, entry(gone))
+
+    class Waiting(Silence):
+        def step(self, text: str) -> None:
+            if text.startswith("waiting for "):
+                waits.set()
+
+    pruned: list[Report] = []
+    other = threading.Thread(target=lambda: pruned.append(prune.prune(made, Waiting(), make, data=True)))
+    locked = threading.Event()
+
+    def make(text: str) -> bool:
+        other_command.start()
+        return locked.wait(20)
+
+    def begin() -> None:
+        state = State(gone)
+        with state.locked():
+            # As of a command that holds the lock, and has written nothing yet.
+            locked.set()
+            assert waits.wait(20)
+            state.write("record.json", "{}")
+
+    other_command = threading.Thread(target=begin)
+    with pytest.MonkeyPatch.context() as patch:
+        # The folder of a command that began a moment later than prune looked.
+        patch.setattr(Member, "orphaned", True)
+        other.start()
+        other.join(30)
+        other_command.join(30)
+    assert engine.removed == []
+    assert pruned[0].data["there_again"] == ["review"]
+
+
+def test_prune_leaves_no_folder_where_the_instance_was(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "project" / "below" / ".stackctl" / "gone"
+    engine = install(parts=[found(gone)])
+    locked, remove = [], engine.remove
+
+    def look(parts: Found, data: bool) -> None:
+        locked.append((gone / "lock").exists())
+        remove(parts, data)
+
+    monkeypatch.setattr(engine, "remove", look)
+    prune.prune(settings(tmp_path, entry(gone)), Silence(), lambda _: True, data=True)
+    assert engine.removed == [(PROJECT, True)]
+    assert locked == [True], "its lock was held"
+    assert not (tmp_path / "project").exists()
+
+
+def test_prune_removes_what_no_folder_can_be_made_for(tmp_path: Path, install: Install) -> None:
+    (tmp_path / "project").write_text("a file now", encoding="utf-8")
+    gone = tmp_path / "project" / ".stackctl" / "gone"
+    engine = install(parts=[found(gone)])
+    prune.prune(settings(tmp_path, entry(gone)), Silence(), lambda _: True, data=True)
+    assert engine.removed == [(PROJECT, True)]
+
+
+def test_data_that_prune_did_not_announce_is_not_removed(tmp_path: Path, install: Install) -> None:
+    engine = install(parts=[found(tmp_path / "gone")])
+
+    def make_more(text: str) -> bool:
+        engine.parts = [found(tmp_path / "gone", left=replace(PARTS, volumes=("pgdata", "new")))]
+        return True
+
+    prune.prune(settings(tmp_path, entry(tmp_path / "gone")), Silence(), make_more, data=True)
     assert engine.removed == []
 
 
