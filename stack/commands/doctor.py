@@ -129,7 +129,7 @@ def _engines(patient: Patient) -> Iterator[Finding]:
     for name, engine in _every_engine(patient).items():
         own = patient.opened is not None and patient.opened.engine.name == name
         for finding in _guarded(name, lambda _, engine=engine, own=own: engine.examine(own), patient):  # type: ignore[misc]
-            yield finding if own else _less(finding)
+            yield finding if own else _unneeded(finding, patient.opened is not None)
 
 
 def _every_engine(patient: Patient) -> dict[str, Engine]:
@@ -147,10 +147,11 @@ def _any_instance(settings: Settings) -> Instance:
     return Instance("doctor", default_project("doctor", state), load_stack(PLAYGROUND), PLAYGROUND.parent, state, {})
 
 
-def _less(finding: Finding) -> Finding:
-    if finding.level != "fail":
-        return finding
-    return replace(finding, level="warn", message=f"{finding.message} (this instance does not need it)")
+def _unneeded(finding: Finding, known: bool) -> Finding:
+    """What is wrong with another engine is nothing to fix for an instance that is `known` to have its own."""
+    if finding.level == "fail" and known:
+        return ok(finding.check, f"{finding.message} (this instance does not need it)")
+    return replace(finding, level="warn") if finding.level == "fail" else finding
 
 
 def _state(patient: Patient) -> Iterator[Finding]:
@@ -228,7 +229,7 @@ def _instance(patient: Patient) -> Iterator[Finding]:
         what = "is stopped" if patient.observed.exists else "is not up"
         yield ok("instance", f"{name} {what}")
         return
-    yield ok("instance", f"{name} on {patient.opened.engine.name} ({patient.opened.choice.reason})")
+    yield ok("instance", f"{name} on {patient.opened.choice}")
     for component in patient.opened.instance.stack.names:
         yield of_component(component, patient.observed.components.get(component))
 

@@ -43,7 +43,8 @@ def ls(settings: Settings, every: bool = False) -> Report:
     def text(style: Style) -> str:
         rows = [_row(each, sizes.get((each.engine, each.project)), now, style) for each in gathered.members]
         lines = [table(_COLUMNS, rows, style, _colour)] if rows else ["there is no instance; `stackctl up` makes one"]
-        return "\n".join([*lines, *map(style.wrapped, _notes(gathered, others))])
+        silent = gathered.silent_lines(settings.engine, every)
+        return "\n".join([*lines, *map(style.wrapped, _notes(gathered, silent, others))])
 
     return Report.drawn("ls", text, data)
 
@@ -96,8 +97,8 @@ def _project_folder(state: Path) -> Path:
     return state.parent.parent if state.parent.name == ".stackctl" else state.parent
 
 
-def _notes(gathered: Gathered, others: int) -> list[str]:
-    notes = [f"{name} can't be asked: {error.message}" for name, error in gathered.silent.items()]
+def _notes(gathered: Gathered, silent: list[str], others: int) -> list[str]:
+    notes = list(silent)
     if any(member.orphaned for member in gathered.members):
         notes.append("orphaned: the state folder is gone; `stackctl prune` removes what is left")
     if others:

@@ -50,7 +50,7 @@ def prune(
     """Remove what is left of instances whose state folder is gone; their data only with `data`."""
     gathered = gather(settings)
     pruning = choose(gathered, _untagged(gathered, settings), settings.instance, data)
-    text = announcement(pruning, gathered)
+    text = announcement(pruning, gathered, settings.engine)
     if dry_run or not pruning:
         said = text if pruning else "\n".join(["there is nothing to remove", *text.splitlines()])
         return Report("prune", said, _data(pruning, removed=False))
@@ -130,7 +130,7 @@ def _grew(member: Member, settings: Settings) -> bool:
     return not now.issubset(member.found.leftovers.volumes if member.found else ())
 
 
-def announcement(pruning: Pruning, gathered: Gathered) -> str:
+def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None) -> str:
     lines = ["This removes what no instance needs:"] if pruning else []
     for member in filter(pruning.removes, pruning.orphans):
         lines.append(f"  {member.instance} on {member.engine}, whose state {member.states[0]} is gone:")
@@ -145,7 +145,7 @@ def announcement(pruning: Pruning, gathered: Gathered) -> str:
         where = f"{member.instance} on {member.engine} ({member.states[0]})"
         cure = f"`stackctl --instance {member.instance} prune` removes it"
         lines.append(f"Kept, because it was not made from here: {where}; {cure}")
-    lines += [f"{name} can't be asked: {error.message}" for name, error in gathered.silent.items()]
+    lines += gathered.silent_lines(engine)
     return "\n".join(lines)
 
 

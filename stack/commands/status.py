@@ -52,7 +52,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report:
     data = {
         "instance": opened.instance.name,
         "engine": opened.engine.name,
-        "engine_reason": opened.choice.reason,
+        "engine_reason": opened.choice.reason or None,
         "state": overall(opened.instance, observed),
         "urls": dict(opened.instance.urls) if observed.running else {},
         "components": components,
@@ -151,7 +151,7 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
         table((*_COLUMNS, last), rows, style, _colour),
         "",
         f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
-        style.wrapped(f"engine: {opened.engine.name} ({opened.choice.reason})", indent="  "),
+        style.wrapped(f"engine: {opened.choice}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
     lines[2:2] = [style.wrapped(text, f"{name}: ", "  ") for name, text in problems.items() if text]

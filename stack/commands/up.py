@@ -198,14 +198,14 @@ def _report(
         applied = [f"{each}: applied {', '.join(names)}" for each, names in (migrated or {}).items()]
         below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *applied]
         lines += [style.wrapped(line, "  ") for line in below]
-        engine = style.wrapped(f"engine: {opened.engine.name} ({opened.choice.reason})", "  ")
+        engine = style.wrapped(f"engine: {opened.choice}", "  ")
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
         return "\n".join([*lines, style.paint(engine, DIM), *notes])
 
     data = {
         "instance": instance.name,
         "engine": opened.engine.name,
-        "engine_reason": opened.choice.reason,
+        "engine_reason": opened.choice.reason or None,
         "changed": not same,
         "urls": dict(instance.urls),
         "automatic_ports": {name: instance.ports[name] for name in opened.automatic},

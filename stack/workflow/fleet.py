@@ -83,6 +83,19 @@ class Gathered:
     members: tuple[Member, ...]
     silent: Mapping[str, StackError]
 
+    def silent_lines(self, named: str | None, every: bool = False) -> list[str]:
+        """For people: what can't be told, and why. `named`: the engine that was asked for.
+
+        Nothing is missing from an engine that has no instance, as Docker on a machine without it, unless `every` one
+        is asked for.
+        """
+        concerned = {named, *(member.engine for member in self.members)}
+        return [
+            f"{name} can't be asked: {error.message}"
+            for name, error in self.silent.items()
+            if every or name in concerned
+        ]
+
 
 def gather(settings: Settings) -> Gathered:
     """Runs no declaration: it may be broken, or gone. The instance and the engine of the settings narrow it."""

@@ -44,11 +44,17 @@ class Opened:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which engine an instance has and why. `free`: nobody chose it, and another may take its place."""
+    """Which engine an instance has. `free`: no option and no earlier `up` chose it, and another may take its place.
+
+    `reason` says why it was chosen; empty for one that was asked for or is the instance's already.
+    """
 
     engine: str
-    reason: str
+    reason: str = ""
     free: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.engine} ({self.reason})" if self.reason else self.engine
 
 
 Choose = Callable[[Instance], Choice]
@@ -167,8 +173,8 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
             f"`stackctl --engine {own} reset`",
         )
     if own:
-        return Choice(own, "as at its first `up`")
-    return Choice(asked, "as asked") if asked else None
+        return Choice(own)
+    return Choice(asked) if asked else None
 
 
 def fitting_engine(instance: Instance) -> Choice:

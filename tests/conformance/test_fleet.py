@@ -166,7 +166,8 @@ def test_ls_without_docker_says_so_and_shows_the_rest(up: Cli) -> None:
     data = nowhere.data("ls")
     assert [line["state"] for line in data["instances"]] == ["unknown" if up.engine == "compose" else "up"]
     assert data["silent"]["compose"]["code"] == "docker-daemon"
-    assert "compose can't be asked" in nowhere.ok("ls").stdout
+    assert ("compose can't be asked" in nowhere.ok("ls").stdout) == (up.engine == "compose")
+    assert "compose can't be asked" in nowhere.ok("ls", "--all").stdout
 
 
 @pytest.fixture(scope="module")

@@ -202,8 +202,8 @@ def test_status_shows_each_component(up: Cli) -> None:
     made_of = {"compose": "IMAGE", "embedded": "COMMAND"}[up.engine]
     assert lines[0].split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", made_of]
     assert [line.split()[0] for line in lines[1:4]] == ["web", "db", "cache"]
-    assert lines[-1] == f"engine: {up.engine} (as at its first `up`)"
-    assert (found["engine"], found["engine_reason"]) == (up.engine, "as at its first `up`")
+    assert lines[-1] == f"engine: {up.engine}", "the reason was told by the `up` that chose it"
+    assert (found["engine"], found["engine_reason"]) == (up.engine, None)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_stack_for_containers_alone_waits_for_docker(tmp_path: Path, docker: D
 @pytest.mark.parametrize("name", ["compose", "embedded"])
 def test_an_engine_that_was_asked_for_is_taken_unseen(tmp_path: Path, docker: Docker, name: str) -> None:
     asked = docker(NO_DAEMON)
-    assert look(settings(tmp_path, name)).choice == Choice(name, "as asked")
+    assert look(settings(tmp_path, name)).choice == Choice(name)
     assert asked == []
 
 
@@ -74,8 +74,8 @@ def test_an_engine_that_was_asked_for_is_taken_unseen(tmp_path: Path, docker: Do
 def test_an_instance_stays_on_its_engine(tmp_path: Path, docker: Docker, name: str) -> None:
     asked = docker(NO_DAEMON)
     remember(tmp_path, name)
-    assert look(settings(tmp_path)).choice == Choice(name, "as at its first `up`")
-    assert look(settings(tmp_path, name)).choice == Choice(name, "as at its first `up`")
+    assert look(settings(tmp_path)).choice == Choice(name)
+    assert look(settings(tmp_path, name)).choice == Choice(name)
     assert asked == []
 
 

@@ -227,6 +227,15 @@ def test_ls_of_nothing_and_of_an_engine_that_is_silent(tmp_path: Path, install: 
     assert report.data["silent"]["compose"]["code"] == "docker-daemon"
 
 
+def test_a_silent_engine_without_instances_is_not_worth_a_line(tmp_path: Path, install: Install) -> None:
+    install(silent=True)
+    made = settings(tmp_path)
+    assert "can't be asked" not in ls.ls(made).text
+    assert "can't be asked" not in prune.prune(made, Silence(), lambda text: True).text
+    asked = replace(made, engine="compose")
+    assert all("can't be asked" in text for text in (ls.ls(made, every=True).text, ls.ls(asked).text))
+
+
 def test_prune_removes_after_asking_and_forgets_what_has_no_data(tmp_path: Path, install: Install) -> None:
     engine = install(parts=[found(tmp_path / "gone")], dangling={"sha256:1": "review", "sha256:2": "other"})
     made = settings(tmp_path, entry(tmp_path / "gone"))

@@ -53,7 +53,7 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     made = FakeEngine()
-    choice = Choice("compose", "as asked")
+    choice = Choice("compose", "Docker answers")
     opened = Opened(INSTANCE, State(Path("/")), cast(Engine, made), Record("stackctl-shop-abc", {}), choice)
     monkeypatch.setattr(module, "look", lambda settings: opened)
     monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
@@ -70,7 +70,7 @@ def test_each_component_has_a_line_with_all_that_matters(engine: FakeEngine) -> 
     assert web.split() == ["web", "running", "healthy", "3d", "4h", "0", "8000", "73/512", "MiB", "(built)"]
     assert re.split(r"\s{2,}", db)[4:] == ["0", "-", "73/512 MiB", "docker.io/library/postgres:18"]
     assert re.split(r"\s{2,}", cache)[6] == "-", "memory that can't be known is not guessed"
-    assert rest == ["", "shop is up  http://localhost:8000", "engine: compose (as asked)"]
+    assert rest == ["", "shop is up  http://localhost:8000", "engine: compose (Docker answers)"]
 
 
 def test_a_narrow_terminal_cuts_the_image_at_its_front(engine: FakeEngine) -> None:
