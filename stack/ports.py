@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stack.processes import shortened, words_of
@@ -19,8 +21,10 @@ AUTO: Final = "auto"
 PortChoice = int | Literal["auto"]
 
 HOST = "127.0.0.1"
-# Where a server that has the port of our address listens.
-_ADDRESSES = (HOST, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
+# What the name localhost in a URL stands for too: many clients try it first.
+_HOST_6 = "::1"
+# Where a server that has the port of our addresses listens.
+_ADDRESSES = (HOST, _HOST_6, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
 _TRIED = 100
 # Linux hands out those from 32768 on to clients, others from 49152 on.
 _UNCLAIMED = (20000, 32000)
@@ -39,22 +43,31 @@ class Listener:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a port, in words, and how it is made to give it back."""
+    """What has a port, in words, and what makes it give it back; `state` is the folder of the instance that it is."""
 
     who: str
     cure: str
+    state: Path | None = None
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could have it now. Below 1024 that can't be tried by everybody, and the engine may still."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except PermissionError:
-            return True
-        except OSError:
-            return False
+    """Whether a server could have it now, and would be what answers at `localhost`.
+
+    Below 1024 that can't be tried by everybody, and the engine may still.
+    """
+    return _can_bind(socket.AF_INET, HOST, port) and _can_bind(socket.AF_INET6, _HOST_6, port)
+
+
+def _can_bind(family: socket.AddressFamily, address: str, port: int) -> bool:
+    """Whether nothing has the port of this address; also if the machine has no such address."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except PermissionError:
+        return True
+    except OSError as error:
+        return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
     return True
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from stack.errors import StackError
 from stack.report import Report
 
-_COMMAND = re.compile(r"`stackctl (?P<options>(?:--\S+ \S+ )*)(?P<rest>[^`]+)`")
+_VALUE = r"(?:'[^'`]*'|[^\s'`])+"
+_COMMAND = re.compile(rf"`stackctl (?P<options>(?:--\S+ {_VALUE} )*)(?P<rest>[^`]+)`")
 # They act on all instances of the machine, or on none.
 _WITHOUT_INSTANCE = ("ls", "prune", "version")
 # The fields of a report's data that say what to type.

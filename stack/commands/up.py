@@ -102,7 +102,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
         remember_ready(opened.state, verdict.observed)
         return _report(opened, surveyed, verdict)
     opened.engine.check()
-    check_ports(opened.instance, before)
+    check_ports(opened, before)
     replaced = [each.target for each in surveyed.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
     progress = Replacing(progress, replaced)
     progress.announce(lambda style: "\n".join(change_lines(surveyed.plan, style)))

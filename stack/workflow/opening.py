@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
@@ -29,7 +30,8 @@ class Opened:
     """An instance with what is needed to work on it.
 
     `asked`: the ports that the command line chooses, by component. `named`: it is not the one that its stack is
-    called after. `automatic`: the components whose ports were chosen for them just now.
+    called after. `automatic`: the components whose ports were chosen for them just now. `registry` is the folder that
+    lists this user's instances.
     """
 
     instance: Instance
@@ -40,6 +42,7 @@ class Opened:
     asked: Mapping[PortId, PortChoice] = field(default_factory=dict)
     named: bool = False
     automatic: tuple[PortId, ...] = ()
+    registry: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def _open(
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
-    return Opened(instance, state, engine, record, choice, asked, named=name != stack.name)
+    return Opened(
+        instance, state, engine, record, choice, asked, named=name != stack.name, registry=settings.registry
+    )
 
 
 def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:

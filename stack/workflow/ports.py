@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from stack.engines import FLEETS
 from stack.errors import StackError
@@ -12,9 +15,9 @@ from stack.instance import Instance, default_ports
 from stack.observed import Observed
 from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
-from stack.settings import Settings
 from stack.workflow.opening import Opened, with_ports
 from stack.workload import PortId
+from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 
 
 @contextmanager
@@ -93,37 +96,50 @@ def automatic_lines(opened: Opened) -> list[str]:
     ]
 
 
-def check_ports(instance: Instance, before: Observed) -> None:
+def check_ports(opened: Opened, before: Observed) -> None:
     """Raises `port-taken`: asked before anything is changed, with an answer that helps.
 
     A race is still caught by the engine.
     """
-    for name, port in instance.ports.items():
+    for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
         if own is not None and own.running and (own.port == port or name.name):
             continue
         if not is_free(port):
-            raise _taken(instance, name, port)
+            raise _taken(opened.instance, name, port, holder_of(port, opened.registry))
 
 
-def _taken(instance: Instance, name: str, port: int) -> StackError:
-    holder = holder_of(port)
+def _taken(instance: Instance, name: str, port: int, holder: Holder) -> StackError:
     choice = str(next_free(port + 1, instance.ports.values()) or "auto")
     if len(instance.ports) > 1:
         choice = f"{name}={choice}"
     return StackError(
         "port-taken",
-        f"port {port} of 127.0.0.1, which {name} publishes, is taken by {holder.who}",
+        f"port {port} of localhost, which {name} publishes, is taken by {holder.who}",
         f"choose another, like `stackctl up --port {choice}`, or end what has it: {holder.cure}",
     )
 
 
-def holder_of(port: int) -> Holder:
-    """Who has a port: an instance, a container, a process, or somebody whom only root can see."""
+def holder_of(port: int, registry: Path | None = None) -> Holder:
+    """Find what has a port: an instance, a container, a process, or one that only root can see.
+
+    What makes an instance of the registry give it back is a command that can be typed anywhere.
+    """
     process = listener(port)
     for fleet in FLEETS.values():
         if (holder := fleet.holder(port, process)) is not None:
-            return holder
+            entries = Registry(registry).entries() if registry and holder.state else []
+            entry = next((each for each in entries if each.state == holder.state), None)
+            return holder if entry is None else replace(holder, cure=_stop_command(entry))
     if process is not None:
         return Holder(str(process), f"`kill {process.process}`")
     return Holder("a program that this user may not see", "`sudo ss -ltnp` names it")
+
+
+def _stop_command(entry: Entry) -> str:
+    root, file = entry.state.parent, entry.file
+    options = [] if file == PLAYGROUND else ["--file", str(file)]
+    # The state of the playground depends on the folder in which one types.
+    beside = file != PLAYGROUND and root == file.parent / STATE_FOLDER
+    variable = "" if beside else f"STACKCTL_STATE={shlex.quote(str(root))} "
+    return f"`{variable}stackctl {shlex.join([*options, '--instance', entry.instance, 'stop'])}`"

@@ -42,6 +42,8 @@ OPTIONS = "--file 'my stack.py' --instance x --engine embedded"
             "`stackctl --file 'my stack.py' --instance x --engine compose reset`",
         ),
         ("`stackctl --instance other stop`", "`stackctl --instance other stop`"),
+        ("`stackctl --file '/a b/c.py' --instance d stop`", "`stackctl --file '/a b/c.py' --instance d stop`"),
+        ("`STACKCTL_STATE=/a stackctl --instance d stop`", "`STACKCTL_STATE=/a stackctl --instance d stop`"),
         ("`stackctl prune` and `stackctl ls`", "`stackctl prune` and `stackctl ls`"),
         ("`stackctl up --help`", "`stackctl up --help`"),
         ("`up` says", "`up` says"),

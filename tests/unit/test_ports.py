@@ -24,8 +24,8 @@ from stack.observed import ComponentState, Observed
 from stack.ports import Holder, Listener, PortChoice
 from stack.processes import describe, end, shortened
 from stack.progress import Silence
-from stack.registry import Registry
-from stack.settings import Settings
+from stack.registry import Entry, Registry
+from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.workflow import ports as operation
 from stack.workflow.opening import Opened, change
@@ -37,13 +37,13 @@ NOTHING = Observed({})
 
 @contextmanager
 def listening(address: str = "127.0.0.1") -> Iterator[int]:
-    with socket.socket() as server:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as server:
         server.bind((address, 0))
         server.listen()
         yield server.getsockname()[1]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])
 def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named(address: str) -> None:
     with listening(address) as port:
         assert not ports.is_free(port)
@@ -51,6 +51,12 @@ def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named(add
         assert found is not None
         assert found.process == os.getpid()
         assert Path(sys.executable).name in str(found)
+
+
+def test_a_machine_without_ipv6_has_free_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = ports.any_free()
+    monkeypatch.setattr(ports, "_HOST_6", "2001:db8::1")
+    assert ports.is_free(port), "the address is not there"
 
 
 def test_the_next_free_port_is_neither_taken_nor_reserved() -> None:
@@ -122,6 +128,28 @@ def test_a_process_of_another_instance_is_told_with_its_name(configuration: str,
     assert found is not None
     assert f"instance '{instance}'" in found.who
     assert found.cure == f"`stackctl --instance {instance} stop`"
+
+
+@pytest.mark.parametrize("engine", ["compose", "embedded"])
+def test_an_instance_that_has_a_port_is_stopped_by_a_command_with_its_stack_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    file, registry = tmp_path / "my shop" / "shop.py", Registry(tmp_path / "registry")
+    state = file.parent / ".stackctl" / "shop"
+    held = Holder("the instance 'shop'", "`docker stop x`", state)
+    monkeypatch.setattr(operation, "listener", lambda _: None)
+    for name, fleet in FLEETS.items():
+        monkeypatch.setattr(type(fleet), "holder", lambda *_, own=name == engine: held if own else None)
+
+    def cure(file: Path, state: Path) -> str:
+        registry.enter(Entry("p", "shop", engine, state, file, {}, "2026-01-02T03:04:05+00:00"))
+        return operation.holder_of(80, tmp_path / "registry").cure
+
+    assert operation.holder_of(80, tmp_path / "registry") == held, "it is in no list"
+    assert cure(file, state) == f"`stackctl --file '{file}' --instance shop stop`"
+    assert cure(PLAYGROUND, state) == f"`STACKCTL_STATE='{state.parent}' stackctl --instance shop stop`"
+    elsewhere = tmp_path / "shop.py"
+    assert cure(elsewhere, state).startswith(f"`STACKCTL_STATE='{state.parent}' stackctl --file {elsewhere} ")
 
 
 @pytest.mark.parametrize("words", [("nginx",), ("supervisord", "-c", "/etc/supervisord.conf"), ()])
@@ -225,11 +253,11 @@ def test_where_no_port_is_free_the_declared_one_is_asked_for_and_refused(
 ) -> None:
     for module in (ports, operation):
         monkeypatch.setattr(module, "is_free", lambda _: False)
-    monkeypatch.setattr(operation, "holder_of", lambda _: Holder("somebody", "ask"))
+    monkeypatch.setattr(operation, "holder_of", lambda *_: Holder("somebody", "ask"))
     resolved = operation.resolve_ports(opened(tmp_path), (), lambda: NOTHING)
     assert resolved.record.ports == {"web": 8000}
     with pytest.raises(StackError) as raised:
-        operation.check_ports(resolved.instance, NOTHING)
+        operation.check_ports(resolved, NOTHING)
     assert raised.value.code == "port-taken"
     assert "somebody" in raised.value.message
     assert "--port auto" in raised.value.hint

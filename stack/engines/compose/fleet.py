@@ -55,7 +55,7 @@ class ComposeFleet:
             who = f"the container {container}"
             if instance:
                 who += f", of the instance {instance!r} ({state})"
-            return Holder(who, f"`docker stop {container}`")
+            return Holder(who, f"`docker stop {container}`", Path(state) if state else None)
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:

@@ -39,9 +39,10 @@ class EmbeddedFleet:
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
         for words in listener.lineage if listener else ():
             if (configuration := configuration_of(words)) is not None:
-                home = configuration.parent.parent
-                name = _instance_of(home)
-                return Holder(f"{listener}, of the instance {name!r} ({home})", f"`stackctl --instance {name} stop`")
+                folder = configuration.parent.parent
+                name = _instance_of(folder)
+                who = f"{listener}, of the instance {name!r} ({folder})"
+                return Holder(who, f"`stackctl --instance {name} stop`", _state_of(folder))
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
@@ -117,6 +118,11 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
         since=_made(home),
         folder=home,
     )
+
+
+def _state_of(folder: Path) -> Path | None:
+    """The state of the instance whose home this is, as far as its home tells it."""
+    return next(iter(_states(Home(folder, folder / "run", folder / "secrets"))), None)
 
 
 def _states(home: Home) -> list[Path]:
