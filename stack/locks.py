@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -13,14 +14,25 @@ from pathlib import Path
 def attempt(path: Path) -> Iterator[bool]:
     """Try to hold the lock of a file for the block, and say whether that succeeded. The file is created if needed.
 
+    On a read-only file system, one that is there can be locked too.
+
     Its owner may delete the file before it releases the lock, and then nobody holds the lock of that path: a process
     that waited for the deleted file has not got it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         yield _is_locked(descriptor) and _is_at(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -51,6 +51,11 @@ class Report:
         return self.text if self.verbatim else style.wrapped(self.text)
 
 
+def with_note(text: str, note: str) -> str:
+    """A text for people with a note below it, if there is one."""
+    return f"{text}\n  note: {note}" if note else text
+
+
 def envelope(report: Report) -> str:
     """The envelope of a command that ran to its end: `ok` agrees with its exit code."""
     return _json(report.command, ok=report.exit_code == 0, data=report.data, error=None)

@@ -1,6 +1,6 @@
 """What stackctl remembers of an instance, in `.stackctl/<instance>/`, readable by its owner alone.
 
-record.json     the names and ports that the instance was given
+record.json     the names and ports that the instance was given, and record.copy.json the same once more
 secrets/        one file a secret, made once
 compose/        what was generated for the engine
 lock            a kernel lock, held by the command that changes the instance
@@ -37,6 +37,9 @@ _LOCK_INTERVAL = 0.05
 _LOCK_NOTICE = 1.0
 _IGNORE = ".gitignore"
 _IGNORE_ALL = "*\n"
+_RECORD = "record.json"
+# Without what it says, data that a restore has put into another store can't be found again.
+_RECORD_COPY = "record.copy.json"
 _APPLIED = "applied.json"
 _LOCK = "lock"
 _HOLDER = "holder.json"
@@ -75,12 +78,26 @@ class State:
             raise _unusable(self.folder, error.strerror or str(error)) from error
 
     def record(self) -> Record | None:
-        """What was remembered, or None for a new instance."""
-        path = self.folder / "record.json"
+        """What was remembered, or None for a new instance. Its copy serves if the file is damaged or gone."""
+        try:
+            found = self._read_record(_RECORD)
+        except StackError:
+            with contextlib.suppress(StackError):
+                if (copy := self._read_record(_RECORD_COPY)) is not None:
+                    return copy
+            raise
+        return found or self._read_record(_RECORD_COPY)
+
+    def _read_record(self, name: str) -> Record | None:
+        path = self.folder / name
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
-                raise _unusable(path, f"was written by another version of stackctl (schema {data['schema']})")
+                raise _unusable(
+                    path,
+                    f"was written by another version of stackctl (schema {data['schema']})",
+                    "use that version for this instance",
+                )
             return Record(
                 project=str(data["project"]),
                 ports={PortId(port): int(number) for port, number in data["ports"].items()},
@@ -93,10 +110,17 @@ class State:
         except OSError as error:
             raise _unusable(path, error.strerror or str(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _unusable(path, "is damaged") from error
+            raise _unusable(
+                path,
+                "is damaged",
+                "put it back from a backup: it says on which engine, ports and data the instance is; if nothing of its "
+                f"data is needed, delete {self.folder} and type `stackctl --instance {self.folder.name} prune --data`",
+            ) from error
 
     def remember(self, record: Record) -> None:
-        self.write("record.json", json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n")
+        text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n"
+        self.write(_RECORD, text)
+        self.write(_RECORD_COPY, text)
 
     def applied(self) -> Applied:
         """What is remembered of the last `up`; nothing where that is of another version, or damaged."""
@@ -149,7 +173,7 @@ class State:
             self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=_SECRET_MODE)
         path = self.folder / "secrets" / secret_id
         with _explained(path):
-            path.chmod(_SECRET_MODE)
+            _chmod(path, _SECRET_MODE)
 
     def coming_secret(self, secret_id: str) -> str:
         """The value that a secret is to get: the one that was begun with, else a new one; kept until it is settled."""
@@ -242,14 +266,16 @@ class State:
             yield held
 
     def _note_owner(self) -> None:
-        with _explained(self.folder):
-            noted = json.dumps({"process": os.getpid(), "since": time.time()})
+        """Write down for those that wait which command it is; on a full disk they learn less."""
+        noted = json.dumps({"process": os.getpid(), "since": time.time()})
+        with contextlib.suppress(OSError):
             (self.folder / _HOLDER).write_text(noted, encoding="utf-8")
 
     def _clean_up(self) -> None:
         """Before the lock is released: delete the note of its owner, and the folders if there is no instance."""
+        with contextlib.suppress(OSError):
+            (self.folder / _HOLDER).unlink()
         with _explained(self.folder):
-            (self.folder / _HOLDER).unlink(missing_ok=True)
             if not self.exists():
                 (self.folder / _LOCK).unlink(missing_ok=True)
                 # From here on another command may be making the folder of a new instance.
@@ -300,7 +326,7 @@ class State:
         root.mkdir(parents=True, exist_ok=True)
         for path in (root, self.folder, folder):
             path.mkdir(exist_ok=True)
-            path.chmod(0o700)
+            _chmod(path, 0o700)
         # Last, for nothing deletes the root from here on.
         if not (root / _IGNORE).exists():
             (root / _IGNORE).write_text(_IGNORE_ALL, encoding="utf-8")
@@ -314,14 +340,20 @@ def _explained(path: Path) -> Iterator[None]:
         raise _unusable(path, error.strerror or str(error)) from error
 
 
+def _chmod(path: Path, mode: int) -> None:
+    """What has its mode already may be on a read-only file system."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
 def _trimmed(raw: bytes) -> bytes:
     """Leave out the newlines at the end of a secret, unless it is nothing else: that would be an empty password."""
     return raw.rstrip(b"\r\n") or raw
 
 
-def _unusable(path: Path, problem: str) -> StackError:
-    return StackError(
-        "state-unusable",
-        f"{path}: {problem}",
-        "check the folder's permissions and free space, or set STACKCTL_STATE to another folder",
-    )
+def _unusable(
+    path: Path,
+    problem: str,
+    hint: str = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder",
+) -> StackError:
+    return StackError("state-unusable", f"{path}: {problem}", hint)

@@ -209,7 +209,8 @@ def _ports(patient: Patient) -> Iterator[Finding]:
             yield ok("ports", f"{port}, for {name}, is taken: `stackctl up` chooses the next free one")
         else:
             # Where the instance can't be seen, it may well be its own.
-            yield of_taken_port(name, port, holder_of(port, patient.settings.registry), certain=patient.observed is not None)
+            holder = holder_of(port, patient.settings.registry)
+            yield of_taken_port(name, port, holder, certain=patient.observed is not None)
 
 
 def of_taken_port(name: str, port: int, holder: Holder, certain: bool) -> Finding:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from stack.progress import Progress
-from stack.report import Report
+from stack.report import Report, with_note
 from stack.settings import Settings
 from stack.workflow.opening import change
-from stack.workflow.planning import remember_wanted
+from stack.workflow.planning import try_remember_wanted
 
 
 def down(settings: Settings, progress: Progress) -> Report:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
+    note = ""
     with change(settings, progress) as opened:
         left = opened.engine.leftovers()
         if left.containers or left.networks:
             progress.step(f"{opened.instance.name}: removing its components")
-            remember_wanted(opened, "down")
+            note = try_remember_wanted(opened, "down")
             opened.engine.down()
     text = f"{opened.instance.name} is down"
     if left.volumes:
         text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"
-    return Report("down", text, {"instance": opened.instance.name, "kept": list(left.volumes)})
+    data = {"instance": opened.instance.name, "kept": list(left.volumes), "notices": [note] if note else []}
+    return Report("down", with_note(text, note), data)

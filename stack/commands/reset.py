@@ -7,6 +7,12 @@ from pathlib import Path
 from stack.commands.restore import loading
 from stack.errors import StackError
 from stack.observed import Leftovers
+from stack.workflow.confirming import Confirm
+from stack.workflow.keeping import as_made, save, with_data
+from stack.workflow.opening import Opened, change
+from stack.workflow.planning import try_remember_wanted
+from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
+from stack.commands.restore import loading
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
@@ -40,15 +46,23 @@ def reset(
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         saved = _save(settings, opened, accepts, progress) if saves else None
         progress.step(f"{name}: deleting")
-        remember_wanted(opened, "down")
+        try_remember_wanted(opened, "down")
         opened.engine.destroy()
         deleted = _data(opened, left)
-        opened.state.delete()
+        _forget(opened)
         Registry(settings.registry).remove(opened.instance.project)
     text = f"{name} is deleted, its data included"
     text += f"; it was saved, loaded once and compared: `stackctl undo` brings it back ({saved.name})" if saved else ""
     data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None}
     return Report("reset", text, data)
+
+
+def _forget(opened: Opened) -> None:
+    try:
+        opened.state.delete()
+    except StackError as error:
+        hint = f"delete {opened.state.folder} when it can be written; nothing else is left of {opened.instance.name}"
+        raise error.hinting(hint) from error
 
 
 def _save(settings: Settings, opened: Opened, accepts: bool, progress: Progress) -> Path:

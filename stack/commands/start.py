@@ -5,13 +5,13 @@ from __future__ import annotations
 from stack.commands.status import component_data, url_lines
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import Report
+from stack.report import Report, with_note
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import await_ready, remember_ready
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import change, require_up
-from stack.workflow.planning import remember_wanted
+from stack.workflow.planning import try_remember_wanted
 
 
 def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:
@@ -24,18 +24,19 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
                 verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         except StackError as error:
             raise stop_loops(opened.engine, before, error) from error
-        remember_wanted(opened, "up")
+        note = try_remember_wanted(opened, "up")
         remember_ready(opened.state, verdict.observed)
     data = {
         "instance": opened.instance.name,
         "urls": dict(opened.instance.urls),
         "components": component_data(opened.instance, verdict.observed),
         "restarted": dict(verdict.restarted),
+        "notices": [note] if note else [],
     }
 
     def text(style: Style) -> str:
         first = f"{opened.instance.name} {style.paint(f'is up ({style.took(verdict.seconds)})', GREEN)}"
         restarts = [style.wrapped(line, "  ") for line in restart_lines(verdict.restarted)]
-        return "\n".join([first, *url_lines(opened.instance, style), *restarts])
+        return with_note("\n".join([first, *url_lines(opened.instance, style), *restarts]), note)
 
     return Report.drawn("start", text, data)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stack.progress import Progress
-from stack.report import Report
+from stack.report import Report, with_note
 from stack.settings import Settings
 from stack.workflow.opening import change, require_up
-from stack.workflow.planning import remember_wanted
+from stack.workflow.planning import try_remember_wanted
 
 
 def stop(settings: Settings, progress: Progress) -> Report:
@@ -15,7 +15,8 @@ def stop(settings: Settings, progress: Progress) -> Report:
         require_up(opened.instance, opened.engine.observe())
         progress.step(f"{opened.instance.name}: stopping")
         # First, so that an interrupted stop is recognised.
-        remember_wanted(opened, "stopped")
+        note = try_remember_wanted(opened, "stopped")
         opened.engine.stop()
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
-    return Report("stop", text, {"instance": opened.instance.name})
+    data = {"instance": opened.instance.name, "notices": [note] if note else []}
+    return Report("stop", with_note(text, note), data)

@@ -133,9 +133,7 @@ def _open(
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
-    return Opened(
-        instance, state, engine, record, choice, asked, named=name != stack.name, registry=settings.registry
-    )
+    return Opened(instance, state, engine, record, choice, asked, named=name != stack.name, registry=settings.registry)
 
 
 def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:

@@ -287,6 +287,15 @@ def remember_wanted(opened: Opened, wanted: Wanted) -> None:
     opened.state.remember_applied(replace(opened.state.applied(), wanted=wanted))
 
 
+def try_remember_wanted(opened: Opened, wanted: Wanted) -> str:
+    """The same for what stops all the same if its folder can't be written; say what that means, or nothing."""
+    try:
+        remember_wanted(opened, wanted)
+    except StackError as error:
+        return f"this can't be remembered ({error.message}): the next `plan` takes it for done by hand"
+    return ""
+
+
 def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:
     """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
     for name, now in identities.items():

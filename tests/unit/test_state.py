@@ -46,6 +46,58 @@ def test_a_damaged_record_is_told_and_kept(state: State, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("text", ["", "{", None])
+def test_a_copy_serves_if_the_record_is_damaged_or_gone(state: State, text: str | None) -> None:
+    record = Record("stackctl-shop-123456", {"web": 8080}, "embedded", generations={"db": 2})
+    state.remember(record)
+    if text is None:
+        (state.folder / "record.json").unlink()
+    else:
+        state.write("record.json", text)
+    assert state.record() == record
+
+
+def test_a_damaged_record_without_a_copy_says_what_is_lost_and_what_to_type(state: State) -> None:
+    path = state.write("record.json", "{")
+    state.write("record.copy.json", "{")
+    with pytest.raises(StackError) as raised:
+        state.record()
+    assert str(path) in raised.value.message
+    hint = raised.value.hint
+    assert all(word in hint for word in ("backup", str(state.folder), "`stackctl --instance shop prune --data`"))
+    assert "space" not in hint
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file system refuse to write, which no mode of a folder does to root."""
+    opened = os.open
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    def open_to_read(path: object, flags: int, *rest: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            refuse()
+        return opened(path, flags, *rest)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    for name in ("chmod", "write_text", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+
+
+def test_what_is_there_can_be_locked_on_a_read_only_file_system(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    with state.locked():
+        state.remember(Record("stackctl-shop-123456", {}))
+        state.provide_secret("db_password")
+    read_only(monkeypatch)
+    with state.locked():
+        state.provide_secret("db_password")
+        with pytest.raises(StackError, match="Read-only file system"):
+            state.write("applied.json", "{}")
+        with state._attempt() as held:
+            assert not held, "one command at a time, also here"
+
+
 def test_a_record_of_another_version_is_not_guessed_at(state: State) -> None:
     state.write("record.json", '{"schema": 99}')
     with pytest.raises(StackError, match="another version"):
@@ -220,7 +272,7 @@ def test_a_lock_leaves_no_folder_of_an_instance_that_does_not_exist(state: State
     with state.locked():
         state.remember(Record("stackctl-shop-123456", {}))
     assert state.exists()
-    assert sorted(path.name for path in state.folder.iterdir()) == ["lock", "record.json"]
+    assert sorted(path.name for path in state.folder.iterdir()) == ["lock", "record.copy.json", "record.json"]
 
 
 def test_a_folder_that_the_user_keeps_in_git_stays(state: State, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""`stop`, `down` and `reset` of an instance whose state folder can't be written: they need not write to stop things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import stack.engines
+from stack.errors import StackError
+from stack.observed import ComponentState, Leftovers, Observed
+from stack.commands.down import down
+from stack.commands.stop import stop
+from stack.operations.reset import reset
+from stack.progress import Progress, Silence
+from stack.report import Report
+from stack.settings import Settings
+from stack.state import Record, State
+
+
+@dataclass
+class Engine:
+    """An engine with one app that runs and no data, which notes what it is told to do."""
+
+    name: str = "compose"
+    done: list[str] = field(default_factory=list)
+
+    def observe(self) -> Observed:
+        return Observed({"web": ComponentState("1", "running", "healthy", 0, 0, False, None, "", 8000)})
+
+    def leftovers(self) -> Leftovers:
+        return Leftovers(containers=("web",))
+
+    def stores(self) -> dict[str, str]:
+        return {}
+
+    def stop(self) -> None:
+        self.done.append("stop")
+
+    def down(self) -> None:
+        self.done.append("down")
+
+    def destroy(self) -> None:
+        self.done.append("destroy")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    monkeypatch.setitem(stack.engines.ENGINES, "compose", lambda *_, **__: made)
+    return made
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    file = tmp_path / "shop.py"
+    file.write_text("from stack import Stack, WebApp\nstack = Stack('shop', [WebApp('web', source='.')])\n")
+    state = State(tmp_path / "state" / "shop")
+    with state.locked():
+        state.remember(Record("stackctl-shop-123456", {}, "compose"))
+    return Settings(file, None, tmp_path / "state", registry=tmp_path / "registry")
+
+
+def full(path: Path, *_: object, **__: object) -> Path:
+    raise StackError("state-unusable", f"{path}: No space left on device", "make room")
+
+
+@pytest.mark.parametrize(("command", "done"), [(stop, "stop"), (down, "down")])
+def test_a_full_disk_stops_no_stop(
+    engine: Engine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[[Settings, Progress], Report],
+    done: str,
+) -> None:
+    monkeypatch.setattr(State, "write", full)
+    report = command(settings, Silence())
+    assert engine.done == [done]
+    assert "can't be remembered" in report.text
+    assert "No space left on device" in report.data["notices"][0]
+
+
+@pytest.mark.parametrize("command", [stop, down])
+def test_without_a_problem_there_is_no_note(
+    engine: Engine, settings: Settings, command: Callable[[Settings, Progress], Report]
+) -> None:
+    report = command(settings, Silence())
+    assert (report.data["notices"], "note" in report.text) == ([], False)
+
+
+def test_reset_deletes_all_but_a_folder_that_cannot_be_written(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(state: State) -> None:
+        raise StackError("state-unusable", f"{state.folder}: Read-only file system", "check its rights")
+
+    monkeypatch.setattr(State, "write", full)
+    monkeypatch.setattr(State, "delete", read_only)
+    with pytest.raises(StackError, match="Read-only file system") as raised:
+        reset(settings, Silence(), lambda _: True, saves=False)
+    assert engine.done == ["destroy"]
+    assert f"delete {settings.state_root / 'shop'} when it can be written" in raised.value.hint
