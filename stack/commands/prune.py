@@ -14,9 +14,9 @@ from stack.progress import Progress
 from stack.registry import Registry, is_gone
 from stack.report import Report
 from stack.settings import Settings
+from stack.state import State
 from stack.workflow.confirming import Confirm
 from stack.workflow.fleet import Gathered, Member, gather
-from stack.state import State
 
 
 @dataclass(frozen=True)

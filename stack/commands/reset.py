@@ -7,12 +7,6 @@ from pathlib import Path
 from stack.commands.restore import loading
 from stack.errors import StackError
 from stack.observed import Leftovers
-from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import as_made, save, with_data
-from stack.workflow.opening import Opened, change
-from stack.workflow.planning import try_remember_wanted
-from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
-from stack.commands.restore import loading
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
@@ -23,7 +17,7 @@ from stack.snapshots.shelf import Shelf
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
-from stack.workflow.planning import remember_wanted
+from stack.workflow.planning import try_remember_wanted
 from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
 
 

@@ -15,9 +15,9 @@ from stack.instance import Instance, default_ports
 from stack.observed import Observed
 from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
+from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
 from stack.workload import PortId
-from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 
 
 @contextmanager

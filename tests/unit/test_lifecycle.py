@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import stack.engines
+from stack.commands.down import down
+from stack.commands.reset import reset
+from stack.commands.stop import stop
 from stack.errors import StackError
 from stack.observed import ComponentState, Leftovers, Observed
-from stack.commands.down import down
-from stack.commands.stop import stop
-from stack.operations.reset import reset
 from stack.progress import Progress, Silence
 from stack.report import Report
 from stack.settings import Settings
