@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -49,7 +50,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
-    monkeypatch.setitem(stack.engines.ENGINES, "compose", lambda *_, **__: made)
+    monkeypatch.setitem(cast("dict[str, object]", stack.engines.ENGINES), "compose", lambda *_, **__: made)
     return made
 
 

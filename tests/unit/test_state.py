@@ -15,7 +15,7 @@ from stack import state as state_module
 from stack.errors import StackError
 from stack.state import Record, State
 from stack.style import Style
-from stack.workload import PortId
+from stack.workload import PortId, VolumeId
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_damaged_record_is_told_and_kept(state: State, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", None])
 def test_a_copy_serves_if_the_record_is_damaged_or_gone(state: State, text: str | None) -> None:
-    record = Record("stackctl-shop-123456", {"web": 8080}, "embedded", generations={"db": 2})
+    record = Record("stackctl-shop-123456", {PortId("web"): 8080}, "embedded", generations={VolumeId("db"): 2})
     state.remember(record)
     if text is None:
         (state.folder / "record.json").unlink()
@@ -75,10 +75,10 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    def open_to_read(path: object, flags: int, *rest: int) -> int:
+    def open_to_read(path: str, flags: int, *rest: int) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             refuse()
-        return opened(path, flags, *rest)  # type: ignore[call-overload, no-any-return]
+        return opened(path, flags, *rest)
 
     monkeypatch.setattr(os, "open", open_to_read)
     for name in ("chmod", "write_text", "unlink"):
