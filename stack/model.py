@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Self
 
 from stack.calls import check_call
+from stack.capabilities import Check, Client, DataFolder, Host, Programs, ProgramSearch
 from stack.errors import DeclarationError
 from stack.references import TRACE, Reference, SecretReference, Value, references_in, variable_prefix
 from stack.workload import Target, Workload
@@ -70,6 +71,28 @@ class Component:
         Raises `DeclarationError` for a component that can't run on this target.
         """
         raise NotImplementedError
+
+    def programs(self, search: ProgramSearch) -> Programs:
+        """Find the programs that it brings along as a process. Raises `StackError` if there are none."""
+        return Programs()
+
+    def files(self, host: Host) -> Mapping[str, str]:
+        """Give the files that it reads as a process, by the name that `Reference(…, "file", NAME)` has."""
+        return {}
+
+    @property
+    def check(self) -> Check | None:
+        """How it is asked for its health as a process; None if the engine does not ask it."""
+        return None
+
+    @property
+    def client(self) -> Client | None:
+        return None
+
+    @property
+    def data_folder(self) -> DataFolder | None:
+        """What it makes by itself of the folder of its volume; None if that is an empty folder at first."""
+        return None
 
     def wrong(self, field: str, problem: str) -> DeclarationError:
         return DeclarationError(f"{self.name}/{field}", problem)

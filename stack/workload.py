@@ -135,7 +135,8 @@ class Workload:
     file); a process has a `command`, which begins with the name of a program, and runs in `source` if it has one.
     `stop_signal` asks it to end, None for the image's own; `stop_grace` is the time in seconds from there to the kill.
     `init`: a process of the engine's own passes signals on in its container, and reaps what ends there.
-    The first of `ports` is the one that `Reference(…, "port")` stands for.
+    `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
+    command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for.
     """
 
     limits: Limits
@@ -146,6 +147,7 @@ class Workload:
     image: str | None = None
     source: str | None = None
     command: tuple[Value, ...] | None = None
+    prepare: tuple[Value, ...] = ()
     environment: Mapping[str, Value] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()

@@ -1,14 +1,4 @@
-"""The kinds of component. To add one: a file beside this one, and a line here."""
+"""The kinds of component: each has a file here, or a folder, that holds all that is special about it.
 
-from __future__ import annotations
-
-from stack.components.postgres import Postgres
-from stack.components.redis import Redis
-from stack.components.webapp import WebApp
-from stack.model import Component
-
-COMPONENTS: dict[str, type[Component]] = {
-    "postgres": Postgres,
-    "redis": Redis,
-    "webapp": WebApp,
-}
+To add one: a file or a folder beside this file, and a line in `stack/__init__.py`.
+"""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from stack.capabilities import Completed
 from stack.components.postgres import Postgres
-from stack.engines.process import Completed, Job
+from stack.engines.process import Job
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields

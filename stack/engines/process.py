@@ -9,28 +9,15 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from stack.capabilities import Completed
 from stack.errors import StackError
 
 # How long a command may take to end after it was asked to, before it is killed.
 _GRACE = 10.0
 _KEPT_LINES = 400
-
-
-@dataclass(frozen=True)
-class Completed:
-    """How a command ended, and what it wrote."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def ok(self) -> bool:
-        return self.exit_code == 0
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], timeout: float | None) -> Completed:

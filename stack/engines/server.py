@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from stack.capabilities import Completed
 from stack.components.postgres import Postgres
 from stack.engines import process
-from stack.engines.process import Completed, Pipe
+from stack.engines.process import Pipe
 from stack.errors import StackError
 
 # Runs a server for as long as somebody holds the standard input of this script open, whatever becomes of him, and

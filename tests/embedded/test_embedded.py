@@ -20,7 +20,8 @@ import psycopg2
 import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
-from stack.engines.embedded import cluster, enter
+from stack.components.postgres import cluster
+from stack.engines.embedded import enter
 from stack.engines.embedded.accounts import identity_of
 from stack.engines.embedded.identity import plan_view
 from stack.errors import DeclarationError, StackError
@@ -269,7 +270,7 @@ def test_no_password_can_be_seen(up: Running) -> None:
         for name in ("cmdline", "environ"):
             shown = Path(f"/proc/{process}/{name}").read_bytes()
             assert not any(password in shown for password in passwords), (process, name)
-    allowed = {up.home.password_file, *up.home.secrets.iterdir()}
+    allowed = {up.home.file("db", "pgpass"), *up.home.secrets.iterdir()}
     for path in up.home.folder.rglob("*"):
         if path.is_file() and path not in allowed and path.parent.parent != up.home.data("db"):
             assert not any(password in path.read_bytes() for password in passwords), path
@@ -280,7 +281,7 @@ def test_every_folder_is_its_owners_alone(up: Running) -> None:
     folders = [home.folder, home.runtime, home.secrets, home.runs, home.logs, home.commands, home.data("db")]
     for folder in (*folders, home.configuration.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
-    for file in (home.configuration, home.password_file, home.access("cache"), home.log("db")):
+    for file in (home.configuration, home.file("db", "pgpass"), home.file("cache", "access"), home.log("db")):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 

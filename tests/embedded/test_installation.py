@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.engines.embedded.binaries import find_programs
+from stack import Postgres, Redis
+from stack.engines.embedded.search import Search
 from stack.errors import StackError
 from tests.cli import ROOT, Cli
 from tests.servers import MISSING
@@ -49,7 +50,7 @@ def test_servers_of_the_system_are_used_where_wanted_and_from_then_on(new_cli: M
     redis_folder.mkdir()
     # The PostgreSQL is the system's own; the Redis comes to PATH, where it is not yet.
     if not (shutil.which("redis-server") or shutil.which("valkey-server")):
-        (redis_server,) = find_programs(system=False, versions={}, redis=True).all
+        redis_server = Redis("cache").programs(Search()).paths["redis-server"]
         (redis_folder / "valkey-server").symlink_to(redis_server)
     path = f"{redis_folder}:{os.environ['PATH']}"
     major = _system_postgres(path)
@@ -67,6 +68,6 @@ def _system_postgres(path: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", path)
         try:
-            return find_programs(system=True, versions={"db": None}, redis=False).postgres["db"].major
+            return Postgres("db").programs(Search(system=True)).major or 0
         except StackError as error:
             pytest.skip(f"the system has no PostgreSQL for this test: {error.message}")

@@ -64,7 +64,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
 def reached(by: Running, of: Running) -> set[str | int]:
     """What the app of one instance can read, list or signal of an instance."""
     home, processes = of.home, of.processes()
-    files = [home.secret("db_password"), home.secret("cache_password"), home.password_file, home.configuration]
+    files = [home.secret("db_password"), home.secret("cache_password"), home.file("db", "pgpass"), home.configuration]
     files += [Path(f"/proc/{number}/environ") for number in processes]
     folders = [home.folder, home.secrets, home.data("db")]
     asked = {"files": [*map(str, files)], "folders": [*map(str, folders)], "processes": processes}
@@ -77,7 +77,7 @@ def test_an_app_reads_and_signals_nothing_of_another_instance(pair: tuple[Runnin
     rich, spy = pair
     assert reached(spy, rich) == set()
     own = reached(rich, rich)
-    assert {str(rich.home.secret("db_password")), str(rich.home.password_file), rich.process("db")} <= own
+    assert {str(rich.home.secret("db_password")), str(rich.home.file("db", "pgpass")), rich.process("db")} <= own
 
 
 def test_each_instance_has_a_user_that_has_a_name_in_it_alone(pair: tuple[Running, Running]) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from stack.capabilities import Completed
 from stack.components.postgres import Postgres
 from stack.engines.base import Traits
-from stack.engines.process import Completed, FinishedJob, Job
+from stack.engines.process import FinishedJob, Job
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stack import Postgres, Stack, WebApp
+from stack.capabilities import Completed
 from stack.engines.compose import client
 from stack.engines.compose.driver import ComposeEngine
-from stack.engines.process import Completed
 from stack.instance import Instance
 from stack.observed import ComponentState
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 import stackctl
+from stack.capabilities import Programs
 from stack.commands.doctor import examine, of_component, of_python, of_taken_port, text_of
 from stack.engines import ENGINES
 from stack.engines.compose import checks
 from stack.engines.compose.checks import Docker, Labelled, of_docker, of_images, of_orphans
 from stack.engines.compose.driver import ComposeEngine
-from stack.engines.embedded.binaries import Programs, Server
 from stack.engines.embedded.checks import configuration_of, of_programs
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
@@ -147,7 +147,7 @@ def test_a_server_that_does_not_start_here_is_told(tmp_path: Path) -> None:
     broken = tmp_path / "valkey-server"
     broken.write_text("#!/bin/sh\necho 'GLIBC_2.99 not found' >&2; exit 1\n", encoding="utf-8")
     broken.chmod(0o755)
-    missing, broke = of_programs(Programs({"db": Server(tmp_path / "postgres", 18)}, broken))
+    missing, broke = of_programs([Programs({"postgres": tmp_path / "postgres"}), Programs({"redis-server": broken})])
     assert (missing.check, missing.level) == ("embedded postgres", "fail")
     assert (broke.level, "GLIBC_2.99 not found" in broke.message) == ("fail", True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stack import Postgres, Redis, Stack
-from stack.engines.embedded.clients import of_stack, on_path
-from stack.engines.embedded.layout import Home
+from stack.engines.embedded.host import LocalHost, client_environment, on_path
+from stack.engines.embedded.layout import Home, Layout
 from stack.workload import PortId
 
 PORTS = {PortId("db"): 5001, PortId("cache"): 6001, PortId("sessions-cache"): 6002}
@@ -14,7 +14,7 @@ PORTS = {PortId("db"): 5001, PortId("cache"): 6001, PortId("sessions-cache"): 60
 
 def variables(folder: Path, *components: Postgres | Redis) -> dict[str, str]:
     home = Home(folder, folder / "runtime", folder / "secrets")
-    return of_stack(Stack("shop", components), home, PORTS)
+    return client_environment(Stack("shop", components), LocalHost(Layout(home, PORTS, {})))
 
 
 def test_each_of_two_caches_has_its_port_under_its_own_name(tmp_path: Path) -> None:

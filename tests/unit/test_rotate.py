@@ -11,12 +11,12 @@ from typing import cast
 import pytest
 
 from stack.applied import Applied
+from stack.capabilities import Completed
 from stack.commands.rotate import Rotated, scram, text_of, to_restart
 from stack.components.postgres import Postgres
 from stack.components.webapp import WebApp
 from stack.engines.base import Engine, Traits
 from stack.engines.compose import mounts
-from stack.engines.process import Completed
 from stack.instance import Instance
 from stack.model import Stack
 from stack.state import Record, State

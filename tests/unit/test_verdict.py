@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 
 from stack import Postgres, Stack, WebApp
+from stack.capabilities import Completed
 from stack.engines.base import Engine
-from stack.engines.process import Completed, Job
+from stack.engines.process import Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed

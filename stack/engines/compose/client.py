@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 
+from stack.capabilities import Completed
 from stack.engines import process
 from stack.engines.compose import failures
-from stack.engines.process import Completed
 from stack.errors import StackError
 
 # A component may take its whole grace to stop.

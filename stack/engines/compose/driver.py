@@ -20,11 +20,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stack.capabilities import Completed
 from stack.components.postgres import VERSION, Postgres
 from stack.engines import listening, memory, process
 from stack.engines.base import Traits
 from stack.engines.compose import checks, client, failures, mounts, render
-from stack.engines.process import CommandJob, Completed, Job
+from stack.engines.process import CommandJob, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import StackError
 from stack.fields import Fields

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 
-from stack.engines.process import Completed
+from stack.capabilities import Completed
 from stack.instance import Instance
 from stack.references import SecretReference
 from stack.state import State

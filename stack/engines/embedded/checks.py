@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from stack.capabilities import Programs
 from stack.engines import process
-from stack.engines.embedded.binaries import Programs
 from stack.engines.embedded.strays import homeless
 from stack.findings import Finding, ok
 
@@ -14,9 +14,9 @@ _LIMIT = 10.0
 _SUPERVISORD = "supervisor.supervisord"
 
 
-def of_programs(programs: Programs) -> Iterator[Finding]:
+def of_programs(programs: Iterable[Programs]) -> Iterator[Finding]:
     """Whether each server starts here at all, and its version."""
-    for program in programs.all:
+    for program in dict.fromkeys(path for each in programs for path in each.paths.values()):
         check = f"embedded {program.name}"
         try:
             answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _LIMIT)

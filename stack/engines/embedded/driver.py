@@ -7,11 +7,9 @@ another question: after `stop`, after a reboot and after a crash the components 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import json
 import os
-import secrets
 import shlex
 import shutil
 import signal
@@ -24,13 +22,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from stack.capabilities import Completed, Programs
 from stack.components.postgres import PORT, Postgres
-from stack.components.redis import Redis
 from stack.engines import listening, memory, process
 from stack.engines.base import Traits
-from stack.engines.embedded import accounts, checks, clients, cluster, enter, health, logs, virtual_env
-from stack.engines.embedded.binaries import Programs, find_programs
+from stack.engines.embedded import accounts, checks, enter, logs, virtual_env
 from stack.engines.embedded.control import Control, Gone, Program
+from stack.engines.embedded.host import LocalHost, client_environment, environment_of, on_path
 from stack.engines.embedded.identity import (
     Identity,
     View,
@@ -51,14 +49,16 @@ from stack.engines.embedded.render import (
     GENERATED,
     environment,
     fields,
+    preparation,
     process_of,
     render,
     sections,
 )
-from stack.engines.embedded.render import cluster as cluster_words
 from stack.engines.embedded.runs import Runs, read_runs
+from stack.engines.embedded.search import Search
 from stack.engines.embedded.strays import end_strays
-from stack.engines.process import Completed, FinishedJob, Job
+from stack.engines.embedded.volumes import discard, is_volume
+from stack.engines.process import FinishedJob, Job
 from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
@@ -67,6 +67,7 @@ from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import ComponentState, Health, Leftovers, Listening, Observed
 from stack.ports import any_free, is_free
+from stack.references import Reference, references_in
 from stack.state import State
 from stack.workload import Port, PortId, Volume, VolumeId, Workload
 
@@ -116,7 +117,7 @@ class EmbeddedEngine:
             )
         for name in self._instance.stack.names:
             process_of(self._instance, name)
-        self._view(self._programs)
+        self._view()
 
     def examine(self, own: bool) -> Iterator[Finding]:
         try:
@@ -124,7 +125,7 @@ class EmbeddedEngine:
         except StackError as error:
             yield failed("embedded engine", error)
         else:
-            yield from checks.of_programs(self._programs)
+            yield from checks.of_programs(self._programs.values())
             yield from checks.of_isolation(self.notices())
         yield checks.of_orphans()
 
@@ -175,7 +176,8 @@ class EmbeddedEngine:
     def all_stores(self) -> tuple[str, ...]:
         data = self._home.folder / "data"
         found = data.iterdir() if data.is_dir() else ()
-        return tuple(sorted(str(path) for path in found if (path / "PG_VERSION").exists()))
+        work = {folder.name for folder in self._work_folders()}
+        return tuple(sorted(str(path) for path in found if is_volume(path) and path.name not in work))
 
     def leftovers(self) -> Leftovers:
         running = self._running_programs()
@@ -189,7 +191,7 @@ class EmbeddedEngine:
         if not self._configured():
             raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
         variables = {"PATH": self._with_tools(os.environ.get("PATH", os.defpath))}
-        return variables | clients.of_stack(self._instance.stack, self._home, self._remembered_ports())
+        return variables | client_environment(self._instance.stack, self._host(self._remembered_ports()))
 
     def build(self) -> Job:
         return FinishedJob()
@@ -197,13 +199,12 @@ class EmbeddedEngine:
     def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
         """Make everything as declared, or `only` these; a program whose configuration is unchanged is not touched
         but in `anew`."""
-        programs = self._programs
-        view = self._view(programs)
+        view = self._view()
         self._provide_secrets()
         self._leave_shared_user()
         self._make_home()
         self._remember_virtual_env()
-        self._check_data(programs)
+        self._check_data()
         self._await_ending()
         answers = self._control.answers
         if not answers:
@@ -298,9 +299,9 @@ class EmbeddedEngine:
             make_private(socket, self._identity)
         layout = self._layout(self._remembered_ports())
         self._write_files(layout)
-        program = layout.programs.postgres[database.name].program
+        prepare = preparation(layout, process_of(self._instance, database.name))
         holding = [
-            "sh", "-c", HELD, "sh", *cluster_words(layout, database), str(program),
+            "sh", "-c", HELD, "sh", *prepare, layout.program(database.name, "postgres"),
             "-D", str(self._home.data(database.name)), "-h", "", "-k", str(socket), "-p", str(PORT), *settings,
         ]  # fmt: skip
 
@@ -308,7 +309,7 @@ class EmbeddedEngine:
             return self._server(database, socket, PORT, process)
 
         with contextlib.ExitStack() as opened:
-            view = self._view(self._programs)
+            view = self._view()
             entering = opened.enter_context(entering_view(holding, self._home.folder, self._identity, view))
             with self._at_home():
                 log = opened.enter_context(open(self._home.log(f"{database.name}-beside"), "wb"))
@@ -317,7 +318,7 @@ class EmbeddedEngine:
             yield opened.enter_context(held(serve, entering, variables, log, _beside_failed, answers))
 
     def _server(self, database: Postgres, socket: Path, port: int, process: int | None) -> Server:
-        tools = self._programs.postgres[database.name].tools
+        tools = self._layout({}).tools
         variables = {"PATH": f"{tools}:{os.defpath}", "PGHOST": str(socket), "PGPORT": str(port), "LC_ALL": "C.UTF-8"}
 
         def command(words: Sequence[str]) -> Sequence[str]:
@@ -336,16 +337,18 @@ class EmbeddedEngine:
 
     def _await_beside(self, data: Path) -> None:
         """Until no server is on a folder that somebody left who was killed: it ends by itself."""
-        if not _wait(lambda: not cluster.is_served(data), _BESIDE_ENDS_WITHIN):
+        owners = [component.data_folder for component in self._instance.stack if component.data_folder is not None]
+        if not _wait(lambda: not any(own.in_use(data) for own in owners), _BESIDE_ENDS_WITHIN):
             raise StackError(
                 "process-stuck", f"a PostgreSQL on {data} does not end", f"see `{data}/postmaster.pid`, and end it"
             )
 
     def version(self, database: Postgres) -> int:
-        return self._programs.postgres[database.name].major
+        return self._programs[database.name].major or 0
 
     def data_version(self, component: str) -> int | None:
-        return cluster.version_of(self._home.data(component))
+        own = self._instance.stack[component].data_folder
+        return own.major(self._home.data(component)) if own else None
 
     def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
         return process.ask(component, self._inside(component, command), self._exec_environment(component), limit)
@@ -392,9 +395,14 @@ class EmbeddedEngine:
         return home_of(self._instance)
 
     @cached_property
-    def _programs(self) -> Programs:
-        versions = {each.name: each.version for each in self._databases}
-        return find_programs(self._system_binaries, versions, self._has_redis)
+    def _programs(self) -> Mapping[str, Programs]:
+        """Those of each component that brings any."""
+        search = Search(self._system_binaries)
+        found = {component.name: component.programs(search) for component in self._instance.stack}
+        return {name: programs for name, programs in found.items() if programs.paths}
+
+    def _host(self, ports: Mapping[PortId, int]) -> LocalHost:
+        return LocalHost(self._layout(ports))
 
     @property
     def _control(self) -> Control:
@@ -430,10 +438,6 @@ class EmbeddedEngine:
     @property
     def _databases(self) -> list[Postgres]:
         return [component for component in self._instance.stack if isinstance(component, Postgres)]
-
-    @property
-    def _has_redis(self) -> bool:
-        return any(isinstance(component, Redis) for component in self._instance.stack)
 
     def _layout(self, ports: Mapping[PortId, int]) -> Layout:
         return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs)
@@ -500,12 +504,23 @@ class EmbeddedEngine:
             folders = [home.folder, home.runtime, home.secrets, home.commands, home.runs, home.logs]
             for folder in (*folders, home.configuration.parent, home.folder / "data"):
                 make_private(folder, self._identity)
-            for component in self._instance.stack:
-                if isinstance(component, Redis):
-                    make_private(home.data(component.name), self._identity)
-            for volume in self._volumes:
-                if not volume.initialized:
-                    make_private(home.volume(volume.id), self._identity)
+            for folder in self._folders():
+                make_private(folder, self._identity)
+
+    def _folders(self) -> Iterator[Path]:
+        """Give those that components find empty at first: of volumes, and to work in."""
+        for name in self._instance.stack.names:
+            volumes = process_of(self._instance, name).volumes
+            yield from (self._home.volume(volume.id) for volume in volumes if not volume.initialized)
+        yield from self._work_folders()
+
+    def _work_folders(self) -> Iterator[Path]:
+        """Give those that are no volumes: what a component that has none keeps there may go."""
+        for name in self._instance.stack.names:
+            process = process_of(self._instance, name)
+            used = [each for value in process.command or () for each in references_in(value)]
+            if not process.volumes and Reference(name, "data") in used:
+                yield self._home.data(name)
 
     def _leave_shared_user(self) -> None:
         """Give an instance that an earlier stackctl made a user of its own; what runs has to end for that."""
@@ -527,10 +542,10 @@ class EmbeddedEngine:
     def _commands(self, layout: Layout) -> dict[str, str]:
         """The scripts of the instance's own commands, by name. Where packages are is seen by this user alone."""
         control = ["-m", "supervisor.supervisorctl", "-c", str(self._home.configuration)]
-        commands = {"supervisorctl": _script("supervisor", control)}
-        if self._has_redis:
-            commands["redis-cli"] = _script("redis", [str(layout.scripts / "redis_cli.py")])
-        return commands
+        scripts = {name: script for each in self._programs.values() for name, script in each.scripts.items()}
+        return {"supervisorctl": _script("supervisor", control)} | {
+            name: _script(script.package, [str(script.file)]) for name, script in scripts.items()
+        }
 
     def _write_files(self, layout: Layout) -> None:
         """What the servers read besides the configuration, each for its owner alone."""
@@ -544,25 +559,19 @@ class EmbeddedEngine:
             write_private(home.state, f"{self._instance.state}\n")
             for secret_id, value in secrets.items():
                 write_private(home.secret(secret_id), value, 0o400)
+        # Without a port nothing of an instance has run yet.
+        host, ready = LocalHost(layout), {port.component for port in layout.ports}
         for component in self._instance.stack:
-            if isinstance(component, Redis):
-                # Its hash, for there is no need of more.
-                digest = hashlib.sha256(secrets[component.password.id].encode()).hexdigest()
-                write_private(home.access(component.name), f"user default on #{digest} ~* &* +@all\n")
-        lines = [
-            f"{where}:{layout.port(database.name)}:*:{database.user}:{secrets[database.password.id]}\n"
-            for database in self._databases
-            if PortId.of(database.name) in layout.ports
-            for where in (HOST, "localhost", str(home.runtime).replace("\\", r"\\").replace(":", r"\:"))
-        ]
-        write_private(home.password_file, "".join(lines))
+            if component.name in ready:
+                for name, text in component.files(host).items():
+                    write_private(home.file(component.name, name), text)
         for name, script in commands.items():
             write_private(home.commands / name, script, 0o700)
 
-    def _check_data(self, programs: Programs) -> None:
-        for name, server in programs.postgres.items():
-            data = self._home.data(name)
-            if data.exists() and (found := cluster.problem(data, server.major)):
+    def _check_data(self) -> None:
+        for component in self._instance.stack:
+            data, own = self._home.data(component.name), component.data_folder
+            if own and data.exists() and (found := own.problem(data, self._programs[component.name])):
                 raise StackError(
                     found[0],
                     found[1],
@@ -570,9 +579,12 @@ class EmbeddedEngine:
                     "or begin anew without it: `stackctl reset`",
                 )
 
-    def _view(self, programs: Programs) -> View:
+    def _view(self) -> View:
         """What a user without privileges needs to reach of root's files."""
-        packages = [_package_folder(name).parent for name in ("supervisor", *(["redis"] if self._has_redis else []))]
+        programs = self._programs.values()
+        scripts = [script for each in programs for script in each.scripts.values()]
+        packages = dict.fromkeys(["supervisor", *(each.package for each in scripts if each.package)])
+        prepared = [self._process(name) for name in self._instance.stack.names]
         if self._identity is None:
             return View()
         sources = [self._instance.source(name) for name in self._instance.stack.names]
@@ -582,9 +594,11 @@ class EmbeddedEngine:
                 Path(sys.prefix),
                 *links_of(Path(sys.executable)),
                 Path(__file__).parent,
-                *packages,
-                *(server.tools.parent for server in programs.postgres.values()),
-                *programs.all,
+                *(_package_folder(name).parent for name in packages),
+                *(script.file for script in scripts),
+                *(Path(str(each.prepare[0])) for each in prepared if each is not None and each.prepare),
+                *(folder.parent for each in programs for folder in each.tools),
+                *(path for each in programs for path in each.paths.values()),
                 *(source for source in sources if source is not None),
                 *(path for each in {*self._virtual_envs.values()} for path in virtual_env.needed_of(each)),
             ]
@@ -784,11 +798,10 @@ class EmbeddedEngine:
         return logs.last_exit(logs.last_lines(self._home.log(_SUPERVISORD), _EXITS_SEARCHED), name) or 0
 
     def _health(self, name: str, runs: Runs, ports: Mapping[PortId, int]) -> tuple[Health, str]:
-        component = self._instance.stack[name] if name in self._instance.stack.names else None
-        port = PortId.of(name)
-        if component is None or port not in ports or not health.is_server(component):
+        check = self._instance.stack[name].check if name in self._instance.stack.names else None
+        if check is None or not any(port.component == name for port in ports):
             return "none", ""
-        said = health.complaint(component, ports[port], self._home, self._programs)
+        said = check.problem(self._host(ports))
         if said is None:
             return "healthy", ""
         return ("starting" if time.time() - (runs.since or time.time()) < _START_PERIOD else "unhealthy"), said
@@ -803,24 +816,16 @@ class EmbeddedEngine:
         layout = self._layout(self._declared_ports(self._remembered_ports()))
         variables = environment(self._instance, layout, name)
         variables["PATH"] = self._with_tools(variables["PATH"])
-        if name in self._programs.postgres:
-            variables["PATH"] = f"{self._programs.postgres[name].tools}:{variables['PATH']}"
+        if name in self._programs:
+            variables["PATH"] = ":".join([*map(str, self._programs[name].tools), variables["PATH"]])
         component = self._instance.stack[name]
-        variables |= clients.of_component(component, self._home, layout.ports)
+        variables |= environment_of(component, LocalHost(layout))
         if isinstance(component, Postgres):
             variables["PGDATA"] = str(self._home.data(name))
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
 
     def _with_tools(self, path: str) -> str:
-        return clients.on_path(path, str(self._home.commands), self._programs.tools)
-
-
-def discard(folder: Path) -> None:
-    """Delete a data folder: under its own name there is never half of one. What is left under the other, who makes
-    the next one deletes."""
-    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    folder.rename(gone)
-    shutil.rmtree(gone)
+        return on_path(path, str(self._home.commands), self._layout({}).tools)
 
 
 def _beside_failed(said: str) -> StackError:
@@ -854,9 +859,9 @@ def _marked(state: ComponentState, applied: Mapping[str, str] | None, section: s
     return replace(state, declaration=applied["declaration"], live={CONFIGURATION: GENERATED if same else EDITED})
 
 
-def _script(package: str, arguments: Sequence[str]) -> str:
+def _script(package: str | None, arguments: Sequence[str]) -> str:
     """A command that runs Python with a package, in the environment of any component."""
-    packages = shlex.quote(str(_package_folder(package).parent))
+    packages = shlex.quote(str(_package_folder(package).parent) if package else "")
     return f'#!/bin/sh\nPYTHONPATH={packages} exec {shlex.join([sys.executable, "-P", *arguments])} "$@"\n'
 
 

@@ -17,6 +17,7 @@ from stack.engines.embedded.layout import Home
 from stack.engines.embedded.render import sections
 from stack.engines.embedded.runs import read_runs
 from stack.engines.embedded.strays import homeless
+from stack.engines.embedded.volumes import is_volume
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
 from stack.observed import Found, Leftovers
@@ -138,9 +139,9 @@ def _project_of(home: Path) -> str:
 
 
 def _data(home: Home) -> list[Path]:
-    """The folders of databases. They may go while they are looked at."""
+    """The folders with data. They may go while they are looked at."""
     with suppress(OSError):
-        return sorted(version.parent for version in home.folder.glob("data/*/PG_VERSION"))
+        return sorted(filter(is_volume, (home.folder / "data").iterdir()))
     return []
 
 

@@ -1,6 +1,6 @@
 """Where everything of an embedded instance lies: paths and ports, and nothing done with them.
 
-HOME/conf/      the configuration of supervisord, who may use a cache, the passwords for psql
+HOME/conf/      the configuration of supervisord, and the files that components read
 HOME/data/      a folder for each volume (NAME.2 for its second revision), which outlives `down`, and one for each
                 component that needs a folder to work in
 HOME/logs/      what each component wrote, with older parts beside it
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.engines.embedded.binaries import Programs
+from stack.capabilities import Programs
 from stack.instance import generation_mark
 from stack.workload import PortId, VolumeId
 
@@ -46,11 +46,6 @@ class Home:
     def applied(self) -> Path:
         """What of the configuration supervisord has taken up."""
         return self.folder / "conf" / "applied.json"
-
-    @property
-    def password_file(self) -> Path:
-        """The passwords of the databases, as psql reads them."""
-        return self.folder / "conf" / "pgpass"
 
     @property
     def ports(self) -> Path:
@@ -81,8 +76,9 @@ class Home:
         """The socket of supervisord."""
         return self.runtime / "supervisord.sock"
 
-    def access(self, component: str) -> Path:
-        return self.folder / "conf" / f"access-{component}"
+    def file(self, component: str, name: str) -> Path:
+        """A file that a component reads."""
+        return self.folder / "conf" / f"{name}-{component}"
 
     def volume(self, volume: VolumeId) -> Path:
         """The folder of a volume. No component has a name with an underscore."""
@@ -105,11 +101,11 @@ class Home:
 
 @dataclass(frozen=True)
 class Layout:
-    """A home, with the programs that run in it, the port of each component, and the virtual environments of apps."""
+    """A home, with its ports, the programs of each component, and the virtual environments of apps."""
 
     home: Home
     ports: Mapping[PortId, int]
-    programs: Programs
+    programs: Mapping[str, Programs]
     python: str = sys.executable
     scripts: Path = _SCRIPTS
     virtual_envs: Mapping[str, Path] = field(default_factory=dict)
@@ -132,6 +128,18 @@ class Layout:
         ports = (port for id_, port in self.ports.items() if id_.component == component and name in ("", id_.name))
         return next(ports)
 
+    @property
+    def tools(self) -> str:
+        """The folders of the tools, for a PATH: those of the first component win."""
+        return ":".join(dict.fromkeys(str(folder) for each in self.programs.values() for folder in each.tools))
+
+    def program(self, component: str, name: str) -> str:
+        """The path of a program of a component; a name that it brings no program for stays a name."""
+        return str(self.programs[component].paths.get(name, name)) if component in self.programs else name
+
     def script(self, name: str) -> tuple[str, ...]:
         """A script of this folder, that needs nothing but Python."""
-        return (self.python, "-I", "-S", str(self.scripts / f"{name}.py"))
+        return self.python_script(str(self.scripts / f"{name}.py"))
+
+    def python_script(self, file: str) -> tuple[str, ...]:
+        return (self.python, "-I", "-S", file)

@@ -6,12 +6,11 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from stack.components.postgres import Postgres
 from stack.engines.embedded.layout import HOST, Layout
 from stack.fields import flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
-from stack.workload import VolumeId, Workload
+from stack.workload import PortId, VolumeId, Workload
 
 # A field whose value is another one where somebody edited the file.
 CONFIGURATION = "configuration"
@@ -84,14 +83,14 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     program, *words = map(_shown, process.command or ())
     return flatten(
         {
-            "command": [_program_path(layout, name, program), *words],
+            "command": [layout.program(name, program), *words],
             "environment": {variable: _shown(value) for variable, value in process.environment.items()},
             "source": str(instance.source(name)) if process.source else "",
             **_port_fields(instance, process),
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
-            **({"data": layout.home.data(name).name} if name in layout.programs.postgres else {}),
+            **{f"data{_suffix(volume.id)}": layout.home.volume(volume.id).name for volume in process.volumes},
             **({"virtual_env": str(layout.virtual_envs[name])} if name in layout.virtual_envs else {}),
             CONFIGURATION: GENERATED,
         }
@@ -104,8 +103,11 @@ def process_of(instance: Instance, name: str) -> Workload:
 
 
 def _port_fields(instance: Instance, process: Workload) -> dict[str, object]:
-    ports = {port.id: instance.ports.get(port.id, "chosen by the engine") for port in process.ports}
-    return {f"port.{port.name}" if port.name else "port": value for port, value in ports.items()}
+    return {f"port{_suffix(port.id)}": instance.ports.get(port.id, "chosen by the engine") for port in process.ports}
+
+
+def _suffix(part: PortId) -> str:
+    return f".{part.name}" if part.name else ""
 
 
 def _shown(value: Value) -> str:
@@ -134,12 +136,11 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     reach = [word for port in used for word in ("--reach", f"{HOST}:{layout.ports[port.id]}")]
     folder = instance.source(name) if process.source else layout.home.folder
     variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
-    make = cluster(layout, component) if isinstance(component, Postgres) else ()
     own = [resolve(layout, value) for value in process.command or ()]
-    own[0] = _program_path(layout, name, own[0])
+    own[0] = layout.program(name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
-        *variables, "--", *make, *own,
+        *variables, "--", *preparation(layout, process), *own,
     )  # fmt: skip
 
 
@@ -150,22 +151,12 @@ def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
-def cluster(layout: Layout, database: Postgres) -> tuple[str, ...]:
-    """The words that make the data of a database where there is none, before those of its server."""
-    server = layout.programs.postgres[database.name]
-    return (
-        *layout.script("cluster"),
-        "--tools", str(server.tools), "--major", str(server.major),
-        "--data", str(layout.home.data(database.name)), "--user", database.user, "--database", database.database,
-        "--password-file", str(layout.home.secret(database.password.id)), "--",
-    )  # fmt: skip
-
-
-def _program_path(layout: Layout, name: str, program: str) -> str:
-    if program == "postgres" and name in layout.programs.postgres:
-        return str(layout.programs.postgres[name].program)
-    redis_server = layout.programs.redis_server
-    return str(redis_server) if program == "redis-server" and redis_server is not None else program
+def preparation(layout: Layout, process: Workload) -> tuple[str, ...]:
+    """The words that make the data of a process if there is none, before those of its command."""
+    if not process.prepare:
+        return ()
+    file, *arguments = (resolve(layout, value) for value in process.prepare)
+    return (*layout.python_script(file), *arguments)
 
 
 def resolve(layout: Layout, value: Value) -> str:
@@ -182,7 +173,9 @@ def resolve(layout: Layout, value: Value) -> str:
             "volume": lambda: str(layout.home.volume(VolumeId.of(component, name))),
             "data": lambda: str(layout.home.data(component)),
             "socket": lambda: str(layout.home.runtime),
-            "access": lambda: str(layout.home.access(component)),
+            "file": lambda: str(layout.home.file(component, name)),
+            "tools": lambda: str(layout.programs[component].tools[0]),
+            "major": lambda: str(layout.programs[component].major),
         }[reference.field]()
 
     return resolved(value, of)

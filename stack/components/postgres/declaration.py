@@ -8,7 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from stack.capabilities import Host, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_memory, checked_path
+from stack.components.postgres.folder import SCRIPT, PostgresFolder
+from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
+from stack.components.postgres.programs import find
 from stack.model import Component
 from stack.references import Reference, SecretReference, Value
 from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
@@ -142,7 +146,35 @@ class Postgres(Component):
         )
         # fmt: on
         # Fast shutdown: TERM would wait for every client to leave.
-        return replace(plain, command=command, stop_signal="INT")
+        return replace(plain, command=command, prepare=self._preparation(), stop_signal="INT")
+
+    def _preparation(self) -> tuple[Value, ...]:
+        """The arguments of `cluster`, which makes the data."""
+        # fmt: off
+        return (
+            str(SCRIPT), "--tools", Reference(self.name, "tools"), "--major", Reference(self.name, "major"),
+            "--data", Reference(self.name, "data"), "--user", self.user, "--database", self.database,
+            "--password-file", self.password, "--",
+        )
+        # fmt: on
+
+    def programs(self, search: ProgramSearch) -> Programs:
+        return find(search, self.version, VERSION, OLDEST)
+
+    def files(self, host: Host) -> Mapping[str, str]:
+        return {PASSWORDS: password_lines(host, self.name, self.user, host.secret(self.password))}
+
+    @property
+    def check(self) -> PostgresCheck:
+        return PostgresCheck(self.name, self.query("SELECT 1", host="127.0.0.1"))
+
+    @property
+    def client(self) -> PostgresClient:
+        return PostgresClient(self.name, self.user, self.database)
+
+    @property
+    def data_folder(self) -> PostgresFolder:
+        return PostgresFolder()
 
     def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
         """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 from stack.calls import check_call
+from stack.capabilities import Host, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_memory, checked_text
 from stack.components.postgres import Postgres
+from stack.components.redis.local import RedisCheck, RedisClient
+from stack.components.redis.programs import find
 from stack.model import Component
 from stack.references import Reference, SecretReference, Value
 from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Workload
@@ -18,6 +22,8 @@ IMAGE = "redis:8"
 USER = "999:999"
 PORT = 6379
 _STOP_GRACE = 10
+# The file that says who may use it.
+_ACCESS = "access"
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,26 @@ class Redis(Component):
         # fmt: off
         command: tuple[Value, ...] = (
             *self._server(), "--bind", self.host, "--port", self.port,
-            "--aclfile", Reference(self.name, "access"), "--dir", Reference(self.name, "data"),
+            "--aclfile", Reference(self.name, "file", _ACCESS), "--dir", Reference(self.name, "data"),
         )
         # fmt: on
         return replace(plain, command=command, stop_signal="TERM")
+
+    def programs(self, search: ProgramSearch) -> Programs:
+        return find(search)
+
+    def files(self, host: Host) -> Mapping[str, str]:
+        # Its hash, for there is no need of more.
+        digest = hashlib.sha256(host.secret(self.password).encode()).hexdigest()
+        return {_ACCESS: f"user default on #{digest} ~* &* +@all\n"}
+
+    @property
+    def check(self) -> RedisCheck:
+        return RedisCheck(self.name, self.password)
+
+    @property
+    def client(self) -> RedisClient:
+        return RedisClient(self.name, self.password)
 
     def _server(self) -> tuple[str, ...]:
         # fmt: off

@@ -1,0 +1,40 @@
+"""Redis as a process of this machine: how it is asked, and where its client finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.capabilities import Host
+from stack.references import SecretReference
+
+
+@dataclass(frozen=True)
+class RedisCheck:
+    """See `stack.capabilities.Check`."""
+
+    component: str
+    password: SecretReference
+
+    def problem(self, host: Host) -> str | None:
+        try:
+            password = host.secret(self.password)
+            answer = host.exchange(host.port(self.component), f"AUTH {password}\r\nPING\r\n".encode(), lines=2)
+        except OSError as error:
+            return str(error)
+        lines = answer.decode("utf-8", errors="replace").split("\r\n")
+        return None if lines[:2] == ["+OK", "+PONG"] else " ".join(lines).strip()
+
+
+@dataclass(frozen=True)
+class RedisClient:
+    """See `stack.capabilities.Client`."""
+
+    component: str
+    password: SecretReference
+
+    def environment(self, host: Host) -> Mapping[str, str]:
+        return {
+            "STACKCTL_REDIS_PORT": str(host.port(self.component)),
+            "STACKCTL_REDIS_PASSWORD_FILE": str(host.secret_file(self.password)),
+        }
