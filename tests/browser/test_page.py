@@ -19,7 +19,7 @@ def test_loading_it_counts_one_visit_and_looking_at_it_none(watched: Watched, po
     assert truth(postgres) == 1
 
 
-def test_the_count_moves_when_somebody_else_visits(watched: Watched) -> None:
+def test_the_count_follows_the_visits_of_others(watched: Watched) -> None:
     watched.open()
     watched.service.post("/visits/homepage")
     watched.service.post("/visits/homepage")
@@ -132,7 +132,7 @@ def test_without_both_servers_the_last_count_stays_and_is_marked(
         expect(watched.page.locator(f"#part-{part}")).to_have_attribute("data-status", "fail")
 
 
-def test_an_app_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(watched: Watched) -> None:
+def test_the_page_reports_a_missing_app_and_resumes_when_it_is_back(watched: Watched) -> None:
     watched.open()
     expect(watched.page.locator("#part-app")).to_have_attribute("data-status", "pass")
     watched.service.stop()
@@ -168,7 +168,7 @@ def _hide(watched: Watched, hidden: str) -> None:
 _ROUND_TRIP = "fetch('/livez').then((response) => response.text())"
 
 
-def test_a_screen_reader_is_told_of_a_new_count_only_now_and_then(watched: Watched) -> None:
+def test_a_screen_reader_hears_a_new_count_only_now_and_then(watched: Watched) -> None:
     watched.page.clock.install()
     watched.open()
     count, spoken = watched.page.locator("#count"), watched.page.locator("#spoken")
@@ -208,7 +208,7 @@ def test_the_plots_show_what_all_clients_cause(watched: Watched) -> None:
     expect(watched.page.locator("#hits .top")).to_have_text("100 %")
 
 
-def test_it_asks_nobody_else_and_complains_of_nothing(watched: Watched) -> None:
+def test_it_requests_no_other_host_and_logs_no_error(watched: Watched) -> None:
     watched.open()
     watched.await_reads(2)
     assert watched.complaints == []

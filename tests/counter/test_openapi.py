@@ -1,4 +1,4 @@
-"""Whatever can be asked by the OpenAPI file, the running service answers as the file says, whoever is down."""
+"""Every request that the OpenAPI file allows gets a response that it describes, whichever server is down."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_the_first_read_after_postgresql_hung_up_is_marked_stale(
     assert read.json == {"page": "homepage", "visits": 1, "source": "cache", "stale": True}
 
 
-def test_without_postgresql_and_redis_it_answers_that_nothing_can_be_told(
+def test_without_both_servers_requests_are_refused_without_a_count(
     service: ServiceServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     service.get("/")
@@ -81,7 +81,7 @@ def test_without_postgresql_and_redis_it_answers_that_nothing_can_be_told(
     assert _eventually(service, "/", lambda reply: reply.status == 200, "visits are counted again").json["visits"] == 2
 
 
-def test_a_restart_that_nobody_noticed_costs_no_visit(service: ServiceServer, postgres: PostgresServer) -> None:
+def test_an_unnoticed_restart_costs_no_visit(service: ServiceServer, postgres: PostgresServer) -> None:
     numbers(many(lambda: service.get("/"), 50))
     postgres.stop()
     postgres.start()
@@ -167,7 +167,7 @@ def test_a_locked_row_refuses_the_visit_in_time_and_counts_nothing(
     assert _eventually(service, "/", lambda reply: reply.status == 200, "visits are counted again").json["visits"] == 2
 
 
-def test_a_wrong_password_is_refused_told_and_in_no_log(
+def test_a_wrong_password_is_reported_and_is_not_logged(
     environment: dict[str, str], service_folder: Path, postgres: PostgresServer
 ) -> None:
     wrong = service_folder / "wrong"

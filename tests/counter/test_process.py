@@ -21,7 +21,7 @@ from tests.servers import PROJECT, PostgresServer, RedisServer, ServiceServer, e
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def test_sigterm_lets_a_visit_that_is_under_way_finish_and_then_ends_well(
+def test_after_sigterm_a_visit_under_way_finishes_before_exit_0(
     service: ServiceServer, postgres: PostgresServer
 ) -> None:
     assert service.get("/").json["visits"] == 1
@@ -111,7 +111,9 @@ def test_two_do_not_share_a_port(service: ServiceServer, environment: dict[str, 
     assert service.get("/livez").status == 200
 
 
-def test_a_container_is_as_well_as_its_service_says(service: ServiceServer, postgres: PostgresServer) -> None:
+def test_the_health_check_of_a_container_is_its_services(
+    service: ServiceServer, postgres: PostgresServer
+) -> None:
     assert _asked_as_in_a_container(service) == (0, "")
     postgres.stop()
     said = eventually(lambda: _asked_as_in_a_container(service)[1], "it is unwell")
@@ -137,7 +139,7 @@ def test_no_worker_outlives_its_killed_parent(service: ServiceServer) -> None:
         shutil.rmtree(folder)  # the only end that leaves it
 
 
-def test_the_state_of_a_dead_worker_is_not_told(lone_service: ServiceServer, redis: RedisServer) -> None:
+def test_the_gauges_of_a_dead_worker_are_dropped(lone_service: ServiceServer, redis: RedisServer) -> None:
     redis.stop()
     eventually(lambda: 'breaker_open{dependency="cache"} 1.0' in _visit_and_measure(lone_service), "it gives Redis up")
     redis.start()

@@ -212,7 +212,7 @@ def test_a_visit_of_unknown_outcome_is_reported_without_retry_after(
     assert (problem["type"], problem["last_known"]) == ("urn:problem-type:outcome-unknown", 42)
 
 
-def test_a_browser_is_told_with_a_page(client: FlaskClient, database: FakeDatabase) -> None:
+def test_a_browser_gets_a_problem_as_a_page(client: FlaskClient, database: FakeDatabase) -> None:
     client.get("/")
     database.down = True
     response = client.get("/", headers=BROWSER)

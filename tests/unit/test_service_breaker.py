@@ -40,20 +40,20 @@ def _fail(breaker: Breaker, times: int) -> None:
         breaker.failed("gone")
 
 
-def test_a_few_failures_stop_nobody(breaker: Breaker) -> None:
+def test_a_few_failures_leave_it_closed(breaker: Breaker) -> None:
     _fail(breaker, 2)
     assert not breaker.is_open
     assert all(breaker.allows() for _ in range(10))
 
 
-def test_failures_that_are_not_in_a_row_stop_nobody(breaker: Breaker) -> None:
+def test_failures_that_are_not_in_a_row_leave_it_closed(breaker: Breaker) -> None:
     for _ in range(10):
         _fail(breaker, 2)
         breaker.succeeded()
     assert not breaker.is_open
 
 
-def test_after_enough_failures_nobody_tries_for_an_interval_and_then_one(breaker: Breaker, clock: Clock) -> None:
+def test_after_enough_failures_it_allows_one_attempt_per_interval(breaker: Breaker, clock: Clock) -> None:
     _fail(breaker, 3)
     assert breaker.is_open
     clock.now += 0.9
@@ -88,12 +88,12 @@ def test_one_success_closes_it_for_everybody(breaker: Breaker) -> None:
     assert not breaker.is_open, "failures from before count no more"
 
 
-def test_a_failure_that_nobody_should_repeat_opens_it_at_once(breaker: Breaker) -> None:
+def test_a_failure_can_open_it_at_once(breaker: Breaker) -> None:
     assert breaker.failed("no answer", at_once=True)
     assert breaker.is_open
 
 
-def test_only_the_report_that_opens_it_is_told_so(breaker: Breaker) -> None:
+def test_only_the_report_that_opens_it_returns_true(breaker: Breaker) -> None:
     assert [breaker.failed("gone") for _ in range(5)] == [False, False, True, False, False]
     breaker.succeeded()
     assert [breaker.failed("gone", at_once=True) for _ in range(2)] == [True, False]
@@ -110,7 +110,7 @@ def test_it_is_known_when_the_next_attempt_is_due(breaker: Breaker, clock: Clock
     assert breaker.due_in == pytest.approx(1.0)
 
 
-def test_the_last_report_is_told_from_the_first_failure_on(breaker: Breaker) -> None:
+def test_last_failed_is_true_from_the_first_failure_on(breaker: Breaker) -> None:
     assert not breaker.last_failed
     breaker.failed("gone")
     assert breaker.last_failed
@@ -118,7 +118,7 @@ def test_the_last_report_is_told_from_the_first_failure_on(breaker: Breaker) -> 
     assert not breaker.last_failed
 
 
-def test_changes_are_told_once_each_with_the_reason(breaker: Breaker, changes: list[tuple[bool, str]]) -> None:
+def test_each_change_is_reported_once_with_its_reason(breaker: Breaker, changes: list[tuple[bool, str]]) -> None:
     _fail(breaker, 2)
     breaker.succeeded()
     assert changes == []
@@ -163,7 +163,7 @@ def test_a_probe_asks_once_an_interval_until_there_is_an_answer(breaker: Breaker
     assert not breaker.is_open
 
 
-def test_a_probe_ends_when_somebody_else_got_an_answer(breaker: Breaker, clock: Clock) -> None:
+def test_a_probe_ends_when_another_caller_succeeded(breaker: Breaker, clock: Clock) -> None:
     attempts = Attempts(breaker, clock, answers_at=10)
     attempts.during_attempt = breaker.succeeded
     _fail(breaker, 3)
@@ -171,7 +171,7 @@ def test_a_probe_ends_when_somebody_else_got_an_answer(breaker: Breaker, clock: 
     assert attempts.at == [101.0]
 
 
-def test_a_probe_makes_no_attempt_that_somebody_else_makes(breaker: Breaker, clock: Clock) -> None:
+def test_a_probe_makes_no_attempt_that_another_caller_makes(breaker: Breaker, clock: Clock) -> None:
     attempts = Attempts(breaker, clock, answers_at=1)
     others: list[float] = []
 

@@ -31,7 +31,7 @@ def test_a_read_fills_the_cache_and_counts_nothing(
     assert (database.counts, cache.copies, database.reads) == ({"homepage": 41}, {"homepage": 41}, 1)
 
 
-def test_a_page_that_nobody_visited_reads_0_and_costs_one_query(counter: VisitCounter, database: FakeDatabase) -> None:
+def test_an_unvisited_page_reads_0_and_costs_one_query(counter: VisitCounter, database: FakeDatabase) -> None:
     assert [counter.read("new").visits for _ in range(3)] == [0, 0, 0]
     assert database.reads == 1
 
@@ -123,7 +123,7 @@ def test_a_visit_brings_a_cache_back_that_is_ahead_of_the_database(
     assert cache.copies == {"homepage": truth + 1}
 
 
-def test_readers_who_come_together_share_look_ups_and_cause_one_query(
+def test_concurrent_reads_share_look_ups_and_cause_one_query(
     counter: VisitCounter, database: FakeDatabase, cache: FakeCache
 ) -> None:
     asking = threading.Semaphore(0)

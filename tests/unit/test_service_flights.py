@@ -66,7 +66,7 @@ def flights() -> Flights[int]:
     return Flights()
 
 
-def test_those_who_come_while_a_call_runs_share_the_next_one(flights: Flights[int]) -> None:
+def test_callers_that_arrive_during_a_call_share_the_next_one(flights: Flights[int]) -> None:
     call = Slow()
     first = Started(lambda: flights.share("key", call))
     assert call.running.acquire(timeout=20)
@@ -78,7 +78,7 @@ def test_those_who_come_while_a_call_runs_share_the_next_one(flights: Flights[in
     assert [other.result() for other in others] == [2] * 5
 
 
-def test_those_who_come_while_the_shared_call_runs_wait_for_yet_another(flights: Flights[int]) -> None:
+def test_callers_that_arrive_during_a_shared_call_wait_for_another(flights: Flights[int]) -> None:
     call = Slow()
     callers = []
     for _ in range(3):

@@ -54,12 +54,12 @@ def test_without_postgresql_it_fails_whatever_redis_does(redis: Result, service:
     assert "visits are refused" in report["checks"]["database"]["output"]
 
 
-def test_a_cache_that_has_no_copy_is_well(service: Service) -> None:
+def test_a_cache_without_a_copy_passes(service: Service) -> None:
     service.cache.copies.clear()
     assert service.report()["status"] == "pass"
 
 
-def test_an_open_breaker_is_told(service: Service) -> None:
+def test_an_open_breaker_is_reported(service: Service) -> None:
     service.breakers["cache"].failed("gone")
     checks = service.report()["checks"]
     assert (checks["cache"]["breaker"], checks["database"]["breaker"]) == ("open", "closed")

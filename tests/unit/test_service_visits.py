@@ -192,7 +192,7 @@ def test_a_leader_that_dies_after_its_commit_leaves_no_copy_that_lacks_it(
     assert counter.read("homepage").visits == 2
 
 
-def test_a_batch_is_bounded_and_who_came_first_is_in_the_first(
+def test_a_batch_is_bounded_and_taken_in_order_of_arrival(
     counter: VisitCounter, database: FakeDatabase, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.visits, "_LARGEST", 3)
@@ -205,7 +205,7 @@ def test_a_batch_is_bounded_and_who_came_first_is_in_the_first(
     assert database.batches == [{"homepage": size} for size in (1, 3, 3, 1)]
 
 
-def test_each_batch_is_told_of(database: FakeDatabase, cache: FakeCache) -> None:
+def test_each_batch_is_reported(database: FakeDatabase, cache: FakeCache) -> None:
     told: list[tuple[int, bool]] = []
     counter = VisitCounter(database, cache, on_commit=lambda size, seconds: told.append((size, seconds >= 0)))
     counter.visit("homepage")
