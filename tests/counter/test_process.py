@@ -111,9 +111,7 @@ def test_two_do_not_share_a_port(service: ServiceServer, environment: dict[str, 
     assert service.get("/livez").status == 200
 
 
-def test_the_health_check_of_a_container_is_its_services(
-    service: ServiceServer, postgres: PostgresServer
-) -> None:
+def test_the_health_check_of_a_container_is_its_services(service: ServiceServer, postgres: PostgresServer) -> None:
     assert _asked_as_in_a_container(service) == (0, "")
     postgres.stop()
     said = eventually(lambda: _asked_as_in_a_container(service)[1], "it is unwell")
