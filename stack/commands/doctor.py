@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from stack.causes import recognise
+from stack.components.postgres import Postgres
 from stack.declaration import load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
+from stack.engines.process import Completed
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
@@ -25,8 +28,10 @@ from stack.report import Report, times
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
+from stack.verdict.judge import brief
 from stack.version import __version__
 from stack.workflow.opening import Opened, look
+from stack.workflow.planning import find_obstacle, identities, secret_digests
 from stack.workflow.ports import holder_of
 
 _SILENT = ("docker-client", "docker-daemon", "docker-permission")
@@ -252,10 +257,40 @@ def of_component(name: str, component: ComponentState | None) -> Finding:
     return ok(name, component.summary)
 
 
+def _logins(patient: Patient) -> Iterator[Finding]:
+    """Whether each database that has data accepts the password in its file, as far as that can be known now."""
+    opened = patient.opened
+    if opened is None or patient.observed is None:
+        return
+    databases = {each.name: each for each in opened.instance.stack if isinstance(each, Postgres)}
+    made = identities(opened, secret_digests(opened))
+    for name, database in databases.items():
+        # A password that is gone is told with the secrets.
+        if not made[name]["password"] or not opened.engine.has_data(name):
+            continue
+        if (obstacle := find_obstacle(opened, opened.state.applied(), {name: made[name]})) is not None:
+            yield failed(f"{name} login", obstacle)
+            continue
+        state = patient.observed.components.get(name)
+        if state is not None and state.running:
+            yield of_login(database, opened.engine.prove(database, state))
+
+
+def of_login(database: Postgres, answer: Completed) -> Finding:
+    check = f"{database.name} login"
+    if answer.ok:
+        return ok(check, f"PostgreSQL accepts the password of {database.user}")
+    if (cause := recognise(database.name, answer.stderr, database.role)) is not None:
+        return Finding(check, "fail", cause.message, cause.hint)
+    said = brief(answer.stderr) or f"exit code {answer.exit_code}"
+    return Finding(check, "fail", f"it can't be logged in to: {said}", f"look at `stackctl logs {database.name}`")
+
+
 CHECKS: Mapping[str, Check] = {
     "python": _versions,
     "engines": _engines,
     "state": _state,
     "ports": _ports,
     "instance": _instance,
+    "login": _logins,
 }

@@ -79,7 +79,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     here = {
         name: each for name, each in identities(opened, secrets).items() if stores[VolumeId.of(name)] in observed.stores
     }
-    obstacle = _obstacle(opened, applied, here) or edited
+    obstacle = find_obstacle(opened, applied, here) or edited
     return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), obstacle)
 
 
@@ -296,7 +296,7 @@ def try_remember_wanted(opened: Opened, wanted: Wanted) -> str:
     return ""
 
 
-def _obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:
+def find_obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:
     """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
     for name, now in identities.items():
         made = made_with(opened, applied, name)

@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 
 import stackctl
+from stack import Postgres
 from stack.capabilities import Programs
-from stack.commands.doctor import examine, of_component, of_python, of_taken_port, text_of
+from stack.commands.doctor import examine, of_component, of_login, of_python, of_taken_port, text_of
 from stack.engines import ENGINES
 from stack.engines.compose import checks
 from stack.engines.compose.checks import Docker, Labelled, of_docker, of_images, of_orphans
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.embedded.checks import configuration_of, of_programs
+from stack.engines.process import Completed
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState
@@ -134,6 +136,9 @@ def test_orphans_are_named_and_not_too_many_of_them() -> None:
         (of_component("web", replace(UP, health="unhealthy", health_output="no")), "fail"),
         (of_component("web", replace(UP, state="restarting", exit_code=3)), "fail"),
         (of_component("web", None), "fail"),
+        (of_login(Postgres("db"), Completed(0, "1", "")), "ok"),
+        (of_login(Postgres("db"), Completed(2, "", 'FATAL: password authentication failed for user "app"')), "fail"),
+        (of_login(Postgres("db"), Completed(2, "", "server closed the connection")), "fail"),
         (disk("disk", 2**40, "/"), "ok"),
         (disk("disk", 2**30, "/"), "warn"),
         (disk("disk", 2**20, "/"), "fail"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -50,7 +50,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
-    monkeypatch.setitem(cast("dict[str, object]", stack.engines.ENGINES), "compose", lambda *_, **__: made)
+    monkeypatch.setitem(stack.engines.ENGINES, "compose", cast(Any, lambda *_, **__: made))
     return made
 
 
