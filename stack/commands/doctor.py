@@ -22,6 +22,7 @@ from stack.engines.process import Completed
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
+from stack.literals import FIX, warning
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder, is_free
 from stack.report import Report, times
@@ -286,6 +287,11 @@ def of_login(database: Postgres, answer: Completed) -> Finding:
     return Finding(check, "fail", f"it can't be logged in to: {said}", f"look at `stackctl logs {database.name}`")
 
 
+def _literals(patient: Patient) -> Iterator[Finding]:
+    for component, variable in patient.opened.literal if patient.opened else ():
+        yield Finding("stack file", "warn", warning(component, variable), FIX.format(variable=variable))
+
+
 CHECKS: Mapping[str, Check] = {
     "python": _versions,
     "engines": _engines,
@@ -293,4 +299,5 @@ CHECKS: Mapping[str, Check] = {
     "ports": _ports,
     "instance": _instance,
     "login": _logins,
+    "stack file": _literals,
 }

@@ -21,12 +21,18 @@ _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
 
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
-    surveyed = survey(preview(look(settings), settings), holdings=True)
-    data = plan_data(surveyed)
+    opened = preview(look(settings), settings)
+    surveyed, notices = survey(opened, holdings=True), opened.literal_notices
+    data = plan_data(surveyed) | {"notices": list(notices)}
     if output is not None:
         _save(output, data)
     ends = ExitCode.CHANGES if exit_code and (surveyed.plan.something or surveyed.obstacle) else ExitCode.DONE
-    return Report.drawn("plan", lambda style: "\n".join(plan_lines(surveyed, style)), data, int(ends))
+
+    def text(style: Style) -> str:
+        notes = [style.wrapped(notice, "note: ", "    ") for notice in notices]
+        return "\n".join([*plan_lines(surveyed, style), *(["", *notes] if notes else [])])
+
+    return Report.drawn("plan", text, data, int(ends))
 
 
 def plan_lines(surveyed: Survey, style: Style) -> list[str]:

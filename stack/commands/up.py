@@ -190,7 +190,7 @@ def _report(
 ) -> Report:
     instance, before = opened.instance, surveyed.observed
     same = before.processes == verdict.observed.processes and not migrated
-    notices = opened.engine.notices()
+    notices = opened.notices
 
     def text(style: Style) -> str:
         done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"

@@ -13,6 +13,7 @@ from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import DeclarationError, ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
+from stack.literals import FIX, literal_secrets, warning
 from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.ports import AUTO, PortChoice
@@ -31,7 +32,7 @@ class Opened:
 
     `asked`: the ports that the command line chooses, by component. `named`: it is not the one that its stack is
     called after. `automatic`: the components whose ports were chosen for them just now. `registry` is the folder that
-    lists this user's instances.
+    lists this user's instances; `literal`: the component and the variable of each secret in the stack file itself.
     """
 
     instance: Instance
@@ -43,6 +44,16 @@ class Opened:
     named: bool = False
     automatic: tuple[PortId, ...] = ()
     registry: Path | None = None
+    literal: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a user should know who changes the instance: of its engine, and of its declaration."""
+        return (*self.engine.notices(), *self.literal_notices)
+
+    @property
+    def literal_notices(self) -> tuple[str, ...]:
+        return tuple(f"{warning(*each)}: {FIX.format(variable=each[1])}" for each in self.literal)
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,24 @@ def _open(
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
-    return Opened(instance, state, engine, record, choice, asked, named=name != stack.name, registry=settings.registry)
+    return Opened(
+        instance=instance,
+        state=state,
+        engine=engine,
+        record=record,
+        choice=choice,
+        asked=asked,
+        named=name != stack.name,
+        registry=settings.registry,
+        literal=literal_secrets(stack, _text(settings.file)),
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:

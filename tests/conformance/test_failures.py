@@ -211,11 +211,13 @@ def test_an_app_that_answers_no_more_is_not_called_up(new_cli: Make, tmp_path: P
 
 def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) -> None:
     count = kept.visit()
-    kept.ok("down")
     secret = kept.state / "secrets" / "db_password"
     right = secret.read_text(encoding="utf-8")
     secret.chmod(0o644)
     secret.write_text("wrong", encoding="utf-8")
+    assert _login(kept) == "fail", "while it runs"
+    kept.ok("down")
+    assert _login(kept) == "fail", "while it is down"
     (kept.state / "applied.json").unlink()
     error = kept.fails("up", code="password-mismatch")
     assert "PostgreSQL refuses the password of student" in error["message"]
@@ -224,6 +226,11 @@ def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) 
     secret.write_text(right, encoding="utf-8")
     kept.up()
     assert kept.visit() == count + 1
+
+
+def _login(cli: Cli) -> str:
+    checks = cli.run("--json", "doctor").envelope["data"]["checks"]
+    return str(next(each["level"] for each in checks if each["check"] == "db login"))
 
 
 def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:

@@ -153,7 +153,18 @@ def checks(cli: Cli, *words: str, exit_code: int = 0) -> dict[str, dict[str, str
 
 def test_doctor_finds_an_instance_well(up: Cli) -> None:
     found = checks(up)
-    for name in ("python", "state disk", "state folder", "secrets", "ports", "instance", "web", "db", "cache"):
+    for name in (
+        "python",
+        "state disk",
+        "state folder",
+        "secrets",
+        "ports",
+        "instance",
+        "web",
+        "db",
+        "cache",
+        "db login",
+    ):
         assert found[name]["level"] == "ok", found[name]
     assert found["ports"]["message"] == f"{up.port} is published by web"
     own = {"compose": ("docker client", "docker compose", "docker daemon", "docker clock", "docker orphans"),
