@@ -43,10 +43,7 @@ def plan_lines(surveyed: Survey, style: Style) -> list[str]:
         store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
     lines += migration_lines(made, style, "data: {name} gets {names}")
-    lines += [
-        _marked("keep", f"data: {name} has had {', '.join(names)}, no longer in its folder of migrations", style)
-        for name, names in surveyed.missing.items()
-    ]
+    lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(surveyed)]
     if surveyed.obstacle is not None:
         refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
         lines += ["", style.wrapped(refusal), style.wrapped(surveyed.obstacle.hint)]
@@ -59,6 +56,14 @@ def change_lines(plan: Plan, style: Style) -> list[str]:
     """For people: what `up` is about to change, and nothing else."""
     lines = [line for action in plan.changes for line in _action_lines(action, style)]
     return lines + migration_lines(plan, style, "{name}: to migrate, {names}")
+
+
+def missing_lines(surveyed: Survey) -> list[str]:
+    """For people: the migrations that were applied and are gone. They may be another branch's."""
+    return [
+        f"{name} has had {', '.join(names)}, no longer in its folder of migrations"
+        for name, names in surveyed.missing.items()
+    ]
 
 
 def migration_lines(plan: Plan, style: Style, text: str) -> list[str]:

@@ -23,6 +23,7 @@ from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.migrating import migrate
 from stack.workflow.opening import Opened, change, without_docker
 from stack.workflow.planning import (
+from stack.commands.plan import change_lines, check_saved, missing_lines
     Survey,
     check_sources,
     plan_data,
@@ -196,7 +197,7 @@ def _report(
         done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
         lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
         applied = [f"{each}: applied {', '.join(names)}" for each, names in (migrated or {}).items()]
-        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *applied]
+        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *applied, *missing_lines(surveyed)]
         lines += [style.wrapped(line, "  ") for line in below]
         engine = style.wrapped(f"engine: {opened.choice}", "  ")
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]

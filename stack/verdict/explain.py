@@ -46,7 +46,7 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
     if cause is None or failure.code == "out-of-memory" or failure.hint:
         return StackError(failure.code, failure.problem, hint, log)
     hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
-    return StackError(cause.code, f"{cause.message} ({failure.problem})", hint, log)
+    return StackError(cause.code, f"{cause.message}; {failure.problem}", hint, log)
 
 
 def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:

@@ -224,8 +224,8 @@ def test_data_survives_being_killed_again_and_again(one: Running) -> None:
 @pytest.mark.parametrize(
     ("break_it", "code"),
     [
-        (lambda data: (data / cluster.MARK).unlink(), "data-unusable"),
-        (lambda data: (data / "PG_VERSION").unlink(), "data-unusable"),
+        (lambda data: (data / cluster.MARK).unlink(), "data-incomplete"),
+        (lambda data: (data / "PG_VERSION").unlink(), "data-incomplete"),
         (lambda data: (data / "PG_VERSION").write_text("17\n"), "data-version"),
     ],
 )

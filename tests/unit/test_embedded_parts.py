@@ -365,11 +365,11 @@ def test_a_data_folder_is_judged_by_its_version_and_mark(tmp_path: Path) -> None
         found = cluster.problem(tmp_path, 18)
         return found and found[0]
 
-    assert code() == "data-unusable"
+    assert code() == "data-incomplete"
     (tmp_path / "PG_VERSION").write_text("17\n")
     assert code() == "data-version"
     (tmp_path / "PG_VERSION").write_text("18\n")
-    assert code() == "data-unusable"
+    assert code() == "data-incomplete"
     (tmp_path / cluster.MARK).touch()
     assert code() is None
 

@@ -49,11 +49,11 @@ def problem(data: Path, major: int) -> tuple[str, str] | None:
     """The error code and message of a folder that no server of version `major` may be started on, else None."""
     version = version_of(data)
     if version is None:
-        return "data-unusable", f"{data} is there but holds no data of PostgreSQL"
+        return "data-incomplete", f"the data of PostgreSQL is not complete: {data} is there, without a PG_VERSION in it"
     if version != major:
         return "data-version", f"{data} was made by PostgreSQL {version}; this is PostgreSQL {major}"
     if not (data / MARK).is_file():
-        return "data-unusable", f"{data} was not completed by stackctl: its {MARK} is missing"
+        return "data-incomplete", f"the data of PostgreSQL is not complete: {data} has no {MARK}, which is made last"
     return None
 
 
