@@ -19,6 +19,7 @@ import typer
 
 from stack.cli.options import (
     AcceptLoss,
+    CommandInComponent,
     Database,
     Dump,
     Name,
@@ -305,7 +306,13 @@ def logs(
     return logs(session.settings, service, tail, write_foreign if follow else None)
 
 
-@command(app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}))
+@command(
+    app.command(
+        "exec",
+        cls=CommandInComponent,
+        context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    )
+)
 def execute(
     session: Session,
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The component: web, db, cache.")],

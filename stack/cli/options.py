@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from stack.cli import terminal
 from stack.cli.invocation import Invocation
@@ -42,6 +43,27 @@ Source = Annotated[Path, typer.Argument(metavar="FILE", help="What; - is standar
 SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="One of `snapshot list`.")]
 SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="One in a file.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
+
+
+_TAKE_A_VALUE = ("--file", "-f", "--instance", "--engine")
+
+
+class CommandInComponent(TyperCommand):
+    """`exec`: what follows SERVICE is the command, but for options before a `--`: no program has such a name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, options_first(args))
+
+
+def options_first(args: list[str]) -> list[str]:
+    """`db --json -- true` as `--json db -- true`."""
+    words = args[: args.index("--")] if "--" in args else []
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in _TAKE_A_VALUE else 1
+    if at + 1 >= len(words) or not words[at + 1].startswith("-"):
+        return args
+    return [*words[:at], *words[at + 1 :], words[at], *args[len(words) :]]
 
 
 class Shared:

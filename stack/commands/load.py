@@ -104,7 +104,9 @@ def _reading(
             yield plain, kind
     except (OSError, EOFError) as error:
         raise StackError(
-            "file-unusable", f"{_called(source)}: {error}; nothing was loaded", "check its path, or fetch it again"
+            "file-unusable",
+            f"{_called(source)}: {_problem(error)}; nothing was loaded",
+            "check its path, or fetch it again",
         ) from error
 
 
@@ -158,3 +160,8 @@ def _forget_copies(opened: Opened) -> None:
                     f"the data is loaded, but {cache.name} could not be emptied: {answer.stderr or answer.stdout}",
                     f"empty it by hand: `stackctl exec {cache.name} -- redis-cli FLUSHALL`",
                 )
+
+
+def _problem(error: OSError | EOFError) -> str:
+    """Without the number and the path, which the message has."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -9,6 +9,10 @@ from typing import Any
 
 from stack.errors import ExitCode, StackError
 from stack.plan import Action, Plan
+from stack.workflow.opening import look
+from stack.workflow.planning import Survey, plan_data, survey
+from stack.workflow.ports import preview
+from stack.plan import Action
 from stack.report import Report, as_json
 from stack.settings import Settings
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
@@ -42,7 +46,7 @@ def plan_lines(surveyed: Survey, style: Style) -> list[str]:
     for effect in made.data:
         store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
-    lines += migration_lines(made, style, "data: {name} gets {names}")
+    lines += migration_lines(surveyed, style, "data: {name} gets {names}")
     lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(surveyed)]
     if surveyed.obstacle is not None:
         refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
@@ -52,10 +56,10 @@ def plan_lines(surveyed: Survey, style: Style) -> list[str]:
     return lines
 
 
-def change_lines(plan: Plan, style: Style) -> list[str]:
+def change_lines(surveyed: Survey, style: Style) -> list[str]:
     """For people: what `up` is about to change, and nothing else."""
-    lines = [line for action in plan.changes for line in _action_lines(action, style)]
-    return lines + migration_lines(plan, style, "{name}: to migrate, {names}")
+    lines = [line for action in surveyed.plan.changes for line in _action_lines(action, style)]
+    return lines + migration_lines(surveyed, style, "{name}: to migrate, {names}")
 
 
 def missing_lines(surveyed: Survey) -> list[str]:
@@ -66,10 +70,11 @@ def missing_lines(surveyed: Survey) -> list[str]:
     ]
 
 
-def migration_lines(plan: Plan, style: Style, text: str) -> list[str]:
+def migration_lines(surveyed: Survey, style: Style, text: str) -> list[str]:
+    lines = {name: text.format(name=name, names=", ".join(names)) for name, names in surveyed.plan.migrations.items()}
     return [
-        _marked("create", text.format(name=name, names=", ".join(names)), style)
-        for name, names in plan.migrations.items()
+        _marked("create", f"{line}, unless its data has had that" if name in surveyed.unsure else line, style)
+        for name, line in lines.items()
     ]
 
 

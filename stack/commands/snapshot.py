@@ -95,7 +95,7 @@ def _shelf(settings: Settings) -> Shelf:
 
 
 def _why(manifest: Manifest) -> str:
-    return f"before {manifest.reason}" if manifest.automatic else "as asked"
+    return f"before {manifest.reason}" if manifest.automatic else "by `snapshot save`"
 
 
 def _row(item: Item) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     check_ports(opened, before)
     replaced = [each.target for each in surveyed.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
     progress = Replacing(progress, replaced)
-    progress.announce(lambda style: "\n".join(change_lines(surveyed.plan, style)))
+    progress.announce(lambda style: "\n".join(change_lines(surveyed, style)))
     _prepare(opened, surveyed)
     _build(opened, surveyed, progress)
     began = time.monotonic()

@@ -26,8 +26,8 @@ class Survey:
     """What there was when the plan was made.
 
     `migrations`: those that each database lacks. `declared_migrations`: all of its folder, as they were read.
-    `missing`: the names of the migrations that a database has had and that are no longer in its folder. `obstacle`: why
-    `up` can't apply it.
+    `missing`: the names of the migrations that a database has had and that are no longer in its folder. `unsure`: the
+    databases whose data alone knows what it has had, as after a restore. `obstacle`: why `up` can't apply it.
     """
 
     plan: Plan
@@ -38,6 +38,7 @@ class Survey:
     migrations: Mapping[str, tuple[Migration, ...]]
     declared_migrations: Mapping[str, tuple[Migration, ...]]
     missing: Mapping[str, tuple[str, ...]]
+    unsure: frozenset[str]
     obstacle: StackError | None = None
 
     @property
@@ -80,7 +81,8 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
         name: each for name, each in identities(opened, secrets).items() if stores[VolumeId.of(name)] in observed.stores
     }
     obstacle = find_obstacle(opened, applied, here) or edited
-    return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), obstacle)
+    unsure = frozenset(name for name in there if stores[name] in observed.stores and name not in applied.migrations)
+    return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), unsure, obstacle)
 
 
 def _declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import stackctl
+from stack.cli.options import options_first
 from stack.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +232,31 @@ def test_a_shell_can_complete(shell: str) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "_STACKCTL_COMPLETE" in script.stdout + script.stderr, script
+
+
+@pytest.mark.parametrize(
+    ("words", "sorted_words"),
+    [
+        (["db", "--json", "--", "true"], ["--json", "db", "--", "true"]),
+        (["--json", "db", "--", "true"], ["--json", "db", "--", "true"]),
+        (
+            ["--file", "x.py", "db", "--instance", "y", "--", "ls"],
+            ["--file", "x.py", "--instance", "y", "db", "--", "ls"],
+        ),
+        (["db", "psql", "-c", "x", "--", "y"], ["db", "psql", "-c", "x", "--", "y"]),
+        (["db", "--", "sh", "--json"], ["db", "--", "sh", "--json"]),
+        (["db", "--json"], ["db", "--json"]),
+        ([], []),
+    ],
+)
+def test_options_of_exec_may_stand_before_the_dashes(words: list[str], sorted_words: list[str]) -> None:
+    assert options_first(words) == sorted_words
+
+
+def test_exec_of_an_instance_that_is_down_is_one_json_object_also_with_json_after_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKCTL_STATE", str(tmp_path))
+    assert stackctl.main(["--engine", "embedded", "exec", "db", "--json", "--", "true"]) == 1
+    envelope = json.loads(capsys.readouterr().out)
+    assert (envelope["ok"], envelope["error"]["code"]) == (False, "instance-down")
