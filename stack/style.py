@@ -81,7 +81,9 @@ class Style:
             kept, max(20, self.width), initial_indent=front, subsequent_indent=indent,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
-        return "\n".join(parts).replace(f" {_JOINT}", "").replace(_JOINT, "").replace(_NO_BREAK, " ")
+        # Within a line the blank goes too; the indent of a line stays whole.
+        joined = re.sub(rf"(?<=\S) {_JOINT}", "", "\n".join(parts))
+        return joined.replace(_JOINT, "").replace(_NO_BREAK, " ")
 
 
 def _split(word: str, room: int) -> str:

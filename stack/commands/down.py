@@ -22,4 +22,4 @@ def down(settings: Settings, progress: Progress) -> Report:
     if left.volumes:
         text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"
     data = {"instance": opened.instance.name, "kept": list(left.volumes), "notices": [note] if note else []}
-    return Report("down", with_note(text, note), data)
+    return Report.drawn("down", lambda style: style.wrapped(style.paths(with_note(text, note))), data)

@@ -204,6 +204,7 @@ def test_a_path_wider_than_the_line_breaks_after_a_slash() -> None:
     broken = Style(width=40).wrapped(f"free in {path}, as seen", "ok  disk  ")
     assert max(map(len, broken.split("\n"))) <= 40, broken
     assert "".join(broken.split()) == "".join(f"ok disk free in {path}, as seen".split())
+    assert {len(line) - len(line.lstrip()) for line in broken.split("\n")[1:]} == {len("ok  disk  ")}
     assert Style(width=40).wrapped(f"`chmod 700 {path}`") == f"`chmod 700 {path}`"
 
 
