@@ -18,6 +18,7 @@ from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.snapshots.starting import Beside
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.snapshots.transfer import Counted, chunks, stream
 from stack.workflow.confirming import Confirm
@@ -25,6 +26,7 @@ from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, require_running
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Replacement, replace_data
+from stack.snapshots.transfer import LOADING, Counted, chunks, stream
 
 # What a database takes for each byte of a dump that is packed well.
 _GROWS = 8
@@ -80,9 +82,12 @@ def load_in_place(
                     return None
                 return save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)[1]
 
+            def put(beside: Beside) -> None:
+                with beside(LOADING) as server:
+                    fill(server, plain, kind, progress)
+
             needed = source.stat().st_size * _GROWS if source else 0
-            filling = {database.name: lambda server: cast("None", fill(server, plain, kind, progress))}
-            report = replace_data(opened, Replacement(filling, before, needed), progress, timeout)
+            report = replace_data(opened, Replacement({database.name: put}, before, needed), progress, timeout)
     text = f"{opened.instance.name} has the data of {_called(source)} now"
     data = {"instance": opened.instance.name, "component": database.name, "up": report.data}
     return report.headed("load", text, data)

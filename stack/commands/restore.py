@@ -10,7 +10,6 @@ from typing import Literal
 
 from stack.commands.rotate import password_statement
 from stack.components.postgres import Postgres
-from stack.engines.server import Server
 from stack.errors import StackError
 from stack.instance import generation_of
 from stack.ports import PortChoice
@@ -29,6 +28,8 @@ from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 from stack.workload import VolumeId
+from stack.snapshots.starting import Beside, unfit_settings
+from stack.snapshots.transfer import LOADING
 
 
 def restore(
@@ -130,10 +131,14 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
     `accepts`: also without what this server can't have.
     """
 
-    def load(server: Server) -> None:
-        password = opened.state.secret(server.database.password.id).reveal()
-        closing = password_statement(server.database, password)
-        load_component(server, archive, archive.manifest.components[name], closing, accepts, progress)
+    saved = archive.manifest.components[name]
+
+    def load(beside: Beside) -> None:
+        unfit = unfit_settings(beside, saved.system, progress)
+        with beside(LOADING) as server:
+            password = opened.state.secret(server.database.password.id).reveal()
+            closing = password_statement(server.database, password)
+            load_component(server, archive, saved, closing, accepts, progress, unfit)
 
     return load
 

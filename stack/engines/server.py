@@ -17,13 +17,18 @@ from stack.errors import StackError
 
 # Runs a server for as long as somebody holds the standard input of this script open, whatever becomes of him, and
 # then stops it without waiting for its clients. A shell lets what it starts ignore SIGINT, but a server of
-# PostgreSQL takes it up again; until it does, the signal has to be repeated.
+# PostgreSQL takes it up again; until it does, the signal has to be repeated. A server that ends by itself ends the
+# script. What a shell starts in the background reads nothing, unless it is told what.
 HELD = """\
-"$@" &
+exec 3<&0
+"$@" 3<&- &
 server=$!
-cat > /dev/null
-while kill -INT "$server" 2> /dev/null; do sleep 0.1; done
+{ cat <&3 > /dev/null; while kill -INT "$server" 2> /dev/null; do sleep 0.1; done; } &
+holder=$!
 wait "$server"
+ended=$?
+kill "$holder" 2> /dev/null
+exit "$ended"
 """
 # What a role or a database may be set to, and would end what takes long, or refuse what changes anything.
 _NEUTRAL = {

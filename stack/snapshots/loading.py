@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,14 +25,21 @@ _MOST_IN_ONE_TRANSACTION = 1000
 
 
 def load_component(
-    server: Server, archive: Archive, saved: SavedComponent, last: str, accepts: bool, progress: Progress
+    server: Server,
+    archive: Archive,
+    saved: SavedComponent,
+    last: str,
+    accepts: bool,
+    progress: Progress,
+    unfit: Mapping[str, str],
 ) -> None:
-    """Fill a new server with what was saved, and compare what is in it then. `last`: SQL to run at the end.
+    """Fill a new server with what was saved, and compare what is in it then. `last`: SQL to run at the end. `unfit`:
+    the settings of `ALTER SYSTEM` that it can't have, each with why.
 
     Raises `restore-failed`, `restore-differs`, `query-failed`, and unless `accepts` `snapshot-loses` for what this
     server can't have, before any data is loaded.
     """
-    new = _New(server, saved, read_cluster(server))
+    new = _New(server, saved, read_cluster(server), unfit)
     if (failure := run_as_admin(server, _roles(archive, saved))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
     lost = [*new.make_databases(), *new.set()]
@@ -59,6 +66,7 @@ class _New:
     server: Server
     saved: SavedComponent
     found: Cluster
+    unfit: Mapping[str, str]
 
     @property
     def own(self) -> str:
@@ -89,7 +97,8 @@ class _New:
             self.run(outside, made, f"the database {visible(database.name)}")
 
     def set(self) -> Iterator[str]:
-        """Set what was set. Give what this server refuses."""
+        """Set what was set. Give what this server can't have."""
+        yield from (f"ALTER SYSTEM SET {visible(name)} ({why})" for name, why in self.unfit.items())
         for statement, what in self._statements():
             if complaint := run_sql(self.server, self.found.major, "postgres", [statement.encode()]):
                 yield f"{what} ({_first_line(complaint)})"
@@ -100,7 +109,8 @@ class _New:
                 yield statement, f"{what} of {visible(name)}"
         for setting in self.saved.settings:
             yield setting.statement, f"the setting {setting.name} of {visible(setting.database or 'all roles')}"
-        for name, value in self.saved.system.items():
+        fit = {name: value for name, value in self.saved.system.items() if name not in self.unfit}
+        for name, value in fit.items():
             yield system_setting(name, value), f"ALTER SYSTEM SET {name}"
 
     def close(self) -> None:

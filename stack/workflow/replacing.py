@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from stack.commands.up import Wish, make
 from stack.engines.server import Server
@@ -18,7 +19,7 @@ from stack.progress import Progress
 from stack.report import Report, size
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.snapshots.transfer import LOADING
+from stack.snapshots.starting import Beside
 from stack.verdict import await_well
 from stack.workflow.keeping import as_made, databases
 from stack.workflow.opening import Opened, with_instance
@@ -27,8 +28,8 @@ from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
 
-Fill = Callable[[Server], None]
-"""Puts data into a server that is new and whose database is empty."""
+Fill = Callable[[Beside], None]
+"""Puts data into a store that is new, by a server that it starts on it."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
         for database in databases(new):
             if database.name in fill:
                 progress.step(f"{database.name}: making a new data store beside the one in use")
-                with new.engine.server_beside(database, LOADING) as server:
-                    fill[database.name](server)
+                fill[database.name](partial(new.engine.server_beside, database))
     except BaseException:
         remove_new_stores(new, fill)
         raise

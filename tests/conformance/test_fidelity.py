@@ -127,6 +127,32 @@ def test_what_a_server_can_not_have_is_named_before_anything_is_replaced(kept: C
     assert kept.visit() == count + 1
 
 
+@on_one_engine
+def test_settings_that_keep_a_server_from_starting_are_named_before(kept: Cli, tmp_path: Path) -> None:
+    count = kept.visit()
+    path = tmp_path / "saved.zip"
+    kept.ok("snapshot", "save", "--output", str(path))
+    set_up = {
+        "work_mem": "5MB", "shared_preload_libraries": "not_here", "log_line_prefix": "%m it's [%p] ",
+        "shared_buffers": "7TB", "max_connections": "60",
+    }  # fmt: skip
+
+    def of_another_server(manifest: dict[str, Any]) -> None:
+        manifest["components"]["db"]["system"] = set_up
+
+    rewrite(path, of_another_server)
+    error = kept.fails("snapshot", "restore", "--yes", "--input", str(path), code="snapshot-loses")
+    assert 'ALTER SYSTEM SET shared_preload_libraries (could not access file "not_here"' in error["message"]
+    assert "ALTER SYSTEM SET shared_buffers (" in error["message"]
+    assert not any(f"SET {name}" in error["message"] for name in ("work_mem", "log_line_prefix", "max_connections"))
+    assert kept.visit() == count + 1, "nothing was touched"
+    kept.ok("snapshot", "restore", "--yes", "--no-snapshot", "--accept-loss", "--input", str(path))
+    assert kept.visit() == count + 1
+    found = json.loads(psql(kept, _SEEN))["system"]
+    assert found == {name: set_up[name] for name in ("work_mem", "log_line_prefix", "max_connections")}
+    psql(kept, "ALTER SYSTEM RESET ALL")
+
+
 # A check that reads another table, by a name that is not found while all is loaded.
 _NEVER_COMES_BACK = """
 CREATE TABLE limits AS SELECT 10 AS most;
