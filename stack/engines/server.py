@@ -51,12 +51,14 @@ class Server:
     """How commands like `psql` and `pg_dump` are run beside a server: on its own socket, where no password is asked.
 
     `command` makes of the words of such a command those that run it there, in `environment`. A command connects as
-    `database.user` for what the user's files and apps do, and as `admin` for stackctl's own work.
+    `database.user` for what the user's files and apps do, and as `admin` for stackctl's own work. `memory`: the bytes
+    beyond which the engine ends it, if there is such a limit.
     """
 
     database: Postgres
     command: Callable[[Sequence[str]], Sequence[str]]
     environment: Mapping[str, str]
+    memory: int | None = None
 
     @property
     def admin(self) -> str:

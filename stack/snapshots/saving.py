@@ -14,6 +14,7 @@ from stack.report import size
 from stack.snapshots.archive import RESERVE, Writer
 from stack.snapshots.cluster import COPY, Cluster, Database, read_cluster
 from stack.snapshots.content import CHECKSUMS, Session, neutral, session
+from stack.snapshots.largest import require_memory
 from stack.snapshots.manifest import Member, SavedComponent, SavedDatabase
 from stack.snapshots.properties import identifier
 from stack.snapshots.transfer import broke, chunks, run_sql, stream
@@ -53,6 +54,8 @@ def save_component(
             for each in cluster.databases
             if (source := stack.enter_context(_readable(server, each, cluster, free))) is not None
         ]
+        for _, _, at in found:
+            require_memory(server, at)
         roles = _save_roles(server, archive)
         databases = [
             _save_database(server, archive, number, each, source, at, progress)

@@ -274,7 +274,7 @@ class ComposeEngine:
 
     def server(self, database: Postgres) -> Server:
         container = self._container_id(database.name)
-        return Server(database, lambda words: client.command(_inside(container, words)), client.environment())
+        return _server(database, container)
 
     @contextlib.contextmanager
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
@@ -288,7 +288,7 @@ class ComposeEngine:
         ]  # fmt: skip
 
         def serve(process: int) -> Server:
-            return Server(database, lambda words: client.command(_inside(name, words)), client.environment())
+            return _server(database, name)
 
         # While the data are made a temporary server answers, on the socket alone.
         answers = database.query("SELECT 1", host="127.0.0.1")
@@ -451,6 +451,12 @@ class ComposeEngine:
 def _inside(container: str, words: Sequence[str]) -> list[str]:
     """Docker's own `exec`: that of Compose takes twice as long to begin."""
     return ["exec", "--interactive", container, *words]
+
+
+def _server(database: Postgres, container: str) -> Server:
+    """The server in a container, by its name or number."""
+    memory = database.memory * 2**20
+    return Server(database, lambda words: client.command(_inside(container, words)), client.environment(), memory)
 
 
 def _beside_failed(said: str) -> StackError:
