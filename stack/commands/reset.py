@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stack.commands.restore import loading
 from stack.errors import StackError
+from stack.instance import Instance, default_ports
 from stack.observed import Leftovers
 from stack.progress import Progress
 from stack.registry import Registry
@@ -14,6 +15,7 @@ from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.workload import PortId
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
@@ -42,12 +44,15 @@ def reset(
         progress.step(f"{name}: deleting")
         try_remember_wanted(opened, "down")
         opened.engine.destroy()
-        deleted = _data(opened, left)
+        deleted, ports = _data(opened, left), _chosen_ports(opened.instance)
         _forget(opened)
         Registry(settings.registry).remove(opened.instance.project)
     text = f"{name} is deleted, its data included"
     text += f"; it was saved, loaded once and compared: `stackctl undo` brings it back ({saved.name})" if saved else ""
-    data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None}
+    if ports:
+        words = " ".join(f"--port {component}={port}" for component, port in ports.items())
+        text += f"; `stackctl up` takes the declared port again, and `stackctl up {words}` that of before"
+    data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None, "ports": ports}
     return Report("reset", text, data)
 
 
@@ -57,6 +62,12 @@ def _forget(opened: Opened) -> None:
     except StackError as error:
         hint = f"delete {opened.state.folder} when it can be written; nothing else is left of {opened.instance.name}"
         raise error.hinting(hint) from error
+
+
+def _chosen_ports(instance: Instance) -> dict[PortId, int]:
+    """Those that are not as declared: a new `up` does not know them any more."""
+    declared = default_ports(instance.stack)
+    return {name: port for name, port in instance.ports.items() if port != declared[name]}
 
 
 def _save(settings: Settings, opened: Opened, accepts: bool, progress: Progress) -> Path:

@@ -106,6 +106,7 @@ def test_what_a_reset_deleted_undo_brings_back_at_the_same_address(kept: Cli) ->
     count = kept.visit()
     deleted = kept.data("reset", "--yes")
     assert Path(deleted["snapshot"]).is_file()
+    assert deleted["ports"] == {"web": kept.port}, "what a new `up` would not know any more"
     assert not kept.state.exists()
     kept.ok("undo")
     assert kept.visit() == count + 1
