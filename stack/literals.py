@@ -16,7 +16,7 @@ def literal_secrets(stack: Stack, source: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (component.name, name)
         for component in stack
-        for name, value in component.container().environment.items()
+        for name, value in component.workload("container").environment.items()
         if isinstance(value, str) and is_secret_name(name) and _is_secret(value) and value in source
     )
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from stack.capabilities import Completed
 from stack.causes import recognise
 from stack.components.postgres import Postgres
 from stack.declaration import load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
-from stack.engines.process import Completed
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project

@@ -20,13 +20,12 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.starting import Beside
 from stack.snapshots.streams import Kind, Peekable, unpacked
-from stack.snapshots.transfer import Counted, chunks, stream
+from stack.snapshots.transfer import LOADING, Counted, chunks, stream
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, require_running
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Replacement, replace_data
-from stack.snapshots.transfer import LOADING, Counted, chunks, stream
 
 # What a database takes for each byte of a dump that is packed well.
 _GROWS = 8

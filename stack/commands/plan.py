@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import ExitCode, StackError
-from stack.plan import Action, Plan
-from stack.workflow.opening import look
-from stack.workflow.planning import Survey, plan_data, survey
-from stack.workflow.ports import preview
 from stack.plan import Action
 from stack.report import Report, as_json
 from stack.settings import Settings

@@ -15,12 +15,12 @@ from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.workload import PortId
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
 from stack.workflow.planning import try_remember_wanted
 from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
+from stack.workload import PortId
 
 
 def reset(

@@ -21,6 +21,8 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.loading import load_component
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.snapshots.starting import Beside, unfit_settings
+from stack.snapshots.transfer import LOADING
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, reopen, with_instance
@@ -28,8 +30,6 @@ from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 from stack.workload import VolumeId
-from stack.snapshots.starting import Beside, unfit_settings
-from stack.snapshots.transfer import LOADING
 
 
 def restore(

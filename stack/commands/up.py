@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack.commands.plan import change_lines, check_saved
+from stack.commands.plan import change_lines, check_saved, missing_lines
 from stack.commands.rotate import finish_rotations
 from stack.commands.status import component_data, url_lines
 from stack.engines.process import FinishedJob
@@ -23,7 +23,6 @@ from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.migrating import migrate
 from stack.workflow.opening import Opened, change, without_docker
 from stack.workflow.planning import (
-from stack.commands.plan import change_lines, check_saved, missing_lines
     Survey,
     check_sources,
     plan_data,

@@ -77,11 +77,12 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     )
     holds = _holdings(opened, observed) if holdings else {}
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
-    here = {
-        name: each for name, each in identities(opened, secrets).items() if stores[VolumeId.of(name)] in observed.stores
-    }
+    made = {volume for volume, store in stores.items() if store in observed.stores}
+    here = {name: each for name, each in identities(opened, secrets).items() if VolumeId.of(name) in made}
     obstacle = find_obstacle(opened, applied, here) or edited
-    unsure = frozenset(name for name in there if stores[name] in observed.stores and name not in applied.migrations)
+    unsure = frozenset(
+        name for name in there if stores[VolumeId.of(name)] in observed.stores and name not in applied.migrations
+    )
     return Survey(plan, observed, applied, fields, sources, migrations, there, _missing(there, had), unsure, obstacle)
 
 

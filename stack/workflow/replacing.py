@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stack.commands.up import Wish, make
-from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.progress import Progress

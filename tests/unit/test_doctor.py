@@ -16,14 +16,13 @@ import pytest
 
 import stackctl
 from stack import Postgres
-from stack.capabilities import Programs
+from stack.capabilities import Completed, Programs
 from stack.commands.doctor import examine, of_component, of_login, of_python, of_taken_port, text_of
 from stack.engines import ENGINES
 from stack.engines.compose import checks
 from stack.engines.compose.checks import Docker, Labelled, of_docker, of_images, of_orphans
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.embedded.checks import configuration_of, of_programs
-from stack.engines.process import Completed
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stack.literals import literal_secrets
 from stack.commands.doctor import examine
-from stack.workflow.opening import look
 from stack.commands.plan import plan
+from stack.literals import literal_secrets
 from stack.settings import Settings
+from stack.workflow.opening import look
 
 SHOP = """
 import os
