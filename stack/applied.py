@@ -31,7 +31,8 @@ class Applied:
 
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
-    `migrations`: the checksums of those that each database has had, by their names.
+    `migrations`: the checksums of those that each database has had, by their names. `extensions`: those that were made.
+    `separated`: the data stores whose declared user is known to be no superuser.
     `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the
     data stores that nothing uses and `undo` may need, each with the moment of the snapshot that was made of it (`made`)
     and a digest of its `password`.
@@ -45,6 +46,8 @@ class Applied:
     data: Mapping[str, Fields] = field(default_factory=dict)
     migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kept: Mapping[str, Fields] = field(default_factory=dict)
+    extensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    separated: Sequence[str] = ()
 
 
 def changed_files(before: Files, now: Files) -> list[str]:

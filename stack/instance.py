@@ -59,6 +59,10 @@ class Instance:
         """A copy of its Dockerfile; beside it, as `.dockerignore`, what the build context leaves out."""
         return self.configuration / f"{component}.Dockerfile"
 
+    def config_file(self, name: str) -> Path:
+        """A file that a container reads, beside the configuration."""
+        return self.configuration / name
+
     def secret_file(self, secret_id: str) -> Path:
         return self.state / "secrets" / secret_id
 

@@ -79,7 +79,8 @@ class DataEffect:
 class Plan:
     """All actions of an `up`, in the order of the declaration, and their consequences for data.
 
-    `migrations`: the names of those that each database is still to have.
+    `migrations`: the names of those that each database is still to have, `extensions` the same. `superusers`: the
+    declared user of each database that is still to become an ordinary one.
     """
 
     instance: str
@@ -87,11 +88,18 @@ class Plan:
     actions: tuple[Action, ...]
     data: tuple[DataEffect, ...] = ()
     migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    superusers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def something(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.changes or self.migrations)
+        return bool(self.changes or self.prepared)
+
+    @property
+    def prepared(self) -> frozenset[str]:
+        """The databases in which something is done before what uses them is made."""
+        return frozenset([*self.migrations, *self.extensions, *self.superusers])
 
     @property
     def changes(self) -> tuple[Action, ...]:
@@ -121,8 +129,8 @@ class Declared:
 
     `components`: the fields of each. `stores`: each volume by the engine's name for it. Of those that
     changed since the last `up`, and of no others: `sources`, the files of a component's source (none where it was
-    never built), and `secrets`, the secrets that it reads. `migrations`: those that a database lacks. `builds`: the
-    engine makes an image of a source, and does not run in it.
+    never built), and `secrets`, the secrets that it reads. `migrations` and `extensions`: those that a database lacks.
+    `superusers`: as in `Plan`. `builds`: the engine makes an image of a source, and does not run in it.
     """
 
     components: Mapping[str, Fields]
@@ -130,6 +138,8 @@ class Declared:
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    superusers: Mapping[str, str] = field(default_factory=dict)
     builds: bool = True
 
 
@@ -147,7 +157,7 @@ def make_plan(
         _removal(name, made, state) for name, state in observed.components.items() if name not in declared.components
     ]
     data = tuple(_data(declared, observed, holds or {}))
-    return Plan(instance, engine, tuple(actions), data, declared.migrations)
+    return Plan(instance, engine, tuple(actions), data, declared.migrations, declared.extensions, declared.superusers)
 
 
 def _data(declared: Declared, observed: Observed, holds: Mapping[str, str]) -> Iterator[DataEffect]:

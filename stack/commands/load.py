@@ -17,6 +17,7 @@ from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.manifest import Manifest
+from stack.snapshots.ownership import NEEDS_ADMIN, needs_admin
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.starting import Beside
 from stack.snapshots.streams import Kind, Peekable, unpacked
@@ -25,6 +26,7 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, require_running
 from stack.workflow.ports import registered
+from stack.workflow.preparing import make_extensions
 from stack.workflow.replacing import Replacement, replace_data
 
 # What a database takes for each byte of a dump that is packed well.
@@ -83,6 +85,7 @@ def load_in_place(
 
             def put(beside: Beside) -> None:
                 with beside(LOADING) as server:
+                    make_extensions(server, opened.engine.version(database), database.extensions, progress)
                     fill(server, plain, kind, progress)
 
             needed = source.stat().st_size * _GROWS if source else 0
@@ -143,7 +146,9 @@ def _failed(database: Postgres, complaint: str, nothing_kept: bool = True) -> St
     return StackError(
         "load-failed",
         f"{database.name} did not take it, and {kept}: {_first_error(complaint)}",
-        "fix what it names; to put it in the place of what is there: `stackctl load --replace FILE`",
+        NEEDS_ADMIN.format(name=database.name)
+        if needs_admin(complaint)
+        else "fix what it names; to put it in the place of what is there: `stackctl load --replace FILE`",
         complaint,
     )
 

@@ -42,7 +42,7 @@ def plan_lines(surveyed: Survey, style: Style) -> list[str]:
     for effect in made.data:
         store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
-    lines += migration_lines(surveyed, style, "data: {name} gets {names}")
+    lines += preparing_lines(surveyed, style, "data: ")
     lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(surveyed)]
     if surveyed.obstacle is not None:
         refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
@@ -55,7 +55,7 @@ def plan_lines(surveyed: Survey, style: Style) -> list[str]:
 def change_lines(surveyed: Survey, style: Style) -> list[str]:
     """For people: what `up` is about to change, and nothing else."""
     lines = [line for action in surveyed.plan.changes for line in _action_lines(action, style)]
-    return lines + migration_lines(surveyed, style, "{name}: to migrate, {names}")
+    return lines + preparing_lines(surveyed, style)
 
 
 def missing_lines(surveyed: Survey) -> list[str]:
@@ -66,12 +66,26 @@ def missing_lines(surveyed: Survey) -> list[str]:
     ]
 
 
-def migration_lines(surveyed: Survey, style: Style, text: str) -> list[str]:
-    lines = {name: text.format(name=name, names=", ".join(names)) for name, names in surveyed.plan.migrations.items()}
-    return [
-        _marked("create", f"{line}, unless its data has had that" if name in surveyed.unsure else line, style)
-        for name, line in lines.items()
+def preparing_lines(surveyed: Survey, style: Style, lead: str = "") -> list[str]:
+    """For people: what is done in databases before what uses them is made."""
+    plan = surveyed.plan
+    superusers = [
+        _marked("recreate", f"{lead}{name}: its user {user} becomes the owner of its database, and no superuser", style)
+        for name, user in plan.superusers.items()
     ]
+    extensions = [
+        _marked("create", f"{lead}{name} gets the extensions {', '.join(names)}", style)
+        for name, names in plan.extensions.items()
+    ]
+    migrations = [
+        _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(surveyed, name)}", style)
+        for name, names in plan.migrations.items()
+    ]
+    return [*superusers, *extensions, *migrations]
+
+
+def _unsure(surveyed: Survey, name: str) -> str:
+    return ", unless its data has had that" if name in surveyed.unsure else ""
 
 
 def _action_lines(action: Action, style: Style) -> list[str]:

@@ -119,7 +119,7 @@ def _replace(
     if (kept := _with_kept_stores(opened, manifest)) is not None:
         with quiet(opened, progress):
             keeps = before()
-        return take_over(opened, kept, manifest.components, keeps, progress, timeout)
+        return take_over(opened, kept, manifest.components, keeps, progress, timeout, made_now=False)
 
     fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
     return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)

@@ -20,7 +20,6 @@ from stack.settings import Settings
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
 from stack.workflow.loops import restart_lines, stop_loops
-from stack.workflow.migrating import migrate
 from stack.workflow.opening import Opened, change, without_docker
 from stack.workflow.planning import (
     Survey,
@@ -33,6 +32,7 @@ from stack.workflow.planning import (
     survey,
 )
 from stack.workflow.ports import automatic_lines, check_ports, registered
+from stack.workflow.preparing import prepare_databases
 from stack.workload import TARGETS
 
 _STEP_LENGTH = 80
@@ -110,8 +110,8 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     _build(opened, surveyed, progress)
     began = time.monotonic()
     try:
-        migrated = migrate(opened, surveyed, wish.timeout, progress)
-        with opened.engine.apply(surveyed.plan.forced - migrated.started) as job:
+        prepared = prepare_databases(opened, surveyed, wish.timeout, progress)
+        with opened.engine.apply(surveyed.plan.forced - prepared.started) as job:
             verdict = await_ready(
                 opened.instance, opened.engine, job, before, wish.timeout, progress, replaced=surveyed.plan.replaced
             )
@@ -124,7 +124,7 @@ def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
     remember_proved(opened)
     remember_ready(opened.state, verdict.observed)
     opened.engine.keep_good()
-    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), migrated.applied)
+    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), prepared.done)
 
 
 def _finish_stopping(opened: Opened, progress: Progress) -> None:
@@ -186,17 +186,17 @@ def _step(output: str) -> str:
 
 
 def _report(
-    opened: Opened, surveyed: Survey, verdict: Verdict, migrated: Mapping[str, tuple[str, ...]] | None = None
+    opened: Opened, surveyed: Survey, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
 ) -> Report:
     instance, before = opened.instance, surveyed.observed
-    same = before.processes == verdict.observed.processes and not migrated
+    same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
 
     def text(style: Style) -> str:
         done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
         lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
-        applied = [f"{each}: applied {', '.join(names)}" for each, names in (migrated or {}).items()]
-        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *applied, *missing_lines(surveyed)]
+        was_done = [f"{each}: {what}" for each, all_done in (prepared or {}).items() for what in all_done]
+        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(surveyed)]
         lines += [style.wrapped(line, "  ") for line in below]
         engine = style.wrapped(f"engine: {opened.choice}", "  ")
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import IO
 
 from stack.capabilities import Completed
-from stack.components.postgres import Postgres
+from stack.components.postgres import ADMIN, Postgres
 from stack.engines import process
 from stack.engines.process import Pipe
 from stack.errors import StackError
@@ -38,6 +39,8 @@ _NEUTRAL = {
     "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
 }
+# The number of the superuser that `initdb` makes.
+_FIRST_ROLE = "SELECT rolname FROM pg_catalog.pg_roles WHERE oid OPERATOR(pg_catalog.=) 10::pg_catalog.oid"
 _POLL = 0.2
 _STARTED_WITHIN = 120.0
 # A clean shutdown writes all that is in memory.
@@ -60,10 +63,12 @@ class Server:
     environment: Mapping[str, str]
     memory: int | None = None
 
-    @property
+    @cached_property
     def admin(self) -> str:
-        """The role for stackctl's own work: the cluster's superuser."""
-        return self.database.user
+        """The role for stackctl's own work: that which the cluster was made with, until `up` renames it the user."""
+        words = ["psql", "-X", "-q", "-A", "-t", "-w", "-d", conninfo(self.database.database, self.database.user)]
+        answer = self.run([*words, "-c", _FIRST_ROLE])
+        return answer.stdout.strip() if answer.ok else ADMIN
 
     def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
         """Raises `no-answer` after `limit` seconds."""

@@ -79,7 +79,8 @@ class Cluster:
 def read_cluster(server: Server) -> Cluster:
     """Raises `query-failed`."""
     words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]
-    answer = server.run([*words, "-d", conninfo(server.database.database, server.admin), "-c", _ASKED], limit=None)
+    where = conninfo(server.database.database, server.admin, {"search_path": "pg_catalog"})
+    answer = server.run([*words, "-d", where, "-c", _ASKED], limit=None)
     if not answer.ok:
         name = server.database.name
         raise StackError("query-failed", f"{name}: it can't be asked", f"look at `stackctl logs {name}`", answer.stderr)

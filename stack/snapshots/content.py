@@ -157,10 +157,12 @@ def session(server: Server, database: str, major: int) -> Iterator[Session]:
 
 
 def neutral(major: int) -> dict[str, str]:
-    """The settings under which a connection changes nothing by itself: no event trigger runs, not even one for each
-    login.
+    """The settings under which a connection changes and is refused nothing by itself, whatever a role or a database
+    is set to: no event trigger runs, not even one for each login, and no function or operator that a user has made is
+    taken for one of PostgreSQL's own.
     """
-    return {"event_triggers": "off"} if major >= 17 else {"session_replication_role": "replica"}
+    triggers = ("event_triggers", "off") if major >= 17 else ("session_replication_role", "replica")
+    return dict([("default_transaction_read_only", "off"), ("search_path", "pg_catalog"), triggers])
 
 
 def grouped(tables: Iterable[Table], trees: Mapping[str, str]) -> tuple[Table, ...]:

@@ -16,6 +16,7 @@ from stack.snapshots.archive import Archive, damaged
 from stack.snapshots.cluster import Cluster, Database, read_cluster
 from stack.snapshots.content import grouped, neutral, session
 from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
+from stack.snapshots.ownership import demote, settle_loaded
 from stack.snapshots.properties import SYSTEM, Properties, changes, closing, creation, removal, system_setting
 from stack.snapshots.transfer import broke, chunks, run_sql, stream
 from stack.snapshots.zstandard import zstd
@@ -40,7 +41,7 @@ def load_component(
     server can't have, before any data is loaded.
     """
     new = _New(server, saved, read_cluster(server), unfit)
-    if (failure := run_as_admin(server, _roles(archive, saved))) is not None:
+    if (failure := run_as_admin(server, _roles(archive, saved, new.found.admin))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
     lost = [*new.make_databases(), *new.set()]
     if lost and not accepts:
@@ -55,6 +56,9 @@ def load_component(
         _load_database(server, archive, database, new.found.major, progress)
         _compare(server, database, new.found.major, saved.checksums)
         new.run(database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
+        settle_loaded(server, new.found.major, database.name)
+    if saved.of_superuser:
+        demote(server, new.found.major)
     new.run(new.own, [last.encode()], "the password")
     new.close()
 
@@ -129,7 +133,8 @@ class _New:
     def _roles(self, database: str) -> dict[str, str]:
         """The role that every server is made with has a name of its own in each; so has what belongs to it."""
         first = self.saved.admin
-        if first is None or (first == self.saved.user and database not in SYSTEM):
+        of_user = database == self.saved.database or database not in SYSTEM
+        if first is None or (first == self.saved.user and of_user):
             return {}
         return {first: self.found.admin}
 
@@ -147,13 +152,20 @@ def _first_line(complaint: str | None) -> str:
     return visible(lines[0].rpartition("ERROR:")[2].strip())
 
 
-def _roles(archive: Archive, saved: SavedComponent) -> Iterator[bytes]:
-    """Give the statements that make the roles, except the one that every new server has."""
-    name = re.escape(saved.user)
-    present = re.compile(rf'CREATE ROLE (?:{name}|"{name}");\s*'.encode())
+def _roles(archive: Archive, saved: SavedComponent, admin: str) -> Iterator[bytes]:
+    """Give the statements that make the roles, except those that every new server has.
+
+    What the user granted as the first role of its server, the first role of this one grants.
+    """
+    names = "|".join(rf'{name}|"{name}"' for name in map(re.escape, (saved.user, admin)))
+    present = re.compile(rf"CREATE ROLE (?:{names});\s*".encode())
+    user = re.escape(saved.user)
+    granted = re.compile(rf'(GRANT .* GRANTED BY )(?:{user}|"{user}");\s*'.encode())
     with archive.part(saved.roles) as stream:
         for line in stream:
-            if not present.fullmatch(line):
+            if saved.of_superuser and (found := granted.fullmatch(line)):
+                yield found[1] + f'"{admin}";\n'.encode()
+            elif not present.fullmatch(line):
                 yield line
 
 

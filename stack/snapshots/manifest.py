@@ -90,6 +90,11 @@ class SavedComponent:
         return major_of(self.version)
 
     @property
+    def of_superuser(self) -> bool:
+        """Whether the declared user was the role that the server was made with, as in data of before."""
+        return self.admin in (None, self.user)
+
+    @property
     def size(self) -> int:
         return sum(database.size for database in self.databases)
 

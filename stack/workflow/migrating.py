@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-from stack.components.postgres import Postgres, read_rows
-from stack.engines.process import FinishedJob
+from stack.components.postgres import read_rows
 from stack.engines.script import run_each, run_whole
 from stack.engines.server import Server
 from stack.errors import StackError
 from stack.migrations import NO_TRANSACTION, Migration, pending
 from stack.progress import Progress
-from stack.verdict import await_proved
-from stack.workflow.opening import Opened
-from stack.workflow.planning import Survey
+from stack.snapshots.ownership import NEEDS_ADMIN, needs_admin
 
 # Whatever the role is set to, which is meant for the app.
 _TABLE = """\
@@ -32,41 +26,13 @@ _NO_TRANSACTION_BLOCK = "cannot run inside a transaction block"
 _APPLIED = "SELECT name, checksum FROM stackctl.migrations"
 
 
-@dataclass(frozen=True)
-class Migrated:
-    """`started`: the components that were made for it. `applied`: the names of the migrations, by database."""
-
-    started: frozenset[str]
-    applied: Mapping[str, tuple[str, ...]]
-
-
-def migrate(opened: Opened, surveyed: Survey, timeout: float, progress: Progress) -> Migrated:
-    """Apply what databases lack, before what uses them is made or recreated. If one of these databases does not run as
-    declared, all that uses no other component is made first. What is applied is what the plan showed: no file is read
-    again.
-
-    Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`, and for a database
-    that does not get ready what `await_ready` raises.
-    """
-    stack = opened.instance.stack
-    running = {action.target for action in surveyed.plan.actions if action.kind == "keep"}
-    first = [] if running.issuperset(surveyed.migrations) else [each.name for each in stack if not each.needs]
-    done: dict[str, tuple[str, ...]] = {}
-    with opened.engine.apply(surveyed.plan.forced.intersection(first), first) if first else FinishedJob() as job:
-        for name in surveyed.migrations:
-            database = stack[name]
-            assert isinstance(database, Postgres)  # noqa: S101 - no other kind has any
-            await_proved(opened.instance, opened.engine, database, job, surveyed.observed, timeout, progress)
-            applied, done[name] = _apply(opened.engine.server(database), surveyed.declared_migrations[name], progress)
-            known = opened.state.applied()
-            opened.state.remember_applied(replace(known, migrations={**known.migrations, name: applied}))
-    return Migrated(frozenset(first), {name: names for name, names in done.items() if names})
-
-
-def _apply(
+def migrate(
     server: Server, migrations: tuple[Migration, ...], progress: Progress
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Apply those that the database lacks: all that it has had after that, and which were new."""
+    """Apply those that the database lacks: all that it has had after that, and which were new.
+
+    Raises `migration-failed`, of which nothing remains, `migration-edited` and `migration-order`.
+    """
     answer = server.run(server.database.query(_TABLE + _APPLIED))
     if not answer.ok:
         raise _failed(server.database.name, "the table of migrations", answer.stderr, True)
@@ -86,6 +52,8 @@ def _apply(
 def _failed(database: str, what: str, complaint: str, nothing_kept: bool) -> StackError:
     if _NO_TRANSACTION_BLOCK in complaint:
         hint = f"put it into a file of its own whose first line is `{NO_TRANSACTION}`, and run `stackctl up` again"
+    elif needs_admin(complaint):
+        hint = NEEDS_ADMIN.format(name=database)
     elif nothing_kept:
         hint = f"fix {what} and run `stackctl up` again"
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Survey:
             dict(self.observed.images),
             sorted(self.observed.stores),
             {name: [each.checksum for each in migrations] for name, migrations in self.migrations.items()},
+            {name: list(names) for name, names in self.plan.extensions.items()},
+            dict(self.plan.superusers),
             self.obstacle.message if self.obstacle else None,
         ]
         return digest(json.dumps(wholes, sort_keys=True))
@@ -62,10 +64,10 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
+    databases = [each for each in instance.stack if isinstance(each, Postgres)]
     there = _declared_migrations(opened)
-    had = {
-        name: applied.migrations.get(name, {}) if stores[VolumeId.of(name)] in observed.stores else {} for name in there
-    }
+    made = {volume for volume, store in stores.items() if store in observed.stores}
+    had = {name: applied.migrations.get(name, {}) if VolumeId.of(name) in made else {} for name in there}
     migrations, edited = _lacking(there, had)
     declared = Declared(
         components=fields,
@@ -73,11 +75,16 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
         sources=_changed_sources(opened, applied, observed, sources),
         secrets=changed_secrets(opened, applied, secrets),
         migrations={name: tuple(each.name for each in lacked) for name, lacked in migrations.items()},
+        extensions=_lacking_extensions(opened, applied, observed),
+        superusers={
+            each.name: each.user
+            for each in databases
+            if VolumeId.of(each.name) in made and _short(stores[VolumeId.of(each.name)]) not in applied.separated
+        },
         builds=engine.traits.builds,
     )
     holds = _holdings(opened, observed) if holdings else {}
     plan = make_plan(instance.name, engine.name, declared, applied, observed, holds)
-    made = {volume for volume, store in stores.items() if store in observed.stores}
     here = {name: each for name, each in identities(opened, secrets).items() if VolumeId.of(name) in made}
     obstacle = find_obstacle(opened, applied, here) or edited
     unsure = frozenset(
@@ -95,6 +102,17 @@ def _declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
         for each in opened.instance.stack
         if isinstance(each, Postgres) and each.migrations is not None
     }
+
+
+def _lacking_extensions(opened: Opened, applied: Applied, observed: Observed) -> dict[str, tuple[str, ...]]:
+    """Those that were never made in the data that is there, as far as is remembered of it."""
+    stores, lacking = opened.engine.stores(), dict[str, tuple[str, ...]]()
+    for each in opened.instance.stack:
+        if isinstance(each, Postgres):
+            had = applied.extensions.get(each.name, ()) if stores[VolumeId.of(each.name)] in observed.stores else ()
+            if lacked := tuple(name for name in each.extensions if name not in had):
+                lacking[each.name] = lacked
+    return lacking
 
 
 def _missing(
@@ -130,6 +148,8 @@ def plan_data(surveyed: Survey) -> dict[str, Any]:
         "actions": [_action_data(action) for action in plan.actions],
         "data": [{"store": data.store, "effect": data.effect, "holds": data.holds} for data in plan.data],
         "migrations": {name: list(names) for name, names in plan.migrations.items()},
+        "extensions": {name: list(names) for name, names in plan.extensions.items()},
+        "superusers": dict(plan.superusers),
         "missing_migrations": {name: list(names) for name, names in surveyed.missing.items()},
         "obstacle": {"code": obstacle.code, "message": obstacle.message, "hint": obstacle.hint} if obstacle else None,
         "basis": surveyed.basis,
@@ -242,7 +262,17 @@ def remember_intended(opened: Opened, surveyed: Survey) -> None:
         for name, each in identities(opened, secret_digests(opened)).items()
         if stores[VolumeId.of(name)] not in surveyed.observed.stores
     }
-    opened.state.remember_applied(replace(known, fields={**known.fields, **fields}, data={**known.data, **new}))
+    separated = [*known.separated, *(_short(stores[VolumeId.of(name)]) for name in new)]
+    opened.state.remember_applied(
+        replace(known, fields={**known.fields, **fields}, data={**known.data, **new}, separated=separated)
+    )
+
+
+def remember_separated(opened: Opened, names: Collection[str]) -> None:
+    """The declared user of these databases is no superuser of the data that they have now."""
+    known, stores = opened.state.applied(), opened.engine.stores()
+    separated = dict.fromkeys([*known.separated, *(_short(stores[VolumeId.of(name)]) for name in names)])
+    opened.state.remember_applied(replace(known, separated=[*separated]))
 
 
 def remember_built(opened: Opened, surveyed: Survey) -> None:
@@ -269,6 +299,8 @@ def remember_made(opened: Opened, surveyed: Survey) -> None:
             data=known.data,
             migrations=known.migrations,
             kept=known.kept,
+            extensions=known.extensions,
+            separated=known.separated,
         )
     )
 

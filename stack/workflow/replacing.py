@@ -22,7 +22,7 @@ from stack.snapshots.starting import Beside
 from stack.verdict import await_well
 from stack.workflow.keeping import as_made, databases
 from stack.workflow.opening import Opened, with_instance
-from stack.workflow.planning import identities, remember_wanted, secret_digests
+from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
 from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
@@ -79,11 +79,18 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
 
 
 def take_over(
-    opened: Opened, new: Opened, names: Collection[str], keeps: Manifest | None, progress: Progress, timeout: float
+    opened: Opened,
+    new: Opened,
+    names: Collection[str],
+    keeps: Manifest | None,
+    progress: Progress,
+    timeout: float,
+    made_now: bool = True,
 ) -> Report:
     """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more.
 
-    `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted.
+    `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
+    for this, and not by some stackctl before.
     """
     before, now = opened.engine.stores(), new.engine.stores().values()
     if opened.engine.observe().exists:
@@ -94,11 +101,16 @@ def take_over(
     taken = {name: each for name, each in identities(new, secrets).items() if name in names}
     # Which migrations the new data has had, it knows itself.
     had = {name: each for name, each in known.migrations.items() if name not in names}
+    extensions = {name: each for name, each in known.extensions.items() if name not in names}
     kept = {store: each for store, each in known.kept.items() if store not in now}
     if keeps is not None:
         made, passwords = keeps.made.isoformat(), {name: known.data.get(name, {}).get("password", "") for name in names}
         kept |= {before[VolumeId.of(name)]: {"made": made, "password": passwords[name]} for name in names}
-    new.state.remember_applied(replace(known, data={**known.data, **taken}, migrations=had, kept=kept))
+    new.state.remember_applied(
+        replace(known, data={**known.data, **taken}, migrations=had, extensions=extensions, kept=kept)
+    )
+    if made_now:
+        remember_separated(new, names)
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
     _remove_spare_stores(new)

@@ -79,8 +79,9 @@ ALTER DATABASE blueprint SET default_transaction_read_only = on;
 
 
 def psql(cli: Cli, script: str, database: str = "student_notes") -> str:
-    words = ("exec", "db", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "student", "-d", database, "-f", "-")
-    return cli.ok(*words, stdin=script).stdout.strip()
+    """Run it as the administrator, which may set what belongs to a server."""
+    words = ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "stackctl_admin", "-d", database, "-f", "-")
+    return cli.ok("exec", "db", "--", *words, stdin=script).stdout.strip()
 
 
 @on_one_engine

@@ -48,7 +48,9 @@ def rows(cli: Cli, query: str) -> list[list[str | None]]:
 
 
 def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
-    return cli.ok("exec", "db", "--", "psql", "-XAt", "-U", "student", "-d", database, "-c", sql).stdout.strip()
+    """Run it as the administrator, which may make databases and roles."""
+    psql = ("psql", "-XAt", "-U", "stackctl_admin", "-d", database, "-c", sql)
+    return cli.ok("exec", "db", "--", *psql).stdout.strip()
 
 
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:

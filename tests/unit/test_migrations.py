@@ -11,7 +11,7 @@ from stack.errors import DeclarationError, StackError
 from stack.migrations import Migration, pending, read_migrations
 from stack.progress import Silence
 from stack.settings import Settings
-from stack.workflow import migrating
+from stack.workflow import preparing
 from stack.workflow.opening import change
 from stack.workflow.planning import survey
 from tests.unit.fake_engine import FakeEngine, World
@@ -97,12 +97,12 @@ def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pyte
     (folder / FIRST.name).write_bytes(FIRST.sql)
     world = World()
     monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(world, instance))
-    monkeypatch.setattr(migrating, "await_proved", lambda *_: None)
-    monkeypatch.setattr(migrating, "_apply", apply)
+    monkeypatch.setattr(preparing, "await_proved", lambda *_: None)
+    monkeypatch.setattr(preparing, "migrate", apply)
     with change(Settings(file, None, tmp_path / "state", "embedded"), Silence()) as opened:
         opened.state.provide_secret("db_password")
         surveyed = survey(opened)
         (folder / FIRST.name).write_text("DROP TABLE notes")
         (folder / SECOND.name).write_bytes(SECOND.sql)
-        migrating.migrate(opened, surveyed, 1, Silence())
+        preparing.prepare_databases(opened, surveyed, 1, Silence())
     assert applied == [(FIRST,)]

@@ -374,7 +374,7 @@ def _roles(path: Path, user: str, text: str) -> str:
         component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,))
         writer.finish(replace(manifest(), components={"db": component}))
     with opened(path) as archive:
-        return b"".join(loading._roles(archive, component)).decode()
+        return b"".join(loading._roles(archive, component, "stackctl_admin")).decode()
 
 
 # The formats that data comes in

@@ -1,6 +1,7 @@
 """Make the data folder of a PostgreSQL where there is none, then become the server: a script that `launch` starts.
 
-    cluster.py --tools FOLDER --major N --data FOLDER --user U --database D --password-file FILE -- postgres WORD…
+    cluster.py --tools FOLDER --major N --data FOLDER --admin A --user U --database D --password-file FILE \
+        -- postgres WORD…
 
 The final name appears once everything beneath it is complete and on the disk, whatever is killed before. A folder
 with the final name is never made anew and never deleted here. It needs nothing but Python.
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--major", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--admin", required=True)
     parser.add_argument("--user", required=True)
     parser.add_argument("--database", required=True)
     parser.add_argument("--password-file", required=True)
@@ -41,6 +43,7 @@ def main(arguments: list[str]) -> None:
         _make(options)
     elif found := problem(options.data, options.major):
         sys.exit(f"stackctl: {found[1]}")
+    _admit_owner(options, options.data)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec would pass that on
     os.execv(arguments[cut + 1], arguments[cut + 1 :])  # noqa: S606 - a list of words, no shell
 
@@ -83,30 +86,39 @@ def _make(options: argparse.Namespace) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{data.name}.", dir=data.parent))
     print(f"stackctl: making the data folder {data}", flush=True)  # noqa: T201 - the log
     _run(
-        options.tools / "initdb", "-D", str(partial), f"--username={options.user}",
+        options.tools / "initdb", "-D", str(partial), f"--username={options.admin}",
         f"--pwfile={options.password_file}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
         *_locale(options.major), "--no-sync", "--no-instructions",
     )  # fmt: skip
     _admit_owner(options, partial)
-    if options.database not in ("postgres", "template0", "template1"):
-        _create_database(options, partial)
+    _make_user(options, partial)
     (partial / MARK).write_text(json.dumps({"schema": _SCHEMA, "database": options.database}), encoding="utf-8")
     _run(options.tools / "initdb", "--sync-only", "-D", str(partial))
     partial.rename(data)
     _sync(data.parent)
 
 
-def _admit_owner(options: argparse.Namespace, partial: Path) -> None:
-    """The system's user to whom all of it belongs needs no password on the socket, which is in a folder of its own.
+def _admit_owner(options: argparse.Namespace, data: Path) -> None:
+    """Let the system's user that owns all of it in without a password, on the socket, which is in a folder of its own.
 
-    So a lost password can be replaced. Whoever is this user can read the data anyway.
+    So a lost password can be replaced. That user can read the data anyway. Data of before an administrator's role was
+    made has a rule for the declared user alone.
     """
     owner = pwd.getpwuid(os.geteuid()).pw_name
-    rules = partial / "pg_hba.conf"
-    admitted = f'local all "{options.user}" peer map={_OWNER}\n'
-    rules.write_text(admitted + rules.read_text(encoding="utf-8"), encoding="utf-8")
-    with (partial / "pg_ident.conf").open("a", encoding="utf-8") as names:
-        names.write(f'{_OWNER} "{owner}" "{options.user}"\n')
+    roles = (options.admin, options.user)
+    _complete(data / "pg_hba.conf", [f'local all "{role}" peer map={_OWNER}' for role in roles])
+    _complete(data / "pg_ident.conf", [f'{_OWNER} "{owner}" "{role}"' for role in roles])
+
+
+def _complete(file: Path, lines: list[str]) -> None:
+    """Put those of the lines that are not there at its beginning, where they count before any other."""
+    text = file.read_text(encoding="utf-8")
+    there = text.splitlines()
+    if missing := [line for line in lines if line not in there]:
+        new = file.with_name(f"{file.name}.new")
+        new.write_text("".join(f"{line}\n" for line in missing) + text, encoding="utf-8")
+        new.chmod(0o600)
+        new.replace(file)
 
 
 def _remove_leftovers(data: Path) -> None:
@@ -122,16 +134,30 @@ def _locale(major: int) -> list[str]:
     return ["--locale=C"]
 
 
-def _create_database(options: argparse.Namespace, partial: Path) -> None:
-    """In single-user mode: nobody can connect. All of it is synced at the end, and so nothing here (`-F`)."""
-    made = f"SELECT 'made ' || datname FROM pg_database WHERE datname = '{options.database}'"  # noqa: S608 - checked
+def _make_user(options: argparse.Namespace, partial: Path) -> None:
+    """Make the declared user, with the password that `initdb` was given, and its database; the administrator has none.
+
+    In single-user mode: nothing can connect. All of it is synced at the end, and so nothing here (`-F`).
+    """
+    user, database = options.user, options.database
+    where = f"datname = '{database}' AND datdba = '{user}'::regrole"
+    made = f"SELECT 'made ' || datname FROM pg_database WHERE {where}"  # noqa: S608 - checked names
+    statements = [
+        "DO $do$ BEGIN EXECUTE (SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', "  # noqa: S608 - checked names
+        f"'{user}', rolpassword) FROM pg_authid WHERE rolname = current_user); END $do$",
+        f'CREATE DATABASE "{database}" OWNER "{user}" STRATEGY FILE_COPY'
+        if database != "postgres"
+        else f'ALTER DATABASE "{database}" OWNER TO "{user}"',
+        f'ALTER ROLE "{options.admin}" PASSWORD NULL',
+        made,
+    ]
     said = _run(
         options.tools / "postgres", "--single", "-F", "-D", str(partial), "postgres",
-        entered=f'CREATE DATABASE "{options.database}" STRATEGY FILE_COPY\n{made}\n',
+        entered="".join(f"{statement}\n" for statement in statements),
     )  # fmt: skip
     # In this mode an error of a statement is no error of the program.
-    if not re.search(rf'"made {options.database}"', said):
-        sys.exit(f"stackctl: the database {options.database} could not be made:\n{said}")
+    if not re.search(rf'"made {database}"', said):
+        sys.exit(f"stackctl: the database {database} could not be made:\n{said}")
 
 
 def _run(*command: str | Path, entered: str = "") -> str:

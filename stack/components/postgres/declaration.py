@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stack.capabilities import Host, Programs, ProgramSearch
@@ -13,9 +13,9 @@ from stack.checking import checked_cpus, checked_memory, checked_path
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
-from stack.model import Component
+from stack.model import Component, sequence
 from stack.references import Reference, SecretReference, Value
-from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
+from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 # The major version of an instance that names none.
 VERSION = 18
@@ -27,13 +27,27 @@ _DATA_UNTIL_17 = "/var/lib/postgresql/data"
 # The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
 USER = "999:999"
 PORT = 5432
+# The superuser that a server is made with. No app connects as it, and it has no password.
+ADMIN = "stackctl_admin"
 _STOP_GRACE = 60
+# The image runs it once, in the new database and as the administrator, who was made with the password of the user.
+_ROLES = """\
+-- Made by stackctl: the declared user owns its database, and is no superuser.
+\\getenv user DATABASE_OWNER
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', :'user', rolpassword)
+FROM pg_authid WHERE rolname = current_user \\gexec
+SELECT format('ALTER DATABASE %I OWNER TO %I', current_database(), :'user') \\gexec
+ALTER ROLE CURRENT_USER PASSWORD NULL;
+"""
+_ROLES_PLACE = "/docker-entrypoint-initdb.d/stackctl-roles.sql"
 # As far as PostgreSQL has counted them.
 _ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # PostgreSQL keeps roles that begin with `pg_` for itself, and an app is not the server's administrator.
 _RESERVED_USERS = re.compile(r"pg_.*|postgres|public|none")
+# As a control file may be named: `uuid-ossp`.
+_EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _TEMPLATES = ("template0", "template1")
 
 
@@ -45,6 +59,7 @@ class Postgres(Component):
     own servers where these are used. Data of another one is not touched: `stackctl upgrade` takes it along.
     `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed. `migrations` is a
     folder of SQL files like `0001_notes.sql`, relative to the stack file: `up` applies each once, in their order.
+    `extensions` names those that `up` makes before, because only an administrator may make some; the user is none.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
@@ -53,6 +68,7 @@ class Postgres(Component):
     version: int | None = None
     inspect: str | None = None
     migrations: str | None = None
+    extensions: Sequence[str] = ()
     memory: int = 512
     cpus: float = 2.0
 
@@ -62,12 +78,15 @@ class Postgres(Component):
         self._check_identifier("database", self.database)
         if _RESERVED_USERS.fullmatch(self.user):
             raise self.wrong("user", f"{self.user!r} is reserved by PostgreSQL; choose another, like 'app'")
+        if self.user == ADMIN:
+            raise self.wrong("user", f"{self.user!r} is stackctl's own administrator; choose another, like 'app'")
         if self.database in _TEMPLATES:
             raise self.wrong("database", f"{self.database!r} is what PostgreSQL copies new databases from")
         if self.inspect is not None:
             self._check_identifier("inspect", self.inspect)
         if self.migrations is not None:
             checked_path(self, "migrations", self.migrations)
+        self._check_extensions()
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
         checked_memory(self, self.memory, least=64)
@@ -76,6 +95,15 @@ class Postgres(Component):
     def _check_identifier(self, field: str, value: object) -> None:
         if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
             raise self.wrong(field, f"{value!r} is not a plain SQL name (a-z, 0-9 and _, at most 63)")
+
+    def _check_extensions(self) -> None:
+        names = sequence(f"{self.name}/extensions", self.extensions)
+        for each in names:
+            if not isinstance(each, str) or not _EXTENSION.fullmatch(each):
+                raise self.wrong("extensions", f"{each!r} is not the name of an extension, like 'pg_trgm'")
+            if names.count(each) > 1:
+                raise self.wrong("extensions", f"{each!r} stands there twice")
+        object.__setattr__(self, "extensions", names)
 
     @property
     def role(self) -> str:
@@ -129,10 +157,12 @@ class Postgres(Component):
             plain,
             image=f"postgres:{self._major}",
             environment={
-                "POSTGRES_USER": self.user,
+                "POSTGRES_USER": ADMIN,
                 "POSTGRES_DB": self.database,
                 "POSTGRES_PASSWORD_FILE": self.password,
+                "DATABASE_OWNER": self.user,
             },
+            files=(File(f"{self.name}-roles.sql", _ROLES_PLACE, _ROLES),),
             # Over TCP: while a new database is made, a temporary server answers on the socket alone.
             # A query: pg_isready looks at neither the user nor the database.
             healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
@@ -153,7 +183,8 @@ class Postgres(Component):
         # fmt: off
         return (
             str(SCRIPT), "--tools", Reference(self.name, "tools"), "--major", Reference(self.name, "major"),
-            "--data", Reference(self.name, "data"), "--user", self.user, "--database", self.database,
+            "--data", Reference(self.name, "data"), "--admin", ADMIN, "--user", self.user,
+            "--database", self.database,
             "--password-file", self.password, "--",
         )
         # fmt: on

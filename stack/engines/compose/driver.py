@@ -280,6 +280,7 @@ class ComposeEngine:
     def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
         self._await_beside()
         name = f"{self._instance.project}-{database.name}-beside"
+        self._write_files()
         file = self._state.write("compose/beside.yaml", self.render())
         holding = [
             "compose", "--file", str(file), "--project-name", self._instance.project,
@@ -374,7 +375,16 @@ class ComposeEngine:
         return [image for name, image in names.items() if self._instance.source(name) is not None]
 
     def _write_configuration(self) -> None:
+        self._write_files()
         self._state.write(_CONFIGURATION, self.render())
+
+    def _write_files(self) -> None:
+        """Those that containers read, as users of their own: the folder of the state lets nobody else in."""
+        for name in self._instance.stack.names:
+            for file in render.workload_of(self._instance, name).files:
+                path = self._instance.config_file(file.name)
+                if not path.exists() or path.read_text(encoding="utf-8") != file.text:
+                    self._state.write(str(path.relative_to(self._instance.state)), file.text, mode=0o444)
 
     def _write_build(self, name: str, source: Path) -> None:
         """A copy of its Dockerfile: BuildKit takes the rules of a `NAME.dockerignore` beside it for the context."""

@@ -70,7 +70,8 @@ def images(instance: Instance) -> dict[str, str]:
 
 def _fields(service: Mapping[str, Any]) -> dict[str, str]:
     """All but where the copy of its Dockerfile lies, which is as the state's folder is."""
-    declared = {name: text for name, text in flatten(service).items() if name != "build.dockerfile"}
+    files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
+    declared = {name: text for name, text in flatten({**service, **files}).items() if name != "build.dockerfile"}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
 
 
@@ -87,6 +88,8 @@ def _project(instance: Instance) -> dict[str, Any]:
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
+    if files := [file for workload in workloads.values() for file in workload.files]:
+        project["configs"] = {file.name: {"file": _literal(str(instance.config_file(file.name)))} for file in files}
     if volumes:
         project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
     if secrets:
@@ -139,6 +142,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["volumes"] = [f"{instance.store_name(volume)}:{volume.target}" for volume in workload.volumes]
     if workload.secrets:
         service["secrets"] = [secret.id for secret in workload.secrets]
+    if workload.files:
+        service["configs"] = [{"source": file.name, "target": file.target} for file in workload.files]
     if workload.healthcheck is not None:
         service["healthcheck"] = _healthcheck(workload.healthcheck)
     if workload.stop_signal is not None:

@@ -821,7 +821,8 @@ class EmbeddedEngine:
         component = self._instance.stack[name]
         variables |= environment_of(component, LocalHost(layout))
         if isinstance(component, Postgres):
-            variables["PGDATA"] = str(self._home.data(name))
+            # As in a container: there the administrator is let in too, which has no password.
+            variables |= {"PGDATA": str(self._home.data(name)), "PGHOST": str(self._home.runtime)}
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
 
     def _with_tools(self, path: str) -> str:
