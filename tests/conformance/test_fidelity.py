@@ -52,6 +52,7 @@ SELECT json_build_object(
 """
 # What was saved and could not be loaded, or was not the same when it was compared.
 _TRAPS = """
+SET SESSION AUTHORIZATION student;
 CREATE TYPE letter AS ENUM ('a', 'b', 'c', 'd', 'e', 'f');
 CREATE TABLE hashed (of letter) PARTITION BY HASH (of);
 CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
@@ -70,6 +71,7 @@ CREATE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO public.ddl_log VALUES (tg_tag); END$$;
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS
     $$BEGIN RAISE 'no %', tg_tag; END$$;
+RESET SESSION AUTHORIZATION;
 CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION log_ddl();
 CREATE TABLE seen_by_the_audit (i int);
 CREATE EVENT TRIGGER refuses ON ddl_command_start WHEN TAG IN ('REFRESH MATERIALIZED VIEW') EXECUTE FUNCTION refuse();

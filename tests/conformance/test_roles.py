@@ -108,10 +108,12 @@ SELECT json_build_object(
     'members', (SELECT json_agg(format('%s in %s %s', member::regrole, roleid::regrole, admin_option)
         ORDER BY roleid::regrole::text) FROM pg_auth_members WHERE roleid::regrole::text IN ('team', 'student')
             AND member::regrole::text <> 'stackctl_admin'),
-    'table', (SELECT relacl FROM pg_class WHERE oid = 'own.kept'::regclass),
-    'column', (SELECT attacl FROM pg_attribute WHERE attrelid = 'of_boss'::regclass AND attname = 'a'),
-    'defaults', (SELECT json_agg(format('%s %s %s', defaclnamespace::regnamespace, defaclobjtype, defaclacl)
-        ORDER BY defaclnamespace, defaclobjtype) FROM pg_default_acl),
+    'table', (SELECT json_agg(acl ORDER BY acl::text)
+        FROM (SELECT unnest(relacl) AS acl FROM pg_class WHERE oid = 'own.kept'::regclass) AS acls),
+    'column', (SELECT json_agg(format('%s %s', privilege_type, is_grantable)) FROM pg_attribute, aclexplode(attacl)
+        WHERE attrelid = 'of_boss'::regclass AND attname = 'a' AND grantee = 'student'::regrole),
+    'defaults', (SELECT json_agg(line ORDER BY line) FROM (SELECT format('%s %s %s', defaclnamespace::regnamespace,
+        defaclobjtype, unnest(defaclacl)) AS line FROM pg_default_acl) AS lines),
     'policy', (SELECT roles FROM pg_policies),
     'superusers', (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles WHERE rolsuper),
     'rows', (SELECT json_agg(format('%s %s %s', id, number, word) ORDER BY id) FROM own.kept),

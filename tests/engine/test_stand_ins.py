@@ -146,11 +146,19 @@ class Life:
 def database(bench: Bench, network: str, tmp_path_factory: pytest.TempPathFactory) -> Life:
     secret = tmp_path_factory.mktemp("secret") / "password"
     secret.write_text(PASSWORD)
+    initial = tmp_path_factory.mktemp("initial")
+    (initial / "1.sql").write_text("CREATE TABLE initial AS SELECT current_user AS who, 'sql' AS by;")
+    (initial / "2.sh").write_text(
+        'psql -q -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "INSERT INTO initial SELECT current_user, \'shell\'"'
+    )
+    for path in (initial, *initial.iterdir()):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     options = (
         *POSTGRES_OPTIONS,
         f"--network={network}",
         f"--volume={bench.volume()}:/var/lib/postgresql",
         f"--volume={secret}:/run/secrets/password:ro",
+        f"--volume={initial}:/docker-entrypoint-initdb.d:ro",
         "--env=POSTGRES_USER=visitor",
         "--env=POSTGRES_DB=visits",
         "--env=POSTGRES_PASSWORD_FILE=/run/secrets/password",
@@ -192,6 +200,12 @@ def test_postgres_has_its_commands_on_the_path(database: Life, command: str) -> 
 def test_postgres_makes_the_declared_user_a_superuser_and_the_declared_database(database: Life) -> None:
     query = "SELECT current_user, rolsuper, current_database() FROM pg_roles WHERE rolname = current_user"
     assert database.one(query) == "visitor|t|visits"
+
+
+def test_postgres_runs_its_initial_files_once_in_the_declared_database(database: Life) -> None:
+    assert (
+        database.one("SELECT string_agg(who || ' by ' || by, ', ') FROM initial") == "visitor by sql, visitor by shell"
+    )
 
 
 def test_postgres_refuses_a_wrong_password_over_the_network(database: Life) -> None:

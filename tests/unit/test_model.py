@@ -74,6 +74,15 @@ WRONG: Mapping[str, Make] = {
         "db", user="postgres"
     ),
     "db/user: 'pg_me' is reserved by PostgreSQL; choose another, like 'app'": lambda: Postgres("db", user="pg_me"),
+    "db/user: 'stackctl_admin' is stackctl's own administrator; choose another, like 'app'": lambda: Postgres(
+        "db", user="stackctl_admin"
+    ),
+    "db/extensions: 'pg_trgm' is not a list": lambda: Postgres("db", extensions="pg_trgm"),
+    "db/extensions: 'Pg Trgm' is not the name of an extension, like 'pg_trgm'": lambda: Postgres(
+        "db", extensions=["Pg Trgm"]
+    ),
+    "db/extensions: 1 is not the name of an extension, like 'pg_trgm'": lambda: Postgres("db", extensions=[1]),  # type: ignore[list-item]
+    "db/extensions: 'vector' stands there twice": lambda: Postgres("db", extensions=["vector", "vector"]),
     "db/database: 'template1' is what PostgreSQL copies new databases from": lambda: Postgres(
         "db", database="template1"
     ),

@@ -171,3 +171,18 @@ def test_what_an_up_that_failed_never_made_was_not_removed_by_hand() -> None:
     assert db.kind == "keep"
     nothing = plan(made=replace(MADE, components=[]), there=observed())
     assert [each.drift for each in nothing.actions] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        replace(DECLARED, extensions={"db": ("vector",)}),
+        replace(DECLARED, superusers={"db": "student"}),
+        replace(DECLARED, migrations={"db": ("1_notes.sql",)}),
+    ],
+)
+def test_what_is_done_in_a_database_is_something_to_do(declared: Declared) -> None:
+    assert plan(declared).changes == ()
+    assert plan(declared).something
+    assert plan(declared).prepared == {"db"}
+    assert not plan().something

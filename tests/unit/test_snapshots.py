@@ -363,15 +363,23 @@ def test_a_name_that_needs_quotes_and_means_something_in_a_pattern_is_found_too(
     assert _roles(tmp_path / "odd.zip", "a.c (1)", text) == 'CREATE ROLE "abc (1)";\n'
 
 
-def _roles(path: Path, user: str, text: str) -> str:
-    """What is run of the roles of a snapshot."""
+def test_what_the_first_role_of_its_server_granted_that_of_this_one_grants(tmp_path: Path) -> None:
+    text = "GRANT team TO app WITH INHERIT TRUE GRANTED BY student;\nGRANT team TO app GRANTED BY boss;\n"
+    own = text.replace("BY student", 'BY "stackctl_admin"')
+    assert _roles(tmp_path / "before.zip", "student", text) == own
+    assert _roles(tmp_path / "now.zip", "student", text, admin="stackctl_admin") == text
+    assert _roles(tmp_path / "admin.zip", "student", "CREATE ROLE stackctl_admin;\n") == ""
+
+
+def _roles(path: Path, user: str, text: str, admin: str | None = None) -> str:
+    """What is run of the roles of a snapshot. `admin`: the first role of the server that it was made of."""
     with Writer(path) as writer:
         with writer.member("db/roles.sql") as sink:
             sink.write(text.encode())
         with writer.member("db/1.dump.zst") as dump:
             dump.write(DUMP)
         database = SavedDatabase("notes", "UTF8", 1, dump.member, ())
-        component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,))
+        component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,), admin=admin)
         writer.finish(replace(manifest(), components={"db": component}))
     with opened(path) as archive:
         return b"".join(loading._roles(archive, component, "stackctl_admin")).decode()
