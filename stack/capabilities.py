@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import IO, Protocol, Self
 
-from stack.references import SecretReference
+from stack.errors import StackError
+from stack.references import SecretReference, Value
+from stack.workload import Target
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Host(Protocol):
     def file(self, component: str, name: str) -> Path:
         """Give the path of a file of `Component.files`."""
 
+    def data(self, component: str) -> Path:
+        """Give the folder of its volume, or the one that it works in."""
+
     @property
     def socket(self) -> Path:
         """The folder of the instance's unix sockets."""
@@ -94,6 +100,71 @@ class Host(Protocol):
 
     def exchange(self, port: int, request: bytes, lines: int) -> bytes:
         """Send bytes to a port, and read so many lines. Raises `OSError`."""
+
+
+class Pipe(Protocol):
+    """A command whose standard input or output, or both, are ours, as bytes. Leaving the `with` block ends it."""
+
+    @property
+    def input(self) -> IO[bytes]: ...
+
+    @property
+    def output(self) -> IO[bytes]: ...
+
+    @property
+    def complaint(self) -> str:
+        """What it wrote to standard error."""
+
+    def finish(self, limit: float | None = None) -> int:
+        """Give it no more input, and wait for its end: its exit code. Raises `TimeoutError`."""
+
+    def end(self) -> None:
+        """Interrupt it, and kill it if it does not heed that."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Session(Protocol):
+    """A way to run commands in a component, or offline on its volume; its clients need no password there."""
+
+    @property
+    def component(self) -> str: ...
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes beyond which the engine ends what runs there, if there is such a limit."""
+
+    def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
+        """Run a command and capture what it writes; it reads nothing. Raises `no-answer` after `timeout` seconds."""
+
+    def pipe(self, command: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
+        """Start a command, and feed it or take from it."""
+
+    def attach(self, command: Sequence[str]) -> int:
+        """Run a command on this process's own streams; give its exit code."""
+
+    def secret(self, secret: SecretReference) -> str:
+        """Give the path of a secret's file there."""
+
+
+@dataclass(frozen=True)
+class Serve:
+    """How a volume is served while its component does not run.
+
+    `command` takes the place of the component's own, and `ready` is one that succeeds once it serves. `failure` is the
+    error if it does not, without the output.
+    """
+
+    command: tuple[Value, ...]
+    ready: tuple[str, ...]
+    failure: StackError
 
 
 class Check(Protocol):
@@ -107,7 +178,10 @@ class Client(Protocol):
     """The programs with which a user works on a component."""
 
     def environment(self, host: Host) -> Mapping[str, str]:
-        """Give the variables with which they find it from this machine."""
+        """Give the variables with which they find it from this machine, and the password if it asks for one."""
+
+    def local_environment(self, host: Host) -> Mapping[str, str]:
+        """Give the variables with which they find it as the user that owns it, which needs no password."""
 
 
 class DataFolder(Protocol):

@@ -81,6 +81,11 @@ class Component:
         return {}
 
     @property
+    def major(self) -> int | None:
+        """The major version that it has in a container, if that matters to its data."""
+        return None
+
+    @property
     def check(self) -> Check | None:
         """How it is asked for its health as a process; None if the engine does not ask it."""
         return None

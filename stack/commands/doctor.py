@@ -274,7 +274,7 @@ def _logins(patient: Patient) -> Iterator[Finding]:
             continue
         state = patient.observed.components.get(name)
         if state is not None and state.running:
-            yield of_login(database, opened.engine.prove(database, state))
+            yield of_login(database, database.verify(opened.engine.session(database.name, state)))
 
 
 def of_login(database: Postgres, answer: Completed) -> Finding:

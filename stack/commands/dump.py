@@ -11,7 +11,7 @@ from typing import IO
 
 from stack.commands.inspect import pick
 from stack.components.postgres import Postgres
-from stack.engines.server import Server, conninfo
+from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, size

@@ -18,7 +18,7 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
     find_component(opened.instance, service)
     require_running(opened.instance, opened.engine.observe(), service)
     if not capture:
-        return Report("exec", "", exit_code=opened.engine.attach(service, command))
-    answer = opened.engine.run(service, command, limit=None)
+        return Report("exec", "", exit_code=opened.engine.session(service).attach(command))
+    answer = opened.engine.session(service).run(command, timeout=None)
     data = {"exit_code": answer.exit_code, "stdout": answer.stdout, "stderr": answer.stderr}
     return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)

@@ -93,7 +93,7 @@ def _query(opened: Opened, database: Postgres, sql: str, limit: float | None = 3
 
 def _run(opened: Opened, component: Component, command: Sequence[str], limit: float | None = 30) -> str:
     """What a command in a component writes. A failure is worth the question why only after it."""
-    answer = opened.engine.run(component.name, command, limit)
+    answer = opened.engine.session(component.name).run(command, limit)
     if answer.ok:
         return answer.stdout
     require_running(opened.instance, opened.engine.observe(), component.name)

@@ -9,9 +9,9 @@ from typing import IO, Literal, cast
 
 from stack.commands.inspect import pick
 from stack.components.postgres import Postgres
+from stack.components.postgres.script import run_whole
+from stack.components.postgres.server import Server, conninfo
 from stack.components.redis import Redis
-from stack.engines.script import run_whole
-from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, size
@@ -23,7 +23,7 @@ from stack.snapshots.starting import Beside
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.snapshots.transfer import LOADING, Counted, chunks, stream
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.keeping import fate, save, serving_version, with_data
 from stack.workflow.opening import Opened, change, require_running
 from stack.workflow.ports import registered
 from stack.workflow.preparing import make_extensions
@@ -49,7 +49,7 @@ def load(
         database = pick(opened.instance, Postgres, name)
         require_running(opened.instance, opened.engine.observe(), database.name)
         with _reading(source, standard_input, command) as (plain, kind):
-            done = fill(opened.engine.server(database), plain, kind, progress)
+            done = fill(Server(database, opened.engine.session(database.name)), plain, kind, progress)
         _forget_copies(opened)
     text = f"{_called(source)} is in {database.database} ({size(done)})"
     return Report(command, text, {"instance": opened.instance.name, "component": database.name, "bytes": done})
@@ -85,7 +85,7 @@ def load_in_place(
 
             def put(beside: Beside) -> None:
                 with beside(LOADING) as server:
-                    make_extensions(server, opened.engine.version(database), database.extensions, progress)
+                    make_extensions(server, serving_version(opened, database), database.extensions, progress)
                     fill(server, plain, kind, progress)
 
             needed = source.stat().st_size * _GROWS if source else 0
@@ -162,7 +162,7 @@ def _forget_copies(opened: Opened) -> None:
     running = opened.engine.observe().components
     for cache in opened.instance.stack:
         if isinstance(cache, Redis) and cache.name in running and running[cache.name].running:
-            answer = opened.engine.run(cache.name, ["redis-cli", "FLUSHALL"])
+            answer = opened.engine.session(cache.name).run(["redis-cli", "FLUSHALL"])
             if not answer.ok:
                 raise StackError(
                     "query-failed",

@@ -24,7 +24,7 @@ from stack.snapshots.shelf import Shelf
 from stack.snapshots.starting import Beside, unfit_settings
 from stack.snapshots.transfer import LOADING
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.keeping import fate, save, serving_version, with_data
 from stack.workflow.opening import Opened, change, reopen, with_instance
 from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
@@ -146,7 +146,8 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
 def _runs_here(opened: Opened, manifest: Manifest) -> bool:
     """Whether the declared versions can take the data."""
     return all(
-        isinstance(database := opened.instance.stack[name], Postgres) and opened.engine.version(database) >= saved.major
+        isinstance(database := opened.instance.stack[name], Postgres)
+        and serving_version(opened, database) >= saved.major
         for name, saved in manifest.components.items()
         if name in opened.instance.stack.names
     )
@@ -158,7 +159,7 @@ def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
     secrets = secret_digests(opened)
     for name, saved in manifest.components.items():
         database = opened.instance.stack[name]
-        if not isinstance(database, Postgres) or opened.engine.version(database) != saved.major:
+        if not isinstance(database, Postgres) or serving_version(opened, database) != saved.major:
             return None
         as_saved = {"made": manifest.made.isoformat(), "password": secrets.get(database.password.id)}
         if there.get(saved.store) != as_saved:
@@ -190,7 +191,7 @@ def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
         ):
             if there != here:
                 raise _differs(path, f"its {field} of {name} is {there!r}, and {here!r} is declared", "declare that")
-        if saved.major > (version := opened.engine.version(database)):
+        if saved.major > (version := serving_version(opened, database)):
             raise _differs(
                 path,
                 f"it is of PostgreSQL {saved.version}, and {name} runs {version}: data goes to a newer one only",

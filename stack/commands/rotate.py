@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from stack.applied import Applied
 from stack.components.postgres import Postgres
+from stack.components.postgres.server import Server
 from stack.components.webapp import WebApp
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
@@ -86,7 +87,7 @@ def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, t
     for database in databases:
         new = state.coming_secret(database.password.id)
         progress.step(f"{database.name}: changing the password")
-        server = engine.server(database)
+        server = Server(database, engine.session(database.name))
         answer = server.run(database.query(password_statement(database, new), user=server.admin))
         if not answer.ok:
             raise StackError(
@@ -162,7 +163,7 @@ def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) 
 
 def _answers_inside(opened: Opened, database: Postgres) -> bool:
     running = _runs(opened.engine.observe(), database)
-    return running and opened.engine.server(database).run(database.query("SELECT 1")).ok
+    return running and Server(database, opened.engine.session(database.name)).run(database.query("SELECT 1")).ok
 
 
 def _runs(observed: Observed, database: Postgres) -> bool:

@@ -28,4 +28,4 @@ def shell(settings: Settings, name: str, write: bool) -> Report:
     else:
         raise UsageError(f"{name!r} is a {component.role}, which has no client", f"`stackctl exec {name} -- sh`")
     require_running(opened.instance, opened.engine.observe(), name)
-    return Report("shell", "", exit_code=opened.engine.attach(name, command))
+    return Report("shell", "", exit_code=opened.engine.session(name).attach(command))

@@ -64,7 +64,7 @@ def _checked(opened: Opened, name: str, version: int) -> Postgres:
     database = find_component(opened.instance, name)
     if not isinstance(database, Postgres):
         raise UsageError(f"{name!r} is a {database.role}, which has no data to upgrade", "name a database")
-    declared = opened.engine.version(database)
+    declared = opened.engine.version(database.name)
     if version != declared:
         raise UsageError(
             f"{name} is declared to run PostgreSQL {declared}, and not {version}",

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from stack.capabilities import Completed
-from stack.components.postgres import Postgres
+from stack.capabilities import Serve, Session
 from stack.engines.process import Job
-from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -125,20 +123,14 @@ class Engine(Protocol):
     def renew_secrets(self) -> frozenset[str]:
         """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
 
-    def prove(self, database: Postgres, state: ComponentState) -> Completed:
-        """Connect to a database as those who use it do: over TCP, with the declared names and the password.
+    def session(self, component: str, state: ComponentState | None = None) -> Session:
+        """A session in a component that runs. `state` is its state now, if that is known."""
 
-        `state` is that of the database now. Raises `no-answer`.
-        """
+    def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
+        """A session on the instance's volume of a component that does not run; nothing else of the instance need exist.
 
-    def server(self, database: Postgres) -> Server:
-        """The server of a component that runs. It also answers where the password is lost."""
-
-    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> AbstractContextManager[Server]:
-        """A server on the instance's store of a database, while that component does not run; else nothing need exist.
-
-        Where the store is not there it is made. `settings` are words for the server. Nobody else can reach it, and
-        it ends with the block, or with this process, however that ends.
+        A volume that is not there is made. Nothing else can reach the server, and it ends with the block, or with this
+        process, however that ends.
         """
 
     def free_space(self) -> int | None:
@@ -147,20 +139,11 @@ class Engine(Protocol):
     def remove_store(self, store: str) -> None:
         """Delete a data store that no component uses, by the engine's name for it."""
 
-    def version(self, database: Postgres) -> int:
-        """The major version that serves a database, or would."""
+    def version(self, component: str) -> int | None:
+        """The major version that serves the data of a component, or would."""
 
     def data_version(self, component: str) -> int | None:
-        """The major version that made the data of a database, where that can be seen."""
-
-    def run(self, component: str, command: Sequence[str], limit: float | None = 30) -> Completed:
-        """Run a command in a running component and capture what it writes; it reads nothing.
-
-        Raises `no-answer` after `limit` seconds.
-        """
-
-    def attach(self, component: str, command: Sequence[str]) -> int:
-        """Run a command in a running component on this process's own streams; give its exit code."""
+        """The major version that made the data of a component, if that can be seen."""
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         """Where the processes of a published component listen, if that can be seen; `state` is its state now."""

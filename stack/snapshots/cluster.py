@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.engines.server import Server, conninfo
+from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.checked import Part
 from stack.snapshots.manifest import major_of

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stack.engines.process import Pipe
-from stack.engines.server import Server, conninfo
+from stack.capabilities import Pipe
+from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.manifest import Table
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from stack.components.postgres.server import Server
 from stack.controls import visible
-from stack.engines.server import Server
 from stack.errors import StackError
 from stack.report import size
 from stack.snapshots.content import Session

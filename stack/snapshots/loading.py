@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stack.components.postgres.script import run_as_admin
+from stack.components.postgres.server import Server, conninfo
 from stack.controls import visible
-from stack.engines.script import run_as_admin
-from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.snapshots.archive import Archive, damaged

@@ -12,8 +12,8 @@ import re
 from dataclasses import replace
 
 from stack.components.postgres import ADMIN
+from stack.components.postgres.server import Server, conninfo
 from stack.controls import visible
-from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.content import neutral
 from stack.snapshots.transfer import run_sql

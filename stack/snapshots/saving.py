@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+from stack.components.postgres.server import Server, conninfo
 from stack.controls import visible
-from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import size

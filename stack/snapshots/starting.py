@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 
+from stack.components.postgres.server import Server, conninfo
 from stack.controls import visible
-from stack.engines.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.snapshots.cluster import read_cluster

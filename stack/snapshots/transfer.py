@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Protocol
 
-from stack.engines.server import Server, conninfo
+from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import size

@@ -294,7 +294,7 @@ def _verify(
         if state is None or not (state.running if early else is_well(state)):
             left.append(database)
             continue
-        answer = watch.engine.prove(database, state)
+        answer = database.verify(watch.engine.session(database.name, state))
         cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
         if cause is not None:
             raise failed(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from stack.components.postgres import Postgres
-from stack.engines.server import Server
+from stack.components.postgres.server import Server
 from stack.errors import StackError
 from stack.fields import is_hidden
 from stack.model import Stack
@@ -43,7 +43,12 @@ def as_made(opened: Opened) -> Opened:
 
 def _serving(opened: Opened, name: str) -> int:
     database = opened.instance.stack[name]
-    return opened.engine.version(database) if isinstance(database, Postgres) else 0
+    return serving_version(opened, database) if isinstance(database, Postgres) else 0
+
+
+def serving_version(opened: Opened, database: Postgres) -> int:
+    """The major version that serves a database, or would."""
+    return opened.engine.version(database.name) or database.major
 
 
 def with_versions(opened: Opened, versions: dict[str, int | None]) -> Opened:
@@ -63,12 +68,20 @@ def serving(opened: Opened, database: Postgres) -> Iterator[Server]:
     """
     state = opened.engine.observe().components.get(database.name)
     if state is not None and state.running:
-        yield opened.engine.server(database)
+        yield Server(database, opened.engine.session(database.name))
         return
     if state is not None and state.state not in ("exited", "created"):
         opened.engine.stop([database.name])
-    with opened.engine.server_beside(database) as server:
+    with offline(opened, database) as server:
         yield server
+
+
+@contextlib.contextmanager
+def offline(opened: Opened, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+    """A server on the data of a database that does not run. `settings` are words for it."""
+    serve = database.serve(opened.engine.traits.target, settings)
+    with opened.engine.offline(database.name, serve) as session:
+        yield Server(database, session)
 
 
 def fate(saves: bool) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stack.components.postgres import read_rows
-from stack.engines.script import run_each, run_whole
-from stack.engines.server import Server
+from stack.components.postgres.script import run_each, run_whole
+from stack.components.postgres.server import Server
 from stack.errors import StackError
 from stack.migrations import NO_TRANSACTION, Migration, pending
 from stack.progress import Progress

@@ -243,7 +243,7 @@ def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
         component.name: {
             "user": component.user,
             "database": component.database,
-            "version": str(opened.engine.version(component)),
+            "version": str(opened.engine.version(component.name)),
             "store": _short(opened.engine.stores()[VolumeId.of(component.name)]),
             "password": secrets.get(component.password.id, ""),
         }
@@ -416,7 +416,7 @@ def _holdings(opened: Opened, observed: Observed) -> dict[str, str]:
 
 def _holds(opened: Opened, database: Postgres) -> str:
     """For people: `41 rows, 12 MB`. A database that does not answer says nothing, which stops no plan."""
-    answers = [opened.engine.run(database.name, database.query(sql), limit=5) for sql in database.holdings()]
+    answers = [opened.engine.session(database.name).run(database.query(sql), timeout=5) for sql in database.holdings()]
     rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
     values = [int(found[0][0] or 0) for found in rows if found]
     if len(values) == len(answers) == 2:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stack.components.postgres import Postgres
+from stack.components.postgres.server import Server
 from stack.engines.process import FinishedJob
-from stack.engines.server import Server
 from stack.progress import Progress
 from stack.snapshots.ownership import make_extension, separate
 from stack.verdict import await_proved
+from stack.workflow.keeping import serving_version
 from stack.workflow.migrating import migrate
 from stack.workflow.opening import Opened
 from stack.workflow.planning import Survey, remember_separated
@@ -45,14 +46,15 @@ def prepare_databases(opened: Opened, surveyed: Survey, timeout: float, progress
 
 def _prepare(opened: Opened, surveyed: Survey, database: Postgres, progress: Progress) -> list[str]:
     """What was done, for people."""
-    name, server, major = database.name, opened.engine.server(database), opened.engine.version(database)
+    name, server = database.name, Server(database, opened.engine.session(database.name))
+    major = serving_version(opened, database)
     done = []
     if name in surveyed.plan.superusers:
         if separate(server, major):
             done.append(f"{database.user} was a superuser, and is the owner of {database.database} alone now")
             progress.step(f"{name}: {done[-1]}")
             # It knows another administrator.
-            server = opened.engine.server(database)
+            server = Server(database, opened.engine.session(database.name))
         remember_separated(opened, [name])
     if extensions := surveyed.plan.extensions.get(name):
         make_extensions(server, major, extensions, progress)

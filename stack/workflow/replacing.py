@@ -20,7 +20,7 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.starting import Beside
 from stack.verdict import await_well
-from stack.workflow.keeping import as_made, databases
+from stack.workflow.keeping import as_made, databases, offline
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
 from stack.workload import VolumeId
@@ -71,7 +71,7 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
         for database in databases(new):
             if database.name in fill:
                 progress.step(f"{database.name}: making a new data store beside the one in use")
-                fill[database.name](partial(new.engine.server_beside, database))
+                fill[database.name](partial(offline, new, database))
     except BaseException:
         remove_new_stores(new, fill)
         raise

@@ -172,7 +172,7 @@ def main(words: list[str]) -> None:
     with running(Path(words[0])) as one:
         one.up()
         assert one.visit() == 1
-        assert one.engine.run("cache", ["redis-cli", "GET", "visit_counter:homepage"]).stdout == "1\n"
+        assert one.engine.session("cache").run(["redis-cli", "GET", "visit_counter:homepage"]).stdout == "1\n"
         owners = {Path(f"/proc/{process}").stat().st_uid for process in one.processes()}
         modes = {oct(path.stat().st_mode & 0o777) for path in (one.home.folder, one.home.runtime, one.home.secrets)}
         print(owners, modes)

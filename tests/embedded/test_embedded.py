@@ -119,7 +119,7 @@ def test_a_killed_server_is_started_again(up: Running, name: str) -> None:
 
 def test_a_crash_from_inside_is_seen(up: Running) -> None:
     before = up.observe().components["db"].restarts
-    up.engine.run("db", ["sh", "-c", 'kill -QUIT "$(head -n 1 "$PGDATA/postmaster.pid")"'])
+    up.engine.session("db").run(["sh", "-c", 'kill -QUIT "$(head -n 1 "$PGDATA/postmaster.pid")"'])
     eventually(lambda: up.observe().components["db"].restarts > before)
     eventually(lambda: all(state.well for state in up.observe().components.values()))
 
@@ -301,7 +301,7 @@ def test_an_app_that_lost_its_command_can_still_be_ended(one: Running) -> None:
 
 
 def test_a_pipe_that_ends_early_ends_a_command_quietly(up: Running) -> None:
-    answer = up.engine.run("web", ["sh", "-c", "yes | head -n 1"])
+    answer = up.engine.session("web").run(["sh", "-c", "yes | head -n 1"])
     assert (answer.stdout, answer.stderr) == ("y\n", "")
 
 
@@ -317,7 +317,7 @@ def test_no_process_is_roots(up: Running) -> None:
         assert found["Groups"] == [], process
         assert int(found["CapEff"][0], 16) == int(found["CapBnd"][0], 16) == 0, process
         assert found["NoNewPrivs"] == ["1"], process
-    said = up.engine.run("db", ["sh", "-c", "id -u; id -G; grep NoNewPrivs /proc/self/status"]).stdout.split()
+    said = up.engine.session("db").run(["sh", "-c", "id -u; id -G; grep NoNewPrivs /proc/self/status"]).stdout.split()
     assert said == [str(identity.user), str(identity.group), "NoNewPrivs:", "1"]
 
 
@@ -333,10 +333,10 @@ def test_the_servers_view_ends_with_them_and_shows_only_what_they_need(tmp_path:
     with running(tmp_path) as one:
         one.stack = stack
         one.engine.apply()
-        eventually(lambda: one.states()["web"] == "running" and one.engine.run("web", ["true"]).ok)
-        assert one.engine.run("web", ["ls"]).stdout == "file\n"
-        assert one.engine.run("web", ["touch", "new"]).exit_code != 0
-        assert one.engine.run("web", ["ls", str(closed)]).stdout == "app\n"
+        eventually(lambda: one.states()["web"] == "running" and one.engine.session("web").run(["true"]).ok)
+        assert one.engine.session("web").run(["ls"]).stdout == "file\n"
+        assert one.engine.session("web").run(["touch", "new"]).exit_code != 0
+        assert one.engine.session("web").run(["ls", str(closed)]).stdout == "app\n"
     assert (closed / "app" / "file").exists()
     assert str(closed) not in Path("/proc/self/mountinfo").read_text()
 
@@ -369,24 +369,24 @@ def test_a_runtime_folder_of_somebody_else_is_refused(one: Running) -> None:
 
 @pytest.mark.parametrize("exit_code", [0, 1, 7, 255])
 def test_exec_gives_the_commands_exit_code(up: Running, exit_code: int) -> None:
-    assert up.engine.run("web", ["sh", "-c", f"exit {exit_code}"]).exit_code == exit_code
+    assert up.engine.session("web").run(["sh", "-c", f"exit {exit_code}"]).exit_code == exit_code
 
 
 def test_exec_of_what_is_not_there(up: Running) -> None:
-    assert up.engine.run("web", ["no-such-command"]).exit_code == 127
-    assert up.engine.run("web", ["/etc/passwd"]).exit_code == 126
+    assert up.engine.session("web").run(["no-such-command"]).exit_code == 127
+    assert up.engine.session("web").run(["/etc/passwd"]).exit_code == 126
 
 
 def test_exec_that_gives_no_answer(up: Running) -> None:
     with pytest.raises(StackError) as raised:
-        up.engine.run("web", ["sleep", "60"], limit=0.3)
+        up.engine.session("web").run(["sleep", "60"], timeout=0.3)
     assert raised.value.code == "no-answer"
 
 
 def test_the_commands_that_people_know(up: Running) -> None:
     count = up.visit()
     query = ["psql", "-U", "student", "-d", "student_notes", "-Atc", "SELECT visits FROM visit_counter"]
-    assert up.engine.run("db", query).stdout == f"{count}\n"
+    assert up.engine.session("db").run(query).stdout == f"{count}\n"
     cache = {
         ("GET", "visit_counter:homepage"): (0, f"{count}\n"),
         ("SET", "odd", "a 'b' \"c\" $d"): (0, "OK\n"),
@@ -399,7 +399,7 @@ def test_the_commands_that_people_know(up: Running) -> None:
         ("-h", "127.0.0.1", "-e", "PING"): (0, "PONG\n"),
     }
     for words, expected in cache.items():
-        answer = up.engine.run("cache", ["redis-cli", *words])
+        answer = up.engine.session("cache").run(["redis-cli", *words])
         assert (answer.exit_code, answer.stdout) == expected, (words, answer)
 
 
@@ -440,7 +440,7 @@ def test_a_database_with_a_reserved_word_for_a_name(tmp_path: Path) -> None:
         one.up()
 
         def ask(name: str, sql: str) -> str:
-            return one.engine.run(name, ["psql", "-Atc", sql]).stdout
+            return one.engine.session(name).run(["psql", "-Atc", sql]).stdout
 
         assert ask("db", "SELECT current_database(), current_user") == "table|user\n"
         assert ask("other", "SELECT current_database(), current_user") == "postgres|a\n"

@@ -56,7 +56,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
         spy.stack = Stack("spy", [app(Path(__file__).parent)])
         for one in (rich, spy):
             one.engine.apply()
-            eventually(lambda one=one: is_well(one) and one.engine.run("web", ["true"]).ok)  # type: ignore[misc]
+            eventually(lambda one=one: is_well(one) and one.engine.session("web").run(["true"]).ok)  # type: ignore[misc]
         eventually(lambda: (rich.home.data("db") / "postmaster.pid").exists())
         yield rich, spy
 
@@ -68,7 +68,7 @@ def reached(by: Running, of: Running) -> set[str | int]:
     files += [Path(f"/proc/{number}/environ") for number in processes]
     folders = [home.folder, home.secrets, home.data("db")]
     asked = {"files": [*map(str, files)], "folders": [*map(str, folders)], "processes": processes}
-    answer = by.engine.run("web", ["python3", "-c", PROBE, json.dumps(asked)])
+    answer = by.engine.session("web").run(["python3", "-c", PROBE, json.dumps(asked)])
     assert answer.ok, answer
     return set(json.loads(answer.stdout))
 
@@ -85,8 +85,8 @@ def test_each_instance_has_a_user_that_has_a_name_in_it_alone(pair: tuple[Runnin
     assert len(owners) == 2
     assert owners <= set(OWN_USERS)
     for one in pair:
-        assert one.engine.run("web", ["id", "-un"]).stdout == "stackctl\n"
-        assert one.engine.run("web", ["sh", "-c", "echo x >> /etc/passwd"]).exit_code != 0
+        assert one.engine.session("web").run(["id", "-un"]).stdout == "stackctl\n"
+        assert one.engine.session("web").run(["sh", "-c", "echo x >> /etc/passwd"]).exit_code != 0
     assert "stackctl" not in Path("/etc/passwd").read_text(encoding="utf-8")
 
 
@@ -113,7 +113,7 @@ def test_an_instance_of_the_shared_user_moves_to_its_own_and_keeps_its_data(
         assert one.visit() == count + 1
         database = one.stack["db"]
         assert isinstance(database, Postgres)
-        assert one.engine.server(database).run(database.query("SELECT 1")).ok, "without a password"
+        assert one.engine.session("db").run(database.query("SELECT 1")).ok, "without a password"
 
 
 def test_a_user_is_chosen_once_and_by_no_two_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,19 +6,18 @@ import contextlib
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-from stack.capabilities import Completed
+from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
 from stack.engines.base import Traits
 from stack.engines.process import FinishedJob, Job
-from stack.engines.server import Server
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint
 from stack.instance import Instance
 from stack.observed import ComponentState, Leftovers, Observed
+from stack.references import SecretReference
 from stack.state import State
-from stack.workload import VolumeId
+from stack.workload import Target, VolumeId
 
 DONE = Completed(0, "", "")
 
@@ -49,25 +48,35 @@ class World:
         return World(dict(self.components), dict(self.mounted), copy.deepcopy(self.stores), self.started)
 
 
-class FakeServer:
-    """A server on a store. Its queries are `PASSWORD new`, of a role that gets one, or do nothing."""
+class FakeSession:
+    """A session on a store. Its queries are `PASSWORD new`, of a role that gets one, or do nothing."""
 
-    admin = "app"
+    target: Target = "process"
+    memory = None
 
-    def __init__(self, database: Postgres, store: Store, step: Callable[[str], None]) -> None:
-        self.database = database
+    def __init__(self, component: str, store: Store, step: Callable[[str], None]) -> None:
+        self.component = component
         self.store = store
         self._step = step
 
-    def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
+    def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
         self._step("query")
-        for word in words:
+        for word in command:
             if "PASSWORD " in word:
                 self.set_password(word)
         return DONE
 
     def set_password(self, statement: str) -> None:
         self.store.password = statement.rpartition("PASSWORD ")[2]
+
+    def pipe(self, command: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
+        raise NotImplementedError
+
+    def attach(self, command: Sequence[str]) -> int:
+        raise NotImplementedError
+
+    def secret(self, secret: SecretReference) -> str:
+        return secret.id
 
 
 class FakeEngine:
@@ -98,7 +107,7 @@ class FakeEngine:
         fields: dict[str, Fields] = {name: {"name": name} for name in self._instance.stack.names}
         for database in self._databases():
             store = self.stores()[VolumeId(database.name)]
-            fields[database.name] = {"version": str(self.version(database)), "store": store}
+            fields[database.name] = {"version": str(self.version(database.name)), "store": store}
         return fields
 
     def stores(self) -> Mapping[VolumeId, str]:
@@ -126,9 +135,9 @@ class FakeEngine:
             store = world.stores.get(self.stores()[VolumeId(name)])
             if store is None:
                 store = world.stores[self.stores()[VolumeId(name)]] = Store(
-                    self.version(database), self._password(database)
+                    self.version(database.name), self._password(database)
                 )
-            if store.version != self.version(database):
+            if store.version != self.version(database.name):
                 raise StackError("data-version", "the server can't read this data")
             world.mounted[name] = self.stores()[VolumeId(name)]
         made = world.components.get(name)
@@ -169,17 +178,18 @@ class FakeEngine:
     def renew_secrets(self) -> frozenset[str]:
         return frozenset()
 
-    def server(self, database: Postgres) -> Server:
-        self._world.step("server")
-        found = FakeServer(database, self._world.stores[self.stores()[VolumeId(database.name)]], self._world.step)
-        return cast(Server, found)
+    def session(self, component: str, state: ComponentState | None = None) -> FakeSession:
+        self._world.step("session")
+        return FakeSession(component, self._world.stores[self.stores()[VolumeId(component)]], self._world.step)
 
     @contextlib.contextmanager
-    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
-        self._world.step("server beside")
-        new = Store(self.version(database), self._password(database))
-        self._world.stores.setdefault(self.stores()[VolumeId(database.name)], new)
-        yield self.server(database)
+    def offline(self, component: str, serve: Serve) -> Iterator[Session]:
+        self._world.step("offline")
+        database = self._instance.stack[component]
+        assert isinstance(database, Postgres)
+        new = Store(self.version(component), self._password(database))
+        self._world.stores.setdefault(self.stores()[VolumeId(component)], new)
+        yield self.session(component)
 
     def free_space(self) -> int | None:
         return None
@@ -189,8 +199,8 @@ class FakeEngine:
         assert store not in self._world.mounted.values(), "a store in use is deleted"
         del self._world.stores[store]
 
-    def version(self, database: Postgres) -> int:
-        return database.version or 18
+    def version(self, component: str) -> int:
+        return self._instance.stack[component].major or 18
 
     def data_version(self, component: str) -> int | None:
         store = self._world.stores.get(self.stores()[VolumeId(component)])

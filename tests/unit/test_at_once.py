@@ -201,19 +201,19 @@ def save_component(server: Any, store: str, archive: Any, *_: object) -> SavedCo
         with archive.member(name) as sink:
             sink.write(b"\n")
         parts.append(sink.member)
-    table = Table("public.notes", server.store.rows, "0" * 32)
+    table = Table("public.notes", server.session.store.rows, "0" * 32)
     database = SavedDatabase("app", "UTF8", 1, parts[1], (table,))
-    return SavedComponent(f"{server.store.version}.0", "app", "app", store, parts[0], (database,))
+    return SavedComponent(f"{server.session.store.version}.0", "app", "app", store, parts[0], (database,))
 
 
 def load_component(server: Any, archive: Any, saved: SavedComponent, closing: str, *_: object) -> None:
-    server.store.rows = saved.rows
-    server.set_password(closing)
+    server.session.store.rows = saved.rows
+    server.session.set_password(closing)
 
 
 def fill(server: Any, *_: object) -> int:
     server.run(["insert"])
-    server.store.rows += ADDED
+    server.session.store.rows += ADDED
     return 1
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -70,8 +71,8 @@ class FakeEngine:
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         return self.listens
 
-    def prove(self, database: Postgres, state: ComponentState) -> Completed:
-        return self.proof
+    def session(self, component: str, state: ComponentState) -> SimpleNamespace:
+        return SimpleNamespace(target="process", run=lambda command: self.proof)
 
     def explain(self, job: FakeJob) -> StackError:
         return self.refusal

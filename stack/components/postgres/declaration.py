@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stack.capabilities import Host, Programs, ProgramSearch
+from stack.capabilities import Completed, Host, Programs, ProgramSearch, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
+from stack.errors import StackError
 from stack.model import Component, sequence
 from stack.references import Reference, SecretReference, Value
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
@@ -30,6 +31,7 @@ PORT = 5432
 # The superuser that a server is made with. No app connects as it, and it has no password.
 ADMIN = "stackctl_admin"
 _STOP_GRACE = 60
+_OFFLINE_HINT = "fix what its last lines name, and run this again; the instance's data is as it was"
 # The image runs it once, in the new database and as the administrator, who was made with the password of the user.
 _ROLES = """\
 -- Made by stackctl: the declared user owns its database, and is no superuser.
@@ -189,6 +191,22 @@ class Postgres(Component):
         )
         # fmt: on
 
+    def serve(self, target: Target, settings: Sequence[str] = ()) -> Serve:
+        """How its data is served while it does not run, on a socket alone. `settings` are words for the server."""
+        command: tuple[Value, ...] = ("docker-entrypoint.sh", "postgres", *settings)
+        # While the data are made in a container, a temporary server answers, on the socket alone.
+        ready = self.query("SELECT 1", host="127.0.0.1")
+        if target == "process":
+            where = ("-k", Reference(self.name, "socket"), "-p", self.port)
+            command = ("postgres", "-D", Reference(self.name, "data"), "-h", "", *where, *settings)
+            ready = self.query("SELECT 1")
+        problem = "a PostgreSQL beside the instance did not start, or not end well"
+        return Serve(command, ready, StackError("database-failed", problem, _OFFLINE_HINT))
+
+    @property
+    def major(self) -> int:
+        return self._major
+
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search, self.version, VERSION, OLDEST)
 
@@ -206,6 +224,14 @@ class Postgres(Component):
     @property
     def data_folder(self) -> PostgresFolder:
         return PostgresFolder()
+
+    def verify(self, session: Session) -> Completed:
+        """Connect as those who use it do: over TCP, with the declared names and the password."""
+        if session.target == "process":
+            return session.run(self.query("SELECT 1", host="127.0.0.1"))
+        # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
+        script = f'PGPASSWORD="$(cat {session.secret(self.password)})" PGHOST="$HOSTNAME" exec "$@"'
+        return session.run(["sh", "-c", script, "sh", *self.query("SELECT 1")])
 
     def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
         """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

@@ -40,6 +40,10 @@ class PostgresClient:
     user: str
     database: str
 
+    def local_environment(self, host: Host) -> Mapping[str, str]:
+        # As in a container: there the administrator is let in too, which has no password.
+        return {**self.environment(host), "PGHOST": str(host.socket), "PGDATA": str(host.data(self.component))}
+
     def environment(self, host: Host) -> Mapping[str, str]:
         return {
             "PGHOST": host.address,

@@ -33,6 +33,9 @@ class RedisClient:
     component: str
     password: SecretReference
 
+    def local_environment(self, host: Host) -> Mapping[str, str]:
+        return self.environment(host)
+
     def environment(self, host: Host) -> Mapping[str, str]:
         return {
             "STACKCTL_REDIS_PORT": str(host.port(self.component)),

@@ -11,7 +11,6 @@ import contextlib
 import json
 import shlex
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,13 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stack.capabilities import Completed
-from stack.components.postgres import VERSION, Postgres
+from stack.capabilities import Serve, Session
 from stack.engines import listening, memory, process
 from stack.engines.base import Traits
 from stack.engines.compose import checks, client, failures, mounts, render
+from stack.engines.compose.session import ContainerSession
+from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.engines.process import CommandJob, Job
-from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -265,39 +264,37 @@ class ComposeEngine:
     def renew_secrets(self) -> frozenset[str]:
         """The files of a container's secrets are those of the state, unless one was deleted while it ran."""
         running = [name for name, state in self.observe().components.items() if state.running]
-        return mounts.stale(self._instance, running, self.run)
+        return mounts.stale(self._instance, running, lambda name, command: self.session(name).run(command))
 
-    def prove(self, database: Postgres, state: ComponentState) -> Completed:
-        # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
-        script = f'PGPASSWORD="$(cat /run/secrets/{database.password.id})" PGHOST="$HOSTNAME" exec "$@"'
-        return self._exec(database.name, _inside(state.id, ["sh", "-c", script, "sh", *database.query("SELECT 1")]))
+    def session(self, component: str, state: ComponentState | None = None) -> ContainerSession:
+        return ContainerSession(
+            component, state.id if state else self._container_id(component), self._memory(component)
+        )
 
-    def server(self, database: Postgres) -> Server:
-        container = self._container_id(database.name)
-        return _server(database, container)
+    def _memory(self, component: str) -> int:
+        return render.workload_of(self._instance, component).limits.memory * 2**20
 
     @contextlib.contextmanager
-    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+    def offline(self, component: str, serve: Serve) -> Iterator[Session]:
         self._await_beside()
-        name = f"{self._instance.project}-{database.name}-beside"
+        name = f"{self._instance.project}-{component}-beside"
         self._write_files()
         file = self._state.write("compose/beside.yaml", self.render())
-        holding = [
+        words = [render.resolve(self._instance, value) for value in serve.command]
+        command = [
             "compose", "--file", str(file), "--project-name", self._instance.project,
             "run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", name, "--entrypoint", "sh",
-            database.name, "-c", HELD, "sh", "docker-entrypoint.sh", "postgres", *settings,
+            component, "-c", RUN_WHILE_OPEN, "sh", *words,
         ]  # fmt: skip
 
-        def serve(process: int) -> Server:
-            return _server(database, name)
+        def session(pid: int) -> Session:
+            return ContainerSession(component, name, self._memory(component))
 
-        # While the data are made a temporary server answers, on the socket alone.
-        answers = database.query("SELECT 1", host="127.0.0.1")
         with (
             open(self._instance.configuration / "beside.log", "wb") as log,
-            held(serve, client.command(holding), client.environment(), log, _beside_failed, answers) as server,
+            run_offline(serve, session, client.command(command), client.environment(), log, _offline_failed) as opened,
         ):
-            yield server
+            yield opened
 
     def _await_beside(self) -> None:
         """Until there is no server beside the instance any more that somebody left who was killed: it ends by itself.
@@ -321,25 +318,12 @@ class ComposeEngine:
         self._await_beside()
         client.read(["volume", "rm", store], _READ_TIMEOUT)
 
-    def version(self, database: Postgres) -> int:
-        return database.version or VERSION
+    def version(self, component: str) -> int | None:
+        return self._instance.stack[component].major
 
     def data_version(self, component: str) -> int | None:
         """Only a container could look into a volume."""
         return None
-
-    def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        return self._exec(component, _inside(self._container_id(component), command), limit)
-
-    def _exec(self, component: str, arguments: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        return process.ask(component, client.command(arguments), client.environment(), limit)
-
-    def attach(self, component: str, command: Sequence[str]) -> int:
-        terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        plain = [] if terminal else ["--no-TTY"]
-        return process.attach(
-            client.command(self._compose_arguments(["exec", *plain, component, *command])), client.environment()
-        )
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
@@ -458,21 +442,8 @@ class ComposeEngine:
         return found
 
 
-def _inside(container: str, words: Sequence[str]) -> list[str]:
-    """Docker's own `exec`: that of Compose takes twice as long to begin."""
-    return ["exec", "--interactive", container, *words]
-
-
-def _server(database: Postgres, container: str) -> Server:
-    """The server in a container, by its name or number."""
-    memory = database.memory * 2**20
-    return Server(database, lambda words: client.command(_inside(container, words)), client.environment(), memory)
-
-
-def _beside_failed(said: str) -> StackError:
-    return failures.classify(
-        said, "database-failed", "a PostgreSQL beside the instance did not start, or not end well", DATABASE_HINT
-    )
+def _offline_failed(serve: Serve, output: str) -> StackError:
+    return failures.classify(output, serve.failure.code, serve.failure.message, serve.failure.hint)
 
 
 def _object(text: str) -> dict[str, Any]:

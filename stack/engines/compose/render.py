@@ -125,13 +125,13 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if workload.init:
         service["init"] = True
     if workload.command is not None:
-        service["command"] = [_literal(_resolve(instance, word)) for word in workload.command]
+        service["command"] = [_literal(resolve(instance, word)) for word in workload.command]
     hardening = workload.hardening
     if hardening.user is not None:
         service["user"] = hardening.user
     if workload.environment:
         service["environment"] = {
-            variable: _literal(_resolve(instance, value)) for variable, value in workload.environment.items()
+            variable: _literal(resolve(instance, value)) for variable, value in workload.environment.items()
         }
     if component.needs:
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
@@ -190,7 +190,7 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
-def _resolve(instance: Instance, value: Value) -> str:
+def resolve(instance: Instance, value: Value) -> str:
     """Containers of one project find each other by the names of their services."""
 
     def resolve(reference: Reference) -> str:

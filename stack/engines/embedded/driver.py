@@ -7,6 +7,7 @@ another question: after `stop`, after a reboot and after a crash the components 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -22,13 +23,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from stack.capabilities import Completed, Programs
-from stack.components.postgres import PORT, Postgres
+from stack.capabilities import Programs, Serve, Session
 from stack.engines import listening, memory, process
 from stack.engines.base import Traits
 from stack.engines.embedded import accounts, checks, enter, logs, virtual_env
 from stack.engines.embedded.control import Control, Gone, Program
-from stack.engines.embedded.host import LocalHost, client_environment, environment_of, on_path
+from stack.engines.embedded.host import LocalHost, client_environment, local_environment_of, on_path
 from stack.engines.embedded.identity import (
     Identity,
     View,
@@ -42,7 +42,7 @@ from stack.engines.embedded.identity import (
     view_refused,
     write_private,
 )
-from stack.engines.embedded.layout import HOST, Home, Layout
+from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import (
     CONFIGURATION,
     EDITED,
@@ -52,14 +52,16 @@ from stack.engines.embedded.render import (
     preparation,
     process_of,
     render,
+    resolve,
     sections,
 )
 from stack.engines.embedded.runs import Runs, read_runs
 from stack.engines.embedded.search import Search
+from stack.engines.embedded.session import ProcessSession
 from stack.engines.embedded.strays import end_strays
 from stack.engines.embedded.volumes import discard, is_volume
+from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.engines.process import FinishedJob, Job
-from stack.engines.server import DATABASE_HINT, HELD, Server, held
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.findings import Finding, failed
@@ -282,49 +284,42 @@ class EmbeddedEngine:
         self._write_files(self._layout(self._remembered_ports()))
         return frozenset()
 
-    def prove(self, database: Postgres, state: ComponentState) -> Completed:
-        return self.run(database.name, database.query("SELECT 1", host=HOST))
-
-    def server(self, database: Postgres) -> Server:
-        port, running = self._port(database.name), self._runs(database.name).process
-        return self._server(database, self._home.runtime, port, running)
+    def session(self, component: str, state: ComponentState | None = None) -> ProcessSession:
+        layout = self._layout(self._declared_ports(self._remembered_ports()))
+        join = (state.process if state else None) or self._runs(component).process
+        return self._session(component, layout, join)
 
     @contextlib.contextmanager
-    def server_beside(self, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
+    def offline(self, component: str, serve: Serve) -> Iterator[Session]:
         self._make_home()
         self._provide_secrets()
-        self._await_beside(self._home.data(database.name))
-        socket = self._home.runtime / "beside"
+        self._await_beside(self._home.data(component))
+        home = replace(self._home, runtime=self._home.runtime / "beside")
         with self._at_home():
-            make_private(socket, self._identity)
-        layout = self._layout(self._remembered_ports())
-        self._write_files(layout)
-        prepare = preparation(layout, process_of(self._instance, database.name))
-        holding = [
-            "sh", "-c", HELD, "sh", *prepare, layout.program(database.name, "postgres"),
-            "-D", str(self._home.data(database.name)), "-h", "", "-k", str(socket), "-p", str(PORT), *settings,
-        ]  # fmt: skip
-
-        def serve(process: int) -> Server:
-            return self._server(database, socket, PORT, process)
-
+            make_private(home.runtime, self._identity)
+        self._write_files(self._layout(self._remembered_ports()))
+        # Its port is but a name in that folder.
+        layout = replace(self._layout(self._declared_ports({})), home=home)
+        process = process_of(self._instance, component)
+        words = [resolve(layout, value) for value in serve.command]
+        words[0] = layout.program(component, words[0])
+        command = ["sh", "-c", RUN_WHILE_OPEN, "sh", *preparation(layout, process), *words]
         with contextlib.ExitStack() as opened:
-            view = self._view()
-            entering = opened.enter_context(entering_view(holding, self._home.folder, self._identity, view))
+            entering = opened.enter_context(entering_view(command, home.folder, self._identity, self._view()))
             with self._at_home():
-                log = opened.enter_context(open(self._home.log(f"{database.name}-beside"), "wb"))
+                log = opened.enter_context(open(self._home.log(f"{component}-beside"), "wb"))
             variables = {"PATH": os.defpath, "LC_ALL": "C"}
-            answers = database.query("SELECT 1")
-            yield opened.enter_context(held(serve, entering, variables, log, _beside_failed, answers))
+            session = functools.partial(self._session, component, layout)
+            yield opened.enter_context(run_offline(serve, session, entering, variables, log))
 
-    def _server(self, database: Postgres, socket: Path, port: int, process: int | None) -> Server:
-        tools = self._layout({}).tools
-        variables = {"PATH": f"{tools}:{os.defpath}", "PGHOST": str(socket), "PGPORT": str(port), "LC_ALL": "C.UTF-8"}
+    def _session(self, component: str, layout: Layout, join: int | None) -> ProcessSession:
+        host = LocalHost(layout)
+        return ProcessSession(
+            component, host, functools.partial(self._enter, component, join), self._session_environment(component, host)
+        )
 
-        def command(words: Sequence[str]) -> Sequence[str]:
-            return enter_command(words, self._home.folder, self._identity, join=process)
-
-        return Server(database, command, variables)
+    def _enter(self, component: str, join: int | None, command: Sequence[str]) -> Sequence[str]:
+        return enter_command(command, self._instance.source(component) or self._home.folder, self._identity, join=join)
 
     def free_space(self) -> int | None:
         folder = next(each for each in (self._home.folder, *self._home.folder.parents) if each.is_dir())
@@ -343,18 +338,12 @@ class EmbeddedEngine:
                 "process-stuck", f"a PostgreSQL on {data} does not end", f"see `{data}/postmaster.pid`, and end it"
             )
 
-    def version(self, database: Postgres) -> int:
-        return self._programs[database.name].major or 0
+    def version(self, component: str) -> int | None:
+        return self._programs[component].major if component in self._programs else None
 
     def data_version(self, component: str) -> int | None:
         own = self._instance.stack[component].data_folder
         return own.major(self._home.data(component)) if own else None
-
-    def run(self, component: str, command: Sequence[str], limit: float | None = _READ_TIMEOUT) -> Completed:
-        return process.ask(component, self._inside(component, command), self._exec_environment(component), limit)
-
-    def attach(self, component: str, command: Sequence[str]) -> int:
-        return process.attach(self._inside(component, command), self._exec_environment(component))
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_processes(state.process) if state.process else None
@@ -434,10 +423,6 @@ class EmbeddedEngine:
     @property
     def _state(self) -> State:
         return State(self._instance.state)
-
-    @property
-    def _databases(self) -> list[Postgres]:
-        return [component for component in self._instance.stack if isinstance(component, Postgres)]
 
     def _layout(self, ports: Mapping[PortId, int]) -> Layout:
         return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs)
@@ -806,33 +791,17 @@ class EmbeddedEngine:
             return "healthy", ""
         return ("starting" if time.time() - (runs.since or time.time()) < _START_PERIOD else "unhealthy"), said
 
-    def _inside(self, component: str, command: Sequence[str]) -> list[str]:
-        join = self._runs(component).process
-        source = self._instance.source(component)
-        return enter_command(command, source or self._home.folder, self._identity, join=join)
-
-    def _exec_environment(self, name: str) -> dict[str, str]:
+    def _session_environment(self, name: str, host: LocalHost) -> dict[str, str]:
         """That of the component, with the commands that its container would have."""
-        layout = self._layout(self._declared_ports(self._remembered_ports()))
-        variables = environment(self._instance, layout, name)
+        variables = environment(self._instance, host.layout, name)
         variables["PATH"] = self._with_tools(variables["PATH"])
         if name in self._programs:
             variables["PATH"] = ":".join([*map(str, self._programs[name].tools), variables["PATH"]])
-        component = self._instance.stack[name]
-        variables |= environment_of(component, LocalHost(layout))
-        if isinstance(component, Postgres):
-            # As in a container: there the administrator is let in too, which has no password.
-            variables |= {"PGDATA": str(self._home.data(name)), "PGHOST": str(self._home.runtime)}
+        variables |= local_environment_of(self._instance.stack[name], host)
         return variables | {key: os.environ[key] for key in ("TERM",) if key in os.environ}
 
     def _with_tools(self, path: str) -> str:
         return on_path(path, str(self._home.commands), self._layout({}).tools)
-
-
-def _beside_failed(said: str) -> StackError:
-    return StackError(
-        "database-failed", "a PostgreSQL beside the instance did not start, or not end well", DATABASE_HINT, said
-    )
 
 
 def _signal(target: int, number: signal.Signals) -> None:

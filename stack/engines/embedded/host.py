@@ -38,6 +38,9 @@ class LocalHost:
     def file(self, component: str, name: str) -> Path:
         return self.layout.home.file(component, name)
 
+    def data(self, component: str) -> Path:
+        return self.layout.home.data(component)
+
     @property
     def socket(self) -> Path:
         return self.layout.home.runtime
@@ -74,8 +77,13 @@ def client_environment(stack: Iterable[Component], host: LocalHost) -> dict[str,
 
 
 def environment_of(component: Component, host: LocalHost) -> dict[str, str]:
-    """Give the variables that the clients of a component read."""
+    """Give the variables that the clients of a component read on this machine."""
     return dict(component.client.environment(host)) if component.client is not None else {}
+
+
+def local_environment_of(component: Component, host: LocalHost) -> dict[str, str]:
+    """The same for the user that owns it."""
+    return dict(component.client.local_environment(host)) if component.client is not None else {}
 
 
 def on_path(path: str, *folders: str) -> str:

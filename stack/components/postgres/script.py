@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from stack.engines.server import Server, conninfo
+from stack.components.postgres.server import Server, conninfo
 from stack.statements import Piece, Refused, pieces
 
 _EACH = "each statement is committed by itself, as the first line says"

@@ -1,0 +1,73 @@
+"""Serve a volume while its component does not run, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO
+
+from stack.capabilities import Serve, Session
+from stack.engines.process import Pipe
+from stack.errors import StackError
+
+# Runs a server until standard input closes, however the parent ends, and then stops it without waiting for its
+# clients. A shell lets what it starts ignore SIGINT, but a server of PostgreSQL takes it up again; until it does, the
+# signal has to be repeated. A server that ends by itself ends the script. What a shell starts in the background reads
+# nothing, unless it is told what.
+RUN_WHILE_OPEN = """\
+exec 3<&0
+"$@" 3<&- &
+server=$!
+{ cat <&3 > /dev/null; while kill -INT "$server" 2> /dev/null; do sleep 0.1; done; } &
+stopper=$!
+wait "$server"
+ended=$?
+kill "$stopper" 2> /dev/null
+exit "$ended"
+"""
+_POLL = 0.2
+_START_TIMEOUT = 120.0
+# A clean shutdown writes all that is in memory.
+_STOP_TIMEOUT = 300.0
+_LAST_LINES = 15
+
+Explain = Callable[[Serve, str], StackError]
+
+
+@contextlib.contextmanager
+def run_offline(
+    serve: Serve,
+    session: Callable[[int], Session],
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: IO[bytes],
+    explain: Explain | None = None,
+) -> Iterator[Session]:
+    """Run a server by `command`, which runs `RUN_WHILE_OPEN`, until the end of the block.
+
+    `session` gets the pid of `command`. The server writes to `log`; `explain` makes an error of its last lines if it
+    does not start. It is stopped cleanly: all that was committed is on the disk then.
+    """
+    explain = explain or failed
+    with Pipe(command, environment, feed=True, log=log) as running:
+        opened = session(running.process)
+        deadline = time.monotonic() + _START_TIMEOUT
+        pause = threading.Event()
+        while not opened.run(serve.ready).ok:
+            if running.ended() or time.monotonic() > deadline:
+                raise explain(serve, _last_lines(log.name))
+            pause.wait(_POLL)
+        yield opened
+        if running.finish(_STOP_TIMEOUT):
+            raise explain(serve, _last_lines(log.name))
+
+
+def failed(serve: Serve, output: str) -> StackError:
+    return StackError(serve.failure.code, serve.failure.message, serve.failure.hint, output)
+
+
+def _last_lines(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return "\n".join(file.read().splitlines()[-_LAST_LINES:])
