@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from stack.engines.compose.render import LABEL_INSTANCE
+from stack.engines.embedded.identity import ROOT_HOMES, home_at
+from stack.instance import default_project
 from tests.cli import Cli, eventually
 from tests.conformance.engines import on_one_engine
+from tests.conformance.test_upgrade import NEW, Own
 
 
 def test_an_up_queued_behind_a_restore_keeps_its_data(kept: Cli) -> None:
@@ -35,6 +41,132 @@ def read_until(command: subprocess.Popen[str], text: str) -> None:
         if text in line:
             return
     raise AssertionError(f"{text!r} was not written: {''.join(seen)}")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the counter says in the data there is (None: in none), and in what `undo` would bring back."""
+
+    now: int | None
+    before: int | None
+
+    def after(self, command: str, early: int, dumped: int) -> Data:
+        """The same once a command was run, which fails where there is nothing for it."""
+        match command:
+            case "restore":
+                return self._replaced(early)
+            case "load":
+                return self._replaced(dumped)
+            case "undo":
+                return self._replaced(self.before)
+            case "reset" | "upgrade" if self.now is not None:
+                return Data(None if command == "reset" else self.now, self.now)
+            case "up" if self.now is None:
+                return Data(0, self.before)
+            case _:
+                return self
+
+    def _replaced(self, now: int | None) -> Data:
+        return Data(now, self.before if self.now is None else self.now)
+
+
+def words(command: str, dump: Path) -> tuple[str, ...]:
+    return {
+        "restore": ("snapshot", "restore", "early", "--yes"),
+        "load": ("load", "--replace", str(dump), "--yes"),
+        "undo": ("undo", "--yes"),
+        "reset": ("reset", "--yes"),
+        "rotate": ("rotate", "db"),
+        "upgrade": ("upgrade", "db", "--to", str(NEW)),
+    }.get(command, (command,))
+
+
+PAIRS = (
+    ("up", "reset"), ("reset", "up"), ("down", "restore"), ("restore", "reset"), ("reset", "undo"), ("undo", "load"),
+    ("load", "restore"), ("rotate", "undo"), ("restore", "rotate"),
+)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_two_commands_at_once_leave_the_data_of_one_order(kept: Cli, tmp_path: Path, first: str, second: str) -> None:
+    dump = tmp_path / "dump.sql"
+    kept.ok("dump", str(dump))
+    dumped = counted(kept)
+    kept.visit()
+    kept.ok("snapshot", "save", "early")
+    early = counted(kept)
+    kept.visit()
+    kept.ok("snapshot", "restore", "early", "--yes")
+    kept.visit()
+    kept.visit()
+    begun = Data(counted(kept), early + 1)
+    check_pair(kept, begun, first, second, early, dumped, dump)
+    kept.ok("snapshot", "delete", "early", "--yes")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "second"), [("upgrade", "reset"), ("reset", "upgrade")])
+def test_an_upgrade_at_once_with_a_reset_can_be_undone(
+    new_cli: Callable[..., Cli], tmp_path: Path, first: str, second: str
+) -> None:
+    own = Own(new_cli(file=tmp_path / "versioned.py"))
+    own.cli.up()
+    own.cli.visit()
+    begun = Data(counted(own.cli), None)
+    own.declare(NEW)
+    check_pair(own.cli, begun, first, second, 0, 0, tmp_path / "none")
+
+
+def check_pair(cli: Cli, begun: Data, first: str, second: str, early: int, dumped: int, dump: Path) -> None:
+    """Run the second while the first works, and require the data of one order, nothing left over, and an `undo`."""
+    one, other = (
+        begun.after(earlier, early, dumped).after(later, early, dumped)
+        for earlier, later in ((first, second), (second, first))
+    )
+    running = cli.start(*words(first, dump))
+    # It holds the lock once it says anything, unless it has nothing to say.
+    assert running.stderr is not None
+    running.stderr.readline()
+    for command in (cli.start(*words(second, dump)), running):
+        _, stderr = command.communicate(timeout=240)
+        assert command.returncode in (0, 1), stderr
+        assert "Traceback" not in stderr
+    now = counted(cli) if cli.state.exists() else None
+    fitting = [data for data in (one, other) if data.now == now]
+    assert fitting, f"{now} is neither of {one} nor of {other}"
+    check_nothing_is_left(cli, "after both")
+    cli.ok("undo", "--yes")
+    assert counted(cli) in [data.before for data in fitting]
+    check_nothing_is_left(cli, "after undo")
+
+
+def counted(cli: Cli) -> int:
+    """The counter in the data, which is brought up for that, and changes nothing."""
+    cli.up()
+    return int(cli.data("inspect", "db", "--query", "SELECT visits FROM visit_counter")["rows"][0][0])
+
+
+def check_nothing_is_left(cli: Cli, when: str) -> None:
+    """Require that there is no data but that in use and that of `undo`, and no component but those declared."""
+    assert cli.data("prune", "--data", "--dry-run")["orphans"] == [], when
+    instances = cli.data("ls")["instances"]
+    assert len(instances) == cli.state.exists(), when
+    left = stores(cli)
+    assert len(left) <= (2 if cli.state.exists() else 0), f"{when}: {left}"
+    if cli.state.exists():
+        assert cli.data("plan")["changes"] is False, when
+        assert set(cli.data("status")["components"]) == {"web", "db", "cache"}, when
+
+
+def stores(cli: Cli) -> list[str]:
+    """The volumes or folders of the instance's data, those included that are not whole."""
+    if cli.engine == "compose":
+        listing = ["docker", "volume", "ls", "--quiet", "--filter", f"label={LABEL_INSTANCE}={cli.instance}"]
+        return subprocess.run(listing, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    project = default_project(cli.instance, cli.state)
+    homes = [home_at(project, cli.state).folder] if cli.state.exists() else [ROOT_HOMES / project]
+    return [path.name for home in homes for path in home.glob("data/*db*")]
 
 
 @on_one_engine
