@@ -81,6 +81,8 @@ _POLL = 0.02
 _START_PERIOD = 60.0
 _READ_TIMEOUT = 30.0
 _LOG_LINES = 15
+# What is not declared any more may be a database.
+_UNDECLARED_STOP_GRACE = 60
 _EXITS_SEARCHED = 1000
 _BESIDE_ENDS_WITHIN = 60.0
 # The words of supervisord in those that every engine uses. `EXITED` lasts until it is started again, at once.
@@ -739,7 +741,7 @@ class EmbeddedEngine:
 
     def _stop_grace(self, name: str) -> int:
         declared = self._process(name)
-        return declared.stop_grace if declared else 10
+        return declared.stop_grace if declared else _UNDECLARED_STOP_GRACE
 
     def _stop_signal(self, name: str) -> signal.Signals:
         declared = self._process(name)

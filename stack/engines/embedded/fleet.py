@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,16 +21,25 @@ from stack.engines.embedded.strays import homeless
 from stack.engines.embedded.volumes import is_volume
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
+from stack.model import Component, Stack
 from stack.observed import Found, Leftovers
-from stack.playground import stack as playground
 from stack.ports import Holder, Listener
 from stack.processes import end
 from stack.registry import Entry
+from stack.workload import Hardening, Limits, Target, Workload
 
 # How long it may take to add up the files of all homes.
 _SIZES_TIMEOUT = 5.0
 _GRACE = 15.0
 _BLOCK = 512
+
+
+@dataclass(frozen=True)
+class _Undeclared(Component):
+    """Stands for components that are not known any more; it runs nothing."""
+
+    def workload(self, target: Target) -> Workload:
+        return Workload(limits=Limits(memory=0, cpus=0, pids=0), hardening=Hardening(user=None), stop_grace=0)
 
 
 class EmbeddedFleet:
@@ -67,10 +77,9 @@ class EmbeddedFleet:
         return sizes
 
     def remove(self, found: Found, data: bool) -> None:
-        # What was declared is gone; of what it shares with the playground it takes the time to stop.
-        instance = Instance(
-            found.instance, found.project, playground, found.states[0].parent, found.states[0], ports={}
-        )
+        # What was declared is gone with the stack file.
+        nothing = Stack("gone", [_Undeclared("gone")])
+        instance = Instance(found.instance, found.project, nothing, found.states[0].parent, found.states[0], ports={})
         engine = EmbeddedEngine(instance)
         if data or not found.leftovers.volumes:
             engine.destroy()
