@@ -261,9 +261,9 @@ def inspect_db(
       stackctl inspect db
       stackctl inspect db --query "SELECT count(*) FROM visit_counter"
     """
-    from stack.commands.inspect import inspect_db
+    from stack.commands.inspect import inspect_one
 
-    return inspect_db(session.settings, name, query)
+    return inspect_one(session.settings, "db", name, query)
 
 
 @command(inspect_app.command("cache"))
@@ -279,9 +279,9 @@ def inspect_cache(
       stackctl inspect cache
       stackctl inspect cache --key visit_counter:about
     """
-    from stack.commands.inspect import inspect_cache
+    from stack.commands.inspect import inspect_one
 
-    return inspect_cache(session.settings, name, key)
+    return inspect_one(session.settings, "cache", name, key)
 
 
 @command(app.command("logs"), short_file=False)

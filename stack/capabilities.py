@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from stack.errors import StackError
 from stack.references import SecretReference, Value
 from stack.workload import Target
+
+if TYPE_CHECKING:
+    from stack.migrations import Migration
+    from stack.progress import Progress
+    from stack.snapshots.archive import Archive, Writer
+    from stack.snapshots.manifest import Saved
+    from stack.snapshots.streams import Kind, Peekable
+    from stack.style import Style
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,124 @@ class Serve:
     failure: StackError
 
 
+Offline = Callable[[Serve], AbstractContextManager[Session]]
+"""Serves a volume that its component does not run on, for as long as the block."""
+
+
+class DataStore(Protocol):
+    """Save the data of a component, and load it again, on any engine."""
+
+    @property
+    def product(self) -> str:
+        """What serves it, for people: `PostgreSQL`."""
+
+    def identity(self) -> Mapping[str, str]:
+        """Give the declared fields that data is made with: other values need other data."""
+
+    def serve(self, target: Target) -> Serve:
+        """How its volume is served while the component does not run."""
+
+    def summary(self, session: Session) -> str:
+        """Say for people what it holds, like `41 rows, 12 MB`; nothing if it does not answer."""
+
+    def save(
+        self, session: Session, volumes: Mapping[str, str], archive: Writer, free: Callable[[], int | None],
+        progress: Progress,
+    ) -> Saved:  # fmt: skip
+        """Save all of it while it serves, as of one moment. `volumes`: the engine's name of each, by its own.
+
+        `free` tells the bytes that are free where the data is. Raises `save-failed`, `query-failed` and `disk-full`.
+        """
+
+    def major(self, saved: Saved) -> int:
+        """Give the major version that saved data is of. Raises `ValueError` for what `save` did not write."""
+
+    def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
+        """Say why saved data can't be that of this component as version `major`, and what to do; None if it can.
+
+        Raises `ValueError` for what `save` did not write.
+        """
+
+    def load(
+        self, offline: Offline, target: Target, archive: Archive, saved: Saved, password: str, accepts: bool,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """Fill a new volume with what was saved, and compare what is in it then. The user has `password` afterwards.
+
+        `accepts`: also without what this server can't have. Raises `restore-failed`, `restore-differs`,
+        `query-failed`, and unless `accepts` `snapshot-loses`.
+        """
+
+
+class Login(Protocol):
+    """The account of a component that those who use it log in with."""
+
+    @property
+    def secret(self) -> SecretReference:
+        """Its password."""
+
+    def verify(self, session: Session) -> Completed:
+        """Log in as those who use it do, with the declared names and the password."""
+
+    @property
+    def account(self) -> str:
+        """What is logged in to and as which user, for people."""
+
+    def answers(self, session: Session) -> bool:
+        """Whether it can be changed now, from inside."""
+
+    def change(self, session: Session, password: str) -> Completed:
+        """Give it another password, from inside, whether or not the old one is known."""
+
+
+class Dumps(Protocol):
+    """Write data out in the format of its own tools, and take it in."""
+
+    @property
+    def title(self) -> str:
+        """What is written out, for people: the name of the database."""
+
+    def dump(self, session: Session, kind: Kind, target: IO[bytes], packed: bool, progress: Progress) -> int:
+        """Write it to `target`, which packs it or not; give the bytes. Raises `save-failed`."""
+
+    def load(self, session: Session, plain: Peekable, kind: Kind, progress: Progress) -> int:
+        """Take all of it in, in one transaction, or nothing; give the bytes. Raises `load-failed`."""
+
+    def fill(
+        self, offline: Offline, target: Target, major: int, load: Callable[[Session], int], progress: Progress
+    ) -> None:
+        """Serve a new volume, make what every database of the component has, and let `load` take in the rest."""
+
+
+class Schema(Protocol):
+    """What is made in a database before anything uses it."""
+
+    @property
+    def migrations(self) -> str | None:
+        """The folder of its migrations, as it is declared."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]: ...
+
+    @property
+    def user(self) -> str:
+        """The declared user, which owns the database and no more."""
+
+    def separate(self, session: Session, major: int) -> str | None:
+        """Take from the user what it should not have; say for people what was done, None if nothing was."""
+
+    def make_extensions(self, session: Session, major: int, names: Sequence[str], progress: Progress) -> None:
+        """Raises `extension-missing` and `extension-failed`."""
+
+    def migrate(
+        self, session: Session, migrations: tuple[Migration, ...], progress: Progress
+    ) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Apply those that it lacks: the checksums of all that it has had after that, and the names of the new ones.
+
+        Raises `migration-failed`, `migration-edited` and `migration-order`.
+        """
+
+
 class Check(Protocol):
     """Ask a process whether it works, as an app would: a real question, and a time limit."""
 
@@ -174,8 +301,32 @@ class Check(Protocol):
         """Say what is wrong with it; None if it is healthy."""
 
 
+Ask = Callable[[str, Sequence[str], "float | None"], str]
+"""Runs a command in the component of that name, with a time limit in seconds, and gives what it wrote.
+
+Raises `query-failed`."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a component holds, for programs and for people."""
+
+    data: Mapping[str, Any]
+    text: Callable[[Style], str]
+
+
 class Client(Protocol):
     """The programs with which a user works on a component."""
+
+    @property
+    def kind(self) -> Literal["db", "cache"]:
+        """Which `stackctl inspect` shows it."""
+
+    def shell(self, write: bool) -> Sequence[str]:
+        """Give the command of its interactive client, which changes nothing by a slip without `write`."""
+
+    def inspect(self, ask: Ask, subject: str | None) -> Inspection:
+        """Read what is declared to be shown, or the `subject`: a query or a key."""
 
     def environment(self, host: Host) -> Mapping[str, str]:
         """Give the variables with which they find it from this machine, and the password if it asks for one."""

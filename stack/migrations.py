@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from stack.errors import DeclarationError, StackError
-from stack.statements import BYTE_ORDER_MARK
 
 _NAME = re.compile(r"(\d+)[-_].+\.sql", re.IGNORECASE)
 # As the first line: what PostgreSQL refuses in a transaction.
@@ -31,7 +31,7 @@ class Migration:
     @property
     def whole(self) -> bool:
         """Whether it runs in one transaction."""
-        first, _, _ = self.sql.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+        first, _, _ = self.sql.removeprefix(BOM_UTF8).partition(b"\n")
         return first.strip() != NO_TRANSACTION.encode()
 
     @property

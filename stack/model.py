@@ -14,7 +14,18 @@ from functools import cached_property
 from typing import Self
 
 from stack.calls import check_call
-from stack.capabilities import Check, Client, DataFolder, Host, Programs, ProgramSearch
+from stack.capabilities import (
+    Check,
+    Client,
+    DataFolder,
+    DataStore,
+    Dumps,
+    Host,
+    Login,
+    Programs,
+    ProgramSearch,
+    Schema,
+)
 from stack.errors import DeclarationError
 from stack.references import TRACE, Reference, SecretReference, Value, references_in, variable_prefix
 from stack.workload import Target, Workload
@@ -84,6 +95,41 @@ class Component:
     def major(self) -> int | None:
         """The major version that it has in a container, if that matters to its data."""
         return None
+
+    @property
+    def data(self) -> DataStore | None:
+        """How its data is saved and loaded; None if it keeps none that is worth it."""
+        return None
+
+    @property
+    def login(self) -> Login | None:
+        return None
+
+    @property
+    def dumps(self) -> Dumps | None:
+        return None
+
+    @property
+    def schema(self) -> Schema | None:
+        return None
+
+    def without_secrets(self, hidden: str) -> Self:
+        """The same component with `hidden` for each value that is a secret by its name."""
+        return self
+
+    @property
+    def emptying(self) -> tuple[str, ...]:
+        """The command that empties what holds copies of data which is elsewhere; nothing if it holds none."""
+        return ()
+
+    @property
+    def rereads_secrets(self) -> bool:
+        """Whether it reads a secret's file again when what it read is refused, and so outlives a `rotate`."""
+        return False
+
+    def at_major(self, major: int) -> Self:
+        """The same component with another major version."""
+        raise NotImplementedError
 
     @property
     def check(self) -> Check | None:

@@ -13,13 +13,12 @@ from pathlib import Path
 from stack.commands.doctor import doctor, text_of
 from stack.commands.status import status
 from stack.commands.version import version
-from stack.components.webapp import WebApp
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
 from stack.fields import is_secret_name
 from stack.findings import Finding
-from stack.model import Component, Stack
+from stack.model import Stack
 from stack.redaction import HIDDEN, Redactor
 from stack.references import Text
 from stack.report import Report, as_json
@@ -100,16 +99,9 @@ def _logged(opened: Opened) -> tuple[str, ...]:
 def _without_secrets(opened: Opened) -> Engine:
     """The engine of the same instance with no secret in its declaration: a configuration quotes values in many ways."""
     instance = opened.instance
-    components = [_shown(component) for component in instance.stack]
+    components = [component.without_secrets(HIDDEN) for component in instance.stack]
     shown = replace(instance, stack=Stack(instance.stack.name, components))
     return ENGINES[opened.engine.name](shown, system_binaries=opened.record.system_binaries)
-
-
-def _shown(component: Component) -> Component:
-    if not isinstance(component, WebApp):
-        return component
-    values = component.environment.items()
-    return replace(component, environment={name: HIDDEN if is_secret_name(name) else value for name, value in values})
 
 
 def _json(redactor: Redactor, data: Mapping[str, object]) -> str:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from stack.capabilities import Completed
+from stack.capabilities import Session
 from stack.causes import recognise
-from stack.components.postgres import Postgres
 from stack.declaration import load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
@@ -23,6 +22,7 @@ from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project
 from stack.literals import FIX, warning
+from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder, is_free
 from stack.report import Report, times
@@ -263,7 +263,7 @@ def _logins(patient: Patient) -> Iterator[Finding]:
     opened = patient.opened
     if opened is None or patient.observed is None:
         return
-    databases = {each.name: each for each in opened.instance.stack if isinstance(each, Postgres)}
+    databases = {each.name: each for each in opened.instance.stack if each.login is not None}
     made = identities(opened, secret_digests(opened))
     for name, database in databases.items():
         # A password that is gone is told with the secrets.
@@ -274,13 +274,16 @@ def _logins(patient: Patient) -> Iterator[Finding]:
             continue
         state = patient.observed.components.get(name)
         if state is not None and state.running:
-            yield of_login(database, database.verify(opened.engine.session(database.name, state)))
+            yield of_login(database, opened.engine.session(name, state))
 
 
-def of_login(database: Postgres, answer: Completed) -> Finding:
-    check = f"{database.name} login"
+def of_login(database: Component, session: Session) -> Finding:
+    check, login = f"{database.name} login", database.login
+    if login is None:
+        return ok(check, "it asks for no password")
+    answer = login.verify(session)
     if answer.ok:
-        return ok(check, f"PostgreSQL accepts the password of {database.user}")
+        return ok(check, login.account)
     if (cause := recognise(database.name, answer.stderr, database.role)) is not None:
         return Finding(check, "fail", cause.message, cause.hint)
     said = brief(answer.stderr) or f"exit code {answer.exit_code}"

@@ -5,24 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO
 
-from stack.commands.inspect import pick
-from stack.components.postgres import Postgres
-from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.streams import Kind, packing
-from stack.snapshots.transfer import chunks, stream
 from stack.workflow.keeping import as_made, serving
-from stack.workflow.opening import change
+from stack.workflow.opening import change, pick_database
 
-_FORMATS = {"sql": "plain", "custom": "custom"}
+Write = Callable[[IO[bytes], bool, Progress], int]
+"""Writes a dump to a target that packs it or not; gives the bytes."""
 
 
 def dump(
@@ -31,25 +30,26 @@ def dump(
     """Write the database `name` (the only one) to a file, which is packed as its name says, or else to `output`."""
     with change(settings, progress) as found:
         opened = as_made(found)
-        database = pick(opened.instance, Postgres, name)
+        component, dumps = pick_database(opened.instance, name)
         if file is not None and file.exists():
             raise StackError("file-unusable", f"{file} is there already", "choose another name, or delete it first")
-        if not opened.engine.has_data(database.name):
+        if not opened.engine.has_data(component):
             hint = "`stackctl up` makes a database"
-            raise StackError("nothing-to-save", f"{database.name} has no data to dump", hint)
-        with serving(opened, database) as server:
+            raise StackError("nothing-to-save", f"{component} has no data to dump", hint)
+        with serving(opened, component) as session:
+            write = partial(dumps.dump, session, kind)
             if file is None:
-                return Report("dump", "", {"bytes": _dump_out(server, kind, output, progress)})
-            done = _dump_to(server, kind, file, progress)
+                return Report("dump", "", {"bytes": _dump_out(write, output, progress)})
+            done = _dump_to(write, file, progress)
     taken = file.stat().st_size
-    text = f"{database.database} is in {file} ({size(taken)})"
+    text = f"{dumps.title} is in {file} ({size(taken)})"
     return Report("dump", text, {"path": str(file), "bytes": taken, "plain_bytes": done})
 
 
-def _dump_out(server: Server, kind: Kind, output: IO[bytes], progress: Progress) -> int:
+def _dump_out(write: Write, output: IO[bytes], progress: Progress) -> int:
     """Write to standard output; a reader that has gone, as in `stackctl dump | head`, is no error."""
     try:
-        done = _dump(server, kind, output, False, progress)
+        done = write(output, False, progress)
         output.flush()
     except BrokenPipeError:
         _discard(output)
@@ -70,7 +70,7 @@ def _discard(output: IO[bytes]) -> None:
         os.dup2(nothing.fileno(), output.fileno())
 
 
-def _dump_to(server: Server, kind: Kind, file: Path, progress: Progress) -> int:
+def _dump_to(write: Write, file: Path, progress: Progress) -> int:
     """The file appears whole or not at all, and is its owner's alone."""
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     require_space(file.parent, RESERVE)
@@ -78,26 +78,10 @@ def _dump_to(server: Server, kind: Kind, file: Path, progress: Progress) -> int:
         try:
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
                 with ExitStack() as opened:
-                    done = _dump(server, kind, packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
+                    done = write(packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
                 raw.flush()
                 os.fsync(raw.fileno())
             partial.rename(file)
         finally:
             partial.unlink(missing_ok=True)
-    return done
-
-
-def _dump(server: Server, kind: Kind, target: IO[bytes], packed: bool, progress: Progress) -> int:
-    database = server.database
-    plain = ["--compress=0"] if packed else []
-    words = ["pg_dump", f"--format={_FORMATS[kind]}", *plain, "--no-password"]
-    with server.pipe([*words, "-d", conninfo(database.database, server.admin)], take=True) as pg_dump:
-        done = stream(chunks(pg_dump.output), target, server, "dumping", progress)
-        if pg_dump.finish():
-            raise StackError(
-                "save-failed",
-                f"{database.name}: {database.database} could not be dumped",
-                f"mend what it names, and see `stackctl logs {database.name}`",
-                pg_dump.complaint,
-            )
     return done

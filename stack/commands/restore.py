@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from stack.commands.rotate import password_statement
-from stack.components.postgres import Postgres
+from stack.capabilities import Offline
 from stack.errors import StackError
 from stack.instance import generation_of
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report, count
 from stack.settings import Settings
-from stack.snapshots.archive import Archive, read_manifest
+from stack.snapshots.archive import Archive, damaged, read_manifest
 from stack.snapshots.archive import opened as open_archive
-from stack.snapshots.loading import load_component
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.snapshots.starting import Beside, unfit_settings
-from stack.snapshots.transfer import LOADING
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import fate, save, serving_version, with_data
+from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, reopen, with_instance
 from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
@@ -131,25 +127,24 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
     `accepts`: also without what this server can't have.
     """
 
-    saved = archive.manifest.components[name]
+    saved, component = archive.manifest.components[name], opened.instance.stack[name]
+    data, login = component.data, component.login
+    assert data is not None  # noqa: S101 - it was found to fit
 
-    def load(beside: Beside) -> None:
-        unfit = unfit_settings(beside, saved.system, progress)
-        with beside(LOADING) as server:
-            password = opened.state.secret(server.database.password.id).reveal()
-            closing = password_statement(server.database, password)
-            load_component(server, archive, saved, closing, accepts, progress, unfit)
+    def load(offline: Offline) -> None:
+        password = opened.state.secret(login.secret.id).reveal() if login else ""
+        data.load(offline, opened.engine.traits.target, archive, saved, password, accepts, progress)
 
     return load
 
 
 def _runs_here(opened: Opened, manifest: Manifest) -> bool:
     """Whether the declared versions can take the data."""
+    names = opened.instance.stack.names
     return all(
-        isinstance(database := opened.instance.stack[name], Postgres)
-        and serving_version(opened, database) >= saved.major
+        (data := opened.instance.stack[name].data) is not None and not data.misfit(saved, opened.engine.version(name))
         for name, saved in manifest.components.items()
-        if name in opened.instance.stack.names
+        if name in names
     )
 
 
@@ -158,13 +153,14 @@ def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
     there, generations = kept_stores(opened), dict(opened.instance.generations)
     secrets = secret_digests(opened)
     for name, saved in manifest.components.items():
-        database = opened.instance.stack[name]
-        if not isinstance(database, Postgres) or serving_version(opened, database) != saved.major:
+        component = opened.instance.stack[name]
+        if component.data is None or opened.engine.version(name) != component.data.major(saved):
             return None
-        as_saved = {"made": manifest.made.isoformat(), "password": secrets.get(database.password.id)}
-        if there.get(saved.store) != as_saved:
+        password = secrets.get(component.login.secret.id) if component.login else ""
+        as_saved = {"made": manifest.made.isoformat(), "password": password}
+        if any(there.get(store) != as_saved for store in saved.volumes.values()):
             return None
-        generations[VolumeId.of(name)] = generation_of(saved.store)
+        generations |= {VolumeId.of(name, each): generation_of(store) for each, store in saved.volumes.items()}
     return with_instance(opened, replace(opened.instance, generations=generations))
 
 
@@ -180,31 +176,25 @@ def _nothing() -> None:
 
 
 def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
-    """Raises `snapshot-differs` for data that would not be that of the declared databases."""
+    """Raises `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
     for name, saved in manifest.components.items():
-        database = opened.instance.stack[name] if name in opened.instance.stack.names else None
-        if not isinstance(database, Postgres):
+        data = opened.instance.stack[name].data if name in opened.instance.stack.names else None
+        if data is None:
             raise _differs(path, f"it holds the data of {name}, and no database of this name is declared", "declare it")
-        for field, there, here in (
-            ("user", saved.user, database.user),
-            ("database", saved.database, database.database),
-        ):
-            if there != here:
-                raise _differs(path, f"its {field} of {name} is {there!r}, and {here!r} is declared", "declare that")
-        if saved.major > (version := serving_version(opened, database)):
-            raise _differs(
-                path,
-                f"it is of PostgreSQL {saved.version}, and {name} runs {version}: data goes to a newer one only",
-                f"declare version={saved.major} or newer",
-            )
+        try:
+            problem = data.misfit(saved, opened.engine.version(name))
+        except ValueError as error:
+            raise damaged(path, str(error)) from error
+        if problem is not None:
+            raise _differs(path, *problem)
 
 
 def _differs(path: Path, problem: str, cure: str) -> StackError:
     return StackError("snapshot-differs", f"{path.name} does not fit: {problem}; nothing was touched", cure)
 
 
-def _announcement(opened: Opened, replaced: Sequence[Postgres], manifest: Manifest, saves: bool) -> str:
-    names = ", ".join(database.name for database in replaced)
+def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest, saves: bool) -> str:
+    names = ", ".join(replaced)
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
         f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {fate(saves)}."

@@ -6,18 +6,11 @@ until all have it: a run after a kill in between carries on with the same.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from stack.applied import Applied
-from stack.components.postgres import Postgres
-from stack.components.postgres.server import Server
-from stack.components.webapp import WebApp
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
@@ -29,9 +22,7 @@ from stack.settings import Settings
 from stack.verdict import await_ready
 from stack.workflow.opening import Opened, change, find_component
 from stack.workflow.planning import changed_secrets, identities, secret_digests
-from stack.workload import VolumeId
 
-_ITERATIONS = 4096
 _INTERVAL = 0.25
 
 
@@ -47,7 +38,7 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
     """Change the password of the database `name`. It works also where the old one is lost, from inside."""
     with change(settings, progress) as opened:
         database = find_component(opened.instance, name)
-        if not isinstance(database, Postgres):
+        if database.login is None:
             raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
         opened.engine.check()
         rotated = _rotate(opened, [database, *_lost(opened, database)], progress, timeout)
@@ -55,22 +46,21 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
     return Report("rotate", text_of(opened.instance, database, rotated), data)
 
 
-def _lost(opened: Opened, database: Postgres) -> list[Postgres]:
+def _lost(opened: Opened, database: Component) -> list[Component]:
     """Find the other databases that have data and no password: nothing starts before these have one too."""
-    stores, found = opened.engine.stores(), opened.engine.all_stores()
     return [
         each
         for each in opened.instance.stack
-        if isinstance(each, Postgres) and each.name != database.name
-        if stores[VolumeId.of(each.name)] in found and not opened.state.has_secret(each.password.id)
+        if each.login is not None and each.name != database.name
+        if opened.engine.has_data(each.name) and not opened.state.has_secret(each.login.secret.id)
     ]
 
 
-def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, timeout: float) -> Rotated:
+def _rotate(opened: Opened, databases: Sequence[Component], progress: Progress, timeout: float) -> Rotated:
     engine, state, known = opened.engine, opened.state, opened.state.applied()
-    before = engine.observe_all()
+    before, logins = engine.observe_all(), {each.name: each.login for each in databases if each.login}
     for database in databases:
-        if engine.stores()[VolumeId.of(database.name)] not in before.stores:
+        if not engine.has_data(database.name):
             raise StackError(
                 "instance-down",
                 f"there is no data of {database.name} yet",
@@ -84,20 +74,19 @@ def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, t
         with engine.apply() as job:
             for database in down:
                 _await_inside(opened, database, job, timeout)
-    for database in databases:
-        new = state.coming_secret(database.password.id)
-        progress.step(f"{database.name}: changing the password")
-        server = Server(database, engine.session(database.name))
-        answer = server.run(database.query(password_statement(database, new), user=server.admin))
+    for name, login in logins.items():
+        new = state.coming_secret(login.secret.id)
+        progress.step(f"{name}: changing the password")
+        answer = login.change(engine.session(name), new)
         if not answer.ok:
             raise StackError(
                 "query-failed",
-                f"{database.name} did not take the new password",
+                f"{name} did not take the new password",
                 "nothing else was changed",
                 answer.stderr,
             )
-    for database in databases:
-        state.settle_secret(database.password.id)
+    for login in logins.values():
+        state.settle_secret(login.secret.id)
     again = to_restart(opened, databases, engine.renew_secrets(), known)
     _remember(opened, databases)
     for name, why in again.items():
@@ -107,9 +96,11 @@ def _rotate(opened: Opened, databases: Sequence[Postgres], progress: Progress, t
     return Rotated(tuple(each.name for each in databases), tuple(again))
 
 
-def to_restart(opened: Opened, databases: Sequence[Postgres], stale: Collection[str], known: Applied) -> dict[str, str]:
+def to_restart(
+    opened: Opened, databases: Sequence[Component], stale: Collection[str], known: Applied
+) -> dict[str, str]:
     """Give the components that work with the new secrets only after a restart, and why."""
-    rotated = {database.password.id for database in databases}
+    rotated = {each.login.secret.id for each in databases if each.login}
     changed = changed_secrets(opened, known, secret_digests(opened))
     others = {name: [each for each in ids if each not in rotated] for name, ids in changed.items()}
     why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
@@ -120,7 +111,7 @@ def to_restart(opened: Opened, databases: Sequence[Postgres], stale: Collection[
     return {name: why[name] for name in opened.instance.stack.names if name in why}
 
 
-def text_of(instance: Instance, database: Postgres, rotated: Rotated) -> str:
+def text_of(instance: Instance, database: Component, rotated: Rotated) -> str:
     """Say which apps use the new password, and what was restarted."""
     apps = readers(instance, database)
     lines = [
@@ -141,13 +132,13 @@ def finish_rotations(opened: Opened, progress: Progress, timeout: float) -> None
     begun = [
         each
         for each in opened.instance.stack
-        if isinstance(each, Postgres) and opened.state.has_coming_secret(each.password.id)
+        if each.login is not None and opened.state.has_coming_secret(each.login.secret.id)
     ]
     if begun:
         _rotate(opened, begun, progress, timeout)
 
 
-def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) -> None:
+def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:
     """Until the database answers on its own socket: by any other way it may ask for a password that is lost."""
     start = time.monotonic()
     while not _answers_inside(opened, database):
@@ -161,19 +152,19 @@ def _await_inside(opened: Opened, database: Postgres, job: Job, timeout: float) 
             )
 
 
-def _answers_inside(opened: Opened, database: Postgres) -> bool:
+def _answers_inside(opened: Opened, database: Component) -> bool:
     running = _runs(opened.engine.observe(), database)
-    return running and Server(database, opened.engine.session(database.name)).run(database.query("SELECT 1")).ok
+    return running and database.login is not None and database.login.answers(opened.engine.session(database.name))
 
 
-def _runs(observed: Observed, database: Postgres) -> bool:
+def _runs(observed: Observed, database: Component) -> bool:
     state = observed.components.get(database.name)
     return state is not None and state.running
 
 
-def readers(instance: Instance, database: Postgres) -> list[WebApp]:
-    """The apps that use a database."""
-    return [each for each in instance.stack if isinstance(each, WebApp) and database.name in each.needs]
+def readers(instance: Instance, database: Component) -> list[Component]:
+    """The components that use a database."""
+    return [each for each in instance.stack if database.name in each.needs]
 
 
 def _named(components: Sequence[Component]) -> str:
@@ -182,26 +173,8 @@ def _named(components: Sequence[Component]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _remember(opened: Opened, databases: Sequence[Postgres]) -> None:
+def _remember(opened: Opened, databases: Sequence[Component]) -> None:
     known, secrets = opened.state.applied(), secret_digests(opened)
     made = identities(opened, secrets)
     data = {**known.data, **{database.name: made[database.name] for database in databases}}
     opened.state.remember_applied(replace(known, secrets=secrets, data=data))
-
-
-def password_statement(database: Postgres, password: str) -> str:
-    """The SQL that gives its user a password, which stands nowhere in it, whatever the role is set to."""
-    return f"SET transaction_read_only = off; ALTER ROLE \"{database.user}\" PASSWORD '{scram(password)}'"
-
-
-def scram(password: str) -> str:
-    """What PostgreSQL keeps of a password: it stands in no statement, argument or log itself (RFC 5802, RFC 7677)."""
-    salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
-    client = hashlib.sha256(_hmac(salted, b"Client Key")).digest()
-    parts = [base64.b64encode(part).decode() for part in (salt, client, _hmac(salted, b"Server Key"))]
-    return f"SCRAM-SHA-256${_ITERATIONS}:{parts[0]}${parts[1]}:{parts[2]}"
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    return hmac.new(key, message, hashlib.sha256).digest()

@@ -11,7 +11,7 @@ from stack.progress import Progress
 from stack.report import Report, count, size
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
-from stack.snapshots.manifest import Manifest
+from stack.snapshots.manifest import Manifest, Saved
 from stack.snapshots.shelf import Item, Shelf
 from stack.style import Column, Style, table
 from stack.workflow.confirming import Confirm
@@ -59,12 +59,11 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
         archive.verify()
         manifest = archive.manifest
     rows = [
-        (component, visible(database.name), visible(each.name), str(each.rows), each.checksum)
+        (component, visible(each.group), visible(each.name), str(each.rows), each.checksum)
         for component, saved in manifest.components.items()
-        for database in saved.databases
-        for each in database.tables
+        for each in saved.contents
     ]
-    versions = ", ".join(f"{name} PostgreSQL {saved.version}" for name, saved in manifest.components.items())
+    versions = ", ".join(f"{name} {_product(saved)}" for name, saved in manifest.components.items())
     above = [
         f"{manifest.name}: {_why(manifest)}, {manifest.made.astimezone():%Y-%m-%d %H:%M:%S}, it is whole",
         f"of the instance {manifest.instance} of {manifest.stack} on {manifest.engine}; {versions}",
@@ -92,6 +91,11 @@ def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: 
 
 def _shelf(settings: Settings) -> Shelf:
     return Shelf(settings.state_root, look(settings).instance.name)
+
+
+def _product(saved: Saved) -> str:
+    """What it is of, for people: `postgres 18.6`."""
+    return f"{saved.format.partition('/')[0]} {saved.version}".strip()
 
 
 def _why(manifest: Manifest) -> str:
@@ -122,12 +126,15 @@ def _data(manifest: Manifest) -> dict[str, Any]:
         "rows": manifest.rows,
         "components": {
             name: {
+                "format": saved.format,
                 "version": saved.version,
                 "databases": {
-                    database.name: [
-                        {"table": each.name, "rows": each.rows, "checksum": each.checksum} for each in database.tables
+                    group: [
+                        {"table": each.name, "rows": each.rows, "checksum": each.checksum}
+                        for each in saved.contents
+                        if each.group == group
                     ]
-                    for database in saved.databases
+                    for group in dict.fromkeys(each.group for each in saved.contents)
                 },
             }
             for name, saved in manifest.components.items()

@@ -7,7 +7,6 @@ new store takes over. The old one stays as it was, for `undo`.
 from __future__ import annotations
 
 from stack.commands.restore import loading
-from stack.components.postgres import Postgres
 from stack.errors import StackError, UsageError
 from stack.progress import Progress
 from stack.report import Report
@@ -37,51 +36,52 @@ def upgrade(
     Raises `data-version` for data of a newer version, and what a snapshot and its restoring raise.
     """
     with change(settings, progress) as opened:
-        database = _checked(opened, name, version)
+        product = _checked(opened, name, version)
         opened.engine.check()
         made = data_version(opened, name)
         if made is None or not opened.engine.has_data(name):
             raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
         if made == version:
-            text = f"the data of {name} is of PostgreSQL {version} already"
+            text = f"the data of {name} is of {product} {version} already"
             return Report("upgrade", text, {"component": name, "from": made, "to": version, "changed": False})
         if made > version:
             raise StackError(
                 "data-version",
-                f"the data of {name} is of PostgreSQL {made}, and goes to a newer version only, not to {version}",
+                f"the data of {name} is of {product} {made}, and goes to a newer version only, not to {version}",
                 f"declare version={made}; or bring back what was before an upgrade with `stackctl undo`",
             )
         with registered(opened, settings) as ready:
             shelf = Shelf(settings.state_root, opened.instance.name)
-            report = _upgrade(ready, shelf, database, keeps, accepts, progress, timeout)
+            report = _upgrade(ready, shelf, name, keeps, accepts, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
-    text = f"{name} is on PostgreSQL {version}, and was on {made}; {after}"
+    text = f"{name} is on {product} {version}, and was on {made}; {after}"
     data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
     return report.headed("upgrade", text, data)
 
 
-def _checked(opened: Opened, name: str, version: int) -> Postgres:
-    database = find_component(opened.instance, name)
-    if not isinstance(database, Postgres):
-        raise UsageError(f"{name!r} is a {database.role}, which has no data to upgrade", "name a database")
-    declared = opened.engine.version(database.name)
+def _checked(opened: Opened, name: str, version: int) -> str:
+    """What serves the data, for people. Raises `UsageError` for what has no versions, or another one declared."""
+    component, declared = find_component(opened.instance, name), opened.engine.version(name)
+    if component.data is None or declared is None:
+        raise UsageError(f"{name!r} is a {component.role}, which has no data to upgrade", "name a database")
+    product = component.data.product
     if version != declared:
         raise UsageError(
-            f"{name} is declared to run PostgreSQL {declared}, and not {version}",
-            f"declare it first: Postgres({name!r}, version={version})",
+            f"{name} is declared to run {product} {declared}, and not {version}",
+            f"declare it first: {type(component).__name__}({name!r}, version={version})",
         )
-    return database
+    return product
 
 
 def _upgrade(
-    opened: Opened, shelf: Shelf, database: Postgres, keeps: bool, accepts: bool, progress: Progress, timeout: float
+    opened: Opened, shelf: Shelf, name: str, keeps: bool, accepts: bool, progress: Progress, timeout: float
 ) -> Report:
     with quiet(opened, progress):
         path, manifest = save(opened, shelf, None, "upgrade", progress)
         try:
             require_room(opened, manifest.size)
             with open_archive(path) as archive:
-                fill = {database.name: loading(opened, archive, database.name, accepts, progress)}
+                fill = {name: loading(opened, archive, name, accepts, progress)}
                 new = fill_new_stores(opened, fill, progress)
         except BaseException:
             path.unlink()

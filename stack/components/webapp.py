@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from stack.checking import (
     checked_command,
@@ -17,6 +18,7 @@ from stack.checking import (
     used_names,
 )
 from stack.errors import DeclarationError
+from stack.fields import is_secret_name
 from stack.model import Component
 from stack.references import Reference, Value
 from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
@@ -119,6 +121,10 @@ class WebApp(Component):
                 "say how the app starts in its source folder: WebApp(command=[…])",
             )
         return replace(own, stop_signal="TERM")
+
+    def without_secrets(self, hidden: str) -> Self:
+        values = self.environment.items()
+        return replace(self, environment={name: hidden if is_secret_name(name) else value for name, value in values})
 
     def _environment(self) -> Mapping[str, Value]:
         where = {"BIND": Reference(self.name, "bind"), "PORT": Reference(self.name, "port")}

@@ -23,7 +23,8 @@ from typing import IO, Self, cast
 from stack.controls import visible
 from stack.errors import StackError
 from stack.report import size
-from stack.snapshots.manifest import Manifest, Member, from_json, to_json
+from stack.snapshots.encoding import from_json, to_json
+from stack.snapshots.manifest import Manifest, Member
 from stack.snapshots.partial import partial_path
 from stack.snapshots.zstandard import zstd
 

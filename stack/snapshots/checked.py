@@ -70,6 +70,10 @@ class Part:
         part._object()
         return part
 
+    def plain(self, key: str | None = None) -> dict[str, Any]:
+        """The object itself, or that of a key, unchecked but for being one."""
+        return dict(self._object() if key is None else self.part(key)._object())
+
     def names(self, pattern: str = _PLAIN) -> Iterator[str]:
         """The keys of an object whose keys are names."""
         for key in self._object():

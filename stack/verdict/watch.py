@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from stack.causes import recognise
-from stack.components.postgres import Postgres
 from stack.engines.base import Engine
 from stack.engines.process import Job
 from stack.instance import Instance
-from stack.model import Stack
+from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.verdict.explain import ReadLog, failed, given_up, refusal, too_late
@@ -195,7 +194,7 @@ def await_ready(
     watch = _Watch(engine, job, progress, timeout, clock)
     watch.ready = found_ready(instance.state)
     listening = ListenCheck(engine, list(published(instance)), timeout)
-    unverified = [each for each in stack if isinstance(each, Postgres)]
+    unverified = [each for each in stack if each.login is not None]
     stability = _Stability(before, clock)
     read_logs = 0.0
     gave_up: float | None = None
@@ -236,7 +235,7 @@ def await_ready(
 def await_proved(
     instance: Instance,
     engine: Engine,
-    database: Postgres,
+    database: Component,
     job: Job,
     before: Observed,
     timeout: float,
@@ -281,8 +280,8 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
 
 
 def _verify(
-    instance: Instance, watch: _Watch, observed: Observed, databases: list[Postgres], early: bool = False
-) -> list[Postgres]:
+    instance: Instance, watch: _Watch, observed: Observed, databases: list[Component], early: bool = False
+) -> list[Component]:
     """Connect to each database that is healthy as an app does; return those that are not verified yet.
 
     With `early` to each that runs, before its health was asked. Raises `StackError` if the server refuses: that does
@@ -290,11 +289,13 @@ def _verify(
     """
     left = []
     for database in databases:
-        state = observed.components.get(database.name)
+        state, login = observed.components.get(database.name), database.login
+        if login is None:
+            continue
         if state is None or not (state.running if early else is_well(state)):
             left.append(database)
             continue
-        answer = database.verify(watch.engine.session(database.name, state))
+        answer = login.verify(watch.engine.session(database.name, state))
         cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
         if cause is not None:
             raise failed(
@@ -315,7 +316,7 @@ def _read_failure(stack: Stack, read: ReadLog, observed: Observed, patient: bool
     """
     for name in deepest_first(stack, sick(observed)):
         state = observed.components[name]
-        if name not in stack.names or (state.running and (patient or not isinstance(stack[name], Postgres))):
+        if name not in stack.names or (state.running and (patient or stack[name].data is None)):
             continue
         cause = recognise(name, "\n".join(read(name, _LAST_LINES)), role_of(stack, name))
         if cause is not None and cause.code in _CERTAIN_IN_LOG:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.components.postgres import Postgres
-from stack.components.postgres.server import Server
+from stack.capabilities import DataStore, Session
 from stack.errors import StackError
 from stack.fields import is_hidden
 from stack.model import Stack
@@ -17,71 +16,57 @@ from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
-from stack.snapshots.saving import save_component
 from stack.snapshots.shelf import Shelf, superfluous
 from stack.version import __version__
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import data_version
-from stack.workload import VolumeId
 
 
-def databases(opened: Opened) -> list[Postgres]:
-    return [component for component in opened.instance.stack if isinstance(component, Postgres)]
+def data_stores(opened: Opened) -> dict[str, DataStore]:
+    """The components that keep data, with how it is saved."""
+    return {each.name: each.data for each in opened.instance.stack if each.data is not None}
 
 
-def with_data(opened: Opened) -> list[Postgres]:
-    """The databases of which there is data."""
-    return [database for database in databases(opened) if opened.engine.has_data(database.name)]
+def with_data(opened: Opened) -> dict[str, DataStore]:
+    """Those of which there is data."""
+    return {name: data for name, data in data_stores(opened).items() if opened.engine.has_data(name)}
 
 
 def as_made(opened: Opened) -> Opened:
-    """The same instance with each database of the version that made its data, whatever is declared now."""
-    versions = {database.name: data_version(opened, database.name) for database in with_data(opened)}
-    wrong = {name for name, version in versions.items() if version not in (None, _serving(opened, name))}
-    return with_versions(opened, {name: versions[name] for name in wrong}) if wrong else opened
-
-
-def _serving(opened: Opened, name: str) -> int:
-    database = opened.instance.stack[name]
-    return serving_version(opened, database) if isinstance(database, Postgres) else 0
-
-
-def serving_version(opened: Opened, database: Postgres) -> int:
-    """The major version that serves a database, or would."""
-    return opened.engine.version(database.name) or database.major
-
-
-def with_versions(opened: Opened, versions: dict[str, int | None]) -> Opened:
+    """The same instance with each component of the version that made its data, whatever is declared now."""
+    versions = {name: data_version(opened, name) for name in with_data(opened)}
+    wrong = {
+        name: version
+        for name, version in versions.items()
+        if version is not None and version != opened.engine.version(name)
+    }
+    if not wrong:
+        return opened
     stack = opened.instance.stack
-    components = [
-        replace(each, version=versions[each.name]) if isinstance(each, Postgres) and each.name in versions else each
-        for each in stack
-    ]
+    components = [each.at_major(wrong[each.name]) if each.name in wrong else each for each in stack]
     return with_instance(opened, replace(opened.instance, stack=Stack(stack.name, components)))
 
 
 @contextlib.contextmanager
-def serving(opened: Opened, database: Postgres) -> Iterator[Server]:
-    """The server of a database: the one that runs, else one beside it on the same data, for as long as the block.
+def serving(opened: Opened, name: str) -> Iterator[Session]:
+    """A session on the data of a component: in it if it runs, else offline, for as long as the block.
 
-    Where the component is neither running nor at rest, it is stopped first.
+    If the component is neither running nor at rest, it is stopped first.
     """
-    state = opened.engine.observe().components.get(database.name)
+    data = data_stores(opened)[name]
+    state = opened.engine.observe().components.get(name)
     if state is not None and state.running:
-        yield Server(database, opened.engine.session(database.name))
+        yield opened.engine.session(name)
         return
     if state is not None and state.state not in ("exited", "created"):
-        opened.engine.stop([database.name])
-    with offline(opened, database) as server:
-        yield server
+        opened.engine.stop([name])
+    with opened.engine.offline(name, data.serve(opened.engine.traits.target)) as session:
+        yield session
 
 
-@contextlib.contextmanager
-def offline(opened: Opened, database: Postgres, settings: Sequence[str] = ()) -> Iterator[Server]:
-    """A server on the data of a database that does not run. `settings` are words for it."""
-    serve = database.serve(opened.engine.traits.target, settings)
-    with opened.engine.offline(database.name, serve) as session:
-        yield Server(database, session)
+def volumes_of(opened: Opened, name: str) -> dict[str, str]:
+    """The volumes of a component by their own names, each with the engine's name for it."""
+    return {volume.name: store for volume, store in opened.engine.stores().items() if volume.component == name}
 
 
 def fate(saves: bool) -> str:
@@ -111,11 +96,11 @@ def save(
         shelf.prepare()
     with Writer(path) as archive:
         components = {}
-        for database in saved:
-            progress.step(f"{database.name}: saving its data")
-            with serving(made, database) as server:
-                store = opened.engine.stores()[VolumeId.of(database.name)]
-                components[database.name] = save_component(server, store, archive, made.engine.free_space, progress)
+        for each, data in saved.items():
+            progress.step(f"{each}: saving its data")
+            with serving(made, each) as session:
+                volumes = volumes_of(opened, each)
+                components[each] = data.save(session, volumes, archive, made.engine.free_space, progress)
         manifest = Manifest(
             name=named,
             reason=reason,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from stack.capabilities import Dumps
 from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
@@ -263,6 +264,19 @@ def find_component(instance: Instance, name: str) -> Component:
         error.exit_code = ExitCode.USAGE
         raise error
     return instance.stack[name]
+
+
+def pick_database(instance: Instance, name: str | None) -> tuple[str, Dumps]:
+    """The component whose data is dumped and loaded: the one named, else the only one."""
+    if name is not None:
+        component = find_component(instance, name)
+        if component.dumps is None:
+            raise UsageError(f"{name!r} is a {component.role}", "name another component, or leave the name out")
+        return name, component.dumps
+    found = {each.name: each.dumps for each in instance.stack if each.dumps is not None}
+    if len(found) != 1:
+        raise UsageError(f"which database? The stack has: {', '.join(found) or 'none'}", "write its name")
+    return next(iter(found.items()))
 
 
 def require_up(instance: Instance, observed: Observed) -> None:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from stack.applied import Applied, Files, Wanted, changed_files
-from stack.components.postgres import Postgres, read_rows
 from stack.errors import StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.migrations import Migration, pending, read_migrations
 from stack.observed import Observed
 from stack.plan import Action, Declared, Plan, make_plan
-from stack.report import count, size
 from stack.sources import check_names, check_source, read_files
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS, VolumeId
+
+# Of data that asks for none.
+_NO_PASSWORD = "none"  # noqa: S105 - the word for it
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
     sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
-    databases = [each for each in instance.stack if isinstance(each, Postgres)]
+    schemas = {each.name: each.schema for each in instance.stack if each.schema is not None}
     there = _declared_migrations(opened)
     made = {volume for volume, store in stores.items() if store in observed.stores}
     had = {name: applied.migrations.get(name, {}) if VolumeId.of(name) in made else {} for name in there}
@@ -77,9 +78,9 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
         migrations={name: tuple(each.name for each in lacked) for name, lacked in migrations.items()},
         extensions=_lacking_extensions(opened, applied, observed),
         superusers={
-            each.name: each.user
-            for each in databases
-            if VolumeId.of(each.name) in made and _short(stores[VolumeId.of(each.name)]) not in applied.separated
+            name: schema.user
+            for name, schema in schemas.items()
+            if VolumeId.of(name) in made and _short(stores[VolumeId.of(name)]) not in applied.separated
         },
         builds=engine.traits.builds,
     )
@@ -95,12 +96,11 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
 
 def _declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
     """Of each database that names a folder of them."""
+    stack = opened.instance.stack
     return {
-        each.name: read_migrations(
-            opened.instance.path(each.migrations), f"{opened.instance.stack.name}/{each.name}/migrations"
-        )
-        for each in opened.instance.stack
-        if isinstance(each, Postgres) and each.migrations is not None
+        each.name: read_migrations(opened.instance.path(each.schema.migrations), f"{stack.name}/{each.name}/migrations")
+        for each in stack
+        if each.schema is not None and each.schema.migrations is not None
     }
 
 
@@ -108,9 +108,9 @@ def _lacking_extensions(opened: Opened, applied: Applied, observed: Observed) ->
     """Those that were never made in the data that is there, as far as is remembered of it."""
     stores, lacking = opened.engine.stores(), dict[str, tuple[str, ...]]()
     for each in opened.instance.stack:
-        if isinstance(each, Postgres):
+        if each.schema is not None:
             had = applied.extensions.get(each.name, ()) if stores[VolumeId.of(each.name)] in observed.stores else ()
-            if lacked := tuple(name for name in each.extensions if name not in had):
+            if lacked := tuple(name for name in each.schema.extensions if name not in had):
                 lacking[each.name] = lacked
     return lacking
 
@@ -238,17 +238,17 @@ def _read_by(opened: Opened, name: str) -> list[str]:
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
-    """With which names, version and password each database is made, and where; `secrets` has the digests."""
+    """With which names, version and password each component's data is made, and where; `secrets` has the digests."""
+    stores = opened.engine.stores()
     return {
         component.name: {
-            "user": component.user,
-            "database": component.database,
-            "version": str(opened.engine.version(component.name)),
-            "store": _short(opened.engine.stores()[VolumeId.of(component.name)]),
-            "password": secrets.get(component.password.id, ""),
+            **component.data.identity(),
+            "version": str(opened.engine.version(component.name) or ""),
+            "store": _short(next(store for volume, store in stores.items() if volume.component == component.name)),
+            "password": secrets.get(component.login.secret.id, "") if component.login else _NO_PASSWORD,
         }
         for component in opened.instance.stack
-        if isinstance(component, Postgres)
+        if component.data is not None
     }
 
 
@@ -335,17 +335,18 @@ def find_obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fie
     """What is declared for a database that has data, and its password, fit that data; else nothing is started."""
     for name, now in identities.items():
         made = made_with(opened, applied, name)
-        (password,) = opened.instance.stack[name].secrets(opened.engine.traits.target)
-        secret = opened.instance.secret_file(password.id)
+        component = opened.instance.stack[name]
+        secret = opened.instance.secret_file(component.login.secret.id) if component.login else Path()
         if not now["password"]:
             return _secret_lost(name, secret)
         if made is None:
             continue
         if made["password"] != now["password"]:
             return _password_differs(name, secret)
-        if (version := data_version(opened, name)) not in (None, int(now["version"])):
-            return version_differs(name, version, now["version"])
-        for field in ("user", "database"):
+        version = data_version(opened, name)
+        if component.data and version is not None and str(version) != now["version"]:
+            return version_differs(name, component.data.product, version, now["version"])
+        for field in component.data.identity() if component.data else ():
             if made[field] != now[field]:
                 return _identity_differs(name, field, made[field], now[field])
     return None
@@ -366,19 +367,19 @@ def _short(store: str) -> str:
 def data_version(opened: Opened, name: str) -> int | None:
     """The major version that made the data of a database: as it is seen, else as it is remembered."""
     made = made_with(opened, opened.state.applied(), name) or {}
-    return opened.engine.data_version(name) or (int(made["version"]) if "version" in made else None)
+    return opened.engine.data_version(name) or (int(made["version"]) if made.get("version") else None)
 
 
-def version_differs(component: str, made: int | None, now: str) -> StackError:
+def version_differs(component: str, product: str, made: int, now: str) -> StackError:
     """The error if the data of a database is of another major version than `now`. Data goes to a newer one only."""
     hint = f"declare version={made} again"
-    if made is not None and made < int(now):
+    if made < int(now):
         hint = f"`stackctl upgrade {component} --to {now}` takes it along; or {hint}"
     else:
         hint += f"; no command takes data back to {now}"
     return StackError(
         "data-version",
-        f"the data of {component} is of PostgreSQL {made}, and {now} is what would run; nothing was touched",
+        f"the data of {component} is of {product} {made}, and {now} is what would run; nothing was touched",
         hint,
     )
 
@@ -409,16 +410,9 @@ def _identity_differs(component: str, field: str, made: str, now: str) -> StackE
 
 
 def _holdings(opened: Opened, observed: Observed) -> dict[str, str]:
-    running = {name for name, state in observed.components.items() if state.running}
-    databases = [each for each in opened.instance.stack if isinstance(each, Postgres) and each.name in running]
-    return {database.name: _holds(opened, database) for database in databases}
-
-
-def _holds(opened: Opened, database: Postgres) -> str:
-    """For people: `41 rows, 12 MB`. A database that does not answer says nothing, which stops no plan."""
-    answers = [opened.engine.session(database.name).run(database.query(sql), timeout=5) for sql in database.holdings()]
-    rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
-    values = [int(found[0][0] or 0) for found in rows if found]
-    if len(values) == len(answers) == 2:
-        return f"{count(values[1], 'row')}, {size(values[0])}"
-    return size(values[0]) if values else ""
+    running = [each for each in opened.instance.stack if each.name in observed.components]
+    return {
+        each.name: each.data.summary(opened.engine.session(each.name))
+        for each in running
+        if each.data is not None and observed.components[each.name].running
+    }

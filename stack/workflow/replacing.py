@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from stack.capabilities import Offline
 from stack.commands.up import Wish, make
 from stack.errors import StackError
 from stack.fields import Fields
@@ -18,17 +19,15 @@ from stack.progress import Progress
 from stack.report import Report, size
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.snapshots.starting import Beside
 from stack.verdict import await_well
-from stack.workflow.keeping import as_made, databases, offline
+from stack.workflow.keeping import as_made, data_stores
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
-from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
 
-Fill = Callable[[Beside], None]
-"""Puts data into a store that is new, by a server that it starts on it."""
+Fill = Callable[[Offline], None]
+"""Puts data into volumes that are new, by a server that it starts on them."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,10 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
     _remove_spare_stores(opened)
     new = _with_new_stores(opened, fill)
     try:
-        for database in databases(new):
-            if database.name in fill:
-                progress.step(f"{database.name}: making a new data store beside the one in use")
-                fill[database.name](partial(offline, new, database))
+        for name in new.instance.stack.names:
+            if name in fill:
+                progress.step(f"{name}: making a new data store beside the one in use")
+                fill[name](partial(new.engine.offline, name))
     except BaseException:
         remove_new_stores(new, fill)
         raise
@@ -105,7 +104,11 @@ def take_over(
     kept = {store: each for store, each in known.kept.items() if store not in now}
     if keeps is not None:
         made, passwords = keeps.made.isoformat(), {name: known.data.get(name, {}).get("password", "") for name in names}
-        kept |= {before[VolumeId.of(name)]: {"made": made, "password": passwords[name]} for name in names}
+        kept |= {
+            store: {"made": made, "password": passwords[volume.component]}
+            for volume, store in before.items()
+            if volume.component in names
+        }
     new.state.remember_applied(
         replace(known, data={**known.data, **taken}, migrations=had, extensions=extensions, kept=kept)
     )
@@ -118,10 +121,10 @@ def take_over(
 
 
 def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
-    """The same instance with each of these databases in a store that is not there yet."""
+    """The same instance with each volume of these components in a revision that is not there yet."""
     there = set(opened.engine.all_stores())
     moved = opened
-    for volume in map(VolumeId.of, names):
+    for volume in [each for each in opened.engine.stores() if each.component in names]:
         while moved.engine.stores()[volume] in there:
             generations = moved.instance.generations
             following = {**generations, volume: generations.get(volume, 1) + 1}
@@ -152,7 +155,7 @@ def kept_stores(opened: Opened) -> dict[str, Fields]:
 
 def remove_new_stores(new: Opened, names: Collection[str]) -> None:
     """Delete what `fill_new_stores` made."""
-    _remove_stores(new, [new.engine.stores()[VolumeId.of(name)] for name in names])
+    _remove_stores(new, [store for volume, store in new.engine.stores().items() if volume.component in names])
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
@@ -169,7 +172,7 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
     A cache forgets by that what it copied. Where the block fails they are started again.
     """
     running = {name for name, state in opened.engine.observe().components.items() if state.state != "exited"}
-    others = sorted(running.difference(database.name for database in databases(opened)))
+    others = sorted(running.difference(data_stores(opened)))
     if not others:
         yield
         return

@@ -21,7 +21,7 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack import state as state_module
-from stack.commands import load, restore, rotate, up, upgrade
+from stack.commands import restore, rotate, up, upgrade
 from stack.commands import start as start_module
 from stack.commands.down import down
 from stack.commands.load import load as load_command
@@ -30,15 +30,17 @@ from stack.commands.reset import reset
 from stack.commands.snapshot import delete_snapshot, save_snapshot
 from stack.commands.start import start
 from stack.commands.stop import stop
+from stack.components.postgres import data, login
+from stack.components.postgres.dumps import PostgresDumps
+from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table
 from stack.engines import ENGINES
 from stack.errors import StackError
 from stack.progress import Progress, Silence
 from stack.registry import Registry
 from stack.settings import Settings
-from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
 from stack.state import State
 from stack.verdict import Verdict
-from stack.workflow import keeping, opening, ports, replacing
+from stack.workflow import opening, ports, replacing
 from stack.workload import VolumeId
 from tests.unit.fake_engine import FakeEngine, Store, World
 
@@ -170,11 +172,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         (up, "await_ready"), (start_module, "await_ready"), (rotate, "await_ready"), (replacing, "await_well"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, judge)
-    for module in (rotate, restore):
+    for module in (data, login):
         monkeypatch.setattr(module, "password_statement", lambda _, password: f"PASSWORD {password}")
-    monkeypatch.setattr(keeping, "save_component", save_component)
-    monkeypatch.setattr(restore, "load_component", load_component)
-    monkeypatch.setattr(load, "fill", fill)
+    monkeypatch.setattr(data, "save_component", save_component)
+    monkeypatch.setattr(data, "load_component", load_component)
+    monkeypatch.setattr(PostgresDumps, "load", fill)
     for owner, name in ((State, "write"), (State, "delete"), (State, "settle_secret"), (Registry, "enter")):
         monkeypatch.setattr(owner, name, stepping(calls, name, getattr(owner, name)))
     return calls
@@ -211,9 +213,9 @@ def load_component(server: Any, archive: Any, saved: SavedComponent, closing: st
     server.session.set_password(closing)
 
 
-def fill(server: Any, *_: object) -> int:
-    server.run(["insert"])
-    server.session.store.rows += ADDED
+def fill(_: object, session: Any, *__: object) -> int:
+    session.run(["insert"])
+    session.store.rows += ADDED
     return 1
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 import stackctl
 from stack import Postgres
-from stack.capabilities import Completed, Programs
+from stack.capabilities import Completed, Programs, Session
 from stack.commands.doctor import examine, of_component, of_login, of_python, of_taken_port, text_of
 from stack.engines import ENGINES
 from stack.engines.compose import checks
@@ -121,6 +123,14 @@ def test_orphans_are_named_and_not_too_many_of_them() -> None:
     assert (finding.level, finding.message.endswith("volume v4 and 4 more")) == ("warn", True), finding
 
 
+REFUSED = 'FATAL: password authentication failed for user "app"'
+
+
+def answering(answer: Completed) -> Session:
+    """A session in a process where every command ends in the same way."""
+    return cast(Session, SimpleNamespace(target="process", run=lambda command: answer))
+
+
 @pytest.mark.parametrize(
     ("finding", "level"),
     [
@@ -135,9 +145,9 @@ def test_orphans_are_named_and_not_too_many_of_them() -> None:
         (of_component("web", replace(UP, health="unhealthy", health_output="no")), "fail"),
         (of_component("web", replace(UP, state="restarting", exit_code=3)), "fail"),
         (of_component("web", None), "fail"),
-        (of_login(Postgres("db"), Completed(0, "1", "")), "ok"),
-        (of_login(Postgres("db"), Completed(2, "", 'FATAL: password authentication failed for user "app"')), "fail"),
-        (of_login(Postgres("db"), Completed(2, "", "server closed the connection")), "fail"),
+        (of_login(Postgres("db"), answering(Completed(0, "1", ""))), "ok"),
+        (of_login(Postgres("db"), answering(Completed(2, "", REFUSED))), "fail"),
+        (of_login(Postgres("db"), answering(Completed(2, "", "server closed the connection"))), "fail"),
         (disk("disk", 2**40, "/"), "ok"),
         (disk("disk", 2**30, "/"), "warn"),
         (disk("disk", 2**20, "/"), "fail"),

@@ -8,7 +8,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -17,18 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stack.components.postgres.properties import Grant, Properties, Setting
+from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table, pack, unpack
 from stack.controls import visible
 from stack.errors import StackError
-from stack.snapshots.archive import opened
-from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table, from_json, to_json
-from stack.snapshots.properties import Grant, Properties, Setting
+from stack.snapshots.archive import damaged, opened
+from stack.snapshots.encoding import from_json, to_json
+from stack.snapshots.manifest import Manifest, Member, Reason, Saved
 from stack.workload import PortId
 
 Data = dict[str, Any]
 
 _texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=9)
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=9)
-_amounts = st.integers(0, 2**63 - 1)
+_amounts = st.integers(0, 2**61)
 _checksums = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _sums = st.integers(-(2**100), 2**100).map(str)
 _tables = st.lists(st.builds(Table, _names, _amounts, _sums), max_size=2, unique_by=lambda table: table.name).map(tuple)
@@ -49,9 +51,9 @@ _versions = st.sampled_from(["15.2", "18.6", "19beta1", "9.6"])
 
 def _component(
     version: str, user: str, roles: Member, database: SavedDatabase, settings: tuple[Setting, ...], checksums: int
-) -> dict[str, SavedComponent]:
+) -> dict[str, Saved]:
     component = SavedComponent(version, user, database.name, "db-pgdata", roles, (database,), user, settings)
-    return {"db": replace(component, system={"work_mem": "5MB"}, checksums=checksums)}
+    return {"db": pack(replace(component, system={"work_mem": "5MB"}, checksums=checksums))}
 
 
 _manifests = st.builds(
@@ -71,8 +73,8 @@ _manifests = st.builds(
 ROLES, DUMP = b"CREATE ROLE student;\n", b"any bytes"
 
 
-def manifest() -> Manifest:
-    """That of a snapshot whose parts are `ROLES` and `DUMP`."""
+def component() -> SavedComponent:
+    """What is saved of a database whose parts are `ROLES` and `DUMP`."""
     roles, dump = (
         Member(f"db/{name}", len(data), hashlib.sha256(data).hexdigest())
         for name, data in (("roles.sql", ROLES), ("1.dump.zst", DUMP))
@@ -81,11 +83,12 @@ def manifest() -> Manifest:
     properties = Properties("student", "b", "C", "C", "C.UTF-8", None, -1, True, False, None, (grant,))
     database = SavedDatabase("notes", "UTF8", 8192, dump, (Table("public.a", 2, "7"),), properties)
     settings = (Setting("notes", None, "work_mem", "5MB"),)
-    component = SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,), "student", settings)
-    made = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC)
-    return Manifest(
-        "saved", "asked", made, "1.0", "shop", "playground", "embedded", {"db": component}, {PortId("web"): 8000}
-    )
+    return SavedComponent("18.1", "student", "notes", "db-pgdata", roles, (database,), "student", settings)
+
+
+def manifest() -> Manifest:
+    made, components = datetime(2026, 11, 24, 16, 5, 1, tzinfo=UTC), {"db": pack(component())}
+    return Manifest("saved", "asked", made, "1.0", "shop", "playground", "embedded", components, {PortId("web"): 8000})
 
 
 @given(_manifests)
@@ -93,13 +96,55 @@ def test_a_manifest_is_the_same_after_its_way_through_json(one: Manifest) -> Non
     assert from_json(to_json(one)) == one
 
 
+@given(_manifests)
+def test_what_postgresql_packs_it_unpacks(one: Manifest) -> None:
+    saved = one.components["db"]
+    assert pack(unpack("db", saved)) == saved
+
+
+def older(schema: int) -> Data:
+    """The JSON of `manifest` as an earlier version wrote it."""
+    data: Data = json.loads(to_json(manifest()))
+    one = json.loads(json.dumps(asdict(component())))
+    if schema == 1:
+        del one["admin"], one["settings"], one["system"], one["checksums"], one["databases"][0]["properties"]
+    return {**data, "schema": schema, "components": {"db": one}}
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_manifest_of_an_earlier_version_is_read_as_one_of_today(schema: int) -> None:
+    found = unpack("db", from_json(json.dumps(older(schema))).components["db"])
+    whole = component()
+    if schema == 1:
+        plain = tuple(replace(each, properties=None) for each in whole.databases)
+        whole = replace(whole, admin=None, settings=(), system={}, checksums=1, databases=plain)
+    assert found == whole
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), 18), (("user",), 5), (("store",), "../../etc"), (("databases",), []), (("databases", 0), 7),
+        (("databases", 0, "size"), "5"), (("databases", 0, "name"), ""), (("databases", 0, "tables"), None),
+        (("databases", 0, "tables", 0, "rows"), -1), (("databases", 0, "dump", "name"), "../x"),
+        (("roles", "bytes"), 2**40), (("settings",), 7), (("system",), []), (("more",), 7),
+    ],
+)  # fmt: skip
+def test_a_forged_value_in_an_earlier_manifest_is_refused(
+    tmp_path: Path, path: tuple[str | int, ...], value: Any
+) -> None:
+    data = older(2)
+    at(*path[:-1])(data["components"]["db"])[path[-1]] = value
+    assert refused(tmp_path, json.dumps(data))
+
+
 def test_a_manifest_sums_up_what_its_databases_hold() -> None:
     part = Member("db/1.dump.zst", 1, "0")
     one = SavedDatabase("one", "UTF8", 100, part, (Table("a", 2, "0"), Table("b", 3, "0")))
     other = SavedDatabase("other", "UTF8", 10, part, (Table("c", 4, "0"),))
-    component = SavedComponent("17.6", "student", "notes", "store", part, (one, other))
-    whole = replace(manifest(), components={"db": component, "more": component})
-    assert (component.rows, component.size, component.major) == (9, 110, 17)
+    both = SavedComponent("17.6", "student", "notes", "store", part, (one, other))
+    whole = replace(manifest(), components={"db": pack(both), "more": pack(both)})
+    assert (both.rows, both.size, both.major) == (9, 110, 17)
     assert (whole.rows, whole.size) == (18, 220)
 
 
@@ -115,8 +160,10 @@ def at(*path: str | int) -> Callable[[Data], Any]:
 
 
 COMPONENT = ("components", "db")
-DATABASE = (*COMPONENT, "databases", 0)
-TABLE = (*DATABASE, "tables", 0)
+DETAILS = (*COMPONENT, "details")
+CONTENT = (*COMPONENT, "contents", 0)
+ROLES_PART, DUMP_PART = ((*COMPONENT, "members", number) for number in range(2))
+DATABASE = (*DETAILS, "databases", 0)
 PROPERTIES = (*DATABASE, "properties")
 
 
@@ -132,24 +179,32 @@ PROPERTIES = (*DATABASE, "properties")
         ((), "ports", ([], {"web": "8000"}, {"web": 0}, {"web": True})),
         ((), "declaration", (7, {"web": 7}, {"web": {"image": 7}})),
         (COMPONENT, "version", (18, "x", "", "1800", "18 \n", None)),
-        (COMPONENT, "user", (5, "", "a\0b")),
-        (COMPONENT, "database", ("other", None)),
-        (COMPONENT, "store", (5, "../../etc", "a/../b", None)),
-        (COMPONENT, "databases", ([], {}, None, [7], "notes")),
+        (COMPONENT, "format", ("postgres", "postgres/x", "other/1", "", None)),
+        (COMPONENT, "volumes", ([], {"": 5}, {"": "../../etc"}, {"": "a/../b"}, None)),
+        (COMPONENT, "size", ("5", -5, float("nan"), 1.5, 10**30)),
+        (COMPONENT, "rows", ("5", -5)),
+        (COMPONENT, "contents", ({}, None, [7])),
+        (COMPONENT, "members", ([], {}, None, [7])),
+        (COMPONENT, "details", ({}, [], None)),
+        (DETAILS, "user", (5, "", "a\0b")),
+        (DETAILS, "database", ("other", None)),
+        (DETAILS, "databases", ([], {}, None, [7], "notes")),
+        (DETAILS, "roles", ("db/1.dump.zst", "other", 5, None)),
         (DATABASE, "name", (5, "", "x" * 10_000, "a\0b")),
         (DATABASE, "encoding", ("UTF8'; DROP TABLE a", "", 8)),
         (DATABASE, "size", ("5", -5, float("nan"), 1.5, 10**30)),
-        (DATABASE, "tables", ({}, None, [7])),
-        (TABLE, "rows", ("x", -1, True)),
-        (TABLE, "checksum", (7, "x", "9" * 1000)),
-        ((*DATABASE, "dump"), "name", ("../x", "/tmp/x", "db/../../x", "other/1.dump.zst", "db/roles.sql", 5)),
-        ((*DATABASE, "dump"), "bytes", (len(DUMP) + 1, -1, "9")),
-        ((*DATABASE, "dump"), "sha256", ("0", 7, "g" * 64)),
-        ((*COMPONENT, "roles"), "bytes", (2**40,)),
-        (COMPONENT, "settings", ({}, None, [7])),
-        ((*COMPONENT, "settings", 0), "name", (5, "", None, "a\0b")),
-        (COMPONENT, "system", ([], {"work_mem": 5}, {"a\nb": "5"})),
-        (COMPONENT, "checksums", (0, 3, "1", None)),
+        (DATABASE, "dump", ("db/roles.sql", "db/2.dump.zst", 5)),
+        (CONTENT, "group", ("other", 5, "a\0b")),
+        (CONTENT, "rows", ("x", -1, True)),
+        (CONTENT, "checksum", (7, "x", "9" * 1000)),
+        (DUMP_PART, "name", ("../x", "/tmp/x", "db/../../x", "other/1.dump.zst", "db/roles.sql", 5)),
+        (DUMP_PART, "bytes", (len(DUMP) + 1, -1, "9")),
+        (DUMP_PART, "sha256", ("0", 7, "g" * 64)),
+        (ROLES_PART, "bytes", (2**40,)),
+        (DETAILS, "settings", ({}, None, [7])),
+        ((*DETAILS, "settings", 0), "name", (5, "", None, "a\0b")),
+        (DETAILS, "system", ([], {"work_mem": 5}, {"a\nb": "5"})),
+        (DETAILS, "checksums", (0, 3, "1", None)),
         (DATABASE, "properties", ([], 7)),
         (PROPERTIES, "provider", ("x", "", 7, None)),
         (PROPERTIES, "limit", (-2, "1", 2**31)),
@@ -165,10 +220,10 @@ def test_a_forged_value_is_refused(tmp_path: Path, path: tuple[str | int, ...], 
         assert refused(tmp_path, json.dumps(data)), f"{key}: {value!r:.60}"
 
 
-@pytest.mark.parametrize("path", [(), COMPONENT, DATABASE, TABLE, (*DATABASE, "dump"), PROPERTIES])
+@pytest.mark.parametrize("path", [(), COMPONENT, DETAILS, DATABASE, CONTENT, DUMP_PART, PROPERTIES])
 def test_a_key_that_is_missing_or_unknown_is_refused(tmp_path: Path, path: tuple[str | int, ...]) -> None:
     whole = json.loads(to_json(manifest()))
-    optional = {"ports", "declaration", "admin", "settings", "system", "checksums", "properties"}
+    optional = {"schema", "ports", "declaration"}
     for key in [*at(*path)(whole).keys() - optional, "more"]:
         data = json.loads(to_json(manifest()))
         part = at(*path)(data)
@@ -177,7 +232,7 @@ def test_a_key_that_is_missing_or_unknown_is_refused(tmp_path: Path, path: tuple
 
 
 def test_what_is_listed_twice_is_refused(tmp_path: Path) -> None:
-    for path in ((*COMPONENT, "databases"), (*DATABASE, "tables")):
+    for path in ((*DETAILS, "databases"), (*COMPONENT, "contents"), (*COMPONENT, "members")):
         data = json.loads(to_json(manifest()))
         at(*path)(data).append(at(*path)(data)[0])
         assert refused(tmp_path, json.dumps(data)), path
@@ -251,6 +306,11 @@ def refused(folder: Path, text: str, more: tuple[str, bytes] | None = None, pack
     try:
         with opened(path) as archive:
             archive.verify()
+            for name, saved in archive.manifest.components.items():
+                try:
+                    unpack(name, saved)
+                except ValueError as error:
+                    raise damaged(path, str(error)) from error
     except StackError as error:
         damage = error
     assert damage is None or (damage.code, damage.message.isprintable()) == ("snapshot-damaged", True)

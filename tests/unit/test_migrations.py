@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.components.postgres.schema import PostgresSchema
 from stack.engines import ENGINES
 from stack.errors import DeclarationError, StackError
 from stack.migrations import Migration, pending, read_migrations
@@ -85,7 +86,9 @@ def test_one_that_was_edited_or_comes_too_late_is() -> None:
 def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     applied: list[tuple[Migration, ...]] = []
 
-    def apply(_: object, migrations: tuple[Migration, ...], __: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    def apply(
+        _: object, __: object, migrations: tuple[Migration, ...], ___: object
+    ) -> tuple[dict[str, str], tuple[str, ...]]:
         applied.append(migrations)
         return {}, ()
 
@@ -98,7 +101,7 @@ def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pyte
     world = World()
     monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(world, instance))
     monkeypatch.setattr(preparing, "await_proved", lambda *_: None)
-    monkeypatch.setattr(preparing, "migrate", apply)
+    monkeypatch.setattr(PostgresSchema, "migrate", apply)
     with change(Settings(file, None, tmp_path / "state", "embedded"), Silence()) as opened:
         opened.state.provide_secret("db_password")
         surveyed = survey(opened)

@@ -12,8 +12,9 @@ import pytest
 
 from stack.applied import Applied
 from stack.capabilities import Completed
-from stack.commands.rotate import Rotated, scram, text_of, to_restart
+from stack.commands.rotate import Rotated, text_of, to_restart
 from stack.components.postgres import Postgres
+from stack.components.postgres.password import scram
 from stack.components.webapp import WebApp
 from stack.engines.base import Engine, Traits
 from stack.engines.compose import mounts

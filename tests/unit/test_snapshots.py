@@ -20,11 +20,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stack.components.postgres import loading
+from stack.components.postgres.loading import difference
+from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table, pack
 from stack.errors import StackError, UsageError
-from stack.snapshots import loading
 from stack.snapshots.archive import CHUNK, RESERVE, Writer, opened, read_manifest
-from stack.snapshots.loading import difference
-from stack.snapshots.manifest import Manifest, Member, Reason, SavedComponent, SavedDatabase, Table
+from stack.snapshots.manifest import Manifest, Member, Reason
 from stack.snapshots.shelf import KEPT, KEPT_FOR, Item, Shelf, superfluous
 from stack.snapshots.streams import packing, unpacked
 from stack.snapshots.zstandard import zstd
@@ -42,7 +43,7 @@ def manifest(name: str = "saved", reason: Reason = "asked", made: datetime = NOW
     part, roles = Member("db/1.dump.zst", 1, "0" * 64), Member("db/roles.sql", 1, "0" * 64)
     database = SavedDatabase("notes", "UTF8", 1, part, ())
     component = SavedComponent("18.1", "student", "notes", "store", roles, (database,))
-    return Manifest(name, reason, made, "1.0", "shop", "playground", "embedded", {"db": component})
+    return Manifest(name, reason, made, "1.0", "shop", "playground", "embedded", {"db": pack(component)})
 
 
 class Saved(NamedTuple):
@@ -63,7 +64,7 @@ def write(path: Path, about: Manifest | None = None) -> Saved:
             written[name] = sink.member
         database = SavedDatabase("notes", "UTF8", 8192, written["db/1.dump.zst"], (Table("public.a", 2, "7"),))
         component = SavedComponent("18.1", "student", "notes", "db-pgdata", written["db/roles.sql"], (database,))
-        archive.finish(replace(about or manifest(path.stem), components={"db": component}))
+        archive.finish(replace(about or manifest(path.stem), components={"db": pack(component)}))
     return Saved(path, parts)
 
 
@@ -73,7 +74,7 @@ def read(path: Path) -> dict[str, bytes]:
         archive.verify()
         saved = archive.manifest.components["db"]
         found = {}
-        for member in (saved.roles, saved.databases[0].dump):
+        for member in saved.members:
             with archive.part(member) as part:
                 found[member.name] = part.read()
         return found
@@ -380,7 +381,7 @@ def _roles(path: Path, user: str, text: str, admin: str | None = None) -> str:
             dump.write(DUMP)
         database = SavedDatabase("notes", "UTF8", 1, dump.member, ())
         component = SavedComponent("18.1", user, "notes", "store", sink.member, (database,), admin=admin)
-        writer.finish(replace(manifest(), components={"db": component}))
+        writer.finish(replace(manifest(), components={"db": pack(component)}))
     with opened(path) as archive:
         return b"".join(loading._roles(archive, component, "stackctl_admin")).decode()
 

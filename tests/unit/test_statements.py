@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stack.statements import Refused, pieces
+from stack.components.postgres.statements import Refused, pieces
 
 
 def statements(text: str, size: int = 10**6) -> list[str]:

@@ -7,8 +7,9 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
-from stack.capabilities import Completed, Host, Programs, ProgramSearch, Serve, Session
+from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
@@ -219,11 +220,39 @@ class Postgres(Component):
 
     @property
     def client(self) -> PostgresClient:
-        return PostgresClient(self.name, self.user, self.database)
+        return PostgresClient(self)
 
     @property
     def data_folder(self) -> PostgresFolder:
         return PostgresFolder()
+
+    @property
+    def data(self) -> DataStore:
+        # It loads much that only a command needs which saves or loads.
+        from stack.components.postgres.data import PostgresData
+
+        return PostgresData(self)
+
+    @property
+    def login(self) -> Login:
+        from stack.components.postgres.login import PostgresLogin
+
+        return PostgresLogin(self)
+
+    @property
+    def dumps(self) -> Dumps:
+        from stack.components.postgres.dumps import PostgresDumps
+
+        return PostgresDumps(self)
+
+    @property
+    def schema(self) -> Schema:
+        from stack.components.postgres.schema import PostgresSchema
+
+        return PostgresSchema(self)
+
+    def at_major(self, major: int) -> Self:
+        return replace(self, version=major)
 
     def verify(self, session: Session) -> Completed:
         """Connect as those who use it do: over TCP, with the declared names and the password."""

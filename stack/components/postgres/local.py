@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from stack.capabilities import Host
+from stack.capabilities import Ask, Host, Inspection
+
+if TYPE_CHECKING:
+    from stack.components.postgres.declaration import Postgres
 
 PASSWORDS = "pgpass"
 """The file with the password of the declared user, as libpq reads it."""
+_READ_ONLY = ("env", "PGOPTIONS=-c default_transaction_read_only=on")
+_PROMPT = "%/ (read-only)%R%x%# "
 
 
 @dataclass(frozen=True)
@@ -36,21 +42,29 @@ class PostgresCheck:
 class PostgresClient:
     """See `stack.capabilities.Client`."""
 
-    component: str
-    user: str
-    database: str
+    declared: Postgres
+    kind: Literal["db"] = "db"
+
+    def shell(self, write: bool) -> Sequence[str]:
+        psql = ["psql", "-U", self.declared.user, "-d", self.declared.database]
+        return psql if write else [*_READ_ONLY, *psql, "-v", f"PROMPT1={_PROMPT}"]
+
+    def inspect(self, ask: Ask, subject: str | None) -> Inspection:
+        from stack.components.postgres.inspecting import inspect
+
+        return inspect(self.declared, ask, subject)
 
     def local_environment(self, host: Host) -> Mapping[str, str]:
         # As in a container: there the administrator is let in too, which has no password.
-        return {**self.environment(host), "PGHOST": str(host.socket), "PGDATA": str(host.data(self.component))}
+        return {**self.environment(host), "PGHOST": str(host.socket), "PGDATA": str(host.data(self.declared.name))}
 
     def environment(self, host: Host) -> Mapping[str, str]:
         return {
             "PGHOST": host.address,
-            "PGPORT": str(host.port(self.component)),
-            "PGUSER": self.user,
-            "PGDATABASE": self.database,
-            "PGPASSFILE": str(host.file(self.component, PASSWORDS)),
+            "PGPORT": str(host.port(self.declared.name)),
+            "PGUSER": self.declared.user,
+            "PGDATABASE": self.declared.database,
+            "PGPASSFILE": str(host.file(self.declared.name, PASSWORDS)),
         }
 
 

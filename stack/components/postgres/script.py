@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from stack.components.postgres.server import Server, conninfo
-from stack.statements import Piece, Refused, pieces
+from stack.components.postgres.statements import Piece, Refused, pieces
 
 _EACH = "each statement is committed by itself, as the first line says"
 # What lexical rules the file is read by. The number of the transaction is kept in psql, which no file reaches.

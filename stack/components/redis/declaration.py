@@ -127,12 +127,16 @@ class Redis(Component):
         return {_ACCESS: f"user default on #{digest} ~* &* +@all\n"}
 
     @property
+    def emptying(self) -> tuple[str, ...]:
+        return ("redis-cli", "FLUSHALL")
+
+    @property
     def check(self) -> RedisCheck:
         return RedisCheck(self.name, self.password)
 
     @property
     def client(self) -> RedisClient:
-        return RedisClient(self.name, self.password)
+        return RedisClient(self)
 
     def _server(self) -> tuple[str, ...]:
         # fmt: off

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from stack.capabilities import Host
+from stack.capabilities import Ask, Host, Inspection
 from stack.references import SecretReference
+
+if TYPE_CHECKING:
+    from stack.components.redis.declaration import Redis
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,22 @@ class RedisCheck:
 class RedisClient:
     """See `stack.capabilities.Client`."""
 
-    component: str
-    password: SecretReference
+    declared: Redis
+    kind: Literal["cache"] = "cache"
+
+    def shell(self, write: bool) -> Sequence[str]:
+        return ["redis-cli"]
+
+    def inspect(self, ask: Ask, subject: str | None) -> Inspection:
+        from stack.components.redis.inspecting import inspect
+
+        return inspect(self.declared, ask, subject)
 
     def local_environment(self, host: Host) -> Mapping[str, str]:
         return self.environment(host)
 
     def environment(self, host: Host) -> Mapping[str, str]:
         return {
-            "STACKCTL_REDIS_PORT": str(host.port(self.component)),
-            "STACKCTL_REDIS_PASSWORD_FILE": str(host.secret_file(self.password)),
+            "STACKCTL_REDIS_PORT": str(host.port(self.declared.name)),
+            "STACKCTL_REDIS_PASSWORD_FILE": str(host.secret_file(self.declared.password)),
         }

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+from stack.components.postgres.content import CHECKSUMS, Session, neutral, session
+from stack.components.postgres.inventory import COPY, Cluster, Database, read_cluster
+from stack.components.postgres.largest import require_memory
+from stack.components.postgres.properties import identifier
+from stack.components.postgres.saved import SavedComponent, SavedDatabase
 from stack.components.postgres.server import Server, conninfo
+from stack.components.postgres.transfer import broke, chunks, run_sql, stream
 from stack.controls import visible
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import size
 from stack.snapshots.archive import RESERVE, Writer
-from stack.snapshots.cluster import COPY, Cluster, Database, read_cluster
-from stack.snapshots.content import CHECKSUMS, Session, neutral, session
-from stack.snapshots.largest import require_memory
-from stack.snapshots.manifest import Member, SavedComponent, SavedDatabase
-from stack.snapshots.properties import identifier
-from stack.snapshots.transfer import broke, chunks, run_sql, stream
+from stack.snapshots.manifest import Member
 
 # What everybody and the owner may do with `template1`.
 _GRANTS_AT_FIRST = 4

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from stack.capabilities import Pipe
+from stack.components.postgres.saved import Table
 from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
-from stack.snapshots.manifest import Table
 
 # The kind of checksum that is written; the first one can still be compared.
 CHECKSUMS = 2
@@ -35,7 +35,7 @@ WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
     )
 """
-# Columns whose values have a fixed width, and the others, each with whether it is bytea. What is generated is left
+# Columns whose values have a fixed width, and the others, each with the kind of its type. What is generated is left
 # out: another version, or another order of letters, may generate something else.
 _TABLES = f"""\
 SELECT coalesce(json_agg(json_build_object(
@@ -46,7 +46,9 @@ FROM (SELECT DISTINCT whole FROM ({_TREES}) AS trees) AS wholes
 JOIN pg_class ON pg_class.oid = whole JOIN pg_namespace ON pg_namespace.oid = relnamespace
 CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(quote_ident(attname) ORDER BY attnum) FILTER (WHERE attlen > 0), '[]') AS narrow,
-        coalesce(json_agg(json_build_array(quote_ident(attname), atttypid = 'bytea'::regtype) ORDER BY attnum)
+        coalesce(json_agg(json_build_array(quote_ident(attname), CASE
+                WHEN atttypid = 'bytea'::regtype THEN 'binary' WHEN atttypid >= 16384 THEN 'own' ELSE 'plain' END
+            ) ORDER BY attnum)
             FILTER (WHERE attlen < 0), '[]') AS wide
     FROM pg_attribute WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 ) AS columns;
@@ -70,7 +72,14 @@ FROM {source} AS "the row";
 # Of the first kind of checksum: the text of a row takes several times the memory of the row.
 _ROW = 'hashtextextended("the row"::text COLLATE "C", 0)'
 _LARGE_OBJECTS = "pg_catalog.pg_largeobject"
-_LARGE_OBJECT_COLUMNS: tuple[list[str], list[tuple[str, bool]]] = (["loid", "pageno"], [("data", True)])
+_LARGE_OBJECT_COLUMNS: tuple[list[str], list[tuple[str, str]]] = (["loid", "pageno"], [("data", "binary")])
+# The text of a value, by the kind of its type. For a type of a user's own `::text` may be a cast of that user's, which
+# would run as the administrator; `concat` asks the output function of the type.
+_TEXT = {
+    "binary": "sha256({name})::text",
+    "own": "CASE num_nulls({name}) WHEN 0 THEN concat({name}) END",
+    "plain": "{name}::text",
+}
 
 
 class Session:
@@ -140,10 +149,10 @@ class Session:
         return Table(name, rows, checksum)
 
 
-def _hashed(narrow: Sequence[str], wide: Sequence[tuple[str, bool]]) -> str:
+def _hashed(narrow: Sequence[str], wide: Sequence[tuple[str, str]]) -> str:
     """The SQL of a number that stands for a row. No value is copied together with another."""
     parts = [f"ROW({', '.join(narrow)})::text"]
-    parts += [f"sha256({name})::text" if binary else f"{name}::text" for name, binary in wide]
+    parts += [_TEXT[kind].format(name=name) for name, kind in wide]
     hashes = ", ".join(f'hashtextextended({part} COLLATE "C", 0)' for part in parts)
     return f"hash_array_extended(ARRAY[{hashes}], 0)"
 

@@ -6,10 +6,10 @@ It reads what PostgreSQL reads with `standard_conforming_strings = on`.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WORD = rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*"
 _TOKEN = re.compile(
     rb"(?P<space>\s+)"
@@ -67,7 +67,7 @@ def pieces(source: Iterable[bytes], why: str = _WHOLE) -> Iterator[Piece]:
     """
     reader = _Reader(why)
     for number, block in enumerate(_blocks(source)):
-        yield from reader.read(block.removeprefix(BYTE_ORDER_MARK) if number == 0 else block)
+        yield from reader.read(block.removeprefix(BOM_UTF8) if number == 0 else block)
     yield from reader.finish()
 
 

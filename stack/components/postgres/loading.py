@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stack.components.postgres.content import grouped, neutral, session
+from stack.components.postgres.inventory import Cluster, Database, read_cluster
+from stack.components.postgres.ownership import demote, settle_loaded
+from stack.components.postgres.properties import SYSTEM, Properties, changes, closing, creation, removal, system_setting
+from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table
 from stack.components.postgres.script import run_as_admin
 from stack.components.postgres.server import Server, conninfo
+from stack.components.postgres.transfer import broke, chunks, run_sql, stream
 from stack.controls import visible
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.snapshots.archive import Archive, damaged
-from stack.snapshots.cluster import Cluster, Database, read_cluster
-from stack.snapshots.content import grouped, neutral, session
-from stack.snapshots.manifest import SavedComponent, SavedDatabase, Table
-from stack.snapshots.ownership import demote, settle_loaded
-from stack.snapshots.properties import SYSTEM, Properties, changes, closing, creation, removal, system_setting
-from stack.snapshots.transfer import broke, chunks, run_sql, stream
 from stack.snapshots.zstandard import zstd
 
 # One transaction holds a lock for each, and a server has room for some thousands.

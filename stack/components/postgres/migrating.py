@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stack.components.postgres import read_rows
+from stack.components.postgres.ownership import NEEDS_ADMIN, needs_admin
 from stack.components.postgres.script import run_each, run_whole
 from stack.components.postgres.server import Server
 from stack.errors import StackError
 from stack.migrations import NO_TRANSACTION, Migration, pending
 from stack.progress import Progress
-from stack.snapshots.ownership import NEEDS_ADMIN, needs_admin
 
 # Whatever the role is set to, which is meant for the app.
 _TABLE = """\

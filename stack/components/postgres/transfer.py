@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Protocol
 
+from stack.components.postgres.content import neutral
 from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import size
 from stack.snapshots.archive import CHUNK
-from stack.snapshots.content import neutral
 
 # For a server that nobody else uses yet: tables that are made and filled in one transaction need no log.
 LOADING = ("-c", "wal_level=minimal", "-c", "max_wal_senders=0")

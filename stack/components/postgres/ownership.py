@@ -12,11 +12,11 @@ import re
 from dataclasses import replace
 
 from stack.components.postgres import ADMIN
+from stack.components.postgres.content import neutral
 from stack.components.postgres.server import Server, conninfo
+from stack.components.postgres.transfer import run_sql
 from stack.controls import visible
 from stack.errors import StackError
-from stack.snapshots.content import neutral
-from stack.snapshots.transfer import run_sql
 
 # One transaction holds a lock for each object, and a server has room for some thousands.
 _AT_ONCE = 1000

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stack.components.postgres.properties import Properties, Setting, read_properties, read_setting
+from stack.components.postgres.saved import major_of
 from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.checked import Part
-from stack.snapshots.manifest import major_of
-from stack.snapshots.properties import Properties, Setting, read_properties, read_setting
 
-# A copy of a database that nobody may connect to; see `stack.snapshots.transfer`.
+# A copy of a database that nobody may connect to; see `stack.components.postgres.transfer`.
 COPY = "stackctl_copy_"
 # `pg_database` has other columns in other versions. That with a limit of -2 was half deleted, and can't be opened.
 _ASKED = rf"""

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 
+from stack.components.postgres.inventory import read_cluster
+from stack.components.postgres.properties import identifier, system_setting
 from stack.components.postgres.server import Server, conninfo
+from stack.components.postgres.transfer import run_sql
 from stack.controls import visible
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.snapshots.cluster import read_cluster
-from stack.snapshots.properties import identifier, system_setting
-from stack.snapshots.transfer import run_sql
 
 Beside = Callable[[Sequence[str]], AbstractContextManager[Server]]
 """Runs a server on a new store, with these words for it, for as long as the block."""

@@ -1,0 +1,85 @@
+"""Save and load the data of a PostgreSQL; see `stack.capabilities.DataStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from stack.capabilities import Offline, Serve, Session
+from stack.components.postgres.declaration import Postgres, read_rows
+from stack.components.postgres.loading import load_component
+from stack.components.postgres.password import password_statement
+from stack.components.postgres.saved import pack, unpack
+from stack.components.postgres.saving import save_component
+from stack.components.postgres.server import Server
+from stack.components.postgres.starting import unfit_settings
+from stack.components.postgres.transfer import LOADING
+from stack.progress import Progress
+from stack.report import count, size
+from stack.snapshots.archive import Archive, Writer
+from stack.snapshots.manifest import Saved
+from stack.workload import Target
+
+
+@dataclass(frozen=True)
+class PostgresData:
+    """All databases of a server, with its roles and settings."""
+
+    database: Postgres
+    product: str = "PostgreSQL"
+
+    def identity(self) -> Mapping[str, str]:
+        return {"user": self.database.user, "database": self.database.database}
+
+    def serve(self, target: Target) -> Serve:
+        return self.database.serve(target)
+
+    def summary(self, session: Session) -> str:
+        answers = [session.run(self.database.query(sql), timeout=5) for sql in self.database.holdings()]
+        rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
+        values = [int(found[0][0] or 0) for found in rows if found]
+        if len(values) == len(answers) == 2:
+            return f"{count(values[1], 'row')}, {size(values[0])}"
+        return size(values[0]) if values else ""
+
+    def save(
+        self, session: Session, volumes: Mapping[str, str], archive: Writer, free: Callable[[], int | None],
+        progress: Progress,
+    ) -> Saved:  # fmt: skip
+        return pack(save_component(Server(self.database, session), volumes[""], archive, free, progress))
+
+    def major(self, saved: Saved) -> int:
+        return unpack(self.database.name, saved).major
+
+    def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
+        name, found = self.database.name, unpack(self.database.name, saved)
+        for field, there, here in (
+            ("user", found.user, self.database.user),
+            ("database", found.database, self.database.database),
+        ):
+            if there != here:
+                return f"its {field} of {name} is {there!r}, and {here!r} is declared", "declare that"
+        serving = major or self.database.major
+        if found.major > serving:
+            return (
+                f"it is of PostgreSQL {found.version}, and {name} runs {serving}: data goes to a newer one only",
+                f"declare version={found.major} or newer",
+            )
+        return None
+
+    def load(
+        self, offline: Offline, target: Target, archive: Archive, saved: Saved, password: str, accepts: bool,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        found = unpack(self.database.name, saved)
+
+        @contextmanager
+        def server(settings: Sequence[str]) -> Iterator[Server]:
+            with offline(self.database.serve(target, settings)) as session:
+                yield Server(self.database, session)
+
+        unfit = unfit_settings(server, found.system, progress)
+        with server(LOADING) as opened:
+            closing = password_statement(self.database, password)
+            load_component(opened, archive, found, closing, accepts, progress, unfit)

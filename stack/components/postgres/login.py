@@ -1,0 +1,36 @@
+"""The declared user of a PostgreSQL; see `stack.capabilities.Login`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stack.capabilities import Completed, Session
+from stack.components.postgres.declaration import Postgres
+from stack.components.postgres.password import password_statement
+from stack.components.postgres.server import Server
+from stack.references import SecretReference
+
+
+@dataclass(frozen=True)
+class PostgresLogin:
+    """Inside, on the server's own socket, no password is asked."""
+
+    database: Postgres
+
+    @property
+    def secret(self) -> SecretReference:
+        return self.database.password
+
+    @property
+    def account(self) -> str:
+        return f"PostgreSQL accepts the password of {self.database.user}"
+
+    def verify(self, session: Session) -> Completed:
+        return self.database.verify(session)
+
+    def answers(self, session: Session) -> bool:
+        return session.run(self.database.query("SELECT 1")).ok
+
+    def change(self, session: Session, password: str) -> Completed:
+        admin = Server(self.database, session).admin
+        return session.run(self.database.query(password_statement(self.database, password), user=admin))
