@@ -512,6 +512,9 @@ def shell(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A database or a cache: db, cache.")],
     write: Annotated[bool, typer.Option("--write", help="psql: not read-only.")] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="psql: as the server's administrator, stackctl_admin.")
+    ] = False,
 ) -> Report:
     """Open psql on a database, read-only, or redis-cli on a cache.
 
@@ -521,6 +524,7 @@ def shell(
     Examples:
       stackctl shell db
       stackctl shell db --write
+      echo "CREATE ROLE reader LOGIN" | stackctl shell db --admin --write
       echo "SELECT * FROM visit_counter" | stackctl shell db
       stackctl shell cache
     """
@@ -528,7 +532,7 @@ def shell(
 
     if session.json:
         raise UsageError("shell is a conversation, --json is one object", "`stackctl inspect db --query SQL --json`")
-    return shell(session.settings, name, write)
+    return shell(session.settings, name, write, admin)
 
 
 @command(snapshot_app.command("save"))

@@ -322,8 +322,11 @@ class Client(Protocol):
     def kind(self) -> Literal["db", "cache"]:
         """Which `stackctl inspect` shows it."""
 
-    def shell(self, write: bool) -> Sequence[str]:
-        """Give the command of its interactive client, which changes nothing by a slip without `write`."""
+    def shell(self, session: Session, write: bool, admin: bool) -> Sequence[str]:
+        """Give the command of its interactive client, which changes nothing by a slip without `write`.
+
+        `admin`: as the administrator of the server. Raises `UsageError` for a server that has none.
+        """
 
     def inspect(self, ask: Ask, subject: str | None) -> Inspection:
         """Read what is declared to be shown, or the `subject`: a query or a key."""

@@ -8,14 +8,15 @@ from stack.settings import Settings
 from stack.workflow.opening import find_component, look, require_running
 
 
-def shell(settings: Settings, name: str, write: bool) -> Report:
+def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Report:
     """Run the client on this process's own streams; the report carries its exit code.
 
-    psql begins read-only without `write`: so no slip changes data.
+    psql begins read-only without `write`: so no slip changes data. `admin`: as the administrator of the server.
     """
     opened = look(settings)
     component = find_component(opened.instance, name)
     if component.client is None:
         raise UsageError(f"{name!r} is a {component.role}, which has no client", f"`stackctl exec {name} -- sh`")
     require_running(opened.instance, opened.engine.observe(), name)
-    return Report("shell", "", exit_code=opened.engine.session(name).attach(component.client.shell(write)))
+    session = opened.engine.session(name)
+    return Report("shell", "", exit_code=session.attach(component.client.shell(session, write, admin)))

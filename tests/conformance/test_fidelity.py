@@ -82,8 +82,8 @@ ALTER DATABASE blueprint SET default_transaction_read_only = on;
 
 def psql(cli: Cli, script: str, database: str = "student_notes") -> str:
     """Run it as the administrator, which may set what belongs to a server."""
-    words = ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "stackctl_admin", "-d", database, "-f", "-")
-    return cli.ok("exec", "db", "--", *words, stdin=script).stdout.strip()
+    quiet = f'\\set QUIET on\n\\set ON_ERROR_STOP on\n\\t on\n\\a\n\\c "{database}"\n'
+    return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + script).stdout.strip()
 
 
 @on_one_engine

@@ -122,9 +122,11 @@ SELECT json_build_object(
 """
 
 
-def psql(cli: Cli, script: str, user: str = "student", database: str = "student_notes") -> str:
-    words = ("exec", "db", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", database, "-f", "-")
-    return cli.ok(*words, stdin=script).stdout.strip()
+def psql(cli: Cli, script: str, admin: bool = False, database: str = "student_notes") -> str:
+    """What a script writes, as the declared user or as the administrator."""
+    quiet = f'\\set QUIET on\n\\set ON_ERROR_STOP on\n\\t on\n\\a\n\\c "{database}"\n'
+    role = ("--admin",) if admin else ()
+    return cli.ok("shell", "db", "--write", *role, stdin=quiet + script).stdout.strip()
 
 
 def refused(cli: Cli, statement: str) -> str:
@@ -159,7 +161,7 @@ def notes(new_cli: Make, tmp_path: Path) -> Cli:
 
 def make_old(cli: Cli) -> None:
     """Make of an instance one as it was before there was an administrator beside the declared user."""
-    psql(cli, _AS_BEFORE, user="stackctl_admin")
+    psql(cli, _AS_BEFORE, admin=True)
     rules = 'for file in pg_hba.conf pg_ident.conf; do sed -i /stackctl_admin/d "$PGDATA/$file"; done'
     cli.ok("exec", "db", "--", "sh", "-c", rules)
     psql(cli, f"SELECT pg_reload_conf(); {_OBJECTS}")
@@ -208,10 +210,10 @@ def test_up_makes_an_ordinary_user_of_a_superuser_and_gives_it_all_that_it_had(n
     for key in before:
         assert after[key] == before[key], key
     for database in ("student_notes", "the other"):
-        assert psql(notes, _LEFT, user="stackctl_admin", database=database) == ""
+        assert psql(notes, _LEFT, admin=True, database=database) == ""
     assert psql(notes, "SELECT seven FROM there", database="the other") == "7"
     assert psql(notes, """SELECT "a span"(1, 2); DROP TYPE "a span"; CREATE TABLE own.new (a int)""") == "[1,2)"
-    assert psql(notes, "SET ROLE reader; SELECT count(*) FROM own.new", user="stackctl_admin") == "0"
+    assert psql(notes, "SET ROLE reader; SELECT count(*) FROM own.new", admin=True) == "0"
     assert over_tcp(notes, "reader", "of the reader") == "reader"
     assert notes.data("plan")["changes"] is False
     assert "superuser" not in notes.ok("up").stdout
@@ -236,7 +238,7 @@ def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> N
     notes.ok("up")
     is_refused(notes)
     for database in ("student_notes", "the other"):
-        assert psql(notes, _LEFT, user="stackctl_admin", database=database) == ""
+        assert psql(notes, _LEFT, admin=True, database=database) == ""
     assert psql(notes, "SELECT seven FROM there", database="the other") == "7"
     assert notes.data("plan")["changes"] is False
 
@@ -251,7 +253,7 @@ def test_a_snapshot_of_a_superuser_comes_back_to_an_ordinary_user(notes: Cli, mo
     notes.ok("snapshot", "restore", "before", "--yes")
     is_refused(notes)
     for database in ("student_notes", "the other"):
-        assert psql(notes, _LEFT, user="stackctl_admin", database=database) == ""
+        assert psql(notes, _LEFT, admin=True, database=database) == ""
     assert json.loads(psql(notes, _PRIVILEGES))["superusers"] == ["boss", "stackctl_admin"]
     assert psql(notes, """SELECT "a span"(1, 2); DROP TYPE "a span" """) == "[1,2)"
     if not moved:

@@ -49,8 +49,8 @@ def rows(cli: Cli, query: str) -> list[list[str | None]]:
 
 def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
     """Run it as the administrator, which may make databases and roles."""
-    psql = ("psql", "-XAt", "-U", "stackctl_admin", "-d", database, "-c", sql)
-    return cli.ok("exec", "db", "--", *psql).stdout.strip()
+    quiet = f'\\set QUIET on\n\\set ON_ERROR_STOP on\n\\t on\n\\a\n\\c "{database}"\n'
+    return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + sql).stdout.strip()
 
 
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from stack.capabilities import Ask, Host, Inspection
+from stack.capabilities import Ask, Host, Inspection, Session
 
 if TYPE_CHECKING:
     from stack.components.postgres.declaration import Postgres
@@ -45,8 +45,11 @@ class PostgresClient:
     declared: Postgres
     kind: Literal["db"] = "db"
 
-    def shell(self, write: bool) -> Sequence[str]:
-        psql = ["psql", "-U", self.declared.user, "-d", self.declared.database]
+    def shell(self, session: Session, write: bool, admin: bool) -> Sequence[str]:
+        from stack.components.postgres.server import Server
+
+        user = Server(self.declared, session).admin if admin else self.declared.user
+        psql = ["psql", "-U", user, "-d", self.declared.database]
         return psql if write else [*_READ_ONLY, *psql, "-v", f"PROMPT1={_PROMPT}"]
 
     def inspect(self, ask: Ask, subject: str | None) -> Inspection:

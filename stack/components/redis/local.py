@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from stack.capabilities import Ask, Host, Inspection
+from stack.capabilities import Ask, Host, Inspection, Session
+from stack.errors import UsageError
 from stack.references import SecretReference
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class RedisClient:
     declared: Redis
     kind: Literal["cache"] = "cache"
 
-    def shell(self, write: bool) -> Sequence[str]:
+    def shell(self, session: Session, write: bool, admin: bool) -> Sequence[str]:
+        if admin:
+            raise UsageError(f"{self.declared.name!r} is a Redis, which has no administrator", "leave --admin out")
         return ["redis-cli"]
 
     def inspect(self, ask: Ask, subject: str | None) -> Inspection:
