@@ -6,10 +6,13 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli import Cli
+from tests.conformance.engines import on_one_engine
+from tests.conformance.test_fidelity import rewrite
 
 Make = Callable[..., Cli]
 
@@ -260,6 +263,42 @@ def test_a_snapshot_of_a_superuser_comes_back_to_an_ordinary_user(notes: Cli, mo
         notes.ok("undo", "--yes")
         is_refused(notes)
         assert psql(notes, "SELECT count(*) FROM own.kept") == "2"
+
+
+@on_one_engine
+def test_a_snapshot_of_before_databases_had_owners_comes_back_whole(new_cli: Make, tmp_path: Path) -> None:
+    file = tmp_path / "notes.py"
+    file.write_text(STACK.format(fields="").replace("student_notes", "postgres"), encoding="utf-8")
+    cli, path = new_cli(file=file), tmp_path / "saved.zip"
+    cli.ok("up")
+    psql(cli, 'CREATE DATABASE "the other";', admin=True, database="postgres")
+    psql(cli, "CREATE TABLE there (seven int)", admin=True, database="the other")
+    psql(cli, "CREATE TABLE here (eight int)", database="postgres")
+    psql(cli, "REASSIGN OWNED BY student TO stackctl_admin", admin=True, database="postgres")
+    psql(cli, _AS_BEFORE, admin=True, database="template1")
+    cli.ok("snapshot", "save", "--output", str(path))
+    rewrite(path, of_the_first_schema)
+    cli.ok("reset", "--yes", "--no-snapshot")
+    cli.ok("snapshot", "restore", "--input", str(path), "--yes")
+    # Checksums of that time are others, but for a table without rows.
+    assert psql(cli, "INSERT INTO here VALUES (8) RETURNING eight", database="postgres") == "8"
+    assert psql(cli, "INSERT INTO there VALUES (7) RETURNING seven", database="the other") == "7"
+    owners = "SELECT datname || ' ' || datdba::regrole FROM pg_database WHERE datallowconn ORDER BY datname"
+    assert psql(cli, owners, database="postgres").splitlines() == [
+        "postgres student",
+        "template1 stackctl_admin",
+        "the other student",
+    ]
+    assert psql(cli, "SELECT rolsuper FROM pg_roles WHERE rolname = 'student'", database="postgres") == "f"
+
+
+def of_the_first_schema(manifest: dict[str, Any]) -> None:
+    manifest["schema"] = 1
+    component = manifest["components"]["db"]
+    for key in ("admin", "settings", "system", "checksums"):
+        component.pop(key)
+    for database in component["databases"]:
+        database.pop("properties")
 
 
 def test_up_makes_declared_extensions_and_names_those_there_are(notes: Cli) -> None:

@@ -17,7 +17,7 @@ def password(cli: Cli) -> str:
 
 def with_password(cli: Cli, value: str) -> int:
     """Whether PostgreSQL takes a password over the network, as the exit code of psql says."""
-    host = "db" if cli.engine == "compose" else "$PGHOST"
+    host = "db" if cli.engine == "compose" else "127.0.0.1"
     script = f'PGPASSFILE=/dev/null PGPASSWORD={value} psql -w -h "{host}" -U student -d student_notes -c "SELECT 1"'
     return cli.run("exec", "db", "--", "sh", "-c", script).exit_code
 
