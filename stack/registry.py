@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stack import files
 from stack.locks import attempt
 from stack.workload import PortId
 
@@ -106,11 +107,8 @@ class Registry:
 
     def _write(self, entry: Entry) -> None:
         self._make_folder()
-        path = self._path(entry.project)
-        partial = path.with_suffix(".partial")
         data = {"schema": _SCHEMA, **asdict(entry), "state": str(entry.state), "file": str(entry.file)}
-        partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        files.write_text(self._path(entry.project), json.dumps(data, indent=2) + "\n")
 
     def _path(self, project: str) -> Path:
         return self._folder / f"{project}.json"

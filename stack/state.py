@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from stack import files
 from stack.applied import Applied, FileState
 from stack.errors import StackError
 from stack.locks import attempt
@@ -45,6 +46,7 @@ _LOCK = "lock"
 _HOLDER = "holder.json"
 _SECRET_MODE = 0o444
 _TRIES = 20
+_HINT = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder"
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,11 @@ class State:
 
     def exists(self) -> bool:
         """Whether anything is remembered of the instance: a folder with nothing but a lock is no instance."""
-        try:
-            return any(path.name not in (_LOCK, _HOLDER) for path in self.folder.iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise _unusable(self.folder, error.strerror or str(error)) from error
+        with _explained(self.folder):
+            try:
+                return any(path.name not in (_LOCK, _HOLDER) for path in self.folder.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def record(self) -> Record | None:
         """What was remembered, or None for a new instance. Its copy serves if the file is damaged or gone."""
@@ -91,7 +92,9 @@ class State:
     def _read_record(self, name: str) -> Record | None:
         path = self.folder / name
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            if (text := _text(path)) is None:
+                return None
+            data = json.loads(text)
             if data["schema"] != SCHEMA:
                 raise _unusable(
                     path,
@@ -105,10 +108,6 @@ class State:
                 system_binaries=bool(data.get("system_binaries", False)),
                 generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
             )
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unusable(path, error.strerror or str(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
                 path,
@@ -142,21 +141,7 @@ class State:
         path = self.folder / name
         with _explained(path):
             self._make_private(path.parent)
-            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            try:
-                with open(
-                    os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode),
-                    "w",
-                    encoding="utf-8",
-                    errors="surrogateescape",
-                ) as file:
-                    file.write(text)
-                    file.flush()
-                    os.fchmod(file.fileno(), mode)
-                    os.fsync(file.fileno())
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            files.write_text(path, text, mode)
         return path
 
     def has_secret(self, secret_id: str) -> bool:
@@ -332,12 +317,17 @@ class State:
             (root / _IGNORE).write_text(_IGNORE_ALL, encoding="utf-8")
 
 
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
+def _explained(path: Path) -> contextlib.AbstractContextManager[None]:
+    return files.explaining("state-unusable", path, _HINT)
+
+
+def _text(path: Path) -> str | None:
+    """Read a file; None if there is none."""
+    with _explained(path):
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
 
 
 def _chmod(path: Path, mode: int) -> None:
@@ -351,9 +341,5 @@ def _trimmed(raw: bytes) -> bytes:
     return raw.rstrip(b"\r\n") or raw
 
 
-def _unusable(
-    path: Path,
-    problem: str,
-    hint: str = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder",
-) -> StackError:
+def _unusable(path: Path, problem: str, hint: str) -> StackError:
     return StackError("state-unusable", f"{path}: {problem}", hint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from stack.errors import StackError
+from stack.files import writing
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.settings import Settings
@@ -72,16 +72,6 @@ def _discard(output: IO[bytes]) -> None:
 
 def _dump_to(write: Write, file: Path, progress: Progress) -> int:
     """The file appears whole or not at all, and is its owner's alone."""
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     require_space(file.parent, RESERVE)
-    with explained(file):
-        try:
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
-                with ExitStack() as opened:
-                    done = write(packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)
-                raw.flush()
-                os.fsync(raw.fileno())
-            partial.rename(file)
-        finally:
-            partial.unlink(missing_ok=True)
-    return done
+    with explained(file), writing(file) as raw, ExitStack() as opened:
+        return write(packing(file, raw, opened), file.suffix in (".gz", ".zst"), progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import ExitCode, StackError
+from stack.files import explaining
 from stack.plan import Action
 from stack.report import Report, as_json
 from stack.settings import Settings
@@ -109,24 +110,20 @@ def _marked(kind: str, text: object, style: Style, indent: int = 0) -> str:
 
 
 def _save(path: Path, data: dict[str, Any]) -> None:
-    try:
+    with explaining("file-unusable", path, "name a file in a folder that can be written to"):
         path.write_text(as_json(data, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StackError(
-            "file-unusable", f"{path}: {error.strerror or error}", "name a file in a folder that can be written to"
-        ) from error
 
 
 def check_saved(path: Path, surveyed: Survey) -> None:
     """Raises `plan-stale` when the world is not as it was when the plan in `path` was saved."""
     now = plan_data(surveyed)
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        with explaining("file-unusable", path, "name the file of a plan"):
+            text = path.read_text(encoding="utf-8")
+        saved = json.loads(text)
         if "command" in saved:  # the envelope of `plan --json`
             saved = saved["data"]
         basis, actions = saved["basis"], saved["actions"]
-    except OSError as error:
-        raise StackError("file-unusable", f"{path}: {error.strerror or error}", "name the file of a plan") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "make one with `stackctl plan --output FILE`"
         raise StackError("file-unusable", f"{path}: this is not a plan that stackctl saved", hint) from error

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import shutil
 import zipfile
 import zlib
@@ -22,10 +21,10 @@ from typing import IO, Self, cast
 
 from stack.controls import visible
 from stack.errors import StackError
+from stack.files import NewFile, explaining
 from stack.report import size
 from stack.snapshots.encoding import from_json, to_json
 from stack.snapshots.manifest import Manifest, Member
-from stack.snapshots.partial import partial_path
 from stack.snapshots.zstandard import zstd
 
 # A database on the same disk has to be able to go on.
@@ -49,22 +48,20 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = partial_path(path)
 
     def __enter__(self) -> Self:
         require_space(self._path.parent, RESERVE)
-        with explained(self._path):
-            descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = open(descriptor, "w+b")
-            self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        with explained(self._path), contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(NewFile(self._path))
+            self._zip = zipfile.ZipFile(self._file.stream, "w", zipfile.ZIP_STORED)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # It writes its end where nobody looks any more.
+        # Unless it is finished, it writes the end of the zip into a file that is deleted next.
         with contextlib.suppress(OSError, ValueError):
             self._zip.close()
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        self._opened.close()
 
     @contextlib.contextmanager
     def member(self, name: str) -> Iterator[Sink]:
@@ -82,10 +79,7 @@ class Writer:
         with explained(self._path):
             self._zip.writestr(_MANIFEST, text, zipfile.ZIP_DEFLATED)
             self._zip.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._partial.replace(self._path)
-            _sync(self._path.parent)
+            self._file.commit(sync_folder=True)
             return self._path.stat().st_size
 
 
@@ -226,20 +220,6 @@ def damaged(path: Path, why: str) -> StackError:
     )
 
 
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Say of which file an `OSError` is. Raises `file-unusable`."""
-    try:
-        yield
-    except OSError as error:
-        raise StackError(
-            "file-unusable", f"{path}: {error.strerror or error}", "check its path, its rights and the free space"
-        ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def explained(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Turn an `OSError` of the block into a `file-unusable` about `path`."""
+    return explaining("file-unusable", path, "check its path, its rights and the free space")

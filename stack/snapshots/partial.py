@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from stack.files import final_name
 
 SUFFIX = ".zip"
 # Beside the instances; no instance can have this name.
 FOLDER = ".snapshots"
-_PARTIAL = re.compile(rf"\..+{re.escape(SUFFIX)}\.[0-9a-f]{{8}}")
 
 
 def shelf_folder(state_root: Path, instance: str) -> Path:
     """Where the snapshots of an instance are."""
     return state_root / FOLDER / instance
-
-
-def partial_path(path: Path) -> Path:
-    """A file beside the place that it is for, with a name that no other has."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def remove_partial(state_root: Path, instance: str) -> None:
@@ -30,5 +24,5 @@ def remove_partial(state_root: Path, instance: str) -> None:
     """
     with suppress(OSError):
         for path in shelf_folder(state_root, instance).iterdir():
-            if _PARTIAL.fullmatch(path.name):
+            if (name := final_name(path.name)) and name.endswith(SUFFIX):
                 path.unlink()

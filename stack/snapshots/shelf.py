@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from stack.errors import StackError, UsageError
+from stack.files import explaining
 from stack.snapshots.archive import read_manifest
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.partial import SUFFIX, shelf_folder
@@ -40,13 +41,9 @@ class Shelf:
 
     def prepare(self) -> None:
         """Make the folder, for its owner alone. Raises `state-unusable`."""
-        try:
+        with explaining("state-unusable", self.folder, "check the folder's rights"):
             for folder in (self.folder.parent.parent, self.folder.parent, self.folder):
                 folder.mkdir(mode=0o700, exist_ok=True, parents=True)
-        except OSError as error:
-            raise StackError(
-                "state-unusable", f"{self.folder}: {error.strerror or error}", "check the folder's rights"
-            ) from error
 
     def path(self, name: str) -> Path:
         """Where the snapshot of this name is, or would be. Raises `usage` for what is no name."""

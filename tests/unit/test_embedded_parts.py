@@ -26,7 +26,7 @@ from stack.components.redis import cli as redis_cli
 from stack.components.redis import programs as redis_programs
 from stack.engines.embedded import identity, launch, logs, strays
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import View, make_private, plan_view, write_private
+from stack.engines.embedded.identity import View, make_private, plan_view
 from stack.engines.embedded.runs import read_runs
 from stack.engines.embedded.search import Search
 from stack.errors import StackError
@@ -213,16 +213,6 @@ def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "run", 12345, 12345)
     with pytest.raises(StackError, match="is not a folder of the user"):
         make_private(tmp_path / "run", None)
-
-
-def test_a_file_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    file = tmp_path / "conf"
-    assert write_private(file, "text") is True
-    written = file.stat().st_mtime_ns
-    assert write_private(file, "text") is False
-    assert (file.stat().st_mtime_ns, stat.S_IMODE(file.stat().st_mode)) == (written, 0o600)
-    assert write_private(file, "other") is True
-    assert [entry.name for entry in tmp_path.iterdir()] == ["conf"]
 
 
 def test_the_last_lines_reach_back_into_older_parts(tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ from stack.engines.embedded.identity import (
     make_private,
     plan_view,
     view_refused,
-    write_private,
 )
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import (
@@ -64,6 +63,7 @@ from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.engines.process import FinishedJob, Job
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields, digest, fingerprint
+from stack.files import explaining, update_text
 from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Stack
@@ -228,7 +228,7 @@ class EmbeddedEngine:
     def keep_good(self) -> None:
         with self._at_home():
             for path in (self._home.configuration, self._home.applied):
-                write_private(_good(path), path.read_text(encoding="utf-8"))
+                update_text(_good(path), path.read_text(encoding="utf-8"))
 
     def has_good(self) -> bool:
         return _good(self._home.configuration).exists()
@@ -237,7 +237,7 @@ class EmbeddedEngine:
         """What is in an app's folder is the user's, and stays as it is."""
         self._update(_good(self._home.configuration).read_text(encoding="utf-8"), ())
         with self._at_home():
-            write_private(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
+            update_text(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
         return FinishedJob()
 
     def explain(self, job: Job) -> StackError:
@@ -409,15 +409,9 @@ class EmbeddedEngine:
     @contextlib.contextmanager
     def _at_home(self) -> Iterator[None]:
         """Change files of the instance. Nothing else: what Python imports only now may be root's alone."""
-        with acting(self._identity):
-            try:
-                yield
-            except OSError as error:
-                raise StackError(
-                    "state-unusable",
-                    f"{error.filename or self._home.folder}: {error.strerror or error}",
-                    "check the folder's permissions and free space",
-                ) from error
+        hint = "check the folder's permissions and free space"
+        with acting(self._identity), explaining("state-unusable", self._home.folder, hint, inside=True):
+            yield
 
     def _runs(self, name: str) -> Runs:
         return read_runs(self._home.run(name))
@@ -436,7 +430,7 @@ class EmbeddedEngine:
     def _remember_virtual_env(self) -> None:
         if active := virtual_env.activated(os.environ, self._home.virtual_env):
             with self._at_home():
-                write_private(self._home.virtual_env, str(active))
+                update_text(self._home.virtual_env, str(active))
 
     def _configured(self) -> list[str]:
         """The components of the configuration that is there, none where there is none."""
@@ -476,7 +470,7 @@ class EmbeddedEngine:
                 port = any_free()
             chosen[declared.id] = port
         with self._at_home():
-            write_private(self._home.ports, json.dumps(chosen) + "\n")
+            update_text(self._home.ports, json.dumps(chosen) + "\n")
         return chosen
 
     # Files
@@ -543,17 +537,17 @@ class EmbeddedEngine:
     def _write_as_owner(self, layout: Layout, secrets: Mapping[str, str], commands: Mapping[str, str]) -> None:
         home = self._home
         if self._identity is not None:
-            write_private(home.state, f"{self._instance.state}\n")
+            update_text(home.state, f"{self._instance.state}\n")
             for secret_id, value in secrets.items():
-                write_private(home.secret(secret_id), value, 0o400)
+                update_text(home.secret(secret_id), value, 0o400)
         # Without a port nothing of an instance has run yet.
         host, ready = LocalHost(layout), {port.component for port in layout.ports}
         for component in self._instance.stack:
             if component.name in ready:
                 for name, text in component.files(host).items():
-                    write_private(home.file(component.name, name), text)
+                    update_text(home.file(component.name, name), text)
         for name, script in commands.items():
-            write_private(home.commands / name, script, 0o700)
+            update_text(home.commands / name, script, 0o700)
 
     def _check_data(self) -> None:
         for component in self._instance.stack:
@@ -597,7 +591,7 @@ class EmbeddedEngine:
         with self._at_home():
             for run in self._home.runs.iterdir():
                 run.unlink()
-            write_private(self._home.configuration, text)
+            update_text(self._home.configuration, text)
             self._home.control.unlink(missing_ok=True)
         layout = self._layout({})
         output = self._home.logs / "supervisord.out"
@@ -625,7 +619,7 @@ class EmbeddedEngine:
         """Let a supervisord that runs take up what is declared differently, and start what ended; or `only` these."""
         control = self._control
         with self._at_home():
-            write_private(self._home.configuration, text)
+            update_text(self._home.configuration, text)
         added, changed, removed = ([name for name in names if not only or name in only] for names in control.reload())
         again = {*changed, *(name for name in anew if name not in (*added, *removed))}
         for name in sorted({*again, *removed}, key=self._depth, reverse=True):
@@ -648,7 +642,7 @@ class EmbeddedEngine:
             for name, values in self.fields().items()
         }
         with self._at_home():
-            write_private(self._home.applied, json.dumps(applied) + "\n")
+            update_text(self._home.applied, json.dumps(applied) + "\n")
 
     def _applied(self) -> Mapping[str, Mapping[str, str]]:
         """What is not there or not whole was not taken up."""

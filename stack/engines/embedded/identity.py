@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import stat
 import sys
 import tempfile
@@ -96,24 +95,6 @@ def make_private(folder: Path, identity: Identity | None) -> None:
             ) from None
         if stat.S_IMODE(found.st_mode) != 0o700:
             os.chmod(folder, 0o700)
-
-
-def write_private(path: Path, text: str, mode: int = 0o600) -> bool:
-    """Write a file whole or not at all, unless it holds that already. Says whether it did."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.read_text(encoding="utf-8") == text and stat.S_IMODE(path.stat().st_mode) == mode:
-            return False
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return True
 
 
 @dataclass(frozen=True)

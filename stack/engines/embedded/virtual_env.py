@@ -44,7 +44,7 @@ def activated(environment: Mapping[str, str], remembered: Path) -> Path | None:
     if (named := environment.get("VIRTUAL_ENV")) and is_usable(Path(named)):
         return Path(os.path.abspath(named))
     try:
-        return Path(remembered.read_text(encoding="utf-8"))
+        return Path(remembered.read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         return None
 
