@@ -11,8 +11,8 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack.capabilities import Completed
-from stack.engines.compose import client
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.docker import client
 from stack.instance import Instance
 from stack.observed import ComponentState
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stack.engines.compose import failures
+from stack.engines.docker import failures
 
 # Recorded from Docker 28 with Compose 2.40, unless another is named.
 RECORDED = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack import Postgres, Stack, WebApp
-from stack.engines import listening as sockets
+from stack.engines.docker import listening as sockets
 from stack.observed import ComponentState, Listening, Observed
 from stack.state import State
 from stack.verdict.judge import Answer, assess, ended, identity, judge, loops, misplaced

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.engines.memory import of_container, of_processes
+from stack.engines.docker.memory import of_container
+from stack.engines.memory import of_processes
 
 ID = "f44fd899e3ae"
 V2 = f"0::/system.slice/docker-{ID}.scope\n"

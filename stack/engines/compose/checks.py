@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stack.engines.compose import failures
+from stack.engines.docker import failures
 from stack.findings import Finding, disk, failed, ok
 
 ENGINE = (25, 0, 0)

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stack.capabilities import Serve, Session
-from stack.engines import listening, memory, process
+from stack.engines import process
 from stack.engines.base import Traits
-from stack.engines.compose import checks, client, failures, mounts, render
-from stack.engines.compose.session import ContainerSession
+from stack.engines.compose import checks, mounts, render
+from stack.engines.docker import client, failures, listening, memory
+from stack.engines.docker.session import ContainerSession
 from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.engines.process import CommandJob, Job
 from stack.errors import StackError

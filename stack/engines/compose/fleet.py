@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stack.engines.compose import client, render
+from stack.engines.compose import render
+from stack.engines.docker import client
 from stack.errors import StackError
 from stack.instance import name_of_project
 from stack.observed import Found, Leftovers

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from stack.capabilities import Completed
 from stack.engines import process
-from stack.engines.compose import failures
+from stack.engines.docker import failures
 from stack.errors import StackError
 
 # A component may take its whole grace to stop.

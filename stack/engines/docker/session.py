@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from stack.capabilities import Completed
 from stack.engines import process
-from stack.engines.compose import client
+from stack.engines.docker import client
 from stack.engines.process import Pipe
 from stack.references import SecretReference
 from stack.workload import Target

@@ -1,0 +1,37 @@
+"""Find where the processes of a container listen: read from the kernel, without a command in the container."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+_PROC = Path("/proc")
+_LISTEN = "0A"
+# Docker's own name server in each container.
+_RESOLVER = "127.0.0.11"
+
+
+def of_container(process: int, container: str, proc: Path = _PROC) -> frozenset[tuple[str, int]] | None:
+    """Return the addresses and ports in the network of a container; `process` is the pid of its first process.
+
+    None if they can't be known: the daemon is on another machine, and the pid is that of an unrelated process here.
+    """
+    try:
+        if container not in (proc / str(process) / "cgroup").read_text(encoding="utf-8"):
+            return None
+        tables = [(proc / str(process) / "net" / name).read_text(encoding="ascii") for name in ("tcp", "tcp6")]
+    except OSError:
+        return None
+    found = frozenset(each for table in tables for each in _listeners(table))
+    return frozenset((address, port) for address, port in found if address != _RESOLVER)
+
+
+def _listeners(table: str) -> list[tuple[str, int]]:
+    """Parse `/proc/net/tcp`: `  0: 0100007F:1F90 00000000:0000 0A …`, each word of an address in host byte order."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return [(_address(row[1][:-5]), int(row[1][-4:], 16)) for row in rows if len(row) > 3 and row[3] == _LISTEN]
+
+
+def _address(text: str) -> str:
+    words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
