@@ -23,7 +23,8 @@ class ComponentState:
     `exit_code` is the last one of a process that ended, `since` when it started, `health_output` what its last
     health check said. `process` is its number where it runs, `memory_limit` is in bytes. `declaration` is the
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
-    `health_at` is when its health was asked last, where it is not asked now.
+    `health_at` is when its health was asked last, where it is not asked now. `ports`: the port of this machine for
+    each one that it listens on and that is known, the first of its declaration first.
     """
 
     id: str
@@ -34,7 +35,7 @@ class ComponentState:
     oom_killed: bool
     since: datetime | None
     image: str
-    port: int | None
+    ports: Mapping[PortId, int] = field(default_factory=dict)
     health_output: str = ""
     process: int | None = None
     memory_limit: int | None = None

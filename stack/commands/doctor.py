@@ -206,8 +206,8 @@ def _ports(patient: Patient) -> Iterator[Finding]:
     instance = patient.opened.instance
     components = patient.observed.components if patient.observed else {}
     for name, port in instance.ports.items():
-        own = components.get(name)
-        if own is not None and own.running and own.port == port:
+        own = components.get(name.component)
+        if own is not None and own.running and port in own.ports.values():
             yield ok("ports", f"{port} is published by {name}")
         elif is_free(port):
             yield ok("ports", f"{port}, for {name}, is free")

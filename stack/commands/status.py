@@ -112,6 +112,7 @@ def _component_data(component: ComponentState | None) -> dict[str, Any]:
             "restarts": 0,
             "since": None,
             "port": None,
+            "ports": {},
             "image": None,
         }
     return {
@@ -120,7 +121,8 @@ def _component_data(component: ComponentState | None) -> dict[str, Any]:
         "problem": problem(component),
         "restarts": component.restarts,
         "since": component.since.isoformat() if component.since else None,
-        "port": component.port,
+        "port": next(iter(component.ports.values()), None),
+        "ports": dict(component.ports),
         "image": component.image,
     }
 
@@ -178,7 +180,7 @@ def _row(
         "-" if component.health == "none" else component.health,
         duration((now - component.since).total_seconds()) if running and component.since else "-",
         str(component.restarts),
-        str(component.port) if running and component.port else "-",
+        (", ".join(map(str, component.ports.values())) if running else "") or "-",
         _memory(memory, component.memory_limit),
         "(built)" if component.image.startswith(f"{instance.project}-") else component.image,
     ]

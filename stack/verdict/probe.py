@@ -63,7 +63,7 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
 
 
 def _port(state: ComponentState, check: HttpCheck, instance: Instance) -> int:
-    return (state.port if not check.port.name else None) or instance.ports[check.port]
+    return state.ports.get(check.port) or instance.ports[check.port]
 
 
 def accepts(port: int) -> bool:

@@ -273,7 +273,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if look.exit_code:
             raise engine.explain(job)
         states = look.observed.components.values()
-        if look.exit_code == 0 and all(each.well and (each.port is None or accepts(each.port)) for each in states):
+        if look.exit_code == 0 and all(each.well and all(map(accepts, each.ports.values())) for each in states):
             return
         if watch.late:
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)

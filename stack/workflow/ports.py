@@ -70,7 +70,7 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
     """The declared port or the one that it has, else the next free one. The declared one where there is none."""
     declared = default_ports(opened.instance.stack)[name]
     component = observed.components.get(name.component)
-    own = component.port if component is not None and not name.name else None
+    own = component.ports.get(name) if component is not None else None
     held = own if component is not None and component.running else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
     for port in wanted:
@@ -103,7 +103,7 @@ def check_ports(opened: Opened, before: Observed) -> None:
     """
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
-        if own is not None and own.running and (own.port == port or name.name):
+        if own is not None and own.running and port in own.ports.values():
             continue
         if not is_free(port):
             raise _taken(opened.instance, name, port, holder_of(port, opened.registry))

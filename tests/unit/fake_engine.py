@@ -144,7 +144,7 @@ class FakeEngine:
         if made is None or made.declaration != declaration or recreate or not made.running:
             world.started += 1
             world.components[name] = ComponentState(
-                str(world.started), "running", "healthy", 0, 0, False, None, "", None, declaration=declaration
+                str(world.started), "running", "healthy", 0, 0, False, None, "", declaration=declaration
             )
 
     def start(self) -> Job:
@@ -158,7 +158,7 @@ class FakeEngine:
             if not names or name in names:
                 self._world.step(f"stop {name}")
                 self._world.components[name] = ComponentState(
-                    state.id, "exited", "none", 0, 0, False, None, "", None, declaration=state.declaration
+                    state.id, "exited", "none", 0, 0, False, None, "", declaration=state.declaration
                 )
 
     def down(self) -> None:

@@ -44,7 +44,7 @@ INFO = {
 }
 DOCKER = Docker(INFO, "", NOW, NOW + timedelta(seconds=1), 2**40)
 CLIENT_ALONE = INFO | {"ServerVersion": "", "SystemTime": ""}
-UP = ComponentState("1", "running", "healthy", 0, 0, False, NOW, "image", None)
+UP = ComponentState("1", "running", "healthy", 0, 0, False, NOW, "image")
 
 
 def levels(findings: Iterator[Finding]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from stack.workflow.opening import Choice, Opened
 STACK = Stack("shop", [Postgres("db")])
 INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {})
 SETTINGS = Settings(PLAYGROUND, None, Path("/"))
-UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
+UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 STARTING = replace(UP, health="starting")
 EXITED = replace(UP, state="exited", health="none", exit_code=3)
 

@@ -18,7 +18,7 @@ from stack.verdict.ready import found_ready, remember_ready
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OLD, YOUNG = NOW - timedelta(hours=1), NOW - timedelta(seconds=3)
-UP = ComponentState("1", "running", "none", 0, 0, False, OLD, "image", None)
+UP = ComponentState("1", "running", "none", 0, 0, False, OLD, "image")
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db")])
 YES, NO = Answer(True, "200"), Answer(False, "503: no")
 

@@ -19,6 +19,7 @@ from stack.progress import Progress, Silence
 from stack.report import Report
 from stack.settings import Settings
 from stack.state import Record, State
+from stack.workload import PortId
 
 
 @dataclass
@@ -29,7 +30,9 @@ class Engine:
     done: list[str] = field(default_factory=list)
 
     def observe(self) -> Observed:
-        return Observed({"web": ComponentState("1", "running", "healthy", 0, 0, False, None, "", 8000)})
+        return Observed(
+            {"web": ComponentState("1", "running", "healthy", 0, 0, False, None, "", {PortId("web"): 8000})}
+        )
 
     def leftovers(self) -> Leftovers:
         return Leftovers(containers=("web",))

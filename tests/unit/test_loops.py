@@ -12,7 +12,7 @@ from stack.errors import StackError
 from stack.observed import ComponentState, Observed
 from stack.workflow.loops import restart_lines, stop_loops
 
-UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
+UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 LOOPING = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
 ERROR = StackError("crash-loop", "web ends again and again", "read its log", "no configuration")
 

@@ -21,7 +21,7 @@ MADE = Applied(wanted="up", components=["web", "db"], fields={fingerprint(WEB): 
 
 def component(fields: Fields, **changes: object) -> ComponentState:
     since = datetime(2026, 1, 2, tzinfo=UTC)
-    state = ComponentState("id", "running", "healthy", 0, 0, False, since, "web:1", None, image_id="sha256:1")
+    state = ComponentState("id", "running", "healthy", 0, 0, False, since, "web:1", image_id="sha256:1")
     return replace(state, declaration=fingerprint(fields), **changes)  # type: ignore[arg-type]
 
 

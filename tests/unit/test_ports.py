@@ -167,7 +167,7 @@ def test_a_project_tells_the_name_of_its_instance() -> None:
 
 
 def running(port: int, state: str = "running") -> Observed:
-    return Observed({"web": ComponentState("1", state, "healthy", 0, 0, False, None, "", port)})
+    return Observed({"web": ComponentState("1", state, "healthy", 0, 0, False, None, "", {PortId("web"): port})})
 
 
 @pytest.fixture

@@ -101,8 +101,8 @@ def test_apps_are_asked_at_once_and_no_longer_than_the_limit() -> None:
     instance = Instance(
         "shop", "shop", stack, Path("/"), Path("/"), {PortId("web"): 8000, PortId("api"): 9000, PortId("off"): 1}
     )
-    up = ComponentState("1", "running", "none", 0, 0, False, None, "image", None)
-    states = {"web": up, "api": replace(up, port=9001), "off": replace(up, state="exited")}
+    up = ComponentState("1", "running", "none", 0, 0, False, None, "image")
+    states = {"web": up, "api": replace(up, ports={PortId("api"): 9001}), "off": replace(up, state="exited")}
     silence = threading.Event()
 
     def probe(url: str) -> Answer:

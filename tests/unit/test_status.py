@@ -30,10 +30,10 @@ SETTINGS = Settings(PLAYGROUND, None, Path("/"))
 # Also at the end of a run of all tests it is 3 days and 4 hours.
 LONG_AGO = datetime.now(UTC) - timedelta(days=3, hours=4, minutes=1)
 UP = ComponentState(
-    "1", "running", "healthy", 0, 0, False, LONG_AGO, "docker.io/library/postgres:18", None,
+    "1", "running", "healthy", 0, 0, False, LONG_AGO, "docker.io/library/postgres:18",
     process=7, memory_limit=512 * 2**20,
 )  # fmt: skip
-WEB = replace(UP, port=8000, image="stackctl-shop-abc-web")
+WEB = replace(UP, ports={PortId("web"): 8000}, image="stackctl-shop-abc-web")
 ALL_UP = {"web": WEB, "db": UP, "cache": UP}
 
 

@@ -24,7 +24,7 @@ from stack.workload import PortId
 from tests.unit.clocks import FakeClock
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
-UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image", None)
+UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image")
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db")])
 INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {PortId("web"): 8000})
 NOTHING = Observed({})

@@ -25,7 +25,7 @@ from stack.workflow.opening import Choice, Opened
 from tests.unit.clocks import FakeClock
 
 INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
-UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image", None)
+UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 EXITED = replace(UP, state="exited", health="none", exit_code=1)
 
 

@@ -1,18 +1,19 @@
-"""What Docker has on this machine, of all instances and of others."""
+"""Find what Docker has on this machine of every instance, and remove it."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from stack.engines.compose import render
-from stack.engines.docker import client
+from stack.engines.docker import arguments, client, removal
+from stack.engines.docker.arguments import label, labelled
 from stack.errors import StackError
 from stack.instance import name_of_project
 from stack.observed import Found, Leftovers
@@ -24,7 +25,16 @@ _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
 _SIZES_TIMEOUT = 10.0
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_PUBLISHED = re.compile(r"127\.0\.0\.1:(\d+)->")
+_PUBLISHED = re.compile(r"127\.0\.0\.1:(\d+)(?:-(\d+))?->(\d+)")
+_LABELS = tuple(label(name) for name in (render.LABEL_PROJECT, render.LABEL_INSTANCE, render.LABEL_STATE))
+_CONTAINER = "\t".join(
+    [
+        arguments.CONTAINER_NAME,
+        *("{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", label(render.LABEL_SERVICE)),
+        *_LABELS,
+    ]
+)
+_OTHER = "\t".join([arguments.NAME, *_LABELS])
 
 
 @dataclass
@@ -45,9 +55,10 @@ class ComposeFleet:
     name = "compose"
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
-        layout = "\t".join(["{{.Names}}", _label(render.LABEL_INSTANCE), _label(render.LABEL_STATE)])
+        layout = "\t".join([arguments.CONTAINER_NAME, label(render.LABEL_INSTANCE), label(render.LABEL_STATE)])
         try:
-            answer = client.read(["ps", "--filter", f"publish={port}", "--format", layout], _READ_TIMEOUT)
+            listing = arguments.list_containers(f"publish={port}", layout=layout, stopped=False)
+            answer = client.read(listing, _READ_TIMEOUT)
         except StackError:
             # Without Docker no container has it.
             return None
@@ -61,80 +72,99 @@ class ComposeFleet:
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
         parts: dict[str, _Parts] = defaultdict(_Parts)
-        own = ["{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", _label(render.LABEL_SERVICE)]
-        for name, of, (state, status, ports, created, service) in _labelled(["ps", "--all"], "{{.Names}}", own, parts):
+        registered = {entry.project: entry.ports for entry in entries if entry.engine == self.name}
+        for values in _rows(arguments.list_containers(labelled(render.LABEL_STATE), layout=_CONTAINER), 5):
+            name, of, (state, status, ports, created, service) = _part(values, parts)
             of.names["containers"].append(name)
             of.components[service] = summary(state, status)
             of.made.append(_time(created))
-            if published := _PUBLISHED.search(ports):
-                of.ports[PortId.of(service)] = int(published[1])
-        for kind in ("network", "volume"):
-            for name, of, _ in _labelled([kind, "ls"], "{{.Name}}", [], parts):
-                of.names[f"{kind}s"].append(name)
+            of.ports |= port_ids(service, published(ports), registered.get(values[-3], {}))
+        for kind, listing in (("networks", arguments.list_networks), ("volumes", arguments.list_volumes)):
+            for values in _rows(listing(labelled(render.LABEL_STATE), layout=_OTHER), 0):
+                name, of, _ = _part(values, parts)
+                of.names[kind].append(name)
         for image in _images():
             of = parts[_project(image)]
             of.instance = of.instance or name_of_project(_project(image))
-            # An image without a name is of any instance, or of none: `untagged` sees to it.
+            # An image without a name is left to `untagged`.
             of.names["images"] += image.get("RepoTags") or []
         return [_found(project, of) for project, of in sorted(parts.items()) if of.names["images"] or of.states]
 
     def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
         if not any(each.leftovers.volumes for each in found):
             return {}
-        answer = client.read(["system", "df", "--verbose", "--format", "{{json .Volumes}}"], _SIZES_TIMEOUT)
+        answer = client.read(arguments.volume_sizes(), _SIZES_TIMEOUT)
         volumes = {volume["Name"]: size_of(volume["Size"]) for volume in json.loads(answer)}
         sizes = {each.project: [volumes.get(name) for name in each.leftovers.volumes] for each in found}
         return {project: sum(each) for project, each in _known(sizes).items()}
 
     def remove(self, found: Found, data: bool) -> None:
         left = found.leftovers
-        steps = [
-            (["container", "stop"], left.containers),
-            (["container", "rm", "--force"], left.containers),
-            (["network", "rm"], left.networks),
-            (["image", "rm"], left.images),
-            (["volume", "rm"], left.volumes if data else ()),
-        ]
-        for command, names in steps:
-            if names:
-                client.read([*command, *names], client.STOP_TIMEOUT)
+        removal.stop_containers(left.containers)
+        removal.remove_containers(left.containers)
+        removal.remove_networks(left.networks)
+        removal.remove_images(left.images)
+        if data:
+            removal.remove_volumes(left.volumes)
 
     def untagged(self) -> Mapping[str, str]:
-        images = {str(image["Id"]): name_of_project(_project(image)) for image in _images("--filter", "dangling=true")}
+        images = {str(image["Id"]): name_of_project(_project(image)) for image in _images("dangling=true")}
         if not images:
             return {}
-        containers = client.read(["ps", "--all", "--quiet"], _READ_TIMEOUT).split()
+        containers = client.read(arguments.list_containers(), _READ_TIMEOUT).split()
         used = {container["Image"] for container in _inspect("container", containers)}
         return {image: instance for image, instance in images.items() if image not in used}
 
     def remove_images(self, images: Sequence[str]) -> None:
-        # Not forced: Docker refuses for what came into use meanwhile.
-        client.read(["image", "rm", *images], _READ_TIMEOUT)
+        removal.remove_images(images)
 
 
-def _label(name: str) -> str:
-    return f'{{{{.Label "{name}"}}}}'
+def _rows(listing: Sequence[str], values: int) -> Iterator[list[str]]:
+    """List objects with our labels: the name of each, so many values of its own, and the three labels of `_LABELS`."""
+    for line in client.read(listing, _READ_TIMEOUT).splitlines():
+        # Only the last one, a path, may hold a tab.
+        yield line.split("\t", values + len(_LABELS))
 
 
-def _labelled(
-    listing: Sequence[str], name: str, own: Sequence[str], parts: Mapping[str, _Parts]
-) -> Iterable[tuple[str, _Parts, list[str]]]:
-    """Each thing with our labels: its name, the project that it belongs to, and its values for `own`."""
-    labels = [_label(label) for label in (render.LABEL_PROJECT, render.LABEL_INSTANCE, render.LABEL_STATE)]
-    filters = ["--filter", f"label={render.LABEL_STATE}", "--format", "\t".join([name, *own, *labels])]
-    for line in client.read([*listing, *filters], _READ_TIMEOUT).splitlines():
-        found, *values = line.split("\t", 3 + len(own))
-        project, instance, state = values[len(own) :]
-        of = parts[project]
-        of.instance = instance
-        if Path(state) not in of.states:
-            of.states.append(Path(state))
-        yield found, of, values[: len(own)]
+def _part(values: Sequence[str], parts: Mapping[str, _Parts]) -> tuple[str, _Parts, Sequence[str]]:
+    """Note the labels of an object. Return its name, what it is a part of, and the values between."""
+    name, *own, project, instance, state = values
+    of = parts[project]
+    of.instance = instance
+    if Path(state) not in of.states:
+        of.states.append(Path(state))
+    return name, of, own
+
+
+def published(ports: str) -> dict[int, int]:
+    """Parse what `docker ps` shows as ports: the port of this machine by that of the container.
+
+    `127.0.0.1:9300->9200/tcp, 80/tcp`, and for neighbours `127.0.0.1:9300-9301->9200-9201/tcp`.
+    """
+    return {
+        inner + offset: first + offset
+        for first, last, inner in ((int(a), int(b or a), int(c)) for a, b, c in _PUBLISHED.findall(ports))
+        for offset in range(last - first + 1)
+    }
+
+
+def port_ids(component: str, ports: Mapping[int, int], registered: Mapping[PortId, int]) -> dict[PortId, int]:
+    """Name the published ports of a component as the registry does; if it does not know them, by their number.
+
+    The first one that has no name in the registry is the one that needs none.
+    """
+    names = {number: id_ for id_, number in registered.items() if id_.component == component}
+    found: dict[PortId, int] = {}
+    for inner, outer in ports.items():
+        plain = PortId.of(component)
+        free = plain not in found and plain not in [names.get(each) for each in ports.values()]
+        found[names.get(outer) or (plain if free else PortId.of(component, str(inner)))] = outer
+    return found
 
 
 def _images(*filters: str) -> list[dict[str, Any]]:
-    """What Docker knows of each image that was built for one of our projects."""
-    listing = ["image", "ls", "--quiet", "--no-trunc", "--filter", f"label={render.LABEL_PROJECT}", *filters]
+    """Inspect each image that was built for one of our projects."""
+    listing = arguments.list_images(labelled(render.LABEL_PROJECT), *filters)
     ids = dict.fromkeys(client.read(listing, _READ_TIMEOUT).split())
     images = _inspect("image", list(ids))
     return [image for image in images if name_of_project(_project(image)) != _project(image)]
@@ -145,10 +175,10 @@ def _project(image: Mapping[str, Any]) -> str:
 
 
 def _inspect(kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """What is gone meanwhile is left out."""
+    """Inspect objects of one kind, except for those that were deleted meanwhile."""
     if not names:
         return []
-    found: list[dict[str, Any]] = json.loads(client.run([kind, "inspect", *names], _READ_TIMEOUT).stdout or "[]")
+    found: list[dict[str, Any]] = json.loads(client.run(arguments.inspect(names, kind), _READ_TIMEOUT).stdout or "[]")
     return found
 
 
@@ -166,7 +196,7 @@ def _found(project: str, parts: _Parts) -> Found:
 
 
 def summary(state: str, status: str) -> str:
-    """The word for a container of which `docker ps` says `running` and `Up 3 minutes (unhealthy)`."""
+    """Summarize a container of which `docker ps` prints `running` and `Up 3 minutes (unhealthy)`: `unhealthy`."""
     if state != "running":
         return state
     words = {"(healthy)": "healthy", "(unhealthy)": "unhealthy", "(health: starting)": "starting"}
@@ -174,13 +204,13 @@ def summary(state: str, status: str) -> str:
 
 
 def size_of(text: str) -> int | None:
-    """`48.25MB` in bytes; None for `N/A`."""
+    """Parse a size like `48.25MB`; None for `N/A`."""
     found = re.fullmatch(r"([\d.]+)([kMGT]?B)", text)
     return round(float(found[1]) * _UNITS[found[2]]) if found else None
 
 
 def _known(sizes: Mapping[str, list[int | None]]) -> dict[str, list[int]]:
-    """Those of which every part is known, and there is one."""
+    """Return those of which every part is known, and that have one."""
     known = {name: [part for part in parts if part is not None] for name, parts in sizes.items()}
     return {name: parts for name, parts in known.items() if parts and len(parts) == len(sizes[name])}
 

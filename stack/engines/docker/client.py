@@ -1,4 +1,4 @@
-"""The docker client as a command: bounded in time, its failures in our words."""
+"""Run the docker client with a time limit; report its failures as errors of this project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_TIMEOUT = 300.0
 
 
 def find() -> str:
-    """Raises `docker-client` where there is none."""
+    """Return the path of the docker client. Raises `docker-client` if there is none."""
     client = shutil.which("docker")
     if client is None:
         raise failures.client_missing()
@@ -28,22 +28,22 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def environment() -> Mapping[str, str]:
-    """The user's own, for contexts and proxies, less what would change the project behind our back."""
+    """Return the user's own environment, for contexts and proxies, without what would change the project."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
     return own | {
-        # An attestation holds the time: every build would give a new image, and each `up` a new container.
+        # An attestation contains the time: every build would make a new image, and each `up` a new container.
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-        # What it would ask Git for stands in attestations alone.
+        # Only attestations contain what it would ask Git for.
         "BUILDX_GIT_INFO": "0",
         "BUILDKIT_PROGRESS": "plain",
-        # The builder before it leaves nothing out but what the folder's own .dockerignore names.
+        # The older builder reads no `NAME.dockerignore`, only the `.dockerignore` of the source.
         "DOCKER_BUILDKIT": "1",
         "COMPOSE_ANSI": "never",
     }
 
 
 def run(arguments: Sequence[str], timeout: float) -> Completed:
-    """Raises `docker-daemon` when there is no answer in `timeout` seconds."""
+    """Run a command to its end. Raises `docker-daemon` if it takes longer than `timeout` seconds."""
     try:
         return process.run(command(arguments), environment(), timeout)
     except TimeoutError as error:
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str], timeout: float) -> Completed:
 
 
 def read(arguments: Sequence[str], timeout: float) -> str:
-    """What a command writes. Raises what its complaint means when it fails."""
+    """Return the standard output of a command. If it fails, raises the error that its standard error stands for."""
     answer = run(arguments, timeout)
     if not answer.ok:
         raise failed(" ".join(arguments[:2]), answer.stderr or answer.stdout)

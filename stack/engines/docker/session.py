@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from stack.capabilities import Completed
 from stack.engines import process
-from stack.engines.docker import client
+from stack.engines.docker import arguments, client
 from stack.engines.process import Pipe
 from stack.references import SecretReference
 from stack.workload import Target
@@ -17,7 +17,7 @@ from stack.workload import Target
 
 @dataclass(frozen=True)
 class ContainerSession:
-    """`container`: its name or id. `memory`: the bytes beyond which Docker ends it."""
+    """`container`: its name or id. `memory`: its limit in bytes; Docker kills a container that needs more."""
 
     component: str
     container: str
@@ -25,18 +25,17 @@ class ContainerSession:
     target: ClassVar[Target] = "container"
 
     def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
-        return process.ask(self.component, client.command(self._exec(command)), client.environment(), timeout)
+        return process.ask(self.component, self._command(command), client.environment(), timeout)
 
     def pipe(self, command: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
-        return Pipe(client.command(self._exec(command)), client.environment(), feed=feed, take=take)
+        return Pipe(self._command(command), client.environment(), feed=feed, take=take)
 
     def attach(self, command: Sequence[str]) -> int:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        return process.attach(client.command(self._exec(command, terminal)), client.environment())
+        return process.attach(self._command(command, terminal), client.environment())
 
     def secret(self, secret: SecretReference) -> str:
         return f"/run/secrets/{secret.id}"
 
-    def _exec(self, command: Sequence[str], terminal: bool = False) -> list[str]:
-        """Docker's own `exec`: that of Compose takes twice as long to begin."""
-        return ["exec", "--interactive", *(["--tty"] if terminal else []), self.container, *command]
+    def _command(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        return client.command(arguments.execute(self.container, command, terminal))

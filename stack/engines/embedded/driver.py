@@ -767,7 +767,7 @@ class EmbeddedEngine:
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
             image=str(declared.command[0]) if declared and declared.command else "",
-            port=next((port for id_, port in ports.items() if id_.component == name), None),
+            ports={id_: port for id_, port in ports.items() if id_.component == name},
             health_output=said,
             process=own.process,
         )

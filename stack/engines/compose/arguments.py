@@ -1,0 +1,79 @@
+"""Build the command lines of `docker compose`, and the filters that select what a project has: pure.
+
+`down` and `stop` are missing: python-on-whales builds those, see `stack.engines.docker.removal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stack.engines.compose.render import LABEL_PROJECT, LABEL_SERVICE
+from stack.engines.docker.arguments import labelled
+
+# Of the containers of a project, those of its services, and those of `compose run`.
+SERVICES = labelled("com.docker.compose.oneoff", "False")
+ONE_OFF = labelled("com.docker.compose.oneoff", "True")
+
+
+def version() -> list[str]:
+    return ["compose", "version", "--short"]
+
+
+def of_project(project: str) -> str:
+    return labelled(LABEL_PROJECT, project)
+
+
+def of_service(component: str) -> str:
+    return labelled(LABEL_SERVICE, component)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project by its name and its `compose.yaml`, which has to exist when a command runs."""
+
+    name: str
+    file: Path
+
+    def build(self) -> list[str]:
+        return self._command("build")
+
+    def up(self, only: Collection[str] = ()) -> list[str]:
+        """Create and start what is declared, from images that are built already.
+
+        With `only` just those services; the others, also those no longer declared, stay as they are.
+        """
+        orphans = [] if only else ["--remove-orphans"]
+        return self._command("up", "--detach", "--no-build", *orphans, "--quiet-pull", *only)
+
+    def up_again(self) -> list[str]:
+        """Create and start the last known good revision, whose images were pulled and built before."""
+        return self._command("up", "--detach", "--no-build", "--remove-orphans")
+
+    def start(self) -> list[str]:
+        return self._command("start")
+
+    def remove(self, services: Collection[str]) -> list[str]:
+        """Stop and remove the containers of services."""
+        return self._command("rm", "--stop", "--force", *services)
+
+    def logs(
+        self, service: str | None, tail: int | None, since: datetime | None = None, follow: bool = False
+    ) -> list[str]:
+        """Print the last `tail` lines (None: all) of one service, or of all with their names in front."""
+        which = [] if service is None else ["--no-log-prefix", service]
+        recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
+        lines = "all" if tail is None else str(tail)
+        return self._command("logs", "--no-color", "--tail", lines, *which, *recent, *(["--follow"] if follow else []))
+
+    def run_script(self, service: str, container: str, script: str, arguments: Sequence[str]) -> list[str]:
+        """Run a shell script instead of a service, in a container of that name that is removed when it ends."""
+        return self._command(
+            "run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", container, "--entrypoint", "sh",
+            service, "-c", script, "sh", *arguments,
+        )  # fmt: skip
+
+    def _command(self, *words: str) -> list[str]:
+        return ["compose", "--file", str(self.file), "--project-name", self.name, *words]

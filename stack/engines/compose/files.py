@@ -1,0 +1,45 @@
+"""Write the files that Compose and the containers of an instance read, below the instance's state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stack.engines.compose import render
+from stack.instance import Instance
+from stack.sources import ignore_text
+from stack.state import State
+
+CONFIGURATION = "compose/compose.yaml"
+
+
+def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
+    """Write the project file under a name in the state, and what its containers read."""
+    _write_mounted(instance)
+    return State(instance.state).write(name, render.render(instance))
+
+
+def write_builds(instance: Instance) -> None:
+    """Write what the build of each component reads beside its source."""
+    for name in instance.stack.names:
+        if (source := instance.source(name)) is not None:
+            _write_build(instance, name, source)
+
+
+def _write_mounted(instance: Instance) -> None:
+    """Write the files that containers mount. World-readable: their users differ, and the state's folder is private."""
+    state = State(instance.state)
+    for name in instance.stack.names:
+        for file in render.workload_of(instance, name).files:
+            path = instance.config_file(file.name)
+            if not path.exists() or path.read_text(encoding="utf-8") != file.text:
+                state.write(str(path.relative_to(instance.state)), file.text, mode=0o444)
+
+
+def _write_build(instance: Instance, name: str, source: Path) -> None:
+    """Copy the Dockerfile: BuildKit excludes from the context what a `NAME.dockerignore` beside it matches."""
+    state, label = State(instance.state), f"{instance.stack.name}/{name}/source"
+    rules = ignore_text(source, instance.state.parent, label)
+    dockerfile = (source / "Dockerfile").read_bytes().decode("utf-8", "surrogateescape")
+    copy = instance.dockerfile(name).relative_to(instance.state)
+    state.write(str(copy), dockerfile)
+    state.write(f"{copy}.dockerignore", rules)

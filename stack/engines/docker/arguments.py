@@ -1,0 +1,87 @@
+"""Build the command lines of `docker`: pure, without the name of the client itself; tests compare them whole.
+
+A `layout` is the Go template of one line of a list; without one Docker prints the ids alone. No secret is ever among
+the arguments: every user of the machine can read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# An image whose tag moved to a newer build has only its id.
+IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
+IMAGE_TAG = "{{.Repository}}:{{.Tag}}"
+CONTAINER_NAME = "{{.Names}}"
+NAME = "{{.Name}}"
+JSON = "{{json .}}"
+
+
+def label(name: str) -> str:
+    """Build the part of a layout that prints a label."""
+    return f'{{{{.Label "{name}"}}}}'
+
+
+def labelled(name: str, value: str | None = None) -> str:
+    """Build the filter that selects what has a label, with `value` if one is given."""
+    return f"label={name}" if value is None else f"label={name}={value}"
+
+
+def api_version() -> list[str]:
+    return ["version", "--format", "{{.Server.APIVersion}}"]
+
+
+def info(layout: str = JSON) -> list[str]:
+    return ["info", "--format", layout]
+
+
+def volume_sizes() -> list[str]:
+    return ["system", "df", "--verbose", "--format", "{{json .Volumes}}"]
+
+
+def list_containers(*filters: str, layout: str | None = None, stopped: bool = True) -> list[str]:
+    """List containers; with `stopped` also those that do not run."""
+    return ["ps", *(["--all"] if stopped else []), *(_quiet(layout)), *_narrowed(filters, layout)]
+
+
+def list_networks(*filters: str, layout: str = NAME) -> list[str]:
+    return ["network", "ls", *_narrowed(filters, layout)]
+
+
+def list_volumes(*filters: str, layout: str = NAME) -> list[str]:
+    return ["volume", "ls", *_narrowed(filters, layout)]
+
+
+def list_images(*filters: str, layout: str | None = None) -> list[str]:
+    whole_ids = ["--no-trunc"] if layout is None else []
+    return ["image", "ls", *_quiet(layout), *whole_ids, *_narrowed(filters, layout)]
+
+
+def inspect(names: Sequence[str], kind: str | None = None) -> list[str]:
+    """Inspect objects of one kind (`container`, `image`), or of any kind."""
+    return [*([kind] if kind else []), "inspect", *names]
+
+
+def execute(container: str, command: Sequence[str], terminal: bool = False) -> list[str]:
+    """Run a command in a container by Docker's own `exec`: that of Compose takes twice as long to begin."""
+    return ["exec", "--interactive", *(["--tty"] if terminal else []), container, *command]
+
+
+def tag(image: str, name: str) -> list[str]:
+    return ["image", "tag", image, name]
+
+
+def remove_containers(names: Sequence[str]) -> list[str]:
+    return ["container", "rm", "--force", *names]
+
+
+def remove_networks(names: Sequence[str]) -> list[str]:
+    return ["network", "rm", *names]
+
+
+def _quiet(layout: str | None) -> list[str]:
+    return ["--quiet"] if layout is None else []
+
+
+def _narrowed(filters: Sequence[str], layout: str | None) -> list[str]:
+    narrowed = [word for each in filters for word in ("--filter", each)]
+    return narrowed if layout is None else [*narrowed, "--format", layout]

@@ -1,0 +1,98 @@
+"""Each command line of `docker` and `docker compose` that an engine runs, compared whole."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stack.engines.compose import arguments as compose
+from stack.engines.compose import render
+from stack.engines.compose.arguments import ONE_OFF, SERVICES, Project, of_project, of_service
+from stack.engines.docker import arguments, client
+
+SHOP = Project("stackctl-shop-abc", Path("/state/compose/compose.yaml"))
+OWN = of_project(SHOP.name)
+WITHIN = "compose --file /state/compose/compose.yaml --project-name stackctl-shop-abc"
+OF_SHOP = "--filter label=com.docker.compose.project=stackctl-shop-abc"
+SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+DOCKER = {
+    "version --format {{.Server.APIVersion}}": arguments.api_version(),
+    "info --format '{{json .}}'": arguments.info(),
+    "info --format {{.DockerRootDir}}": arguments.info("{{.DockerRootDir}}"),
+    "system df --verbose --format '{{json .Volumes}}'": arguments.volume_sizes(),
+    "ps --all --quiet": arguments.list_containers(),
+    f"ps --all --quiet --filter label=com.docker.compose.oneoff=False {OF_SHOP}": arguments.list_containers(
+        SERVICES, OWN
+    ),
+    f"ps --quiet --filter label=com.docker.compose.oneoff=True {OF_SHOP}": arguments.list_containers(
+        ONE_OFF, OWN, stopped=False
+    ),
+    f"ps --quiet --filter label=com.docker.compose.service=db {OF_SHOP}": arguments.list_containers(
+        of_service("db"), OWN, stopped=False
+    ),
+    f"ps --all {OF_SHOP} --format {{{{.Names}}}}": arguments.list_containers(OWN, layout=arguments.CONTAINER_NAME),
+    "ps --filter publish=8000 --format {{.Names}}": arguments.list_containers(
+        "publish=8000", layout=arguments.CONTAINER_NAME, stopped=False
+    ),
+    f"network ls {OF_SHOP} --format {{{{.Name}}}}": arguments.list_networks(OWN),
+    f"volume ls {OF_SHOP} --format {{{{.Name}}}}": arguments.list_volumes(OWN),
+    "volume ls --format {{.Name}}": arguments.list_volumes(),
+    "volume ls --filter label=stackctl.state --format '{{.Name}} {{.Label \"stackctl.state\"}}'": (
+        arguments.list_volumes(
+            arguments.labelled(render.LABEL_STATE),
+            layout=f"{arguments.NAME} {arguments.label(render.LABEL_STATE)}",
+        )
+    ),
+    "image ls --format {{.Repository}}:{{.Tag}}": arguments.list_images(layout=arguments.IMAGE_TAG),
+    "image ls --quiet --no-trunc --filter label=com.docker.compose.project --filter dangling=true": (
+        arguments.list_images(arguments.labelled(render.LABEL_PROJECT), "dangling=true")
+    ),
+    f"image ls {OF_SHOP} --format {shlex.quote(arguments.IMAGE_NAME)}": arguments.list_images(
+        OWN, layout=arguments.IMAGE_NAME
+    ),
+    "inspect 63be postgres:18": arguments.inspect(["63be", "postgres:18"]),
+    "image inspect sha256:1": arguments.inspect(["sha256:1"], "image"),
+    "exec --interactive 63be psql -c 'SELECT 1'": arguments.execute("63be", ["psql", "-c", "SELECT 1"]),
+    "exec --interactive --tty 63be sh": arguments.execute("63be", ["sh"], terminal=True),
+    "image tag web web:good": arguments.tag("web", "web:good"),
+    "container rm --force 63be 7f00": arguments.remove_containers(["63be", "7f00"]),
+    "network rm old older": arguments.remove_networks(["old", "older"]),
+}
+COMPOSE = {
+    "build": SHOP.build(),
+    "up --detach --no-build --remove-orphans --quiet-pull": SHOP.up(),
+    "up --detach --no-build --quiet-pull db cache": SHOP.up(["db", "cache"]),
+    "up --detach --no-build --remove-orphans": SHOP.up_again(),
+    "start": SHOP.start(),
+    "rm --stop --force web": SHOP.remove(["web"]),
+    "logs --no-color --tail all": SHOP.logs(None, None),
+    "logs --no-color --tail 100 --no-log-prefix web": SHOP.logs("web", 100),
+    "logs --no-color --tail all --no-log-prefix web --since 2026-01-02T03:04:05Z": SHOP.logs("web", None, SINCE),
+    "logs --no-color --tail 10 --follow": SHOP.logs(None, 10, follow=True),
+    "run --rm --no-TTY --no-deps --quiet-pull --name x --entrypoint sh db -c 'exec \"$@\"' sh postgres -D /d": (
+        SHOP.run_script("db", "x", 'exec "$@"', ["postgres", "-D", "/d"])
+    ),
+}
+
+
+@pytest.mark.parametrize("line", DOCKER)
+def test_a_docker_command_is_built_whole(line: str) -> None:
+    assert shlex.join(DOCKER[line]) == shlex.join(shlex.split(line))
+
+
+@pytest.mark.parametrize("line", COMPOSE)
+def test_a_compose_command_names_its_file_and_project(line: str) -> None:
+    assert shlex.join(COMPOSE[line]) == f"{WITHIN} {line}"
+
+
+def test_the_version_of_compose_needs_no_project() -> None:
+    assert compose.version() == ["compose", "version", "--short"]
+
+
+def test_a_command_begins_with_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "find", lambda: "/usr/bin/docker")
+    assert client.command(SHOP.start())[:2] == ["/usr/bin/docker", "compose"]
