@@ -176,8 +176,29 @@ class Serve:
     failure: StackError
 
 
-Offline = Callable[[Serve], AbstractContextManager[Session]]
-"""Serves a volume that its component does not run on, for as long as the block."""
+class Access(Protocol):
+    """How a data store reaches the data of its component."""
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def volumes(self) -> Mapping[str, str]:
+        """The volumes of the component by their names, each with the engine's name for it."""
+
+    def session(self, serve: Serve) -> AbstractContextManager[Session]:
+        """A session in the component if it runs, else offline."""
+
+    def offline(self, serve: Serve) -> AbstractContextManager[Session]: ...
+
+    def read(self, volume: str) -> AbstractContextManager[IO[bytes]]:
+        """A tar of the files of a volume; the component does not run."""
+
+    def write(self, volume: str) -> AbstractContextManager[IO[bytes]]:
+        """Put the files of a tar into a new volume."""
+
+    def free_space(self) -> int | None:
+        """The bytes that are free where the data is, if that is known."""
 
 
 class DataStore(Protocol):
@@ -187,41 +208,35 @@ class DataStore(Protocol):
     def product(self) -> str:
         """What serves it, for people: `PostgreSQL`."""
 
+    @property
+    def cold(self) -> bool:
+        """Whether the component must not run while it is saved."""
+
     def identity(self) -> Mapping[str, str]:
         """Give the declared fields that data is made with: other values need other data."""
 
-    def serve(self, target: Target) -> Serve:
-        """How its volume is served while the component does not run."""
-
-    def summary(self, session: Session) -> str:
+    def summary(self, access: Access) -> str:
         """Say for people what it holds, like `41 rows, 12 MB`; nothing if it does not answer."""
 
-    def save(
-        self, session: Session, volumes: Mapping[str, str], archive: Writer, free: Callable[[], int | None],
-        progress: Progress,
-    ) -> Saved:  # fmt: skip
-        """Save all of it while it serves, as of one moment. `volumes`: the engine's name of each, by its own.
-
-        `free` tells the bytes that are free where the data is. Raises `save-failed`, `query-failed` and `disk-full`.
-        """
+    def save(self, access: Access, archive: Writer, progress: Progress) -> Saved:
+        """Save all of it, as of one moment. Raises `save-failed`, `query-failed` and `disk-full`."""
 
     def major(self, saved: Saved) -> int:
-        """Give the major version that saved data is of. Raises `ValueError` for what `save` did not write."""
+        """Give the major version that saved data is of, 0 if it has none.
 
-    def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
-        """Say why saved data can't be that of this component as version `major`, and what to do; None if it can.
-
-        Raises `ValueError` for what `save` did not write.
+        Raises `ValueError` for what `save` did not write, as `misfit` does.
         """
 
-    def load(
-        self, offline: Offline, target: Target, archive: Archive, saved: Saved, password: str, accepts: bool,
-        progress: Progress,
-    ) -> None:  # fmt: skip
-        """Fill a new volume with what was saved, and compare what is in it then. The user has `password` afterwards.
+    def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
+        """Say why saved data can't be that of this component as version `major`, and what to do; None if it can."""
 
-        `accepts`: also without what this server can't have. Raises `restore-failed`, `restore-differs`,
-        `query-failed`, and unless `accepts` `snapshot-loses`.
+    def load(
+        self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress
+    ) -> None:
+        """Fill new volumes with what was saved, and compare what is in them then. The user has `password` afterwards.
+
+        `accepts`: also without what can't be had here. Raises `restore-failed`, `restore-differs`, `query-failed`, and
+        unless `accepts` `snapshot-loses`.
         """
 
 
@@ -253,15 +268,16 @@ class Dumps(Protocol):
     def title(self) -> str:
         """What is written out, for people: the name of the database."""
 
+    def serve(self, target: Target) -> Serve:
+        """How its volume is served while the component does not run."""
+
     def dump(self, session: Session, kind: Kind, target: IO[bytes], packed: bool, progress: Progress) -> int:
         """Write it to `target`, which packs it or not; give the bytes. Raises `save-failed`."""
 
     def load(self, session: Session, plain: Peekable, kind: Kind, progress: Progress) -> int:
         """Take all of it in, in one transaction, or nothing; give the bytes. Raises `load-failed`."""
 
-    def fill(
-        self, offline: Offline, target: Target, major: int, load: Callable[[Session], int], progress: Progress
-    ) -> None:
+    def fill(self, access: Access, major: int, load: Callable[[Session], int], progress: Progress) -> None:
         """Serve a new volume, make what every database of the component has, and let `load` take in the rest."""
 
 

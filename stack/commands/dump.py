@@ -17,7 +17,8 @@ from stack.report import Report, size
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.streams import Kind, packing
-from stack.workflow.keeping import as_made, serving
+from stack.workflow.access import DataAccess
+from stack.workflow.keeping import as_made
 from stack.workflow.opening import change, pick_database
 
 Write = Callable[[IO[bytes], bool, Progress], int]
@@ -36,7 +37,7 @@ def dump(
         if not opened.engine.has_data(component):
             hint = "`stackctl up` makes a database"
             raise StackError("nothing-to-save", f"{component} has no data to dump", hint)
-        with serving(opened, component) as session:
+        with DataAccess(opened.engine, component).session(dumps.serve(opened.engine.traits.target)) as session:
             write = partial(dumps.dump, session, kind)
             if file is None:
                 return Report("dump", "", {"bytes": _dump_out(write, output, progress)})

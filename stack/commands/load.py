@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Literal
 
-from stack.capabilities import Offline, Session
+from stack.capabilities import Access, Session
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, size
@@ -75,12 +75,11 @@ def load_in_place(
                     return None
                 return save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)[1]
 
-            def put(offline: Offline) -> None:
+            def put(access: Access) -> None:
                 def load(session: Session) -> int:
                     return dumps.load(session, plain, kind, progress)
 
-                engine = opened.engine
-                dumps.fill(offline, engine.traits.target, engine.version(component) or 0, load, progress)
+                dumps.fill(access, opened.engine.version(component) or 0, load, progress)
 
             needed = source.stat().st_size * _GROWS if source else 0
             report = replace_data(opened, Replacement({component: put}, before, needed), progress, timeout)

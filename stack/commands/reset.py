@@ -99,10 +99,8 @@ def _announcement(opened: Opened, left: Leftovers, held: bool, saves: bool) -> s
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in _data(opened, left).items() if names]
     if held:
-        after = (
-            "saved first: `stackctl undo` brings them back" if saves else "NOT saved first: nothing brings them back"
-        )
-        lines.append(f"Its databases are {after}.")
+        after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
+        lines.append(f"Its data is {after}.")
     return "\n".join(lines)
 
 

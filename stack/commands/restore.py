@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from stack.capabilities import Offline
+from stack.capabilities import Access
 from stack.errors import StackError
 from stack.instance import generation_of
 from stack.ports import PortChoice
@@ -19,6 +19,7 @@ from stack.snapshots.archive import Archive, damaged, read_manifest
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
+from stack.workflow.access import data_store
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, change, reopen, with_instance
@@ -128,12 +129,12 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
     """
 
     saved, component = archive.manifest.components[name], opened.instance.stack[name]
-    data, login = component.data, component.login
+    data, login = data_store(component), component.login
     assert data is not None  # noqa: S101 - it was found to fit
 
-    def load(offline: Offline) -> None:
+    def load(access: Access) -> None:
         password = opened.state.secret(login.secret.id).reveal() if login else ""
-        data.load(offline, opened.engine.traits.target, archive, saved, password, accepts, progress)
+        data.load(access, archive, saved, password, accepts, progress)
 
     return load
 
@@ -142,7 +143,8 @@ def _runs_here(opened: Opened, manifest: Manifest) -> bool:
     """Whether the declared versions can take the data."""
     names = opened.instance.stack.names
     return all(
-        (data := opened.instance.stack[name].data) is not None and not data.misfit(saved, opened.engine.version(name))
+        (data := data_store(opened.instance.stack[name])) is not None
+        and not data.misfit(saved, opened.engine.version(name))
         for name, saved in manifest.components.items()
         if name in names
     )
@@ -154,7 +156,8 @@ def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
     secrets = secret_digests(opened)
     for name, saved in manifest.components.items():
         component = opened.instance.stack[name]
-        if component.data is None or opened.engine.version(name) != component.data.major(saved):
+        data = data_store(component)
+        if data is None or (opened.engine.version(name) or 0) != data.major(saved):
             return None
         password = secrets.get(component.login.secret.id) if component.login else ""
         as_saved = {"made": manifest.made.isoformat(), "password": password}
@@ -178,7 +181,7 @@ def _nothing() -> None:
 def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
     """Raises `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
     for name, saved in manifest.components.items():
-        data = opened.instance.stack[name].data if name in opened.instance.stack.names else None
+        data = data_store(opened.instance.stack[name]) if name in opened.instance.stack.names else None
         if data is None:
             raise _differs(path, f"it holds the data of {name}, and no database of this name is declared", "declare it")
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import IO, Protocol
 
 from stack.capabilities import Serve, Session
 from stack.engines.process import Job
@@ -132,6 +132,12 @@ class Engine(Protocol):
         A volume that is not there is made. Nothing else can reach the server, and it ends with the block, or with this
         process, however that ends.
         """
+
+    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """A tar of the files of a volume, whose component does not run. Raises `save-failed`."""
+
+    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """Put the files of a tar into a volume, which is made if it is not there. Raises `restore-failed`."""
 
     def free_space(self) -> int | None:
         """The bytes that are free where data is kept, if that is on this machine."""

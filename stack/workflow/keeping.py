@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.capabilities import DataStore, Session
+from stack.capabilities import DataStore
 from stack.errors import StackError
 from stack.fields import is_hidden
 from stack.model import Stack
@@ -17,14 +17,19 @@ from stack.report import count, size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.shelf import Shelf, superfluous
+from stack.verdict import await_well
 from stack.version import __version__
+from stack.workflow.access import DataAccess, data_store
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import data_version
+
+_STARTED_WITHIN = 60.0
 
 
 def data_stores(opened: Opened) -> dict[str, DataStore]:
     """The components that keep data, with how it is saved."""
-    return {each.name: each.data for each in opened.instance.stack if each.data is not None}
+    found = {each.name: data_store(each) for each in opened.instance.stack}
+    return {name: data for name, data in found.items() if data is not None}
 
 
 def with_data(opened: Opened) -> dict[str, DataStore]:
@@ -48,25 +53,21 @@ def as_made(opened: Opened) -> Opened:
 
 
 @contextlib.contextmanager
-def serving(opened: Opened, name: str) -> Iterator[Session]:
-    """A session on the data of a component: in it if it runs, else offline, for as long as the block.
-
-    If the component is neither running nor at rest, it is stopped first.
-    """
-    data = data_stores(opened)[name]
-    state = opened.engine.observe().components.get(name)
-    if state is not None and state.running:
-        yield opened.engine.session(name)
+def at_rest(opened: Opened, names: Collection[str], progress: Progress) -> Iterator[None]:
+    """Stop those of the components that run, and start them again after the block."""
+    states = opened.engine.observe().components
+    running = sorted(name for name in names if name in states and states[name].running)
+    if not running:
+        yield
         return
-    if state is not None and state.state not in ("exited", "created"):
-        opened.engine.stop([name])
-    with opened.engine.offline(name, data.serve(opened.engine.traits.target)) as session:
-        yield session
-
-
-def volumes_of(opened: Opened, name: str) -> dict[str, str]:
-    """The volumes of a component by their own names, each with the engine's name for it."""
-    return {volume.name: store for volume, store in opened.engine.stores().items() if volume.component == name}
+    progress.step(f"{', '.join(running)}: stopping while its files are read")
+    opened.engine.stop(running)
+    try:
+        yield
+    finally:
+        progress.step(f"{', '.join(running)}: starting again")
+        with opened.engine.start() as job:
+            await_well(opened.engine, job, _STARTED_WITHIN, progress)
 
 
 def fate(saves: bool) -> str:
@@ -94,13 +95,13 @@ def save(
         raise StackError("snapshot-exists", f"{path} is there already", "choose another name, or delete that one first")
     if output is None:
         shelf.prepare()
+    cold = [each for each, data in saved.items() if data.cold]
     with Writer(path) as archive:
         components = {}
-        for each, data in saved.items():
-            progress.step(f"{each}: saving its data")
-            with serving(made, each) as session:
-                volumes = volumes_of(opened, each)
-                components[each] = data.save(session, volumes, archive, made.engine.free_space, progress)
+        with at_rest(made, cold, progress):
+            for each, data in saved.items():
+                progress.step(f"{each}: saving its data")
+                components[each] = data.save(DataAccess(made.engine, each), archive, progress)
         manifest = Manifest(
             name=named,
             reason=reason,

@@ -15,6 +15,7 @@ from stack.migrations import Migration, pending, read_migrations
 from stack.observed import Observed
 from stack.plan import Action, Declared, Plan, make_plan
 from stack.sources import check_names, check_source, read_files
+from stack.workflow.access import DataAccess
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS, VolumeId
 
@@ -412,7 +413,7 @@ def _identity_differs(component: str, field: str, made: str, now: str) -> StackE
 def _holdings(opened: Opened, observed: Observed) -> dict[str, str]:
     running = [each for each in opened.instance.stack if each.name in observed.components]
     return {
-        each.name: each.data.summary(opened.engine.session(each.name))
+        each.name: each.data.summary(DataAccess(opened.engine, each.name))
         for each in running
         if each.data is not None and observed.components[each.name].running
     }

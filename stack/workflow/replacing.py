@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
-from stack.capabilities import Offline
+from stack.capabilities import Access
 from stack.commands.up import Wish, make
 from stack.errors import StackError
 from stack.fields import Fields
@@ -20,14 +19,15 @@ from stack.report import Report, size
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.verdict import await_well
+from stack.workflow.access import DataAccess
 from stack.workflow.keeping import as_made, data_stores
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
 
 _STARTED_WITHIN = 60.0
 
-Fill = Callable[[Offline], None]
-"""Puts data into volumes that are new, by a server that it starts on them."""
+Fill = Callable[[Access], None]
+"""Puts data into volumes that are new."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
         for name in new.instance.stack.names:
             if name in fill:
                 progress.step(f"{name}: making a new data store beside the one in use")
-                fill[name](partial(new.engine.offline, name))
+                fill[name](DataAccess(new.engine, name))
     except BaseException:
         remove_new_stores(new, fill)
         raise
@@ -172,7 +172,8 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
     A cache forgets by that what it copied. Where the block fails they are started again.
     """
     running = {name for name, state in opened.engine.observe().components.items() if state.state != "exited"}
-    others = sorted(running.difference(data_stores(opened)))
+    serving = {name for name, data in data_stores(opened).items() if not data.cold}
+    others = sorted(running.difference(serving))
     if not others:
         yield
         return

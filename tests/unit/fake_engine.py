@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import IO
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
@@ -190,6 +192,12 @@ class FakeEngine:
         new = Store(self.version(component), self._password(database))
         self._world.stores.setdefault(self.stores()[VolumeId(component)], new)
         yield self.session(component)
+
+    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        raise NotImplementedError
+
+    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        raise NotImplementedError
 
     def free_space(self) -> int | None:
         return None

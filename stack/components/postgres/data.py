@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from stack.capabilities import Offline, Serve, Session
+from stack.capabilities import Access
 from stack.components.postgres.declaration import Postgres, read_rows
 from stack.components.postgres.loading import load_component
 from stack.components.postgres.password import password_statement
@@ -19,7 +19,6 @@ from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Archive, Writer
 from stack.snapshots.manifest import Saved
-from stack.workload import Target
 
 
 @dataclass(frozen=True)
@@ -28,26 +27,24 @@ class PostgresData:
 
     database: Postgres
     product: str = "PostgreSQL"
+    cold: bool = False
 
     def identity(self) -> Mapping[str, str]:
         return {"user": self.database.user, "database": self.database.database}
 
-    def serve(self, target: Target) -> Serve:
-        return self.database.serve(target)
-
-    def summary(self, session: Session) -> str:
-        answers = [session.run(self.database.query(sql), timeout=5) for sql in self.database.holdings()]
+    def summary(self, access: Access) -> str:
+        with access.session(self.database.serve(access.target)) as session:
+            answers = [session.run(self.database.query(sql), timeout=5) for sql in self.database.holdings()]
         rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
         values = [int(found[0][0] or 0) for found in rows if found]
         if len(values) == len(answers) == 2:
             return f"{count(values[1], 'row')}, {size(values[0])}"
         return size(values[0]) if values else ""
 
-    def save(
-        self, session: Session, volumes: Mapping[str, str], archive: Writer, free: Callable[[], int | None],
-        progress: Progress,
-    ) -> Saved:  # fmt: skip
-        return pack(save_component(Server(self.database, session), volumes[""], archive, free, progress))
+    def save(self, access: Access, archive: Writer, progress: Progress) -> Saved:
+        with access.session(self.database.serve(access.target)) as session:
+            server = Server(self.database, session)
+            return pack(save_component(server, access.volumes[""], archive, access.free_space, progress))
 
     def major(self, saved: Saved) -> int:
         return unpack(self.database.name, saved).major
@@ -69,14 +66,13 @@ class PostgresData:
         return None
 
     def load(
-        self, offline: Offline, target: Target, archive: Archive, saved: Saved, password: str, accepts: bool,
-        progress: Progress,
-    ) -> None:  # fmt: skip
+        self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress
+    ) -> None:
         found = unpack(self.database.name, saved)
 
         @contextmanager
         def server(settings: Sequence[str]) -> Iterator[Server]:
-            with offline(self.database.serve(target, settings)) as session:
+            with access.offline(self.database.serve(access.target, settings)) as session:
                 yield Server(self.database, session)
 
         unfit = unfit_settings(server, found.system, progress)

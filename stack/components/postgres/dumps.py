@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, cast
 
-from stack.capabilities import Offline, Session
+from stack.capabilities import Access, Serve, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.ownership import NEEDS_ADMIN, needs_admin
 from stack.components.postgres.schema import PostgresSchema
@@ -49,10 +49,11 @@ class PostgresDumps:
         server = Server(self.database, session)
         return (_load_sql if kind == "sql" else _load_archive)(server, plain, progress)
 
-    def fill(
-        self, offline: Offline, target: Target, major: int, load: Callable[[Session], int], progress: Progress
-    ) -> None:
-        with offline(self.database.serve(target, LOADING)) as session:
+    def serve(self, target: Target) -> Serve:
+        return self.database.serve(target)
+
+    def fill(self, access: Access, major: int, load: Callable[[Session], int], progress: Progress) -> None:
+        with access.offline(self.database.serve(access.target, LOADING)) as session:
             PostgresSchema(self.database).make_extensions(session, major, self.database.extensions, progress)
             load(session)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import IO
 
 from stack.capabilities import Serve, Session
 from stack.engines import process
 from stack.engines.base import Traits
-from stack.engines.compose import files, machine, mounts, offline, render, revisions
+from stack.engines.compose import files, machine, mounts, offline, render, revisions, volumes
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
@@ -76,8 +77,8 @@ class ComposeEngine:
 
     def observe_all(self) -> Observed:
         ids = self._container_ids()
-        images, volumes = render.images(self._instance), render.volumes(self._instance)
-        names = [*dict.fromkeys([*images.values(), *volumes.values()])]
+        images, stores = render.images(self._instance), render.volumes(self._instance)
+        names = [*dict.fromkeys([*images.values(), *stores.values()])]
         if len(ids) < len(images):
             names = existing(names)
         return observed(self._instance, inspect([*ids, *names]))
@@ -199,6 +200,12 @@ class ComposeEngine:
         return offline.serve_offline(
             self._instance, component, serve, lambda container: self._session_in(component, container)
         )
+
+    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        return volumes.read_volume(self._instance, volume)
+
+    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        return volumes.write_volume(self._instance, volume)
 
     def _session_in(self, component: str, container: str) -> ContainerSession:
         limit = render.workload_of(self._instance, component).limits.memory * 2**20

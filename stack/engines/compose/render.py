@@ -222,8 +222,13 @@ def _literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
+def labels(instance: Instance) -> dict[str, str]:
+    """Those of all that belongs to an instance."""
+    return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
+
+
 def _labels(instance: Instance) -> dict[str, str]:
-    return {LABEL_INSTANCE: instance.name, LABEL_STATE: _literal(str(instance.state))}
+    return {name: _literal(value) for name, value in labels(instance).items()}
 
 
 class _Dumper(yaml.SafeDumper):

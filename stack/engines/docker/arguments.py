@@ -6,7 +6,7 @@ the arguments: every user of the machine can read them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # An image whose tag moved to a newer build has only its id.
 IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
@@ -64,6 +64,44 @@ def inspect(names: Sequence[str], kind: str | None = None) -> list[str]:
 def execute(container: str, command: Sequence[str], terminal: bool = False) -> list[str]:
     """Run a command in a container by Docker's own `exec`: that of Compose takes twice as long to begin."""
     return ["exec", "--interactive", *(["--tty"] if terminal else []), container, *command]
+
+
+def create_volume(name: str, labels: Mapping[str, str]) -> list[str]:
+    """Create a volume; one of that name that is there stays as it is."""
+    return ["volume", "create", *_labels(labels), name]
+
+
+def create_container(name: str, image: str, volume: str, target: str, labels: Mapping[str, str]) -> list[str]:
+    """Create a container that mounts a volume as it is, and is never started."""
+    mount = f"type=volume,src={volume},dst={target},volume-nocopy"
+    return [
+        "create",
+        "--name",
+        name,
+        "--network",
+        "none",
+        "--pull",
+        "never",
+        *_labels(labels),
+        "--mount",
+        mount,
+        image,
+        "-",
+    ]
+
+
+def copy_out(container: str, folder: str) -> list[str]:
+    """Write a folder of a container to standard output, as a tar."""
+    return ["cp", f"{container}:{folder}/.", "-"]
+
+
+def copy_in(container: str, folder: str) -> list[str]:
+    """Read a tar from standard input into a folder of a container, with the owners that it names."""
+    return ["cp", "-", f"{container}:{folder}"]
+
+
+def _labels(labels: Mapping[str, str]) -> list[str]:
+    return [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
 
 
 def tag(image: str, name: str) -> list[str]:

@@ -22,6 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from stack.capabilities import Programs, Serve, Session
 from stack.engines import listening, memory, process
@@ -81,6 +82,7 @@ _POLL = 0.02
 _START_PERIOD = 60.0
 _READ_TIMEOUT = 30.0
 _LOG_LINES = 15
+_TAR_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 # What is not declared any more may be a database.
 _UNDECLARED_STOP_GRACE = 60
 _EXITS_SEARCHED = 1000
@@ -322,6 +324,30 @@ class EmbeddedEngine:
 
     def _enter(self, component: str, join: int | None, command: Sequence[str]) -> Sequence[str]:
         return enter_command(command, self._instance.source(component) or self._home.folder, self._identity, join=join)
+
+    @contextlib.contextmanager
+    def read_volume(self, volume: VolumeId) -> Iterator[IO[bytes]]:
+        folder = self._home.volume(volume)
+        with process.Pipe(self._tar(folder, "-cf"), _TAR_ENVIRONMENT, take=True) as pipe:
+            yield pipe.output
+            if pipe.finish():
+                raise StackError("save-failed", f"{folder} can't be read", "see what is in it", pipe.complaint)
+
+    @contextlib.contextmanager
+    def write_volume(self, volume: VolumeId) -> Iterator[IO[bytes]]:
+        self._make_home()
+        folder = self._home.volume(volume)
+        with self._at_home():
+            make_private(folder, self._identity)
+        with process.Pipe(self._tar(folder, "-xpf"), _TAR_ENVIRONMENT, feed=True) as pipe:
+            with contextlib.suppress(BrokenPipeError):  # its stderr tells why
+                yield pipe.input
+            if pipe.finish():
+                raise StackError("restore-failed", f"{folder} can't be written", "see its disk", pipe.complaint)
+
+    def _tar(self, folder: Path, what: str) -> list[str]:
+        members = ["."] if what == "-cf" else []
+        return enter_command(["tar", "-C", str(folder), what, "-", *members], self._home.folder, self._identity)
 
     def free_space(self) -> int | None:
         folder = next(each for each in (self._home.folder, *self._home.folder.parents) if each.is_dir())
