@@ -17,7 +17,7 @@ from stack.report import count, size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.shelf import Shelf, superfluous
-from stack.verdict import await_well
+from stack.verdict import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_store
 from stack.workflow.opening import Opened, with_instance
@@ -66,8 +66,9 @@ def at_rest(opened: Opened, names: Collection[str], progress: Progress) -> Itera
         yield
     finally:
         progress.step(f"{', '.join(running)}: starting again")
+        stopped = opened.engine.observe()
         with opened.engine.start() as job:
-            await_well(opened.engine, job, _STARTED_WITHIN, progress)
+            await_ready(opened.instance, opened.engine, job, stopped, _STARTED_WITHIN, progress)
 
 
 def fate(saves: bool) -> str:

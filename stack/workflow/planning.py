@@ -356,7 +356,8 @@ def find_obstacle(opened: Opened, applied: Applied, identities: Mapping[str, Fie
 def made_with(opened: Opened, applied: Applied, name: str) -> Fields | None:
     """What is remembered of how the data of a database was made. Nothing where that is of another store of it: who
     lets a store take over may be killed before this is written too."""
-    made, store = applied.data.get(name), _short(opened.engine.stores()[VolumeId.of(name)])
+    made = applied.data.get(name)
+    store = _short(next(store for volume, store in opened.engine.stores().items() if volume.component == name))
     return made if made is not None and made.get("store", store) == store else None
 
 

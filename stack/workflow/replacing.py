@@ -113,7 +113,7 @@ def take_over(
         replace(known, data={**known.data, **taken}, migrations=had, extensions=extensions, kept=kept)
     )
     if made_now:
-        remember_separated(new, names)
+        remember_separated(new, [each.name for each in new.instance.stack if each.name in names and each.schema])
     progress.step(f"{new.instance.name}: the new data takes over")
     report = make(new, progress, Wish(timeout))
     _remove_spare_stores(new)

@@ -183,7 +183,10 @@ class EmbeddedEngine:
         data = self._home.folder / "data"
         found = data.iterdir() if data.is_dir() else ()
         work = {folder.name for folder in self._work_folders()}
-        return tuple(sorted(str(path) for path in found if is_volume(path) and path.name not in work))
+        declared = {*self.stores().values()}
+        # One that is declared may be empty yet.
+        volumes = (path for path in found if str(path) in declared or (is_volume(path) and path.name not in work))
+        return tuple(sorted(map(str, volumes)))
 
     def leftovers(self) -> Leftovers:
         running = self._running_programs()
