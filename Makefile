@@ -66,7 +66,7 @@ test-long: .venv/installed-dev ## Run the long trials: installs, a gigabyte, loa
 bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it
 	$(BIN)/python -m benchmarks $(BENCH)
 
-pictures: .venv/installed-dev ## Make the pictures of the README anew, from real runs
+pictures: .venv/installed-dev ## Regenerate the pictures of the README from real runs
 	$(BIN)/python docs/pictures.py
 
 lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
@@ -80,7 +80,7 @@ format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: .venv/installed-dev ## Write the golden files anew; review the diff
+golden: .venv/installed-dev ## Regenerate the golden files; review the diff
 	$(PYTEST) -q tests/unit --update-golden
 
 install: .venv/installed ## Install stackctl into .venv

@@ -1,11 +1,11 @@
-"""The list of commands: each parses its options and calls one operation. It decides nothing."""
+"""The list of commands: each parses its options and calls one operation. Nothing is decided here."""
 
 from __future__ import annotations
 
 import signal
 import sys
 
-# A Ctrl-C while the rest is still being imported, or after the last word was said, ends the program and shows nothing.
+# Until the imports are done, and after the last output, Ctrl-C ends the program without a traceback.
 _PROGRAM = sys.argv[0].endswith(("stackctl", "stackctl.py")) and (
     signal.getsignal(signal.SIGINT) is signal.default_int_handler
 )
@@ -35,16 +35,16 @@ from stack.cli.options import (
     Yes,
     command,
 )
-from stack.cli.outcome import fail
+from stack.cli.outcome import report_error
 from stack.cli.progress import redrawing
 from stack.cli.terminal import Output, style, write_foreign
 from stack.errors import ExitCode, UsageError
 from stack.report import Report
 from stack.version import __version__
 
-_HELP = """Your web app, its PostgreSQL and its Redis, up with one command.
+_HELP = """Start and manage a web app, its PostgreSQL and its Redis.
 
-Without --file it runs the bundled playground, a visit counter. A stack file of your own is plain Python:
+Without --file, commands act on the bundled playground, a visit counter. Your own stack file is plain Python:
 
 \b
     from stack import Postgres, Redis, Stack, WebApp
@@ -71,7 +71,7 @@ app = typer.Typer(
 )
 inspect_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(inspect_app, name="inspect")
-snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save the data, and bring it back.")
+snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save and restore the data.")
 app.add_typer(snapshot_app, name="snapshot")
 
 
@@ -102,17 +102,19 @@ def up(
     port: Port = None,
     timeout: Timeout = 120,
     saved: Annotated[
-        Path | None, typer.Option("--plan", metavar="FILE", help="Only if the plan saved in this file holds still.")
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Apply this saved plan; refuse if anything changed since."),
     ] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Put back what ran if what is new fails.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Restore the previous version if the new one fails.")
+    ] = False,
     system_binaries: Annotated[
-        bool, typer.Option("--use-system-binaries", help="Embedded: run the servers that are on PATH.")
+        bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
     ] = False,
 ) -> Report:
-    """Build and start everything; say where it answers.
+    """Build and start everything, and print its address.
 
-    A second `up` changes only what is declared differently; data is always kept. `plan` shows before what it
-    would do.
+    Another `up` applies only what changed in the declaration, and always keeps the data. `plan` previews it.
 
     \b
     Examples:
@@ -130,14 +132,14 @@ def up(
 @command(app.command("plan"))
 def plan(
     session: Session,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 3 if something would change.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if something would change.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save it for `up --plan FILE`.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
     ] = None,
 ) -> Report:
     """Show what `up` would do, why, and what happens to the data.
 
-    It changes nothing. What somebody changed by hand is marked as drift.
+    It changes nothing. Manual changes are marked as drift.
 
     \b
     Examples:
@@ -169,12 +171,12 @@ def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
 @command(app.command("status"))
 def status(
     session: Session,
-    watching: Annotated[bool, typer.Option("--watch", "-w", help="Show it again each second; Ctrl-C ends it.")] = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 unless everything is up.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Redraw it every second until Ctrl-C.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 unless everything is up.")] = False,
 ) -> Report:
-    """Show each component and how it is.
+    """Show the state and health of each component.
 
-    Each app is asked at its health path. Without --exit-code it ends with 0 whatever it shows.
+    It sends each app a request at its health path. It exits 0 in every case, unless you pass --exit-code.
 
     \b
     Examples:
@@ -194,10 +196,10 @@ def status(
 
 @command(app.command("wait"))
 def wait(session: Session, timeout: Timeout = 120) -> Report:
-    """Wait until everything is ready, whoever starts it.
+    """Wait until everything is ready.
 
-    It ends with 0 as soon as all components are well and a real request was answered, and with 1 when that can't be
-    any more or the time is over.
+    It exits 0 once all components are healthy and a real request was answered, and 1 on failure or timeout. It starts
+    nothing itself.
 
     \b
     Example:
@@ -212,12 +214,12 @@ def wait(session: Session, timeout: Timeout = 120) -> Report:
 def events(
     session: Session,
     until: Annotated[
-        Until | None, typer.Option("--until", help="End when it is ready, or when nothing of it runs any more.")
+        Until | None, typer.Option("--until", help="Stop when the instance is ready, or when nothing of it runs.")
     ] = None,
 ) -> Report:
-    """Follow what changes, one JSON object a line; Ctrl-C ends it.
+    """Print changes as JSON lines until Ctrl-C.
 
-    First comes the state of each component, then each change of its state or health and each restart.
+    It prints the state of each component, then each change of state or health and each restart.
 
     \b
     Examples:
@@ -227,7 +229,7 @@ def events(
     from stack.commands.events import events
 
     if session.json:
-        raise UsageError("events are JSON lines already, --json is one object", "leave --json out")
+        raise UsageError("events prints JSON lines, and --json is one object", "leave --json out")
     return events(session.settings, Output(), until)
 
 
@@ -250,11 +252,11 @@ def inspect(session: Session) -> Report:
 def inspect_db(
     session: Session,
     name: Name = None,
-    query: Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Ask this instead.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Run this query instead.")] = None,
 ) -> Report:
-    """Show the rows of the table in PostgreSQL.
+    """Show the rows of the declared table in PostgreSQL.
 
-    They are read with psql beside the server. Without a declared table it lists the tables.
+    They are read with psql in the component. If no table is declared, it lists the tables.
 
     \b
     Examples:
@@ -272,7 +274,7 @@ def inspect_cache(
     name: Name = None,
     key: Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")] = None,
 ) -> Report:
-    """Show the value in Redis, and whether PostgreSQL agrees.
+    """Show the declared value in Redis, and whether PostgreSQL agrees.
 
     \b
     Examples:
@@ -287,11 +289,11 @@ def inspect_cache(
 @command(app.command("logs"), short_file=False)
 def logs(
     session: Session,
-    service: Annotated[str | None, typer.Argument(metavar="SERVICE", help="Only this one.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come; Ctrl-C ends it.")] = False,
+    component: Annotated[str | None, typer.Argument(metavar="COMPONENT", help="Only this component.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
 ) -> Report:
-    """Show what the components wrote.
+    """Show the logs of the components.
 
     \b
     Examples:
@@ -303,7 +305,7 @@ def logs(
 
     if follow and session.json:
         raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
-    return logs(session.settings, service, tail, write_foreign if follow else None)
+    return logs(session.settings, component, tail, write_foreign if follow else None)
 
 
 @command(
@@ -315,13 +317,12 @@ def logs(
 )
 def execute(
     session: Session,
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The component: web, db, cache.")],
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", help="The component, such as web, db or cache.")],
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
 ) -> Report:
     """Run a command in a component.
 
-    It ends with the command's own exit code. It is interactive on a terminal, and plain otherwise, so that its
-    output can be piped.
+    It passes on the exit code of the command. It is interactive on a terminal; otherwise the output can be piped.
 
     \b
     Examples:
@@ -330,11 +331,11 @@ def execute(
     """
     from stack.commands.exec import execute
 
-    # Options after SERVICE are the command's own, with and without the `--` that says so.
-    words = command[1:] if command[0] == "--" else command
-    if not words:
+    # Options after COMPONENT belong to the command, with or without `--`.
+    argv = command[1:] if command[0] == "--" else command
+    if not argv:
         raise UsageError("exec: there is no command after --", "for example: `stackctl exec db -- psql --version`")
-    return execute(session.settings, service, words, capture=session.json)
+    return execute(session.settings, component, argv, capture=session.json)
 
 
 @command(app.command("doctor"))
@@ -342,12 +343,12 @@ def doctor(
     session: Session,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", metavar="FILE", help="Write a zip for a report of a problem, without secrets."),
+        typer.Option("--bundle", metavar="FILE", help="Write a zip for a bug report, with secrets redacted."),
     ] = None,
 ) -> Report:
-    """Examine this machine and the instance; say what to type where something is wrong.
+    """Check this machine and the instance, and say how to fix what is wrong.
 
-    It changes nothing, and ends with 1 when something failed.
+    It changes nothing. It exits 1 if any check fails.
 
     \b
     Examples:
@@ -366,13 +367,13 @@ def doctor(
 @command(app.command("rotate"))
 def rotate(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db.")],
     timeout: Timeout = 120,
 ) -> Report:
-    """Give a database another password, and the apps that use it.
+    """Rotate the password of a database, in the apps too.
 
-    It also works if the old one was lost. An app is restarted, which ends its requests in flight, unless it declares
-    rereads_secrets=True.
+    It also works if the old password is lost. An app is restarted, which drops its requests in flight, unless it
+    declares rereads_secrets=True.
 
     \b
     Example:
@@ -385,7 +386,7 @@ def rotate(
 
 @command(app.command("stop"))
 def stop(session: Session) -> Report:
-    """Stop the components; `start` brings them back."""
+    """Stop the components; `start` starts them again."""
     from stack.commands.stop import stop
 
     return stop(session.settings, session.progress)
@@ -393,7 +394,7 @@ def stop(session: Session) -> Report:
 
 @command(app.command("start"))
 def start(session: Session, timeout: Timeout = 120) -> Report:
-    """Start what `stop` stopped, and wait until it answers."""
+    """Start stopped components, and wait until they are ready."""
     from stack.commands.start import start
 
     return start(session.settings, session.progress, timeout)
@@ -403,7 +404,7 @@ def start(session: Session, timeout: Timeout = 120) -> Report:
 def down(session: Session) -> Report:
     """Remove the components; keep the data.
 
-    `stackctl up` brings everything back.
+    `stackctl up` creates them again.
     """
     from stack.commands.down import down
 
@@ -414,10 +415,10 @@ def down(session: Session) -> Report:
 def reset(
     session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, accept_loss: AcceptLoss = False
 ) -> Report:
-    """Delete everything, the DATA included; ask first.
+    """Delete everything, including the DATA; ask first.
 
-    It says what it will delete. What the databases hold is saved first, loaded once and compared, and `stackctl undo`
-    brings it back. Without a terminal to answer on it needs --yes.
+    It says what it will delete. It first saves a snapshot of the databases and verifies it by restoring it once;
+    `stackctl undo` restores the data. Without a terminal it needs --yes.
 
     \b
     Examples:
@@ -434,13 +435,13 @@ def dump(
     session: Session,
     target: Dump = None,
     kind: Annotated[
-        Literal["sql", "custom"], typer.Option("--format", metavar="FORMAT", help="sql, or custom: for pg_restore.")
+        Literal["sql", "custom"], typer.Option("--format", metavar="FORMAT", help="sql, or custom for pg_restore.")
     ] = "sql",
     name: Database = None,
 ) -> Report:
-    """Write a database out as SQL, while it serves.
+    """Dump a database as SQL, online.
 
-    A FILE that ends in .gz or .zst is packed; without one, or with -, it goes to standard output.
+    A FILE that ends in .gz or .zst is compressed. Without FILE, or with -, the dump goes to standard output.
 
     \b
     Examples:
@@ -455,7 +456,7 @@ def dump(
     if destination is None and session.json:
         raise UsageError("dump writes to standard output, and so does --json", "name a FILE")
     if destination is None and kind == "custom" and sys.stdout.isatty():
-        raise UsageError("a custom dump is no text for a terminal", "name a FILE, or pipe it")
+        raise UsageError("a custom dump is binary and not for a terminal", "name a FILE, or pipe it")
     return dump(session.settings, session.progress, kind, destination, sys.stdout.buffer, name)
 
 
@@ -463,18 +464,17 @@ def dump(
 def load(
     session: Session,
     origin: Source,
-    in_place: Annotated[
-        bool, typer.Option("--replace", help="In the place of the DATA that is there; ask first.")
-    ] = False,
+    in_place: Annotated[bool, typer.Option("--replace", help="Replace the current DATA; ask first.")] = False,
     name: Database = None,
     yes: Yes = False,
     no_snapshot: NoSnapshot = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Put a dump into a database: all of it, or nothing.
+    """Load a dump into a database: all of it, or nothing.
 
-    It may be SQL or a custom dump of pg_dump, plain or packed with gzip or zstd; - is standard input. With --replace
-    it goes into a new database, which then takes over; what is replaced is saved before, for `stackctl undo`.
+    FILE is SQL or a custom dump of pg_dump, uncompressed or compressed with gzip or zstd; - is standard input. With
+    --replace it is loaded into a new volume, which then replaces the current one; the current data is saved first, for
+    `stackctl undo`.
 
     \b
     Examples:
@@ -510,15 +510,15 @@ def seed(session: Session, origin: Source, name: Database = None) -> Report:
 @command(app.command("shell"))
 def shell(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A database or a cache: db, cache.")],
-    write: Annotated[bool, typer.Option("--write", help="psql: not read-only.")] = False,
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="A database or a cache, such as db or cache.")],
+    write: Annotated[bool, typer.Option("--write", help="psql: allow changes.")] = False,
     admin: Annotated[
-        bool, typer.Option("--admin", help="psql: as the server's administrator, stackctl_admin.")
+        bool, typer.Option("--admin", help="psql: connect as the server's administrator, stackctl_admin.")
     ] = False,
 ) -> Report:
     """Open psql on a database, read-only, or redis-cli on a cache.
 
-    It ends with the client's own exit code. Without a terminal it runs what comes on standard input.
+    It passes on the exit code of the client. Without a terminal the client reads standard input.
 
     \b
     Examples:
@@ -531,22 +531,22 @@ def shell(
     from stack.commands.shell import shell
 
     if session.json:
-        raise UsageError("shell is a conversation, --json is one object", "`stackctl inspect db --query SQL --json`")
+        raise UsageError("shell is interactive, and --json is one object", "`stackctl inspect db --query SQL --json`")
     return shell(session.settings, name, write, admin)
 
 
 @command(snapshot_app.command("save"))
 def snapshot_save(
     session: Session,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name; else the time is.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name; the default is the time.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Into this file, to take it elsewhere.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, to take it elsewhere.")
     ] = None,
 ) -> Report:
-    """Save what all databases hold, while they serve.
+    """Save a snapshot of all databases, online.
 
-    One compressed file with all databases, roles, row counts and checksums. It can be restored on any engine, under
-    any instance name, and into a newer version of PostgreSQL.
+    A snapshot is one compressed file with all databases, roles, row counts and checksums. It can be restored on any
+    engine, under any instance name, and into a newer version of PostgreSQL.
 
     \b
     Examples:
@@ -562,9 +562,9 @@ def snapshot_save(
 
 @command(snapshot_app.command("list"))
 def snapshot_list(session: Session) -> Report:
-    """List the snapshots of this instance, and what they take.
+    """List the snapshots of this instance, and their size.
 
-    Those that commands made before they replaced or deleted data are kept for 30 days, and no more than ten.
+    Automatic snapshots, made before a command replaces or deletes data, are kept for 30 days, ten at most.
 
     \b
     Example:
@@ -577,7 +577,7 @@ def snapshot_list(session: Session) -> Report:
 
 @command(snapshot_app.command("show"))
 def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotFile = None) -> Report:
-    """Check that a snapshot is whole, and show what is in it.
+    """Verify a snapshot, and show its content.
 
     \b
     Examples:
@@ -600,10 +600,10 @@ def snapshot_restore(
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Replace the data by that of a snapshot; ask first.
+    """Replace the data with a snapshot; ask first.
 
-    The snapshot is checked, loaded beside the data in use, and compared with what was saved; only then it takes over.
-    What is replaced is saved before, and `stackctl undo` brings it back. Restore only what you trust: it is SQL.
+    The snapshot is verified, loaded into a new volume and compared with what was saved before it replaces the current
+    data. That is saved first; `stackctl undo` restores it. A snapshot contains SQL: restore only what you trust.
 
     \b
     Examples:
@@ -619,7 +619,7 @@ def snapshot_restore(
 
 @command(snapshot_app.command("delete"))
 def snapshot_delete(
-    session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="Which one.")], yes: Yes = False
+    session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="The snapshot.")], yes: Yes = False
 ) -> Report:
     """Delete a snapshot; ask first.
 
@@ -640,9 +640,9 @@ def undo(
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Bring back the data that the last reset, restore, load --replace, upgrade or undo replaced.
+    """Restore the data that the last reset, restore, load --replace, upgrade or undo replaced.
 
-    What is there now is saved first: a second `undo` undoes the first.
+    The current data is saved first: a second `undo` reverts the first.
 
     \b
     Example:
@@ -657,16 +657,17 @@ def undo(
 @command(app.command("upgrade"))
 def upgrade(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The database: db.")],
-    to: Annotated[int, typer.Option("--to", min=1, metavar="VERSION", help="The major version that is declared.")],
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db.")],
+    to: Annotated[int, typer.Option("--to", min=1, metavar="VERSION", help="The declared major version.")],
     no_snapshot: NoSnapshot = False,
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Take the data of a database along to a newer major version of PostgreSQL.
+    """Migrate the data of a database to a newer major version of PostgreSQL.
 
-    Declare the version first. A snapshot is made by the old version, loaded into a new data store by the new one,
-    and compared; then it takes over. The app is stopped meanwhile. The old data stays, for `stackctl undo`.
+    Declare the version first. The old version saves a snapshot; the new one loads it into a new volume, and the result
+    is compared before it replaces the current data. The app is stopped meanwhile. The old volume is kept for
+    `stackctl undo`.
 
     \b
     Example:
@@ -679,19 +680,21 @@ def upgrade(
 
 def _one_of(command: str, name: str | None, source: Path | None) -> None:
     if (name is None) == (source is None):
-        raise UsageError(f"{command}: which snapshot? A NAME or --input FILE", "`stackctl snapshot list` has the names")
+        raise UsageError(
+            f"{command}: which snapshot? A NAME or --input FILE", "`stackctl snapshot list` shows the names"
+        )
 
 
 @command(app.command("ls"))
 def ls(
     session: Session,
     every: Annotated[
-        bool, typer.Option("--all", help="Also those that other users, or other lists of yours, have on this machine.")
+        bool, typer.Option("--all", help="Include those of other users and of test runs on this machine.")
     ] = False,
 ) -> Report:
     """List your instances on this machine.
 
-    It runs no stack file: one that is broken or gone is no obstacle. --instance and --engine narrow it.
+    It runs no stack file, so a broken or missing one does not matter. --instance and --engine filter the list.
 
     \b
     Examples:
@@ -706,13 +709,14 @@ def ls(
 @command(app.command("prune"))
 def prune(
     session: Session,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would remove.")] = False,
-    data: Annotated[bool, typer.Option("--data", help="The DATA of instances that are gone too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Also delete the DATA of orphaned instances.")] = False,
     yes: Yes = False,
 ) -> Report:
-    """Remove what instances left whose folder is gone; ask first.
+    """Remove what is left of instances whose directory is gone; ask first.
 
-    Their data is kept without --data. An instance that is there is never touched. --instance and --engine narrow it.
+    Without --data their data is kept. An instance whose directory exists is never touched. --instance and --engine
+    filter what is removed.
 
     \b
     Examples:
@@ -728,7 +732,7 @@ def prune(
 def render(session: Session) -> Report:
     """Print the configuration that `up` would use.
 
-    It is a Compose file, or that of supervisord for the embedded engine. It needs no Docker and changes nothing.
+    It is a Compose file, or a supervisord configuration for the embedded engine. Needs no Docker and changes nothing.
     """
     from stack.commands.render import render
 
@@ -739,7 +743,7 @@ def render(session: Session) -> Report:
 def env(session: Session) -> Report:
     """Print variables for the engine's own tools.
 
-    With them plain `docker compose` works on the instance; with the embedded engine `psql` and `redis-cli` do.
+    They make plain `docker compose` work on the instance, or on the embedded engine `psql` and `redis-cli`.
 
     \b
     Example:
@@ -759,17 +763,17 @@ def version(session: Session) -> Report:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and give its exit code. What goes wrong before a command runs is told in the same way."""
-    words = sys.argv[1:] if arguments is None else arguments
-    own = words[: words.index("--")] if "--" in words else words
+    """Run one command and return its exit code. Errors before a command runs are reported in the same way."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    own = argv[: argv.index("--")] if "--" in argv else argv
     if _PROGRAM:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(words, prog_name="stackctl", standalone_mode=False)
+        code = app(argv, prog_name="stackctl", standalone_mode=False)
     except typer.TyperException as error:
-        return fail(_usage(error), None, "--json" in own, "--debug" in own)
-    except (typer.Abort, KeyboardInterrupt):  # the latter while the commands are still put together
+        return report_error(_usage(error), None, "--json" in own, "--debug" in own)
+    except (typer.Abort, KeyboardInterrupt):  # the latter while the commands are still being built
         return int(ExitCode.INTERRUPTED)
     finally:
         if _PROGRAM:
@@ -780,11 +784,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _usage(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "stackctl"
-    return UsageError(error.format_message(), f"`{where} --help` shows what there is")
+    return UsageError(error.format_message(), f"`{where} --help` shows the options and arguments")
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    """A polite kill ends like Ctrl-C: what was started is ended too."""
+    """Treat SIGTERM like Ctrl-C: child processes are ended too."""
     raise KeyboardInterrupt
 
 

@@ -1,9 +1,9 @@
-"""Make the pictures of the README anew, from real runs.
+"""Regenerate the pictures of the README from real runs.
 
     python docs/pictures.py
 
-It starts a playground of its own on the embedded engine, visits it, takes its pictures, and deletes it. Port 8000 must
-be free, and Chromium installed.
+It starts its own playground on the embedded engine, sends visits, takes the pictures, and deletes the playground. Port
+8000 must be free, and Chromium installed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 PICTURES = PROJECT / "docs" / "pictures"
 URL = "http://localhost:8000"
 COLUMNS = 80
-LOOKS = 30  # seconds of life in the plots of the page
+LOOKS = 30  # seconds of traffic in the plots of the page
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-# Nothing that asks anybody but the page's own server.
+# Make Chromium connect only to the page's own server.
 _QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# As rich has it, without the fonts that it fetches from elsewhere.
+# The template of rich, without the web fonts that it fetches.
 _SVG = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -66,7 +66,7 @@ font: {char_height}px/{line_height}px ui-monospace, SFMono-Regular, Menlo, Conso
 
 
 def main() -> None:
-    """Write every picture. A command that fails ends it with what it said."""
+    """Write every picture. Exits with the output of a command that fails."""
     PICTURES.mkdir(exist_ok=True)
     with browser() as chromium, empty_home() as environment:
         try:
@@ -81,7 +81,7 @@ def main() -> None:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """Launch the system's Chromium."""
     program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if program is None:
         sys.exit("there is no Chromium; on Debian: apt-get install chromium")
@@ -93,7 +93,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def empty_home() -> Iterator[Mapping[str, str]]:
-    """The environment of a user who has no instance yet."""
+    """Return the environment of a user without any instance."""
     with tempfile.TemporaryDirectory(prefix="stackctl-pictures-") as folder:
         own = {name: value for name, value in os.environ.items() if not name.startswith("STACKCTL_")}
         own.pop("NO_COLOR", None)
@@ -111,17 +111,17 @@ def visit(chromium: Browser, times: int) -> None:
 
 
 def save_terminal(command: str, environment: Mapping[str, str]) -> None:
-    """A picture of a terminal in which `stackctl COMMAND` was typed."""
+    """Save a picture of a terminal in which `stackctl COMMAND` was typed."""
     written = Text.from_ansi(settled(run(command, environment=environment)).rstrip())
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    # The empty line at the end keeps the last one from being cut where a font is tall.
+    # The empty line at the end keeps a tall font from being cut.
     console.print(Text.assemble(("$ ", "bold green"), (f"stackctl {command}\n", "bold"), written, "\n"))
     svg = console.export_svg(title="", code_format=_SVG, unique_id=command)
     (PICTURES / f"{command}.svg").write_text(svg, encoding="utf-8")
 
 
 def settled(written: str) -> str:
-    """What stands there in the end of lines that were written again in their place, with their colours."""
+    """Return the final lines, with their colours, of output that was redrawn in place."""
     lines: list[str] = []
     row = 0
     for part in re.split(r"(?<=\n)|(?=\r\x1b\[\d+A)|(?=\x1b\[J)", written):
@@ -137,7 +137,7 @@ def settled(written: str) -> str:
 
 
 def run(*words: str, environment: Mapping[str, str]) -> str:
-    """What `stackctl` writes to a terminal. Ends everything if it fails."""
+    """Run `stackctl` on a terminal and return its output. Exits if it fails."""
     keyboard, screen = pty.openpty()
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     command = [sys.executable, str(PROJECT / "stackctl.py"), *words]
@@ -151,7 +151,7 @@ def run(*words: str, environment: Mapping[str, str]) -> str:
 
 
 def _read(terminal: int) -> Iterator[bytes]:
-    """All that is written until nobody has the other side open any more, which Linux tells as an error."""
+    """Yield the output until the other side is closed, which Linux reports as an error."""
     while True:
         try:
             part = os.read(terminal, 65536)
@@ -163,7 +163,7 @@ def _read(terminal: int) -> Iterator[bytes]:
 
 
 def save_page(chromium: Browser, environment: Mapping[str, str]) -> None:
-    """The page after some life: more and fewer visits by the second, and Redis emptied once."""
+    """Save the page after some traffic: a varying rate of visits, and Redis emptied once."""
     visit(chromium, 1200)
     context = chromium.new_context(viewport={"width": 920, "height": 600}, device_scale_factor=1.25)
     page = context.new_page()

@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def used_names(component: Component, uses: object) -> tuple[str, ...]:
-    """The names behind `uses=[…]`, which takes components and names of components."""
+    """Return the names in `uses=[…]`, which takes components and names of components."""
     names = []
     for used in sequence(f"{component.name}/uses", uses):
         if not isinstance(used, (Component, str)):
@@ -24,7 +24,7 @@ def used_names(component: Component, uses: object) -> tuple[str, ...]:
         names.append(used.name if isinstance(used, Component) else used)
     for name in names:
         if names.count(name) > 1:
-            raise component.wrong("uses", f"{name!r} stands twice")
+            raise component.wrong("uses", f"{name!r} is listed twice")
     return tuple(names)
 
 
@@ -60,7 +60,7 @@ def _checked_whole(component: Component, field: str, value: object, least: int, 
 
 
 def checked_environment(component: Component, environment: object) -> Mapping[str, Value]:
-    """A frozen copy of an environment; numbers become text, a secret must go to a variable that ends in `_FILE`."""
+    """Freeze an environment: numbers become text, and the variable of a secret must end in `_FILE`."""
     if not isinstance(environment, Mapping):
         raise component.wrong("environment", f"{environment!r} is not a mapping of names to values")
     return MappingProxyType({name: _checked_variable(component, name, value) for name, value in environment.items()})
@@ -80,7 +80,7 @@ def _checked_variable(component: Component, name: object, value: object) -> Valu
 
 
 def checked_command(component: Component, command: object) -> tuple[Value, ...]:
-    """The words of a command, each text or a reference that is no secret."""
+    """Return the words of a command, each text or a reference that is not a secret."""
     if isinstance(command, str) or not isinstance(command, Sequence) or not command:
         raise component.wrong("command", f"{command!r} is not a list of words, like ['python', 'app.py']")
     return tuple(_checked_word(component, word) for word in command)
@@ -93,11 +93,11 @@ def _checked_word(component: Component, word: object) -> Value:
 
 
 def checked_text(component: Component, field: str, text: str) -> str | Text:
-    """Text that a program can be given, with the references in it."""
+    """Return text that can be passed to a program, with the references in it."""
     if "\0" in text:
-        raise component.wrong(field, "holds a NUL byte, which no environment and no path can")
+        raise component.wrong(field, "contains a NUL byte, which environments and paths do not allow")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise component.wrong(field, f"{text!r} holds half of a character, which UTF-8 can't")
+        raise component.wrong(field, f"{text!r} contains half of a character, which UTF-8 can't encode")
     try:
         return deferred(text)
     except ValueError as error:
@@ -105,7 +105,7 @@ def checked_text(component: Component, field: str, text: str) -> str | Text:
 
 
 def checked_path(component: Component, field: str, value: object) -> str:
-    """The path of a folder, as it stands in the declaration."""
+    """Return the path of a folder, as declared."""
     if not isinstance(value, str) or not value.strip():
         raise component.wrong(field, f"{value!r} is not the path of a folder")
     checked_text(component, field, value)

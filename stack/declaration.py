@@ -1,4 +1,4 @@
-"""Read a stack file: run it and take the `stack` that it defines."""
+"""Read a stack file: run it and return the `stack` that it defines."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _EXAMPLE = "see `stackctl --help` for a stack file to start from"
 
 
 class FileError(StackError):
-    """A stack file that cannot be used; the message begins with the file and, where there is one, the line."""
+    """A stack file that can't be used; the message begins with the file and, if known, the line."""
 
     exit_code = ExitCode.USAGE
 
 
 class _TimeOver(BaseException):
-    """The time for a stack file is over. No `except Exception` in the file stops it."""
+    """A stack file ran too long. Not an `Exception`, so that the file does not catch it by accident."""
 
 
 class _Exited(BaseException):
-    """The file called `os._exit`, which would end stackctl without a word."""
+    """The file called `os._exit`, which would end stackctl without a message."""
 
 
 def load_stack(file: Path, limit: float = LIMIT) -> Stack:
@@ -69,7 +69,7 @@ def _read(file: Path) -> bytes:
         raise FileError("file-missing", f"{file}: {error.strerror}", "check the path and its permissions") from error
     if b"\0" in source:
         line = source.partition(b"\0")[0].count(b"\n") + 1
-        raise FileError("file-invalid", f"{file}:{line}: holds a NUL byte", "name a Python file, which is text")
+        raise FileError("file-invalid", f"{file}:{line}: contains a NUL byte", "name a Python file, which is text")
     return source
 
 
@@ -94,14 +94,14 @@ def _run(file: Path, source: bytes, limit: float) -> dict[str, object]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        what = f"{type(error).__name__}: {_said(error)}".rstrip(": ")
+        what = f"{type(error).__name__}: {_message(error)}".rstrip(": ")
         hint = "correct the file at this line; --debug shows the whole traceback"
         raise FileError("file-invalid", f"{_place(file, error)}: {what}", hint) from error
     return namespace
 
 
-def _said(error: BaseException) -> str:
-    """The message of an exception, which is made by code of the file."""
+def _message(error: BaseException) -> str:
+    """Return the message of an exception, whose `__str__` may be code of the file and fail."""
     try:
         return str(error)
     except Exception:
@@ -109,7 +109,7 @@ def _said(error: BaseException) -> str:
 
 
 def _check_again(file: Path, stack: Stack) -> None:
-    """A frozen value can be changed with `object.__setattr__`."""
+    """Check the stack again: `object.__setattr__` can change a frozen value."""
     try:
         for component in stack.components:
             component.__post_init__()
@@ -118,13 +118,13 @@ def _check_again(file: Path, stack: Stack) -> None:
         error.message = f"{file}: {error.message}"
         raise
     except (TypeError, AttributeError, ValueError) as error:
-        problem = f"a value of the stack is not what it was made as ({type(error).__name__}: {error})"
+        problem = f"a value of the stack was changed after its construction ({type(error).__name__}: {error})"
         raise FileError("file-invalid", f"{file}: {problem}", "make another value with dataclasses.replace") from error
 
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise `_TimeOver` in what runs after this time, wherever it is. Only a main thread can be interrupted so."""
+    """Raise `_TimeOver` in the block after this time. Only the main thread can be interrupted like this."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -160,7 +160,7 @@ def _without_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_script(file: Path) -> Iterator[None]:
-    """Let the file import its neighbours, as Python does for a script."""
+    """Let the file import modules from its directory, as Python does for a script."""
     before = list(sys.path)
     sys.path.insert(0, str(file.parent))
     try:
@@ -170,14 +170,14 @@ def _as_script(file: Path) -> Iterator[None]:
 
 
 def _place(file: Path, error: BaseException) -> str:
-    """`file:line` of the last line of the file itself that was running."""
+    """Return `file:line` of the innermost frame in the file itself."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(file)]
     return f"{file}:{lines[-1]}" if lines else str(file)
 
 
 def _line_of_assignment(source: bytes) -> int:
-    """The line at which the name `stack` gets its last value."""
+    """Return the line of the last assignment to the name `stack`."""
     lines = [
         node.lineno
         for node in ast.walk(ast.parse(source))

@@ -1,4 +1,4 @@
-"""What a user is told when something goes wrong: one error type, and the exit codes."""
+"""Errors reported to users: one error type, and the exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of `stackctl`; `exec` alone passes on those of its command."""
+    """The exit codes of `stackctl`; `exec` and `shell` pass on that of their command."""
 
     DONE = 0
     FAILED = 1
@@ -16,10 +16,10 @@ class ExitCode(IntEnum):
 
 
 class StackError(Exception):
-    """A failure that a user can understand and mend.
+    """A failure that a user can understand and fix.
 
-    `code` is stable and for programs (`port-taken`), `message` says what happened and why, `hint` says what to
-    type or do next, `output` is text of another program that shows the cause (the last lines of a build or a log).
+    `code` is stable, for programs (`port-taken`); `message` says what happened and why; `hint` says what to type or do
+    next; `output` is the output of another program that shows the cause (the last lines of a build or a log).
     """
 
     exit_code = ExitCode.FAILED
@@ -32,7 +32,7 @@ class StackError(Exception):
         self.output = output
 
     def hinting(self, hint: str) -> StackError:
-        """The same failure with another hint."""
+        """Return the same failure with another hint."""
         other = StackError(self.code, self.message, hint, self.output)
         other.exit_code = self.exit_code
         return other
@@ -52,7 +52,7 @@ class DeclarationError(StackError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, path: str, problem: str, hint: str = "mend this value in the stack file") -> None:
+    def __init__(self, path: str, problem: str, hint: str = "fix this value in the stack file") -> None:
         super().__init__("declaration-invalid", f"{path}: {problem}", hint)
         self.path = path
         self.problem = problem

@@ -1,4 +1,4 @@
-"""What of a folder is no part of an app's source: pure, by Docker's rules.
+"""Decide which files of a folder are not part of an app's source, by Docker's rules. Pure.
 
 https://docs.docker.com/build/concepts/context/#dockerignore-files says how a line is read. The same text decides what
 goes into a build context and what a plan compares.
@@ -11,20 +11,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# Made by running the app, by its tools and by git; a line that names one of them brings it back.
+# Created by running the app, by its tools and by git; a negated line that names one includes it again.
 DEFAULTS = (".git", ".venv", "node_modules", "__pycache__")
-# Docker reads both, whatever is left out, and an image is another if they change.
+# Docker reads these even if they are excluded, and the image changes with them.
 _ALWAYS = ("Dockerfile", "Dockerfile.dockerignore", ".dockerignore")
 _STATE = "**/.stackctl"
 _TOKENS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def combined(text: str, states: Sequence[str] = ()) -> str:
-    """The text of a `.dockerignore` with what stackctl leaves out itself.
+    """Return the text of a `.dockerignore` with the exclusions of stackctl added.
 
-    First the user's lines and the defaults, so that the user's own negation of a default counts; then, last and so
-    beyond any negation, the folders where instances keep their secrets: any `.stackctl`, and `states`, paths relative
-    to the source.
+    First come the user's lines and the defaults, so that the user can negate a default. Last, after any negation, come
+    the folders that hold the secrets of instances: any `.stackctl`, and `states`, paths relative to the source.
     """
     lines = _lines(text)
     first = next((number for number, line in enumerate(lines) if _brings_back(line)), len(lines))
@@ -50,13 +49,13 @@ def _pattern(line: str) -> str:
 
 
 def _exactly(path: str) -> str:
-    """A pattern for one path. `?` stands for what a pattern, or its line, would read otherwise."""
+    """Return a pattern for one path, with `?` for characters that are special in a pattern or line."""
     return "/" + re.sub(r"[^\w./-]", "?", path, flags=re.ASCII)
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """The rules of a `.dockerignore`, in order: the last that matches decides; True leaves a path out."""
+    """The rules of a `.dockerignore`, in order: the last match decides; True excludes a path."""
 
     rules: Sequence[tuple[re.Pattern[str], bool]]
     negations: Sequence[str]
@@ -74,7 +73,7 @@ class Ignored:
         return bool(decided) and decided[-1]
 
     def covers_all_of(self, folder: str) -> bool:
-        """Whether a folder is left out, and no rule can bring back anything in it."""
+        """Whether a folder is excluded, and no rule can include anything in it again."""
         return self.covers(folder) and not any(_reaches(pattern, folder) for pattern in self.negations)
 
 
@@ -90,7 +89,7 @@ def _reaches(pattern: str, folder: str) -> bool:
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """A pattern matches a path, and everything below it."""
+    """Compile a pattern, which matches a path and everything below it."""
     return re.compile("".join(_translated(pattern)) + "(?:/.*)?", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Kernel locks on files. One process at a time holds one; it is released when that process ends, however it ends."""
+"""Kernel locks on files. One process at a time holds a lock; it is released when that process ends in any way."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 @contextmanager
 def attempt(path: Path) -> Iterator[bool]:
-    """Try to hold the lock of a file for the block, and say whether that succeeded. The file is created if needed.
+    """Try to lock a file for the block, and yield whether that succeeded. The file is created if needed.
 
-    On a read-only file system, one that is there can be locked too.
+    On a read-only file system an existing file can be locked too.
 
-    Its owner may delete the file before it releases the lock, and then nobody holds the lock of that path: a process
-    that waited for the deleted file has not got it.
+    The lock's owner may delete the file before it releases the lock. Then the path is unlocked, and a lock on the
+    deleted file does not count.
     """
     descriptor = _open(path)
     try:

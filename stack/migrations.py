@@ -1,4 +1,4 @@
-"""The SQL files that a database's schema is made by: which there are, and whether they fit what was applied."""
+"""The SQL files of a database's schema: read them, and compare them with those that were applied."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from stack.errors import DeclarationError, StackError
 
 _NAME = re.compile(r"(\d+)[-_].+\.sql", re.IGNORECASE)
-# As the first line: what PostgreSQL refuses in a transaction.
+# The first line of a file whose statements PostgreSQL refuses in a transaction.
 NO_TRANSACTION = "-- stackctl: no-transaction"
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One file. `checksum` is the SHA-256 of its bytes, in hexadecimal digits."""
+    """One SQL file. `checksum` is the SHA-256 of its bytes, in hexadecimal digits."""
 
     name: str
     sql: bytes
@@ -40,15 +40,15 @@ class Migration:
 
 
 def number_of(name: str) -> int:
-    """`0012_notes.sql` is number 12."""
+    """Return the number of a migration: `0012_notes.sql` is 12; -1 if the name has none."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else -1
 
 
 def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
-    """The SQL files of a folder, by their number. `where` is the path of the declaration that names it.
+    """Read the SQL files of a folder, in numeric order. `where` is the path of the field that declares it.
 
-    Raises `DeclarationError` for what is no folder, a file without a number, and two with the same.
+    Raises `DeclarationError` if it is not a folder, a file has no number, or two have the same.
     """
     try:
         files = sorted(folder.iterdir())
@@ -68,23 +68,23 @@ def read_migrations(folder: Path, where: str) -> tuple[Migration, ...]:
 
 
 def pending(component: str, applied: Mapping[str, str], there: Sequence[Migration]) -> tuple[Migration, ...]:
-    """Those that are still to be applied. `applied` has the checksum of each that was, by its name.
+    """Return the migrations to apply. `applied` has the checksum of each applied one, by name.
 
-    Raises `migration-edited` and `migration-order`. One that was applied and is no longer there is no error: it may be
-    another branch's.
+    Raises `migration-edited` and `migration-order`. A missing file of an applied migration is not an error: it may be
+    on another branch.
     """
     last = max(map(number_of, applied), default=-1)
     for each in there:
         if applied.get(each.name, each.checksum) != each.checksum:
             raise StackError(
                 "migration-edited",
-                f"{component}: {each.name} was applied, and is another one now; nothing was changed",
-                "put back what it was, and write what should be different into a new file",
+                f"{component}: {each.name} was edited after it was applied; nothing was changed",
+                "restore the file, and write the change into a new one",
             )
         if each.name not in applied and each.number < last:
             raise StackError(
                 "migration-order",
-                f"{component}: {each.name} is new, and comes before one that was applied ({last}); nothing was changed",
+                f"{component}: {each.name} is new, but numbered below an applied one ({last}); nothing was changed",
                 f"give it a number above {last}",
             )
     return tuple(each for each in there if each.name not in applied)

@@ -1,4 +1,4 @@
-"""The ports of this machine: whether one is free, which is next, and what listens on it."""
+"""The ports of this machine: whether one is free, the next free one, and what listens on it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ AUTO: Final = "auto"
 PortChoice = int | Literal["auto"]
 
 HOST = "127.0.0.1"
-# What the name localhost in a URL stands for too: many clients try it first.
+# localhost resolves to this address too, and many clients try it first.
 _HOST_6 = "::1"
-# Where a server that has the port of our addresses listens.
+# The addresses on which a server takes a port of ours.
 _ADDRESSES = (HOST, _HOST_6, "0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
 _TRIED = 100
-# Linux hands out those from 32768 on to clients, others from 49152 on.
+# Linux gives clients ports from 32768 on, other systems from 49152 on.
 _UNCLAIMED = (20000, 32000)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A process that listens. `lineage`: the words of its own command, and of those that it came from."""
+    """A listening process. `lineage`: its command line, and those of its ancestors."""
 
     process: int
     lineage: tuple[tuple[str, ...], ...]
@@ -43,7 +43,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Holder:
-    """What has a port, in words, and what makes it give it back; `state` is the folder of the instance that it is."""
+    """The owner of a port, for people, and how to free the port; `state` is the folder of the owner if an instance."""
 
     who: str
     cure: str
@@ -51,15 +51,15 @@ class Holder:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could have it now, and would be what answers at `localhost`.
+    """Whether a server could bind the port now, and would be the one that answers at `localhost`.
 
-    Below 1024 that can't be tried by everybody, and the engine may still.
+    A port below 1024 that this user may not bind counts as free: the engine may be allowed to.
     """
     return _can_bind(socket.AF_INET, HOST, port) and _can_bind(socket.AF_INET6, _HOST_6, port)
 
 
 def _can_bind(family: socket.AddressFamily, address: str, port: int) -> bool:
-    """Whether nothing has the port of this address; also if the machine has no such address."""
+    """Whether the port is free on this address; true if the machine has no such address."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,10 +72,10 @@ def _can_bind(family: socket.AddressFamily, address: str, port: int) -> bool:
 
 
 def any_free() -> int:
-    """One for a server whose port does not matter, by chance, and so another for each who asks at the same time.
+    """Return a random free port, so that concurrent callers rarely collide.
 
-    It is below those that the system hands out to clients: else one of these could be given it while its server is
-    down, and could even connect to itself.
+    It is below the range for clients: otherwise a client could get it while the server is down, and could even connect
+    to itself.
     """
     while True:
         port = random.randrange(*_UNCLAIMED)  # noqa: S311 - not a secret
@@ -84,14 +84,14 @@ def any_free() -> int:
 
 
 def next_free(port: int, spared: Collection[int] = ()) -> int | None:
-    """The first free one from `port` on that is not in `spared`; None where there is none near."""
+    """Return the first free port from `port` on that is not in `spared`; None if none nearby is free."""
     near = range(port, min(port + _TRIED, 65536))
     return next((each for each in near if each not in spared and is_free(each)), None)
 
 
 def listener(port: int) -> Listener | None:
-    """Who listens on it, on this address or on all; None where that can't be seen, as of another user's process."""
-    # 6 ms: only for what needs it.
+    """Find the process that listens on a port, on our address or all; None if not visible, as another user's."""
+    # The import takes 6 ms, so it is lazy.
     import psutil
 
     pids = [pid for address, pid in _listening() if address in [(host, port) for host in _ADDRESSES]]
@@ -106,12 +106,12 @@ def listener(port: int) -> Listener | None:
 
 
 def _listening() -> list[tuple[tuple[str, int], int]]:
-    """The address and the process of each server whose process can be seen."""
+    """List the address and pid of each server whose process is visible."""
     import psutil
 
     try:
         return _servers(psutil.net_connections("tcp"))
-    except psutil.AccessDenied:  # macOS shows all of them to root alone, and each user his own
+    except psutil.AccessDenied:  # macOS shows a user only their own processes
         return [each for process in psutil.process_iter() for each in _servers(_connections(process), process.pid)]
 
 

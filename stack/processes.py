@@ -1,4 +1,4 @@
-"""What the kernel tells of a process, by its number."""
+"""Describe and end processes by their pid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROGRAM = "stackctl"
 
 
 def words_of(process: Process) -> tuple[str, ...]:
-    """Its command line; its name alone where the rest is another user's."""
+    """Return the command line of a process; only its name if it belongs to another user."""
     import psutil
 
     try:
@@ -24,7 +24,7 @@ def words_of(process: Process) -> tuple[str, ...]:
 
 
 def shortened(words: tuple[str, ...]) -> str:
-    """A command for people. What came before `stackctl` is left out: everybody has another Python."""
+    """Shorten a command for people: what precedes `stackctl`, such as the path of Python, is left out."""
     names = [PurePath(word).name.removesuffix(".py") for word in words[:3]]
     if _PROGRAM in names:
         words = (_PROGRAM, *words[names.index(_PROGRAM) + 1 :])
@@ -33,13 +33,13 @@ def shortened(words: tuple[str, ...]) -> str:
 
 
 def describe(number: int, until: float) -> str | None:
-    """`` `stackctl up` (process 1234) ``; None unless it was there by that time of the epoch, and still is."""
-    # 6 ms: only for what needs it.
+    """Return `` `stackctl up` (process 1234) ``; None unless it runs, and ran at the time `until`."""
+    # The import takes 6 ms, so it is lazy.
     import psutil
 
     try:
         process = psutil.Process(number)
-        # The kernel counts in ticks.
+        # The kernel counts in ticks, so allow a second.
         if process.create_time() > until + 1:
             return None
         return f"`{shortened(words_of(process))}` (process {number})"
@@ -48,7 +48,7 @@ def describe(number: int, until: float) -> str | None:
 
 
 def end(number: int, grace: float) -> bool:
-    """Ask a process to end, and kill it with all that it started after so many seconds. Whether all are gone."""
+    """Terminate a process, kill it and its children after `grace` seconds, and return whether all are gone."""
     import psutil
 
     try:
@@ -65,7 +65,7 @@ def end(number: int, grace: float) -> bool:
 
 
 def _lives(process: Process) -> bool:
-    """What ended and was not reaped, as in a container without an init, does no more harm."""
+    """Whether a process runs. A zombie, as in a container without an init, does not."""
     import psutil
 
     try:

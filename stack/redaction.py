@@ -1,4 +1,4 @@
-"""Take out of a text what nobody else may read: secrets in whatever form, and who the user is."""
+"""Redact text: secrets in any encoding, the user's name and home."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stack.fields import HIDDEN_WORDS, is_secret_name
 HIDDEN = "***"
 _NAME = rf"[\w.-]*(?:{HIDDEN_WORDS})[\w.-]*"
 _QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|''|[^'\\])*'"
-# `NAME=value`, `NAME: value`, `"NAME": "value"`, and as SQL has it, `PASSWORD 'value'`.
+# `NAME=value`, `NAME: value`, `"NAME": "value"`, and as in SQL, `PASSWORD 'value'`.
 _ASSIGNED = re.compile(
     rf"(?P<name>{_NAME})(?P<between>[\"']?[ \t]*[:=][ \t]*|[ \t]+(?='))(?P<value>{_QUOTED}|[^\s,;\"']+)",
     re.IGNORECASE,
@@ -27,7 +27,7 @@ _URL = re.compile(r"(://[^/\s:@]*:)[^/\s]+(?=@)")
 
 @dataclass(frozen=True)
 class Redactor:
-    """`secrets` are values that must not be seen, `user` and `home` those of whoever runs this."""
+    """`secrets` are values to hide; `user` and `home` are those of the current user."""
 
     secrets: tuple[str, ...]
     user: str
@@ -35,7 +35,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         forms = {form for secret in self.secrets for form in _forms(secret)}
-        # The longest first: one may be part of another.
+        # Longest first, because one may be part of another.
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, HIDDEN)
         text = _URL.sub(rf"\1{HIDDEN}", text)
@@ -44,7 +44,7 @@ class Redactor:
         return re.sub(rf"(?<!\w){re.escape(self.user)}(?!\w)", "<user>", text) if self.user else text
 
     def data(self, value: Any) -> Any:
-        """The same for every text in what JSON has."""
+        """Redact every text in a JSON value."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -65,7 +65,7 @@ def _hide(found: re.Match[str]) -> str:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """A secret as it may stand in a log, a URL, a configuration; of more lines each one too."""
+    """Yield a secret as it may appear in a log, URL or configuration; each line too if it has several."""
     plain = [secret, secret.strip(), *(line.strip() for line in secret.splitlines())]
     for value in {each for each in plain if each}:
         raw = value.encode()

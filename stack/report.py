@@ -1,4 +1,4 @@
-"""What a command found or did: a frozen report, as text for people and one JSON envelope for programs."""
+"""The result of a command: a frozen report, as text for people and a JSON envelope for programs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 class Report:
     """The result of one command.
 
-    `data` is what a program reads, made of what JSON has; `text` is what a person reads. `exit_code` is that of
-    stackctl: 0 but for `exec`, which passes on its command's. `verbatim`: `text` is another
-    program's or for one, and stays as it is, except on a terminal. `look`: the
-    text for a terminal, if that is another.
+    `data` is JSON for programs, `text` is for people. `exit_code` is that of stackctl. `verbatim`: `text` is from or
+    for another program, and is printed unchanged except on a terminal. `look` formats the text for a terminal, if it
+    differs there.
     """
 
     command: str
@@ -38,11 +37,11 @@ class Report:
         cls, command: str, look: Callable[[Style], str], data: Mapping[str, Any], exit_code: int = 0,
         verbatim: bool = False,
     ) -> Report:  # fmt: skip
-        """One whose text depends on where it is shown."""
+        """Make a report whose text depends on where it is shown."""
         return cls(command, look(PLAIN), data, exit_code, verbatim, look)
 
     def headed(self, command: str, head: str, data: Mapping[str, Any]) -> Report:
-        """This report as a part of another command's, below a line of that."""
+        """Return this report as part of another command's, below a heading line."""
         return Report.drawn(command, lambda style: f"{style.wrapped(head)}\n{self.shown(style)}", data)
 
     def shown(self, style: Style) -> str:
@@ -52,17 +51,17 @@ class Report:
 
 
 def with_note(text: str, note: str) -> str:
-    """A text for people with a note below it, if there is one."""
+    """Return a text with a note below it, if there is one."""
     return f"{text}\n  note: {note}" if note else text
 
 
 def envelope(report: Report) -> str:
-    """The envelope of a command that ran to its end: `ok` agrees with its exit code."""
+    """Return the JSON envelope of a completed command: `ok` agrees with its exit code."""
     return _json(report.command, ok=report.exit_code == 0, data=report.data, error=None)
 
 
 def error_envelope(command: str | None, error: StackError) -> str:
-    """The envelope of a failure, of one before any command ran (`command` null) too."""
+    """Return the JSON envelope of a failure; `command` is null if none ran."""
     described = {"code": error.code, "message": error.message, "hint": error.hint}
     if error.output:
         described["output"] = error.output
@@ -75,23 +74,23 @@ def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapp
 
 
 def as_json(value: object, indent: int | None = None) -> str:
-    """Write JSON. What acts on a terminal, and a byte of a file's name that is no UTF-8, is an escape."""
+    """Format JSON. Terminal control characters, and bytes of file names that are not UTF-8, become escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return re.sub(f"[{BEYOND_ASCII}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def count(amount: int, noun: str) -> str:
-    """`1 row`, `41 rows`."""
+    """Format an amount: `1 row`, `41 rows`."""
     return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
 def times(amount: int) -> str:
-    """`once`, `3 times`."""
+    """Format a repetition: `once`, `3 times`."""
     return "once" if amount == 1 else f"{amount} times"
 
 
 def duration(seconds: float) -> str:
-    """For people, in the two units that matter: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
+    """Format a duration in its two largest units: `42s`, `3m 20s`, `5h 2m`, `3d 4h`."""
     whole = max(0, int(seconds))
     units = [("d", whole // 86400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60)]
     first = next((position for position, (_, amount) in enumerate(units) if amount), len(units) - 1)
@@ -99,7 +98,7 @@ def duration(seconds: float) -> str:
 
 
 def size(amount: float) -> str:
-    """`12 MB`, in powers of 1000."""
+    """Format a size in powers of 1000: `12 MB`."""
     for unit in _UNITS:
         if amount < 1000 or unit == _UNITS[-1]:
             return f"{amount:.0f} {unit}"

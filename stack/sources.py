@@ -1,4 +1,4 @@
-"""The files of the folder that an app is made from. What `stack.ignored` leaves out does not count."""
+"""The source files of an app: those of its folder without what `stack.ignored` excludes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stack.ignored import Ignored, combined
 
 
 def check_source(folder: Path, where: str, builds: bool) -> None:
-    """Raise `DeclarationError` for what is no folder, and where an image is built of it, has no Dockerfile."""
+    """Raise `DeclarationError` if it is not a folder, or if an image is built from it, has no Dockerfile."""
     if not folder.is_dir():
         problem = "is not a folder" if os.path.lexists(folder) else "does not exist"
         raise DeclarationError(where, f"{folder} {problem}", "name the folder of the app in the stack file")
@@ -24,9 +24,9 @@ def check_source(folder: Path, where: str, builds: bool) -> None:
 
 
 def ignore_text(folder: Path, state_root: Path, where: str) -> str:
-    """The rules for a folder. `state_root` holds the states of instances; `where` is the path of the declaration.
+    """Return the ignore rules of a folder. `state_root` holds the state of instances; `where` is the path of the field.
 
-    Raises `DeclarationError` for rules that can't be read, and for a source within the state.
+    Raises `DeclarationError` if the rules can't be read, or the source is inside the state.
     """
     source, states = os.path.realpath(folder), os.path.realpath(state_root)
     shared = os.path.commonpath([source, states])
@@ -40,7 +40,7 @@ def ignore_text(folder: Path, state_root: Path, where: str) -> str:
 
 
 def _own_rules(folder: Path, where: str) -> str:
-    """Read as Docker does: those of the Dockerfile go before those of the folder."""
+    """Read the rules as Docker does: those of the Dockerfile take precedence over those of the folder."""
     for name in ("Dockerfile.dockerignore", ".dockerignore"):
         try:
             return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
@@ -52,14 +52,14 @@ def _own_rules(folder: Path, where: str) -> str:
 
 
 def _unusable(where: str, path: Path, error: OSError) -> DeclarationError:
-    hint = "correct its permissions, or leave it out with a line in .dockerignore"
+    hint = "correct its permissions, or exclude it with a line in .dockerignore"
     return DeclarationError(where, f"{path}: {error.strerror or error}", hint)
 
 
 def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict[str, FileState]:
-    """The files of a folder now. One of the same size and time as in `known` is not read again, as git does it.
+    """Read the files of a folder. One whose size and time are those in `known` is not read again, as in git.
 
-    Raises `DeclarationError` as `ignore_text` does, and for a file that can't be read.
+    Raises `DeclarationError` as `ignore_text` does, and if a file can't be read.
     """
     ignored = Ignored.read(ignore_text(folder, state_root, where))
     files = {}
@@ -74,10 +74,10 @@ def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict
 
 
 def check_names(files: Files, where: str) -> None:
-    """Raise `DeclarationError` for a name that BuildKit can't take into a build context: it is not UTF-8."""
+    """Raise `DeclarationError` for a name that is not UTF-8: BuildKit accepts none in a build context."""
     for path in files:
         if any("\udc80" <= letter <= "\udcff" for letter in path):
-            hint = "rename it, or leave it out with a line in .dockerignore"
+            hint = "rename it, or exclude it with a line in .dockerignore"
             raise DeclarationError(where, f"the name {path!r} is not UTF-8, and no image can be built with it", hint)
 
 
@@ -102,7 +102,7 @@ def _paths(folder: Path, ignored: Ignored) -> Iterator[str]:
 
 
 def _counts(path: Path) -> bool:
-    """Whether it is a file or a link, and no socket or pipe."""
+    """Whether it is a file or a link, and not a socket or pipe."""
     try:
         return stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFLNK)
     except FileNotFoundError:  # deleted meanwhile

@@ -1,4 +1,4 @@
-"""How text for people looks where it is shown: colours, width, tables, paths. Pure."""
+"""Format text for people: colours, width, tables, paths. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Literal
 BOLD, DIM = "1", "2"
 RED, GREEN, YELLOW, CYAN = "31", "32", "33", "36"
 
-# What may not be broken at the end of a line: a command to type.
+# A command to type is never broken across lines.
 _COMMAND = re.compile(r"`[^`\n]+`")
 _NO_BREAK = "\xa0"
-# Between parts of a word that may be broken there.
+# Marks where a long word may be broken.
 _JOINT = "\u2060"
-# Of a column that has to give way, so much is left in the narrowest terminal.
+# No column becomes narrower than this.
 _NARROWEST = 4
 
 
 @dataclass(frozen=True)
 class Style:
-    """Where text is shown: with colours, within `width` columns (None: in a file or a pipe, as wide as it is).
+    """The output's properties: `colour`, and `width` in columns (None in a file or a pipe: unlimited).
 
-    `home` is written as `~`. `links`: the terminal follows OSC 8 hyperlinks. `seconds`: since the command began.
-    `complete` adds the options that were typed to the commands that a text names.
+    `home` is written as `~`. `links`: the terminal supports OSC 8 hyperlinks. `seconds`: since the command began.
+    `complete` adds the options that were typed to the commands in a text.
     """
 
     colour: bool = False
@@ -41,29 +41,29 @@ class Style:
         return f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour else text
 
     def url(self, url: str) -> str:
-        """Make a URL stand out."""
+        """Emphasise a URL."""
         shown = self.paint(url, "1;4")
         return f"\x1b]8;;{url}\x1b\\{shown}\x1b]8;;\x1b\\" if self.links else shown
 
     def path(self, path: Path | str) -> str:
-        """Write the home folder as `~`; a shell understands what is copied."""
+        """Abbreviate the home folder to `~`, so that the path can still be pasted into a shell."""
         text = str(path)
         if self.home.strip("/") and (text == self.home or text.startswith(f"{self.home}/")):
             return f"~{text[len(self.home) :]}"
         return text
 
     def paths(self, text: str) -> str:
-        """The same for every path in a text."""
+        """Abbreviate the home folder in every path of a text."""
         return re.sub(rf"(?<![\w./~-]){re.escape(self.home)}(?=/)", "~", text) if self.home.strip("/") else text
 
     def took(self, seconds: float) -> str:
-        """The duration of the whole command where it is known, else of the part that took `seconds`."""
+        """Format the duration of the whole command if it is known, else `seconds`."""
         return f"{self.seconds if self.seconds is not None else seconds:.1f} s"
 
     def wrapped(self, text: str, first: str = "", indent: str | None = None) -> str:
-        """Break text at blanks to the width, never inside a word or a `command`; `first` stands before it.
+        """Wrap text at blanks, never inside a word or a `command`. The first line begins with `first`.
 
-        Other lines begin with `indent`, which is as wide as `first` unless it is given.
+        The others begin with `indent`; its default is as wide as `first`.
         """
         blank, text = " " * width_of(first) if indent is None else indent, self.complete(text)
         before, *lines = [first + line if not number else blank + line for number, line in enumerate(text.split("\n"))]
@@ -73,7 +73,7 @@ class Style:
         if self.width is None or width_of(line) <= self.width:
             return line
         kept = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), line)
-        # textwrap drops the blanks in front.
+        # textwrap drops leading blanks.
         front = line[: len(line) - len(line.lstrip())]
         room = max(20, self.width) - width_of(indent)
         kept = " ".join(_split(word, room) for word in kept.lstrip().split(" "))
@@ -81,13 +81,13 @@ class Style:
             kept, max(20, self.width), initial_indent=front, subsequent_indent=indent,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
-        # Within a line the blank goes too; the indent of a line stays whole.
+        # A break that was not used loses its blank; the indent of a line is kept.
         joined = re.sub(rf"(?<=\S) {_JOINT}", "", "\n".join(parts))
         return joined.replace(_JOINT, "").replace(_NO_BREAK, " ")
 
 
 def _split(word: str, room: int) -> str:
-    """Let a path that is wider than a line break after a `/`; a command to type stays whole."""
+    """Let a path wider than a line break after a `/`; a command is never broken."""
     if width_of(word) <= room or _NO_BREAK in word or "`" in word:
         return word
     lines = [""]
@@ -103,9 +103,9 @@ PLAIN = Style()
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `right`: for numbers. `least`: it gives way down to so many characters when it is tight.
+    """A column of a table. `right` aligns numbers. `least`: it may shrink to this width if space is short.
 
-    `keeps`: which end of an entry is left then; of a path it is the last one.
+    `keeps`: which end of a shortened entry is kept; for paths, the end.
     """
 
     head: str
@@ -121,9 +121,9 @@ def table(
     colour: Callable[[str, str], str | None] = lambda head, entry: None,
     rule: bool = False,
 ) -> str:
-    """Columns under their heads, within the width of the style, no blank at the end of a line.
+    """Format a table within the width of the style, without trailing blanks.
 
-    `colour` says which one an entry under a head has. With a `rule` between heads and entries.
+    `colour` gives the colour of an entry under a head. `rule` draws a line between heads and entries.
     """
     widths = _fitted(columns, rows, style.width)
     heads = [column.head for column in columns]
@@ -138,7 +138,7 @@ def table(
 
 
 def _painted(cell: str, style: Style, colour: str | None) -> str:
-    """Colour an entry and not the blanks around it."""
+    """Colour an entry, but not the blanks around it."""
     entry = cell.strip()
     return cell.replace(entry, style.paint(entry, colour), 1) if entry else cell
 
@@ -151,7 +151,7 @@ def _cells(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int])
 
 
 def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """As wide as the widest entry; where that is too much, first those give way that may, then the widest."""
+    """Compute column widths: the widest entry; if too wide, shrink columns with `least`, then the widest."""
     heads = [column.head for column in columns]
     widths = [max(width_of(line[each]) for line in (heads, *rows)) for each in range(len(columns))]
     if width is None:
@@ -175,7 +175,7 @@ def padded(text: str, width: int, right: bool = False, last: bool = False) -> st
 
 
 def cut(text: str, width: int, keeps: Literal["start", "end"] = "start") -> str:
-    """Shorten plain text to so many columns, with `…` for what is left out."""
+    """Shorten plain text to a width, with `…` in place of the rest."""
     if width_of(text) <= width:
         return text
     letters: Iterable[str] = text if keeps == "start" else reversed(text)
@@ -189,7 +189,7 @@ def cut(text: str, width: int, keeps: Literal["start", "end"] = "start") -> str:
 
 
 def width_of(text: str) -> int:
-    """How many columns plain text takes on a terminal."""
+    """Return the number of columns that plain text takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(_columns(letter) for letter in text)

@@ -1,1 +1,1 @@
-"""What the command line shares: options, output, prompts. `stackctl.py` is the list of commands."""
+"""The shared parts of the command line: options, output, prompts. `stackctl.py` is the list of commands."""

@@ -1,4 +1,4 @@
-"""Repeat the options of the command line in the commands that a text names, so that each acts on the same instance."""
+"""Add the options of the command line to the commands in a text, so that each acts on the same instance."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from stack.report import Report
 
 _VALUE = r"(?:'[^'`]*'|[^\s'`])+"
 _COMMAND = re.compile(rf"`stackctl (?P<options>(?:--\S+ {_VALUE} )*)(?P<rest>[^`]+)`")
-# They act on all instances of the machine, or on none.
+# These act on all instances of the machine, or on none.
 _WITHOUT_INSTANCE = ("ls", "prune", "version")
-# The fields of a report's data that say what to type.
+# The fields of a report's data that contain commands to type.
 _HINTS = ("hint", "cure", "fix")
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """The options that chose the instance, as they were typed; None if they were not."""
+    """The options that select the instance, as typed; None if not given."""
 
     file: Path | None = None
     instance: str | None = None
     engine: str | None = None
 
     def text(self, text: str) -> str:
-        """Complete each command in backticks; one that names its own instance is complete."""
+        """Complete each command in backticks, unless it names its own instance."""
         return _COMMAND.sub(self._complete, text) if self._options else text
 
     def error(self, error: StackError) -> StackError:
@@ -38,7 +38,7 @@ class Invocation:
         return other
 
     def report(self, report: Report) -> Report:
-        """Complete the text of a report, unless another program wrote it, and the hints of its data."""
+        """Complete the text of a report, unless it is verbatim, and the hints in its data."""
         text = report.text if report.verbatim else self.text(report.text)
         look, completed = report.look, None
         if look is not None and not report.verbatim:

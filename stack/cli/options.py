@@ -1,4 +1,4 @@
-"""The options of the command line: those of every command, and those that several share."""
+"""Options of the command line: those of every command, and those that several commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 
 from stack.cli import terminal
 from stack.cli.invocation import Invocation
-from stack.cli.outcome import conclude
+from stack.cli.outcome import run_and_report
 from stack.cli.progress import Shown
 from stack.report import Report
 from stack.settings import Settings
@@ -23,67 +23,73 @@ from stack.settings import Settings
 Port = Annotated[
     list[str] | None,
     typer.Option(
-        "--port", metavar="[NAME=]PORT", help="The port on this machine, or auto: a free one. It is remembered."
+        "--port", metavar="[COMPONENT=]PORT", help="The port on this machine, or auto for a free one. It is remembered."
     ),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long the components may take to get ready.")
+    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait until the components are ready.")
 ]
 Until = Literal["ready", "down"]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-NoSnapshot = Annotated[bool, typer.Option("--no-snapshot", help="Do not save first what is there; no undo then.")]
+NoSnapshot = Annotated[
+    bool, typer.Option("--no-snapshot", help="Do not save the current data first; there is no undo then.")
+]
 AcceptLoss = Annotated[
-    bool, typer.Option("--accept-loss", help="Go on without what can't be brought along; else it is only named.")
+    bool, typer.Option("--accept-loss", help="Continue without what the target does not support, instead of refusing.")
 ]
 Database = Annotated[
-    str | None, typer.Option("--db", metavar="NAME", help="Which database component, where there are several.")
+    str | None, typer.Option("--db", metavar="COMPONENT", help="Which database, if there are several.")
 ]
-Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; - or nothing: standard output.")]
-Source = Annotated[Path, typer.Argument(metavar="FILE", help="What; - is standard input.")]
-SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="One of `snapshot list`.")]
-SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="One in a file.")]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which component, where there are several.")]
+Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The target; - or nothing for standard output.")]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="The source; - for standard input.")]
+SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="A name from `snapshot list`.")]
+SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="Use a snapshot in a file.")]
+Name = Annotated[str | None, typer.Argument(metavar="COMPONENT", help="Which component, if there are several.")]
 
 
 _TAKE_A_VALUE = ("--file", "-f", "--instance", "--engine")
 
 
 class CommandInComponent(TyperCommand):
-    """`exec`: what follows SERVICE is the command, but for options before a `--`: no program has such a name."""
+    """`exec`: after COMPONENT comes the command. Options between them and before a `--` are those of stackctl."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, options_first(args))
 
 
 def options_first(args: list[str]) -> list[str]:
-    """`db --json -- true` as `--json db -- true`."""
-    words = args[: args.index("--")] if "--" in args else []
+    """Move options in front of the component: `db --json -- true` becomes `--json db -- true`."""
+    front = args[: args.index("--")] if "--" in args else []
     at = 0
-    while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] in _TAKE_A_VALUE else 1
-    if at + 1 >= len(words) or not words[at + 1].startswith("-"):
+    while at < len(front) and front[at].startswith("-"):
+        at += 2 if front[at] in _TAKE_A_VALUE else 1
+    if at + 1 >= len(front) or not front[at + 1].startswith("-"):
         return args
-    return [*words[:at], *words[at + 1 :], words[at], *args[len(words) :]]
+    return [*front[:at], *front[at + 1 :], front[at], *args[len(front) :]]
 
 
 class Shared:
-    """The options of every command, which may stand before the command or after it."""
+    """The options of every command, allowed before or after it."""
 
-    file = Annotated[Path | None, typer.Option("--file", "-f", metavar="PATH", help="A stack file to use instead.")]
-    # `-f` follows in `logs`, as everywhere.
-    long_file = Annotated[Path | None, typer.Option("--file", metavar="PATH", help="A stack file to use instead.")]
-    instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which copy of the stack.")]
+    file = Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="PATH", help="The stack file; the default is the playground.")
+    ]
+    # In `logs`, `-f` means --follow, as in other tools.
+    long_file = Annotated[
+        Path | None, typer.Option("--file", metavar="PATH", help="The stack file; the default is the playground.")
+    ]
+    instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which instance of the stack.")]
     engine = Annotated[
         str | None,
-        typer.Option("--engine", metavar="NAME", help="compose, embedded, or auto: Docker if it answers."),
+        typer.Option("--engine", metavar="ENGINE", help="compose, embedded, or auto: Docker if it is available."),
     ]
-    json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+    json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
     debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @dataclass(frozen=True)
 class Session:
-    """What the shared options say, and where progress goes."""
+    """The values of the shared options, and where progress goes."""
 
     settings: Settings
     progress: Shown
@@ -91,11 +97,11 @@ class Session:
     invocation: Invocation
 
     def asking(self, command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
-        """Give what shows what will be done and asks, unless `yes`."""
+        """Return a function that shows what will be done and asks, unless `yes`."""
         confirm = terminal.confirmation(command, yes, verb)
 
         def ask(announcement: str) -> bool:
-            # What moves may not move over the question.
+            # Live progress must not overwrite the question.
             self.progress.close()
             return confirm(self.invocation.text(announcement))
 
@@ -120,7 +126,7 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
             progress = terminal.progress()
             invocation = Invocation(shared["file"], shared["instance"], shared["engine"])
             as_json, debug = bool(shared["json"]), bool(shared["debug"])
-            raise typer.Exit(conclude(operate, _full_name(context), progress, as_json, debug, invocation))
+            raise typer.Exit(run_and_report(operate, _full_name(context), progress, as_json, debug, invocation))
 
         own = inspect.signature(function, eval_str=True).parameters
         run.__signature__ = _signature(own, short_file)  # type: ignore[attr-defined]
@@ -155,5 +161,5 @@ def _session(shared: Mapping[str, Any], progress: Shown, invocation: Invocation)
 
 
 def _full_name(context: typer.Context) -> str:
-    """`inspect db`: the words of the command, without the program's name."""
+    """Return the command without the program's name: `inspect db`."""
     return context.command_path.partition(" ")[2]

@@ -1,4 +1,4 @@
-"""Run an operation and print its report or its error: the one place that does."""
+"""Run an operation and print its report or its error: the only place that does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.errors import ExitCode, StackError
 from stack.report import Report
 
 
-def conclude(
+def run_and_report(
     operate: Callable[[], Report],
     command: str | None,
     progress: Shown,
@@ -21,7 +21,7 @@ def conclude(
     debug: bool,
     invocation: Invocation,
 ) -> int:
-    """Print the outcome of an operation, below its progress. Gives the exit code."""
+    """Run an operation, print its report or error below its progress, and return the exit code."""
     began = time.monotonic()
     try:
         try:
@@ -29,11 +29,11 @@ def conclude(
         finally:
             progress.close()
     except StackError as error:
-        return fail(error, command, as_json, debug, invocation)
+        return report_error(error, command, as_json, debug, invocation)
     except KeyboardInterrupt as interrupt:
-        return fail(_interrupted(interrupt), command, as_json, debug)
+        return report_error(_interrupted(interrupt), command, as_json, debug)
     except Exception as error:
-        return fail(_bug(error), command, as_json, debug)
+        return report_error(_bug(error), command, as_json, debug)
     if as_json:
         terminal.write(reports.envelope(report))
     else:
@@ -41,10 +41,10 @@ def conclude(
     return report.exit_code
 
 
-def fail(
+def report_error(
     error: StackError, command: str | None, as_json: bool, debug: bool, invocation: Invocation = NO_OPTIONS
 ) -> int:
-    """Print an error. Gives the exit code."""
+    """Print an error and return its exit code."""
     if debug:
         terminal.print_traceback(error.__cause__ or error)
     error = invocation.error(error)
@@ -64,6 +64,6 @@ def _interrupted(cause: BaseException) -> StackError:
 
 def _bug(cause: Exception) -> StackError:
     what = f"{type(cause).__name__}: {cause}".rstrip(": ")
-    error = StackError("bug", f"stackctl itself failed: {what}", "run it again with --debug and report what it shows")
+    error = StackError("bug", f"stackctl itself failed: {what}", "run it again with --debug and report its output")
     error.__cause__ = cause
     return error

@@ -1,4 +1,4 @@
-"""Show progress: lines that move on a terminal, one line a change elsewhere."""
+"""Show progress: live lines on a terminal, one line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FAILED = ("exited", "unhealthy", "dead", "restarting")
 
 
 class Shown(Progress, Protocol):
-    """Progress that is shown to a person."""
+    """Progress that is shown on a stream."""
 
     def close(self) -> None:
-        """Leave what is shown as it is: what follows is another's. More progress begins below it."""
+        """Stop redrawing, so that other output can follow. Later progress begins below it."""
 
 
 class Lines:
-    """Progress as plain lines, one a change, with the seconds since the start."""
+    """Progress as plain lines, one per change, with the seconds since the start."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -51,11 +51,11 @@ class Lines:
                 self.step(f"{name}: {state}")
 
     def close(self) -> None:
-        """Nothing: each line is whole."""
+        """Do nothing: each line is complete."""
 
 
 class Live:
-    """Progress in place: what goes on now has a spinner and its seconds, and what is over stays above."""
+    """Progress in place: current steps have a spinner and a clock, finished steps stay above."""
 
     def __init__(self, stream: IO[str], style: Callable[[], Style]) -> None:
         self._region = Region(stream)
@@ -110,7 +110,7 @@ class Live:
         return time.monotonic() - self._start
 
     def _leave(self) -> list[str]:
-        """What is live now becomes lines that stay."""
+        """Turn the live lines into lines that stay."""
         lines = self._lines(final=True)
         self._step, self._states, self._settled = None, {}, {}
         return lines
@@ -139,7 +139,7 @@ class Live:
         return lines
 
     def _line(self, style: Style, seconds: float, text: str, mark: str | None) -> str:
-        """One line of the terminal at most; a spinner instead of the mark if that is None."""
+        """Format one line, cut to the terminal's width, with a spinner if `mark` is None."""
         spinner = style.paint(_SPINNER[int(seconds / _TICK) % len(_SPINNER)], CYAN)
         front = f"{seconds:5.1f} s"
         room = (style.width or 80) - width_of(front) - 4
@@ -152,7 +152,7 @@ def _moves(state: str) -> bool:
 
 
 def _nothing_moves(states: Mapping[str, str]) -> bool:
-    """Everything was healthy at the first look: there is nothing to show."""
+    """Whether everything was healthy at the first observation, so that there is nothing to show."""
     return all(state in (*_DONE, "running") for state in states.values())
 
 
@@ -163,26 +163,26 @@ def _mark(style: Style, state: str) -> str:
 
 
 def redrawing(stream: IO[str]) -> Callable[[str], None]:
-    """Give a function that writes a text in the place of the one before it."""
+    """Return a function that replaces its previous text with a new one."""
     region = Region(stream)
     return lambda text: region.draw(visible(text, styled=True).split("\n"))
 
 
 class Region:
-    """The last lines of a terminal, which are written again in their place. The cursor is never hidden."""
+    """The last lines of a terminal, redrawn in place. The cursor is never hidden."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._height = 0
 
     def draw(self, lines: Sequence[str], above: Sequence[str] = ()) -> None:
-        """Write `lines` in place of those there are, and before them for good `above`."""
-        # What has scrolled off the screen can't be reached any more.
+        """Replace the region with `lines`, below `above`, which scrolls up and stays."""
+        # Lines that scrolled off the screen can't be redrawn.
         shown = lines[-max(1, self._rows() - 1) :]
         up = f"\x1b[{self._height}A" if self._height else ""
         body = "".join(f"\x1b[2K{line}\n" for line in (*above, *shown))
         self._height = len(shown)
-        # In one piece, so that nothing flickers.
+        # In one write, so that nothing flickers.
         self._stream.write(f"\r{up}{body}\x1b[J")
         self._stream.flush()
 

@@ -19,7 +19,7 @@ from stack.style import BOLD, CYAN, PLAIN, RED, Style
 
 
 class Output:
-    """Standard output, line by line; a reader that has gone, as in `stackctl logs | head`, is no error.
+    """Standard output, line by line. A closed pipe, as in `stackctl logs | head`, is not an error.
 
     See `stack.commands.events.Reader`.
     """
@@ -29,7 +29,7 @@ class Output:
 
     @property
     def gone(self) -> bool:
-        """Ask the kernel whether the reader has closed its end: a command that writes nothing would not notice."""
+        """Whether the reader closed the pipe, as the kernel reports it even if nothing is written."""
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         return self._refused or bool(poll.poll(0))
@@ -42,9 +42,9 @@ class Output:
 
 
 def write_foreign(line: str) -> None:
-    """Write a line of another program, with its control characters spelled if a terminal would act on them.
+    """Write a line of another program, with control characters escaped on a terminal.
 
-    Raises `BrokenPipeError` if the reader has gone.
+    Raises `BrokenPipeError` if the reader closed the pipe.
     """
     _write_line(visible(line, lines=True) if sys.stdout.isatty() else line)
 
@@ -53,13 +53,13 @@ def _write_line(line: str) -> None:
     try:
         print(_printable(line), flush=True)
     except BrokenPipeError:
-        # Python flushes once more at its end.
+        # Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 
 
 def _printable(text: str) -> str:
-    """The text with an escape for what standard output has no way to write, as standard error does it by itself."""
+    """Escape characters that standard output can't encode, as standard error does by default."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
@@ -95,7 +95,7 @@ def print_error(error: StackError) -> None:
 
 
 def _hint(hint: str, look: Style) -> str:
-    """Write a hint on one line if it fits, else each of its parts on a line of its own."""
+    """Format a hint on one line if it fits, else with one line per part."""
     front = "Hint: "
     if look.width is None or len(front + hint) <= look.width:
         return front + hint
@@ -105,7 +105,7 @@ def _hint(hint: str, look: Style) -> str:
 
 
 def style(stream: IO[str] | None = None) -> Style:
-    """Give the style of a stream, of standard output unless another is named, as it is now."""
+    """Return the current style of a stream; the default is standard output."""
     stream = stream or sys.stdout
     if not stream.isatty():
         return PLAIN
@@ -113,7 +113,7 @@ def style(stream: IO[str] | None = None) -> Style:
 
 
 def progress() -> Shown:
-    """Show progress on standard error, in place if that is a terminal that can move its cursor."""
+    """Return progress on standard error, live if that is a terminal that can move its cursor."""
     stream = sys.stderr
     moves = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
     if moves and stream.encoding.lower().replace("-", "") == "utf8":
@@ -131,12 +131,12 @@ def _columns(stream: IO[str]) -> int:
 
 
 def _has_colour(stream: IO[str]) -> bool:
-    """Only on a terminal that has any, and not if the user said no (https://no-color.org)."""
+    """Whether the terminal has colour and the user did not disable it (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _has_links() -> bool:
-    """Whether the terminal is known to follow hyperlinks; others may show them as letters."""
+    """Whether the terminal is known to support hyperlinks; others may print them as text."""
     known = ("VTE_VERSION", "KONSOLE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "DOMTERM")
     programs = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper")
     if os.environ.get("TERM", "").startswith(("screen", "tmux", "dumb")):
@@ -145,7 +145,7 @@ def _has_links() -> bool:
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
-    """Give a function that shows what will be done and asks, unless `yes`."""
+    """Return a function that shows what will be done and asks, unless `yes`."""
 
     def confirm(announcement: str) -> bool:
         print(style(sys.stderr).wrapped(visible(announcement, lines=True)), file=sys.stderr)

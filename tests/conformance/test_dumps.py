@@ -133,11 +133,11 @@ def test_what_ends_the_transaction_is_refused_by_name(up: Cli, tmp_path: Path, p
 @pytest.mark.parametrize(
     ("told", "text"),
     [
-        (r"line 1: \!: a command of psql", "\\! touch {mark}\n"),
-        (r"line 1: \g: a command of psql", "SELECT 1 \\g |touch {mark}\n"),
-        (r"line 2: \copy: a command of psql", "CREATE TABLE bad (a text);\n\\copy bad from program 'touch {mark}'\n"),
-        (r"line 1: \i: a command of psql", "\\i /etc/passwd\n"),
-        (r"line 1: \o: a command of psql", "\\o {mark}\nSELECT 1;\n"),
+        (r"line 1: \!: psql commands", "\\! touch {mark}\n"),
+        (r"line 1: \g: psql commands", "SELECT 1 \\g |touch {mark}\n"),
+        (r"line 2: \copy: psql commands", "CREATE TABLE bad (a text);\n\\copy bad from program 'touch {mark}'\n"),
+        (r"line 1: \i: psql commands", "\\i /etc/passwd\n"),
+        (r"line 1: \o: psql commands", "\\o {mark}\nSELECT 1;\n"),
         # What the server does not take as a COPY is no data for psql to skip.
         ('relation "bad" does not exist', "COPY bad FROM stdin;\n\\! touch {mark}\n\\.\n"),
     ],

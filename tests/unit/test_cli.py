@@ -64,7 +64,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["--file", "none.py", "status"], f"{ROOT / 'none.py'}: there is no such file"),
         (["status", "--file", "none.py"], f"{ROOT / 'none.py'}: there is no such file"),
         (["--engine", "swarm", "status"], "'swarm' is not an engine"),
-        (["exec"], "Missing argument 'SERVICE'."),
+        (["exec"], "Missing argument 'COMPONENT'."),
         (["exec", "db"], "Missing argument '-- CMD…'."),
         (["exec", "nobody", "--", "true"], "'nobody' is not a component of playground"),
         (["logs", "nobody"], "'nobody' is not a component of playground"),
@@ -120,7 +120,7 @@ def test_following_logs_cannot_be_one_object(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["events"], "events are JSON lines already"),
+        (["events"], "events prints JSON lines"),
         (["status", "--watch"], "status --watch draws on a terminal"),
     ],
 )
@@ -253,7 +253,7 @@ def test_options_of_exec_may_stand_before_the_dashes(words: list[str], sorted_wo
     assert options_first(words) == sorted_words
 
 
-def test_exec_of_an_instance_that_is_down_is_one_json_object_also_with_json_after_its_name(
+def test_exec_json_is_one_object_when_the_instance_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STACKCTL_STATE", str(tmp_path))

@@ -57,7 +57,7 @@ def load(folder: Path, text: str | bytes, limit: float = 10) -> StackError:
         ("class Odd(Exception):\n    def __str__(self): return 1 / 0\nraise Odd\n", "file-invalid", ":3: Odd"),
         ("import os\nos._exit(0)\n", "file-invalid", ":2: calls os._exit, which would end stackctl"),
         ("from os import _exit\n_exit(3)\n", "file-invalid", ":2: calls os._exit, which would end stackctl"),
-        ("x = 1\ny = '\0'\n", "file-invalid", ":2: holds a NUL byte"),
+        ("x = 1\ny = '\0'\n", "file-invalid", ":2: contains a NUL byte"),
         ("raise SyntaxError('mine')\n", "file-invalid", ":1: mine"),
         (
             GOOD + "object.__setattr__(stack['cache'], 'memory', 'much')\n",
@@ -67,7 +67,7 @@ def load(folder: Path, text: str | bytes, limit: float = 10) -> StackError:
         (
             GOOD + "object.__setattr__(stack, 'components', 5)\n",
             "file-invalid",
-            ": a value of the stack is not what it was made as (TypeError: 'int' object is not iterable)",
+            ": a value of the stack was changed after its construction (TypeError: 'int' object is not iterable)",
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_folder_is_no_stack_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"\xff\xfe\x00", ":1: holds a NUL byte"), (b"x = 1\ny = '\xe9'\n", ":2: (unicode error) 'utf-8' codec")],
+    [(b"\xff\xfe\x00", ":1: contains a NUL byte"), (b"x = 1\ny = '\xe9'\n", ":2: (unicode error) 'utf-8' codec")],
 )
 def test_a_binary_file_is_no_stack_file(tmp_path: Path, content: bytes, message: str) -> None:
     assert load(tmp_path, content).message.startswith(message)

@@ -60,14 +60,18 @@ WRONG: Mapping[str, Make] = {
     "web/environment: 'A-B' is not the name of a variable": lambda: web(environment={"A-B": "1"}),
     "web/environment/A: None is not text, a number or a reference": lambda: web(environment={"A": None}),
     "web/environment/A: True is not text, a number or a reference": lambda: web(environment={"A": True}),
-    "web/environment/A: holds a NUL byte, which no environment and no path can": lambda: web(environment={"A": "\0"}),
-    "web/environment/A: '\\udc80' holds half of a character, which UTF-8 can't": lambda: web(
+    "web/environment/A: contains a NUL byte, which environments and paths do not allow": lambda: web(
+        environment={"A": "\0"}
+    ),
+    "web/environment/A: '\\udc80' contains half of a character, which UTF-8 can't encode": lambda: web(
         environment={"A": "\udc80"}
     ),
-    "web/source: holds a NUL byte, which no environment and no path can": lambda: web(source="a\0b"),
-    "web/source: '\\udcff' holds half of a character, which UTF-8 can't": lambda: web(source="\udcff"),
-    "db/migrations: holds a NUL byte, which no environment and no path can": lambda: Postgres("db", migrations="a\0b"),
-    "web/command: holds a NUL byte, which no environment and no path can": lambda: web(command=["a", "\0"]),
+    "web/source: contains a NUL byte, which environments and paths do not allow": lambda: web(source="a\0b"),
+    "web/source: '\\udcff' contains half of a character, which UTF-8 can't encode": lambda: web(source="\udcff"),
+    "db/migrations: contains a NUL byte, which environments and paths do not allow": lambda: Postgres(
+        "db", migrations="a\0b"
+    ),
+    "web/command: contains a NUL byte, which environments and paths do not allow": lambda: web(command=["a", "\0"]),
     "db/memory: 1000000000000000000 is not an amount in MiB (at most 16777216)": lambda: Postgres("db", memory=10**18),
     "web/cpus: 512 is not an amount in CPUs (at most 256)": lambda: web(cpus=512),
     "db/user: 'postgres' is reserved by PostgreSQL; choose another, like 'app'": lambda: Postgres(
@@ -133,7 +137,7 @@ WRONG: Mapping[str, Make] = {
     ),
     "web/uses: 'db' is not a list": lambda: web(uses="db"),
     "web/uses: 7 is neither a component nor the name of one": lambda: web(uses=[7]),
-    "web/uses: 'db' stands twice": lambda: web(uses=[db, "db"]),
+    "web/uses: 'db' is listed twice": lambda: web(uses=[db, "db"]),
     "components: 'db' is not a list": lambda: Stack("shop", "db"),  # type: ignore[arg-type]
     "shop/components: is empty; a stack has at least one component": lambda: Stack("shop", []),
     "shop/components/1: 'db' is not a component": lambda: Stack("shop", [db, "db"]),  # type: ignore[list-item]

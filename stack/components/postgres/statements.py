@@ -1,6 +1,6 @@
-"""Split a file of SQL into its statements as it streams by, and refuse what is none of SQL's: pure, on bytes.
+"""Split SQL into statements while streaming, and refuse everything else. Pure, on bytes.
 
-It reads what PostgreSQL reads with `standard_conforming_strings = on`.
+The syntax is that of PostgreSQL with `standard_conforming_strings = on`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(rb"/\*|\*/")
-# An E'…' string: a quote that neither a backslash nor a second quote takes the meaning from.
+# The end of an E'…' string: a quote that neither a backslash nor a second quote escapes.
 _ESCAPED_END = re.compile(rb"(?:[^'\\]++|\\.|'')*+'", re.DOTALL)
 _QUOTED = rb'"(?:[^"]|"")+"'
 _NAME = rb"(?:" + _QUOTED + rb"|" + _WORD + rb")"
@@ -37,15 +37,15 @@ _COPY_IN = re.compile(
     rb"(?:\((?:" + _QUOTED + rb"|[^()\"])*\)\s*)?FROM\s+STDIN\b",
     re.IGNORECASE,
 )
-# No COPY has more than this before its data.
+# No COPY statement is longer than this before its data.
 _LONGEST_COPY = 2**18
 _OF_TRANSACTIONS = {b"begin", b"start", b"commit", b"end", b"rollback", b"abort", b"prepare"}
-_WHOLE = "all of it is one transaction already"
-_PSQL = "a command of psql is not run, for a file is data"
+_WHOLE = "the whole file is one transaction already"
+_PSQL = "psql commands are not run, because a file is data"
 
 
 class Refused(Exception):
-    """A file holds what is not run: on which line, what it is, and why."""
+    """A file contains something that is not run: the line, what it is, and why."""
 
     def __init__(self, line: int, what: str, why: str) -> None:
         super().__init__(f"line {line}: {what}: {why}")
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the file: of a statement, its `begin` or `end`, the `data` of a COPY, or line ends in between."""
+    """A part of a file: the `begin`, `text` or `end` of a statement, the `data` of a COPY, or `lines` in between."""
 
     kind: str
     text: bytes = b""
@@ -62,8 +62,8 @@ class Piece:
 def pieces(source: Iterable[bytes], why: str = _WHOLE) -> Iterator[Piece]:
     """Read a file in pieces.
 
-    Raises `Refused` for a command of psql, for an end in the middle of a statement, and for a statement that begins or
-    ends a transaction; `why` that has no place there.
+    Raises `Refused` for a psql command, for an end of file inside a statement, and for a statement that begins or ends
+    a transaction; `why` is the reason given for the latter.
     """
     reader = _Reader(why)
     for number, block in enumerate(_blocks(source)):
@@ -72,7 +72,7 @@ def pieces(source: Iterable[bytes], why: str = _WHOLE) -> Iterator[Piece]:
 
 
 def _blocks(source: Iterable[bytes]) -> Iterator[bytes]:
-    """Give the chunks again, each but the last ending with a line: no token but a long one reaches across."""
+    """Yield the chunks again, cut at line ends: only a long token reaches across two."""
     waiting: list[bytes] = []
     for chunk in source:
         cut = chunk.rfind(b"\n") + 1
@@ -85,7 +85,7 @@ def _blocks(source: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Reader:
-    """Where in a file the reading is. `inside`: the kind of long token that goes on in the next block."""
+    """The position in a file. `inside` is the kind of long token that continues in the next block."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -103,12 +103,12 @@ class _Reader:
         self.bodies = 0
         self.text = b""
         self.first_line = self.line
-        # A string that follows an E'…' string on another line goes on with it.
+        # A string on the line after an E'…' string continues it.
         self.continues = ""
 
     def read(self, block: bytes) -> Iterator[Piece]:
         if b"\0" in block:
-            raise Refused(self.line + block.count(b"\n", 0, block.index(b"\0")), "a NUL byte", "no text holds one")
+            raise Refused(self.line + block.count(b"\n", 0, block.index(b"\0")), "a NUL byte", "text can't contain one")
         position = 0
         while position < len(block):
             if self.inside == "copy":
@@ -121,13 +121,13 @@ class _Reader:
                 position = end
             else:
                 found = _TOKEN.match(block, position)
-                assert found is not None  # noqa: S101 - the last alternative takes all
+                assert found is not None  # noqa: S101 - the last alternative matches anything
                 yield from self._token(found.lastgroup or "", found[0])
                 position = found.end()
 
     def finish(self) -> Iterator[Piece]:
         if self.inside not in ("", "line-end") or self.parentheses > 0 or self.bodies > 0:
-            raise Refused(self.first_line, "a statement", "it has no end: the file ends in the middle of it")
+            raise Refused(self.first_line, "a statement", "the file ends in the middle of it")
         if self.started:
             yield from self._ended()
         if self.inside == "line-end":
@@ -170,7 +170,7 @@ class _Reader:
             self.words.append(word)
             self._check_transaction()
         if word == b"off" and self.words[0] == b"set" and b"standard_conforming_strings" in self.words:
-            raise Refused(self.line, "SET standard_conforming_strings = off", "a file is read with it on")
+            raise Refused(self.line, "SET standard_conforming_strings = off", "files are read with it on")
         # The body of a function in SQL: `BEGIN ATOMIC …; …; END`, in which only CASE has an END of its own.
         if self.words[0] == b"create":
             if word == b"atomic" and self.last_word == b"begin":
@@ -183,21 +183,21 @@ class _Reader:
         first, *following = self.words
         if first not in _OF_TRANSACTIONS or (first in (b"start", b"prepare") and following != [b"transaction"]):
             return
-        # ROLLBACK TO is known by its second word, or its third: the end of the statement looks again.
+        # ROLLBACK TO shows only in the second or third word: it is checked at the end of the statement.
         if first != b"rollback":
             raise self._transaction()
 
     def _transaction(self) -> Refused:
         what = b" ".join(self.words).decode(errors="replace").upper()
-        return Refused(self.first_line, what, f"{self.why}; leave this out")
+        return Refused(self.first_line, what, f"{self.why}; remove it")
 
     def _meta(self, text: bytes) -> Iterator[Piece]:
         command = text.decode(errors="replace")
         if text in (rb"\restrict", rb"\unrestrict") and not self.started:
-            # What pg_dump writes around its statements, against just what is refused here.
+            # pg_dump writes these around its statements, to refuse what is refused here.
             self.inside = "restrict"
             return iter(())
-        raise Refused(self.line, command[:40], f"{_PSQL}; leave this out")
+        raise Refused(self.line, command[:40], f"{_PSQL}; remove it")
 
     def _ended(self) -> Iterator[Piece]:
         if self.words[:1] == [b"rollback"] and b"to" not in self.words:
@@ -219,7 +219,7 @@ class _Reader:
             yield Piece("lines", b"\n" * lines)
 
     def _end_of_long(self, block: bytes, position: int) -> int:
-        """Find where the long token ends, and end it; else the end of the block."""
+        """Return the end of the long token and leave it, or the end of the block."""
         match self.inside:
             case "comment":
                 return self._end_of_comment(block, position)
@@ -234,7 +234,7 @@ class _Reader:
         end = block.find(delimiter, position)
         if end < 0:
             return len(block)
-        # Of a doubled quote the second one begins the string again.
+        # The second quote of a doubled one opens the string again.
         self.inside = ""
         return end + len(delimiter)
 
@@ -251,7 +251,7 @@ class _Reader:
         end = len(block) if end < 0 else end + 1
         if self.inside == "line-end":
             if block[position:end].split(b"--")[0].strip():
-                raise Refused(self.line, "COPY", "its data has to begin on the next line, and a statement stands there")
+                raise Refused(self.line, "COPY", "its data must begin on the next line, but a statement follows")
             self.inside = "copy" if block[position:end].endswith(b"\n") else "line-end"
         else:
             self.inside = ""
@@ -268,5 +268,5 @@ class _Reader:
             found += 2
         data = block[position:end]
         self.line += data.count(b"\n")
-        # Without a line end what follows would be data too.
+        # Without a line end the following text would be data too.
         return end, Piece("data", data if data.endswith(b"\n") else data + b"\n")
