@@ -49,7 +49,7 @@ def test_a_stale_answer_that_says_so_may_lack_visits() -> None:
     assert violations([visit(0, 1, 1), read(2, 3, 0, stale=True)], {"a": 1}) == []
 
 
-def test_where_reads_need_not_be_exact_they_may_lack_visits_but_not_run_ahead_and_visits_stay_exact() -> None:
+def test_inexact_reads_may_lag_but_not_run_ahead() -> None:
     lacking, ahead = [visit(0, 1, 1), read(2, 3, 0)], [visit(0, 1, 1), read(2, 3, 2)]
     repeated = [visit(0, 1, 1), visit(2, 3, 1)]
     assert violations(lacking, {"a": 1}, exact_reads=False) == []
@@ -68,7 +68,7 @@ KINDS: list[Kind] = ["visit", "read"]
 
 @settings(deadline=None, max_examples=200)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
-def test_whatever_a_right_counter_answers_is_accepted_and_a_change_of_its_end_is_not(seed: int, size: int) -> None:
+def test_a_correct_history_is_accepted_and_a_wrong_count_is_not(seed: int, size: int) -> None:
     """Each operation takes effect at one moment between its start and its end, or, unknown, perhaps never."""
     dice = random.Random(seed)
     effects = sorted(dice.uniform(0, 10) for _ in range(size))
