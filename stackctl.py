@@ -346,9 +346,9 @@ def doctor(
         typer.Option("--bundle", metavar="FILE", help="Write a zip for a bug report, with secrets redacted."),
     ] = None,
 ) -> Report:
-    """Check this machine and the instance, and say how to fix what is wrong.
+    """Check this machine and the instance.
 
-    It changes nothing. It exits 1 if any check fails.
+    It says how to fix what is wrong, and changes nothing. It exits 1 if any check fails.
 
     \b
     Examples:
@@ -640,9 +640,10 @@ def undo(
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Restore the data that the last reset, restore, load --replace, upgrade or undo replaced.
+    """Restore the data that the last command replaced or deleted.
 
-    The current data is saved first: a second `undo` reverts the first.
+    That is the last reset, restore, load --replace, upgrade or undo. The current data is saved first: a second `undo`
+    reverts the first.
 
     \b
     Example:
@@ -663,7 +664,7 @@ def upgrade(
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
 ) -> Report:
-    """Migrate the data of a database to a newer major version of PostgreSQL.
+    """Migrate a database to a newer major version.
 
     Declare the version first. The old version saves a snapshot; the new one loads it into a new volume, and the result
     is compared before it replaces the current data. The app is stopped meanwhile. The old volume is kept for
@@ -713,9 +714,9 @@ def prune(
     data: Annotated[bool, typer.Option("--data", help="Also delete the DATA of orphaned instances.")] = False,
     yes: Yes = False,
 ) -> Report:
-    """Remove what is left of instances whose directory is gone; ask first.
+    """Remove what is left of orphaned instances; ask first.
 
-    Without --data their data is kept. An instance whose directory exists is never touched. --instance and --engine
+    Orphaned are those whose directory is gone. Without --data their data is kept. An instance whose directory exists is never touched. --instance and --engine
     filter what is removed.
 
     \b
