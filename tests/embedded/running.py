@@ -14,9 +14,9 @@ from pathlib import Path
 from stack.declaration import load_stack
 from stack.engines.embedded import accounts
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import acting, home_of, make_private
-from stack.engines.embedded.layout import Home
-from stack.engines.embedded.runs import read_runs
+from stack.engines.embedded.layout import Home, home_of
+from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.user import acting_as, make_private
 from stack.instance import Instance, default_project
 from stack.model import Stack
 from stack.observed import Observed
@@ -91,11 +91,11 @@ class Running:
             accounts.make_home(self.home.folder)
         else:
             self.home.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        identity = accounts.identity_of(self.home.folder)
-        with acting(identity):
+        run_as = accounts.run_as_of(self.home.folder)
+        with acting_as(run_as):
             for part in (*reversed(folder.parents), folder):
                 if part.is_relative_to(self.home.folder):
-                    make_private(part, identity)
+                    make_private(part, run_as)
 
     def secret(self, name: str) -> str:
         return State(self.instance.state).secret(name).reveal()
@@ -121,7 +121,7 @@ class Running:
             for process in (processes := self.processes()):
                 kill(process)
             runs = self.home.runs.iterdir() if self.home.runs.is_dir() else ()
-            return not processes and all(read_runs(run).process is None for run in runs)
+            return not processes and all(read_start_log(run).pid is None for run in runs)
 
         eventually(none_left, every=0.02)
 

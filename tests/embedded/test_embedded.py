@@ -22,8 +22,8 @@ import pytest
 from stack import Postgres, Redis, Stack, WebApp
 from stack.components.postgres import cluster
 from stack.engines.embedded import enter
-from stack.engines.embedded.accounts import identity_of
-from stack.engines.embedded.identity import plan_view
+from stack.engines.embedded.accounts import run_as_of
+from stack.engines.embedded.namespace import plan_mounts
 from stack.errors import DeclarationError, StackError
 from tests.cli import ROOT, eventually
 from tests.embedded.running import Running, kill, running
@@ -307,18 +307,18 @@ def test_a_pipe_that_ends_early_ends_a_command_quietly(up: Running) -> None:
 
 @as_root
 def test_no_process_is_roots(up: Running) -> None:
-    identity = identity_of(up.home.folder)
-    assert identity is not None
+    run_as = run_as_of(up.home.folder)
+    assert run_as is not None
     for process in up.processes():
         status = Path(f"/proc/{process}/status").read_text()
         found = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
-        assert found["Uid"] == [str(identity.user)] * 4, process
-        assert found["Gid"] == [str(identity.group)] * 4, process
+        assert found["Uid"] == [str(run_as.user)] * 4, process
+        assert found["Gid"] == [str(run_as.group)] * 4, process
         assert found["Groups"] == [], process
         assert int(found["CapEff"][0], 16) == int(found["CapBnd"][0], 16) == 0, process
         assert found["NoNewPrivs"] == ["1"], process
     said = up.engine.session("db").run(["sh", "-c", "id -u; id -G; grep NoNewPrivs /proc/self/status"]).stdout.split()
-    assert said == [str(identity.user), str(identity.group), "NoNewPrivs:", "1"]
+    assert said == [str(run_as.user), str(run_as.group), "NoNewPrivs:", "1"]
 
 
 @as_root
@@ -344,11 +344,11 @@ def test_the_servers_view_ends_with_them_and_shows_only_what_they_need(tmp_path:
 @as_root
 def test_a_plain_users_instance_is_that_users(tmp_path: Path) -> None:
     user = pwd.getpwnam("games")
-    view = plan_view([Path(sys.base_prefix), Path(sys.prefix), ROOT])
+    mounts = plan_mounts([Path(sys.base_prefix), Path(sys.prefix), ROOT])
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chown(folder, user.pw_uid, user.pw_gid)
         options = {"folder": str(ROOT), "user": [user.pw_uid, user.pw_gid], "staging": str(tmp_path)}
-        command = [sys.executable, "-I", "-S", enter.__file__, json.dumps(options | {"covers": view.covers})]
+        command = [sys.executable, "-I", "-S", enter.__file__, json.dumps(options | {"mounts": mounts.over})]
         script = [sys.executable, "-m", "tests.embedded.running", folder]
         environment = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "HOME": folder}
         ended = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.engines.embedded import driver
+from stack.engines.embedded import observe
 from stack.errors import StackError
 from tests.embedded.running import Running, kill, running
 from tests.servers import MISSING
@@ -33,7 +33,7 @@ def test_a_frozen_database_is_the_culprit_and_not_those_who_wait_for_it(
     frozen = one.process("db")
     kill(frozen, signal.SIGSTOP)
     try:
-        monkeypatch.setattr(driver, "_START_PERIOD", 0.0)
+        monkeypatch.setattr(observe, "_START_PERIOD", 0.0)
         with pytest.raises(StackError, match="db runs but its health check fails") as raised:
             one.up(timeout=2)
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.engines.embedded import accounts
-from stack.engines.embedded.accounts import OWN_USERS, identity_of
+from stack.engines.embedded.accounts import OWN_USERS, run_as_of
 from tests.cli import eventually
 from tests.embedded.running import Running, running
 from tests.servers import MISSING
@@ -98,7 +98,7 @@ def test_an_instance_of_the_shared_user_moves_to_its_own_and_keeps_its_data(
         refusing.setattr(accounts, "why_shared", lambda: "no mounts")
         one.up()
         count = one.visit()
-        assert not identity_of(one.home.folder).own  # type: ignore[union-attr]
+        assert not run_as_of(one.home.folder).own  # type: ignore[union-attr]
         (notice,) = one.engine.notices()
         assert "can read each other's secrets" in notice
         before = one.engine.fields()["db"]
@@ -106,7 +106,7 @@ def test_an_instance_of_the_shared_user_moves_to_its_own_and_keeps_its_data(
         refusing.undo()
         assert one.engine.fields()["db"] != before
         one.up()
-        assert identity_of(one.home.folder).own  # type: ignore[union-attr]
+        assert run_as_of(one.home.folder).own  # type: ignore[union-attr]
         assert one.engine.notices() == ()
         files = [one.home.folder, one.home.secrets, one.home.log("web"), one.home.data("db") / "PG_VERSION"]
         assert len({path.stat().st_uid for path in files}) == 1

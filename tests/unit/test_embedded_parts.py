@@ -24,11 +24,12 @@ from stack.components.postgres import cluster
 from stack.components.postgres import programs as postgres_programs
 from stack.components.redis import cli as redis_cli
 from stack.components.redis import programs as redis_programs
-from stack.engines.embedded import identity, launch, logs, strays
+from stack.engines.embedded import launch, logs, namespace, strays
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import View, make_private, plan_view
-from stack.engines.embedded.runs import read_runs
+from stack.engines.embedded.namespace import BindMounts, plan_mounts
 from stack.engines.embedded.search import Search
+from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.user import make_private
 from stack.errors import StackError
 from stack.instance import Instance
 from tests.cli import eventually
@@ -149,8 +150,8 @@ def open_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that everybody may enter, wherever pytest keeps it."""
     folder = tmp_path / "machine"
     folder.mkdir(mode=0o755)
-    mode = identity._mode
-    monkeypatch.setattr(identity, "_mode", lambda path: 0o755 if path in folder.parents else mode(path))
+    mode = namespace._mode
+    monkeypatch.setattr(namespace, "_mode", lambda path: 0o755 if path in folder.parents else mode(path))
     return folder
 
 
@@ -161,7 +162,7 @@ def made(path: Path, mode: int = 0o755) -> Path:
 
 
 def test_what_everybody_reaches_needs_no_view(open_path: Path) -> None:
-    assert plan_view([made(open_path / "python")]) == View()
+    assert plan_mounts([made(open_path / "python")]) == BindMounts()
 
 
 def test_what_lies_behind_a_closed_folder_is_bound_over_it(open_path: Path) -> None:
@@ -170,8 +171,8 @@ def test_what_lies_behind_a_closed_folder_is_bound_over_it(open_path: Path) -> N
     made(python / "lib")
     closed.chmod(0o700)
     (closed / "a").chmod(0o700)
-    planned = plan_view([python, python / "lib", app, made(open_path / "other")])
-    assert planned == View({str(closed): (str(python), str(app))})
+    planned = plan_mounts([python, python / "lib", app, made(open_path / "other")])
+    assert planned == BindMounts({str(closed): (str(python), str(app))})
 
 
 def test_a_link_is_reached_under_its_name_and_where_it_leads(open_path: Path) -> None:
@@ -179,12 +180,12 @@ def test_a_link_is_reached_under_its_name_and_where_it_leads(open_path: Path) ->
     real = made(closed / "real")
     (closed / "link").symlink_to(real)
     closed.chmod(0o700)
-    assert plan_view([closed / "link"]).covers == {str(closed): (str(closed / "link"), str(real))}
+    assert plan_mounts([closed / "link"]).over == {str(closed): (str(closed / "link"), str(real))}
 
 
 def test_what_is_closed_itself_is_told(open_path: Path) -> None:
     with pytest.raises(StackError, match="only its owner may read it") as raised:
-        plan_view([made(open_path / "app", 0o700)])
+        plan_mounts([made(open_path / "app", 0o700)])
     assert raised.value.code == "embedded-unreachable"
     assert "plain user" in raised.value.hint
 
@@ -264,21 +265,21 @@ def test_the_last_exit_code_is_in_supervisords_log(lines: list[str], exit_code: 
 
 def test_each_start_is_noted_and_its_process_known_while_it_lives(tmp_path: Path) -> None:
     run = tmp_path / "web"
-    assert (read_runs(run).starts, read_runs(run).process) == (0, None)
+    assert (read_start_log(run).starts, read_start_log(run).pid) == (0, None)
     command = [sys.executable, "-I", "-S", launch.__file__, "--run", str(run), "--folder", "/", "--", "/bin/cat"]
     ids = set()
     for start in (1, 2):
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            while (runs := read_runs(run)).starts < start:
+            while (found := read_start_log(run)).starts < start:
                 assert process.poll() is None
                 threading.Event().wait(0.01)
-            assert (runs.starts, runs.process) == (start, process.pid)
-            ids.add(runs.id)
+            assert (found.starts, found.pid) == (start, process.pid)
+            ids.add(found.id)
             beside = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
             assert beside.returncode == 1
             assert "it runs already" in beside.stderr
             process.kill()
-        assert read_runs(run).process is None
+        assert read_start_log(run).pid is None
     assert len(ids) == 1, "the same one, started again"
 
 
@@ -301,7 +302,7 @@ def test_the_lines_of_a_run_are_known_beyond_the_end_of_a_part_of_the_log(tmp_pa
     started("third\n")
 
     def lines(time: float) -> list[str]:
-        start = read_runs(run).start_from(time)
+        start = read_start_log(run).start_from(time)
         assert start is not None
         return logs.lines_from(log, start.log, None)
 

@@ -1,9 +1,9 @@
 """Give each of root's instances a user of its own, so that none reads another's secrets or signals its processes.
 
-The user is a number that nothing else has. Who owns the home of an instance is the record of it; there is no entry in
-`/etc/passwd`, only a line in what the instance sees of that file, because PostgreSQL insists on a name (`enter.py`).
-Where this machine allows no private view of files, as a container without CAP_SYS_ADMIN, root's instances share the
-user `nobody`, and `up` says so.
+The user is a number that nothing else uses; the owner of the instance's home records it. It has no entry in
+`/etc/passwd`, only a line in the copy of that file in the instance's mount namespace, because PostgreSQL insists on a
+name (`enter.py`). If this machine allows no mount namespace, like a container without CAP_SYS_ADMIN, root's instances
+share the user `nobody`, and `up` says so.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stack.engines import process
-from stack.engines.embedded.identity import ACCOUNT, ROOT_HOMES, Identity, View, entering_view
+from stack.engines.embedded.layout import ROOT_HOMES
+from stack.engines.embedded.namespace import BindMounts, command_in_namespace
+from stack.engines.embedded.user import ACCOUNT, RunAs
 from stack.errors import StackError
 
 # Between those that systems give to people and services and those of containers: https://systemd.io/UIDS-GIDS
 OWN_USERS = range(70000, 90000)
 _SHARED = "nobody"
 _TIMEOUT = 10.0
-# What `cluster.py` writes for the user that a server runs as.
+# The line of `pg_ident.conf` for the user that a server runs as.
 _ADMITTED = 'owner "{}" '
 
 
-def identity_of(home: Path) -> Identity | None:
-    """The user of the instance that lives in `home`; None for a plain user, whose servers are that user's.
+def run_as_of(home: Path) -> RunAs | None:
+    """Return the user that the servers of the instance in `home` run as; None for a plain user, who runs them.
 
-    One without a home has the shared user until `make_home` gives it one. Raises `user-missing`.
+    Without a home that is the shared user, until `make_home` chooses another one. Raises `user-missing`.
     """
-    # Not the effective one, which is another in `acting`.
+    # Not the effective user, which is another in `acting_as`.
     caller = os.getuid()
     if caller != 0:
         _check_name(caller)
@@ -45,16 +47,16 @@ def identity_of(home: Path) -> Identity | None:
     with contextlib.suppress(FileNotFoundError):
         owner = home.lstat().st_uid
         if owner in OWN_USERS:
-            return Identity(owner, owner, own=True)
+            return RunAs(owner, owner, own=True)
     return _shared()
 
 
 def is_servers_user(user: int) -> bool:
-    """Whether servers of this caller run as this user."""
+    """Whether this user is one that servers of the caller run as."""
     return user == os.getuid() if os.getuid() else user in OWN_USERS or user == _shared().user
 
 
-def _shared() -> Identity:
+def _shared() -> RunAs:
     try:
         entry = pwd.getpwnam(_SHARED)
     except KeyError:
@@ -63,7 +65,7 @@ def _shared() -> Identity:
             f"servers never run as root, and this machine has no user {_SHARED!r}",
             f"make it (`useradd --system {_SHARED}`), or run stackctl as another user than root",
         ) from None
-    return Identity(entry.pw_uid, entry.pw_gid)
+    return RunAs(entry.pw_uid, entry.pw_gid)
 
 
 def _check_name(caller: int) -> None:
@@ -79,12 +81,12 @@ def _check_name(caller: int) -> None:
 
 @functools.cache
 def why_shared() -> str | None:
-    """Why root's instances can't have users of their own on this machine; None if they can. Asks once, in 30 ms."""
+    """Find out, in 30 ms, why root's instances can't have users of their own on this machine; None if they can."""
     if sys.platform != "linux":
         return "only Linux has private views of files"
-    probe = Identity(OWN_USERS[0], OWN_USERS[0], own=True)
+    probe = RunAs(OWN_USERS[0], OWN_USERS[0], own=True)
     try:
-        with entering_view(["id", "-un"], Path("/"), probe, View()) as command:
+        with command_in_namespace(["id", "-un"], Path("/"), probe, BindMounts()) as command:
             answer = process.run(command, {"PATH": os.defpath}, _TIMEOUT)
     except (OSError, TimeoutError) as error:
         return str(error)
@@ -101,24 +103,24 @@ def shared_notice() -> str:
 
 
 def make_home(home: Path) -> None:
-    """Make the home of one of root's instances where there is none. It appears with its owner or not at all."""
+    """Make the home of one of root's instances if there is none. It appears with its owner, or not at all."""
     if not ROOT_HOMES.is_dir():
         ROOT_HOMES.mkdir(parents=True, exist_ok=True)
-        # Whatever the umask: each user has to pass through it.
+        # Each user has to pass through it, whatever the umask.
         ROOT_HOMES.chmod(0o711)
     with _locked():
         if home.exists():
             return
-        identity = _shared() if why_shared() else _free_user(home.name)
+        run_as = _shared() if why_shared() else _free_user(home.name)
         new = ROOT_HOMES / f".new-{secrets.token_hex(4)}"
         new.mkdir(mode=0o700)
-        os.chown(new, identity.user, identity.group)
+        os.chown(new, run_as.user, run_as.group)
         new.rename(home)
 
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """Until no other command is choosing a user."""
+    """Let one command at a time choose a user."""
     descriptor = os.open(ROOT_HOMES, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -127,14 +129,14 @@ def _locked() -> Iterator[None]:
         os.close(descriptor)
 
 
-def _free_user(name: str) -> Identity:
-    """A user that owns no home and no process, and has no name. The first choice follows from the instance's name."""
+def _free_user(name: str) -> RunAs:
+    """Find a user that owns no home and no process, and has no name. The search begins at a hash of the name."""
     taken = _owners([*ROOT_HOMES.iterdir(), *Path("/proc").glob("[0-9]*")])
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     for offset in range(len(OWN_USERS)):
         user = OWN_USERS[(start + offset) % len(OWN_USERS)]
         if user not in taken and not _has_name(user):
-            return Identity(user, user, own=True)
+            return RunAs(user, user, own=True)
     raise StackError(
         "user-missing",
         f"all users from {OWN_USERS[0]} to {OWN_USERS[-1]} are taken",
@@ -158,15 +160,20 @@ def _has_name(user: int) -> bool:
     return False
 
 
-def must_move(identity: Identity | None) -> bool:
-    """Whether an instance has the shared user and can have one of its own."""
-    return identity is not None and not identity.own and why_shared() is None
+def has_own_user(run_as: RunAs | None) -> bool:
+    """Whether an instance has a user of its own, or gets one with the next `up`."""
+    return run_as is not None and (run_as.own or why_shared() is None)
+
+
+def must_move(run_as: RunAs | None) -> bool:
+    """Whether an instance has the shared user although it can have one of its own."""
+    return run_as is not None and not run_as.own and why_shared() is None
 
 
 def give_own_user(home: Path) -> None:
-    """Hand a home that the shared user owns, and in which nothing runs, to a user of its own.
+    """Hand a home of the shared user, in which nothing runs, to a user of its own.
 
-    The home itself comes last: whatever is killed before, this is done again.
+    The home itself comes last: if we are killed earlier, the next `up` does this again.
     """
     shared = _shared()
     with _locked():
@@ -183,7 +190,7 @@ def give_own_user(home: Path) -> None:
 
 
 def _admit(names: Path) -> None:
-    """Let the instance's own user manage a cluster as the shared one could, under its own name."""
+    """Let the instance's own user administer a database as the shared user could."""
     with open(os.open(names, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW), "r+", encoding="utf-8") as file:
         text = file.read()
         old, new = _ADMITTED.format(_SHARED), _ADMITTED.format(ACCOUNT)

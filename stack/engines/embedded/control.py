@@ -1,4 +1,4 @@
-"""Ask supervisord over its unix socket, in XML-RPC: every call ends by a time limit."""
+"""Control supervisord over its unix socket, in XML-RPC: every call has a timeout."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ from typing import Any
 from stack.errors import StackError
 
 _TIMEOUT = 5.0
-# The fault that supervisord answers with while it stops everything.
+# The fault that supervisord answers with while it shuts down.
 _SHUTDOWN_STATE = 6
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program as supervisord sees it. `state` is its word (`RUNNING`, `BACKOFF`, …), `since` a time of the epoch."""
+    """A program as supervisord sees it: its own word for the state (`RUNNING`), and the time of the start (epoch)."""
 
     name: str
     state: str
     since: float
 
 
-class Gone(StackError):
-    """There is no supervisord behind the socket, or it ends and answers nothing any more."""
+class NotRunning(StackError):
+    """There is no supervisord behind the socket, or it is shutting down and accepts no commands."""
 
 
 class Control:
-    """The supervisord behind a socket. Methods raise `Gone` where there is none, and `supervisord-silent` when it
-    gives no answer."""
+    """The supervisord behind a socket. Methods raise `NotRunning`, and `supervisord-silent` if it gives no answer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @property
     def answers(self) -> bool:
-        """Whether there is a supervisord at all. One that is frozen or broken raises."""
+        """Whether a supervisord runs. Raises `supervisord-silent` for one that is frozen or broken."""
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(_TIMEOUT)
@@ -55,28 +54,28 @@ class Control:
         )
 
     def reload(self) -> tuple[list[str], list[str], list[str]]:
-        """Read the configuration again. The names of programs that are new, changed and gone; none is touched."""
+        """Read the configuration again; touch no program. Return the names of new, changed and removed programs."""
         [[added, changed, removed]] = self._call("reloadConfig")
         return added, changed, removed
 
     def add(self, name: str) -> None:
-        """Take up a new program and start it."""
+        """Add a program of the configuration and start it."""
         self._call("addProcessGroup", name)
 
-    def remove(self, name: str, limit: float) -> None:
-        """Stop a program, within so many seconds, and forget it."""
-        self._call("stopProcessGroup", name, longer=limit)
+    def remove(self, name: str, stop_grace: float) -> None:
+        """Stop a program, which may take `stop_grace` seconds, and remove it."""
+        self._call("stopProcessGroup", name, longer=stop_grace)
         self._call("removeProcessGroup", name)
 
     def start(self, name: str) -> None:
         self._call("startProcess", name, False)
 
-    def stop(self, name: str, limit: float) -> None:
-        """Stop a program, within so many seconds, and keep it."""
-        self._call("stopProcessGroup", name, longer=limit)
+    def stop(self, name: str, stop_grace: float) -> None:
+        """Stop a program, which may take `stop_grace` seconds, and keep it."""
+        self._call("stopProcessGroup", name, longer=stop_grace)
 
     def shut_down(self) -> None:
-        """Begin to stop everything in order and then itself."""
+        """Begin to stop all programs in order, and then supervisord itself."""
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, longer: float = 0) -> Any:
@@ -87,14 +86,16 @@ class Control:
                 return getattr(server.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as error:
             if error.faultCode == _SHUTDOWN_STATE:
-                raise Gone(
+                raise NotRunning(
                     "supervisord-silent", f"the supervisord at {self._path} ends", "run `stackctl up`"
                 ) from error
             raise StackError(
                 "supervisord-failed", f"supervisord refused {method}: {error.faultString}", "look at its log"
             ) from error
         except (ConnectionError, FileNotFoundError) as error:
-            raise Gone("supervisord-silent", f"there is no supervisord at {self._path}", "run `stackctl up`") from error
+            raise NotRunning(
+                "supervisord-silent", f"there is no supervisord at {self._path}", "run `stackctl up`"
+            ) from error
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise _silent(self._path, error) from error
 
@@ -103,11 +104,11 @@ class _Transport(xmlrpc.client.Transport):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__()
         self._path = path
-        self._limit = timeout
+        self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        # Kept where `close` finds it.
-        self._connection = host, _Connection(self._path, self._limit)
+        # `close` looks for it there.
+        self._connection = host, _Connection(self._path, self._timeout)
         return self._connection[1]
 
 

@@ -1,17 +1,17 @@
-"""Become a command of a component's user and view of the files: a script with a JSON object, then the command.
+"""Run a command as the user of a component, in its mount namespace. A script; its first argument is a JSON object.
 
-    enter.py '{"folder": "/…", "user": [65534, 65534], "covers": …}' PROGRAM WORD…
+    enter.py '{"folder": "/…", "user": [65534, 65534], "mounts": …}' PROGRAM WORD…
 
 - `folder`: where the command runs.
 - `user`: the user and group to become, without any other group, and without a way to gain privileges.
-- `covers`, with `staging`: make a view of the files in which the server's user can reach what it needs: each
-  folder that it can't pass through is covered by an empty one, with only the given paths bound into it, read-only.
-- `lines`, with `staging`: files that have one more line in that view, like a name for the user.
-- `join`: a process whose view is taken instead.
-- `log`: detach from the terminal and from who started it, and write there.
+- `mounts`, with `staging`: make a mount namespace in which the servers' user reaches what it needs: an empty folder is
+  mounted over each folder that it can't pass through, and only the given paths are bound into it, read-only.
+- `lines`, with `staging`: files that have one more line in that namespace, like a name for the user.
+- `join`: the pid whose mount namespace to enter instead.
+- `log`: detach from the terminal and from the parent, and write there.
 
-The interpreter already runs when the view changes, so everything it needs is imported by then. It needs Linux for
-a view, and nothing else but Python.
+Import everything at the start: after a change of namespace, Python's own files may be out of reach. A namespace
+needs Linux; the rest needs only Python.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# The exit code when no view could be made; what was wrong is on standard error.
-NO_VIEW = 71
+# The exit code if the namespace could not be made or entered; the reason is on standard error.
+NO_NAMESPACE = 71
 
 _CLONE_NEWNS = 0x20000
 _NO_NEW_PRIVILEGES, _DROP_FROM_BOUND = 38, 24
@@ -34,20 +34,20 @@ _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 1, 2, 4, 32, 
 
 
 def main(arguments: list[str]) -> None:
-    # As for any command: Python treats both in its own way, and an exec would pass on that one is ignored.
+    # Python changes both, and an exec passes on that a signal is ignored.
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     options: dict[str, Any] = json.loads(arguments[0])
     command = arguments[1:]
     try:
         if options.get("staging"):
-            _make_view(options.get("covers", {}), options.get("lines", {}), options["staging"])
+            _make_namespace(options.get("mounts", {}), options.get("lines", {}), options["staging"])
         if options.get("join"):
-            _join_view(options["join"])
+            _join_namespace(options["join"])
         if options.get("user"):
             _become(*options["user"])
     except OSError as error:
-        _fail(NO_VIEW, f"{error.filename or 'user'}: {error.strerror}")
+        _fail(NO_NAMESPACE, f"{error.filename or 'user'}: {error.strerror}")
     os.chdir(options["folder"])
     if options.get("log"):
         _detach(options["log"])
@@ -65,7 +65,7 @@ def _fail(exit_code: int, problem: str) -> None:
 
 
 def _become(user: int, group: int) -> None:
-    """Whatever the command runs from here on, like a program of root's with the setuid bit, gains nothing."""
+    """Become a user, in a way that nothing which runs from here on gains privileges, like a setuid program of root."""
     if sys.platform == "linux":
         capability = 0
         while _libc().prctl(_DROP_FROM_BOUND, capability, 0, 0, 0) == 0:
@@ -76,22 +76,22 @@ def _become(user: int, group: int) -> None:
     os.setuid(user)
 
 
-def _make_view(covers: dict[str, list[str]], lines: dict[str, str], staging: str) -> None:
-    """A mount namespace of our own; what is mounted in it nobody else sees, and it ends with its last process."""
+def _make_namespace(mounts: dict[str, list[str]], lines: dict[str, str], staging: str) -> None:
+    """Make a mount namespace. No other process sees its mounts, and it ends with its last process."""
     _check(_libc().unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _REC | _PRIVATE)
     if lines:
         _add_lines(lines, staging)
-    for cover, paths in covers.items():
+    for closed, paths in mounts.items():
         _mount("tmpfs", staging, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=1m")
         for path in paths:
-            _bind(path, staging + path[len(cover) :])
+            _bind(path, staging + path[len(closed) :])
         _mount(None, staging, None, _REMOUNT | _BIND | _RDONLY)
-        _mount(staging, cover, None, _MOVE)
+        _mount(staging, closed, None, _MOVE)
 
 
 def _add_lines(lines: dict[str, str], staging: str) -> None:
-    """Root's copies, that nobody can change: a user who could would make itself another."""
+    """Mount copies of root's that no other user can change: with a line of its own, a user could become another."""
     _mount("tmpfs", staging, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
     for path, line in lines.items():
         made = Path(staging, Path(path).name)
@@ -99,7 +99,7 @@ def _add_lines(lines: dict[str, str], staging: str) -> None:
         made.chmod(0o644)
         _mount(str(made), path, None, _BIND)
         _mount(None, path, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
-    # The files stay: they are bound.
+    # The copies stay, because they are bound.
     _check(_libc().umount2(os.fsencode(staging), _DETACH), staging)
 
 
@@ -114,8 +114,8 @@ def _bind(path: str, target: str) -> None:
     _mount(None, target, None, _REMOUNT | _BIND | _RDONLY)
 
 
-def _join_view(process: int) -> None:
-    descriptor = os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+def _join_namespace(pid: int) -> None:
+    descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc().setns(descriptor, _CLONE_NEWNS), "setns")
 
 
@@ -135,7 +135,7 @@ def _check(result: int, what: str) -> None:
 
 
 def _detach(log: str) -> None:
-    """A session of its own, whose first process is nobody's child: no terminal and no waiting parent can end it."""
+    """Go on in a new session, as an orphan: neither a terminal nor the parent ends it, and the parent can exit."""
     if os.fork():
         os._exit(0)
     os.setsid()

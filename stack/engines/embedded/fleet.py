@@ -13,10 +13,9 @@ from pathlib import Path
 from stack.engines.embedded.accounts import is_servers_user
 from stack.engines.embedded.checks import configuration_of, supervisors
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.identity import ROOT_HOMES, home_at
-from stack.engines.embedded.layout import Home
+from stack.engines.embedded.layout import ROOT_HOMES, Home, home_at
 from stack.engines.embedded.render import sections
-from stack.engines.embedded.runs import read_runs
+from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
 from stack.engines.embedded.volumes import is_volume
 from stack.errors import StackError
@@ -112,7 +111,7 @@ def _instance_of(home: Path) -> str:
 def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found:
     """What there is of a home; `outside` runs although the home is gone."""
     at = Home(home, home / "run", home / "secrets")
-    processes = {name: read_runs(at.run(name)).process for name in sections(_text(at.configuration))}
+    processes = {name: read_start_log(at.run(name)).pid for name in sections(_text(at.configuration))}
     if not home.is_dir():
         processes = {name: number for number, name in outside.items()}
     running = [f"{name} (process {number})" for name, number in processes.items() if number is not None]

@@ -4,7 +4,7 @@ HOME/conf/      the configuration of supervisord, and the files that components 
 HOME/data/      a folder for each volume (NAME.2 for its second revision), which outlives `down`, and one for each
                 component that needs a folder to work in
 HOME/logs/      what each component wrote, with older parts beside it
-HOME/runs/      one file a component, a line for each time that it was started
+HOME/runs/      the start log of each component: a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
 HOME/ports.json the ports that were chosen
 HOME/virtual-env the path of the virtual environment that was active at the last `up`
@@ -14,17 +14,21 @@ RUNTIME/        sockets, whose paths must be short
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stack.capabilities import Programs
-from stack.instance import generation_mark
+from stack.instance import Instance, generation_mark
 from stack.workload import PortId, VolumeId
 
 # Every server listens on this address alone.
 HOST = "127.0.0.1"
+# The homes of root's instances. Root owns this folder, and the instances' users may pass through it.
+ROOT_HOMES = Path("/var/lib/stackctl")
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _SCRIPTS = Path(__file__).parent
 
@@ -44,7 +48,7 @@ class Home:
 
     @property
     def applied(self) -> Path:
-        """What of the configuration supervisord has taken up."""
+        """The note of which configuration supervisord has applied."""
         return self.folder / "conf" / "applied.json"
 
     @property
@@ -97,6 +101,24 @@ class Home:
 
     def secret(self, secret_id: str) -> Path:
         return self.secrets / secret_id
+
+
+def home_of(instance: Instance) -> Home:
+    return replace(home_at(instance.project, instance.state), generations=instance.generations)
+
+
+def home_at(project: str, state: Path) -> Home:
+    """Return the home of an instance: inside the instance's state, but for root outside of root's own folders.
+
+    A plain user's sockets are elsewhere, because their paths must be short.
+    """
+    # Not the effective user, which is another in `acting_as`.
+    if (caller := os.getuid()) != 0:
+        name = hashlib.sha256(project.encode()).hexdigest()[:10]
+        runtime = Path(f"/tmp/stackctl-{caller}-{name}")  # noqa: S108 - made by make_private alone
+        return Home(state / "embedded", runtime, state / "secrets")
+    folder = ROOT_HOMES / project
+    return Home(folder, folder / "run", folder / "secrets")
 
 
 @dataclass(frozen=True)

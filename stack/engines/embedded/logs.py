@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from stack.engines.embedded.runs import Position
+from stack.engines.embedded.start_log import Position
 
 _PARTS = 3  # older parts beside a file; `.1` is the youngest
 _INTERVAL = 0.2
@@ -28,6 +28,11 @@ def last_lines(path: Path, count: int | None) -> list[str]:
         except FileNotFoundError:
             break
     return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+
+def labelled_lines(paths: Mapping[str, Path], count: int | None) -> tuple[str, ...]:
+    """Return the last `count` lines of each log (None: all) with its name in front."""
+    return tuple(f"{name} | {line}" for name, path in paths.items() for line in last_lines(path, count))
 
 
 def lines_from(path: Path, position: Position | None, count: int | None) -> list[str]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from stack.engines.embedded.layout import HOST, Layout
+from stack.errors import DeclarationError
 from stack.fields import flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
@@ -100,6 +101,17 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
 def process_of(instance: Instance, name: str) -> Workload:
     """Raises `DeclarationError` for what can't run as a process."""
     return instance.stack.workload(name, "process")
+
+
+def declared_process(instance: Instance, name: str) -> Workload | None:
+    """Return a component's workload as it is declared now; None if it is not, or can't run as a process.
+
+    What runs may have been declared otherwise, and has to be stopped all the same.
+    """
+    try:
+        return process_of(instance, name)
+    except (KeyError, DeclarationError):
+        return None
 
 
 def _port_fields(instance: Instance, process: Workload) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -62,3 +63,22 @@ class Search:
                 "install a newer one, or leave --use-system-binaries out",
             )
         return int(found[1])
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package. Raises `supervisor-missing`, or its like for another package."""
+    found = importlib.util.find_spec(name)
+    folders = list(found.submodule_search_locations or []) if found else []
+    if not folders:
+        raise StackError(
+            f"{name}-missing", f"the package {name} is not installed", "install it: `pip install 'stackctl[embedded]'`"
+        )
+    return Path(folders[0])
+
+
+def links_of(program: Path) -> list[Path]:
+    """Return a program and each link between its name and its file."""
+    found = [program]
+    while found[-1].is_symlink():
+        found.append(Path(os.path.normpath(found[-1].parent / os.readlink(found[-1]))))
+    return found

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stack.engines.embedded.identity import links_of
+from stack.engines.embedded.search import links_of
 from stack.instance import Instance
 
 _NAME = ".venv"

@@ -1,0 +1,109 @@
+"""Tell the state of each component from supervisord's programs, the start logs and health checks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from stack.engines.embedded import logs
+from stack.engines.embedded.control import Program
+from stack.engines.embedded.host import LocalHost
+from stack.engines.embedded.layout import Home
+from stack.engines.embedded.render import CONFIGURATION, EDITED, GENERATED, declared_process
+from stack.engines.embedded.start_log import StartLog, read_start_log
+from stack.engines.embedded.supervisor import SUPERVISORD
+from stack.fields import digest
+from stack.instance import Instance
+from stack.observed import ComponentState, Health
+from stack.workload import PortId
+
+# A server that does not answer counts as starting for so many seconds after its start.
+_START_PERIOD = 60.0
+_EXITS_SEARCHED = 1000
+# Supervisord's words in those that every engine uses. `EXITED` lasts until the program is started again, at once.
+_STATES = {
+    "STARTING": "running",
+    "RUNNING": "running",
+    "BACKOFF": "restarting",
+    "EXITED": "restarting",
+    "STOPPING": "stopping",
+    "STOPPED": "exited",
+    "FATAL": "exited",
+}
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Observes the components of one instance.
+
+    `ports`: those of the last `up`. `host`: finds the host that health checks ask, which takes a while the first time.
+    """
+
+    instance: Instance
+    home: Home
+    ports: Mapping[PortId, int]
+    host: Callable[[], LocalHost]
+
+    def observe(self, existing: Iterable[str], programs: Mapping[str, Program]) -> dict[str, ComponentState]:
+        """Return the state of each existing component, in the order of the declaration.
+
+        `programs` has those of supervisord, and none if it does not run.
+        """
+        start_logs = {name: read_start_log(self.home.run(name)) for name in existing}
+        declared = [name for name in self.instance.stack.names if name in start_logs]
+        return {
+            name: self._component(name, programs.get(name), start_logs[name])
+            for name in dict.fromkeys([*declared, *start_logs])
+        }
+
+    def _component(self, name: str, program: Program | None, start_log: StartLog) -> ComponentState:
+        state = _state(program, start_log)
+        health, problem = self._health(name, start_log) if state == "running" else ("none", "")
+        since = start_log.since or (program.since if program is not None else None)
+        declared = declared_process(self.instance, name)
+        return ComponentState(
+            id=start_log.id,
+            state=state,
+            health=health,
+            restarts=max(0, start_log.starts - 1),
+            exit_code=0 if state == "running" else self._last_exit_code(name),
+            oom_killed=False,
+            since=datetime.fromtimestamp(since, UTC) if since else None,
+            image=str(declared.command[0]) if declared and declared.command else "",
+            ports={id_: port for id_, port in self.ports.items() if id_.component == name},
+            health_output=problem,
+            process=start_log.pid,
+        )
+
+    def _health(self, name: str, start_log: StartLog) -> tuple[Health, str]:
+        """Run the component's health check, and return its problem too."""
+        check = self.instance.stack[name].check if name in self.instance.stack.names else None
+        if check is None or not any(port.component == name for port in self.ports):
+            return "none", ""
+        problem = check.problem(self.host())
+        if problem is None:
+            return "healthy", ""
+        now = time.time()
+        return ("starting" if now - (start_log.since or now) < _START_PERIOD else "unhealthy"), problem
+
+    def _last_exit_code(self, name: str) -> int:
+        """Find the exit code of a component that ended by itself."""
+        log = logs.last_lines(self.home.log(SUPERVISORD), _EXITS_SEARCHED)
+        return logs.last_exit(log, name) or 0
+
+
+def marked(state: ComponentState, applied: Mapping[str, str] | None, section: str | None) -> ComponentState:
+    """Add what a component was made from, and whether its part of the configuration is still as it was written."""
+    if applied is None:
+        return state
+    same = section is not None and digest(section) == applied["section"]
+    return replace(state, declaration=applied["declaration"], live={CONFIGURATION: GENERATED if same else EDITED})
+
+
+def _state(program: Program | None, start_log: StartLog) -> str:
+    """Return the word for a state. Without supervisord a component may still run, or have ended with a reboot."""
+    if program is None:
+        return "exited" if start_log.pid is None else "running"
+    return _STATES.get(program.state, "dead")

@@ -1,0 +1,202 @@
+"""Start, update and stop the supervisord of an instance, and end what it leaves running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Collection
+
+from stack.engines import process
+from stack.engines.embedded import enter, logs
+from stack.engines.embedded.control import Control, NotRunning, Program
+from stack.engines.embedded.home_files import HomeFiles
+from stack.engines.embedded.layout import Home, Layout
+from stack.engines.embedded.namespace import BindMounts, command_in_namespace, namespace_refused
+from stack.engines.embedded.render import declared_process
+from stack.engines.embedded.search import package_folder
+from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.strays import end_strays
+from stack.engines.embedded.waiting import wait_until
+from stack.errors import StackError
+from stack.files import update_text
+from stack.instance import Instance
+
+SUPERVISORD = "supervisord"
+# How long supervisord may take to answer after its start, and to end after its programs have.
+_TIMEOUT = 15.0
+_LAUNCH_TIMEOUT = 30.0
+# On SIGTERM it stops its programs first.
+_SUPERVISORD_STOP_GRACE = 75.0
+_LOG_LINES = 15
+# A component that is no longer declared may be a database.
+_UNDECLARED_STOP_GRACE = 60
+
+
+class Supervisor:
+    """The supervisord of one instance."""
+
+    def __init__(self, instance: Instance, home: Home, files: HomeFiles) -> None:
+        self._instance = instance
+        self._home = home
+        self._files = files
+        self._control = Control(home.control)
+
+    @property
+    def answers(self) -> bool:
+        return self._control.answers
+
+    def programs(self) -> dict[str, Program]:
+        """Ask for the state of each program; there is none if supervisord does not run."""
+        try:
+            return {program.name: program for program in self._control.programs()}
+        except NotRunning:
+            return {}
+
+    # Start and update
+
+    def launch(self, text: str, layout: Layout, mounts: BindMounts) -> None:
+        """Start supervisord with a configuration, and wait until it answers."""
+        with self._files.changing():
+            for start_log in self._home.runs.iterdir():
+                start_log.unlink()
+            update_text(self._home.configuration, text)
+            self._home.control.unlink(missing_ok=True)
+        output = self._home.logs / "supervisord.out"
+        command = [
+            *layout.script("launch"), "--run", str(self._home.run(SUPERVISORD)), "--folder", str(self._home.folder),
+            f"PATH={layout.path}", "LANG=C.UTF-8", f"HOME={self._home.folder}",
+            f"PYTHONPATH={package_folder('supervisor').parent}", "PYTHONWARNINGS=ignore", "--",
+            sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(self._home.configuration),
+        ]  # fmt: skip
+        with command_in_namespace(command, self._home.folder, self._files.run_as, mounts, output) as entering:
+            started = process.run(entering, {}, _LAUNCH_TIMEOUT)
+        if started.exit_code == enter.NO_NAMESPACE:
+            raise namespace_refused(started.stderr)
+        if not started.ok:
+            raise StackError("supervisord-failed", "supervisord could not be started", "see above", started.stderr)
+        if not wait_until(lambda: self._control.answers, _TIMEOUT):
+            last_lines = "\n".join(logs.last_lines(output, _LOG_LINES))
+            raise StackError(
+                "supervisord-failed", f"supervisord did not start in {_TIMEOUT:g} s", "see above", last_lines
+            )
+
+    def update(self, text: str, recreate: Collection[str] = (), only: Collection[str] = ()) -> None:
+        """Apply a configuration to a supervisord that runs: restart the programs that it changes, start what ended.
+
+        Restart those of `recreate` even if they are unchanged. With `only`, touch no other programs.
+        """
+        control = self._control
+        self._files.write(self._home.configuration, text)
+        added, changed, removed = ([name for name in names if not only or name in only] for names in control.reload())
+        again = {*changed, *(name for name in recreate if name not in (*added, *removed))}
+        for name in sorted({*again, *removed}, key=self._depth, reverse=True):
+            control.remove(name, self._stop_grace(name))
+        self.end_strays()
+        for name in sorted({*added, *again}, key=self._depth):
+            self._reset_start_log(name)
+            control.add(name)
+        for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
+            if program.state in ("STOPPED", "FATAL") and program.name in (only or self._instance.stack.names):
+                self._reset_start_log(program.name)
+                with contextlib.suppress(StackError):  # it was started just now
+                    control.start(program.name)
+
+    def _reset_start_log(self, name: str) -> None:
+        with self._files.changing():
+            self._home.run(name).unlink(missing_ok=True)
+
+    def await_starts(self) -> None:
+        """Wait until each program was started once: before that, supervisord calls it stopped."""
+
+        def all_started() -> bool:
+            return not any(program.state == "STOPPED" for program in self._control.programs())
+
+        wait_until(all_started, _TIMEOUT)
+
+    # Stop
+
+    def stop(self, names: Collection[str]) -> None:
+        """Stop programs, users before what they use; supervisord keeps them."""
+        for name in sorted(self.programs().keys() & set(names), key=self._depth, reverse=True):
+            self._control.stop(name, self._stop_grace(name))
+        self.end_strays()
+
+    def shut_down(self) -> None:
+        """End supervisord, which stops all programs in order, and then what it has left running."""
+        timeout = _TIMEOUT + sum(self._stop_grace(name) for name in self._instance.stack.names)
+        pid = self._pid(SUPERVISORD)
+        try:
+            self._control.shut_down()
+        except NotRunning:
+            if pid is not None:
+                _signal(pid, signal.SIGTERM)
+        except StackError:
+            # It is frozen or broken, and won't stop its programs: `end_orphans` does.
+            timeout = 0
+        if not wait_until(self._is_gone, timeout) and pid is not None:
+            _signal(pid, signal.SIGKILL)
+            wait_until(self._is_gone, _TIMEOUT)
+        self.end_orphans()
+
+    def finish_shutdown(self) -> None:
+        """Finish a shutdown that an interrupted command began: a stopping supervisord accepts no programs."""
+        if not self._control.answers:
+            return
+        try:
+            self._control.programs()
+        except NotRunning:
+            self.shut_down()
+
+    def _is_gone(self) -> bool:
+        return self._pid(SUPERVISORD) is None and not self._control.answers
+
+    def end_orphans(self) -> None:
+        """Stop in order the programs of a supervisord that is gone or does not answer, and itself before them."""
+        if (supervisord := self._pid(SUPERVISORD)) is not None:
+            self._end(SUPERVISORD, supervisord, signal.SIGTERM, _SUPERVISORD_STOP_GRACE)
+        names = [path.name for path in self._home.runs.iterdir()] if self._home.runs.is_dir() else []
+        for name in sorted(names, key=self._depth, reverse=True):
+            if (pid := self._pid(name)) is not None:
+                self._end(name, pid, self._stop_signal(name), self._stop_grace(name))
+        self.end_strays()
+
+    def end_strays(self) -> None:
+        """Kill what components that ended have left in the background."""
+
+        def has_ended(name: str) -> bool:
+            return name != SUPERVISORD and self._pid(name) is None
+
+        if not wait_until(lambda: not end_strays(self._home.runs, has_ended), _TIMEOUT):
+            raise StackError("process-stuck", "what the components started does not end, not even killed", "see `ps`")
+
+    def _end(self, name: str, pid: int, stop_signal: signal.Signals, stop_grace: float) -> None:
+        """Stop a process with its signal, and kill it if it takes longer than its grace."""
+        for number, timeout in ((stop_signal, stop_grace), (signal.SIGKILL, _TIMEOUT)):
+            _signal(pid, number)
+            if wait_until(lambda: self._pid(name) is None, timeout):
+                return
+        raise StackError(
+            "process-stuck", f"{name} (process {pid}) does not end, not even killed", "see what holds it with `ps`"
+        )
+
+    def _pid(self, name: str) -> int | None:
+        return read_start_log(self._home.run(name)).pid
+
+    def _depth(self, name: str) -> int:
+        """Sort components by what they use. One that is no longer declared may use any other, so it stops first."""
+        return self._instance.stack.depth(name) if name in self._instance.stack.names else 1000
+
+    def _stop_grace(self, name: str) -> int:
+        declared = declared_process(self._instance, name)
+        return declared.stop_grace if declared else _UNDECLARED_STOP_GRACE
+
+    def _stop_signal(self, name: str) -> signal.Signals:
+        declared = declared_process(self._instance, name)
+        return signal.Signals[f"SIG{declared.stop_signal if declared else 'TERM'}"]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
