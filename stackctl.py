@@ -716,8 +716,8 @@ def prune(
 ) -> Report:
     """Remove what is left of orphaned instances; ask first.
 
-    Orphaned are those whose directory is gone. Without --data their data is kept. An instance whose directory exists is never touched. --instance and --engine
-    filter what is removed.
+    Orphaned are those whose directory is gone. Without --data their data is kept. An instance whose directory exists is
+    never touched. --instance and --engine filter what is removed.
 
     \b
     Examples:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli import Cli
 from tests.conformance.engines import COMPOSE, on_one_engine
+from tests.manifests import older
 
 # What belongs to databases and not to their contents, or is set for the whole server.
 _SURROUNDINGS = """
@@ -112,7 +113,7 @@ def test_what_a_server_can_not_have_is_named_before_anything_is_replaced(kept: C
     kept.ok("snapshot", "save", "--output", str(path))
 
     def of_another_server(manifest: dict[str, Any]) -> None:
-        component = manifest["components"]["db"]
+        component = manifest["components"]["db"]["details"]
         for database in component["databases"]:
             if database["name"] == "student_notes":
                 database["properties"] |= {"provider": "i", "locale": "de-AT", "collate": "C", "ctype": "C"}
@@ -141,7 +142,7 @@ def test_settings_that_keep_a_server_from_starting_are_named_before(kept: Cli, t
     }  # fmt: skip
 
     def of_another_server(manifest: dict[str, Any]) -> None:
-        manifest["components"]["db"]["system"] = set_up
+        manifest["components"]["db"]["details"]["system"] = set_up
 
     rewrite(path, of_another_server)
     error = kept.fails("snapshot", "restore", "--yes", "--input", str(path), code="snapshot-loses")
@@ -229,12 +230,8 @@ def test_a_snapshot_of_an_older_stackctl_is_restored_and_compared(kept: Cli, tmp
     kept.ok("snapshot", "save", "--output", str(path))
 
     def of_an_older_stackctl(manifest: dict[str, Any]) -> None:
-        manifest["schema"] = 1
-        component = manifest["components"]["db"]
-        for key in ("admin", "settings", "system", "checksums"):
-            component.pop(key)
-        for database in component["databases"]:
-            database.pop("properties")
+        manifest |= older(manifest, 1)
+        for database in manifest["components"]["db"]["databases"]:
             known = [each for each in database["tables"] if each["name"].startswith("stackctl.")]
             if database["name"] == "student_notes":
                 others = tuple(each["name"] for each in known)

@@ -13,6 +13,7 @@ import pytest
 from tests.cli import Cli
 from tests.conformance.engines import on_one_engine
 from tests.conformance.test_fidelity import rewrite
+from tests.manifests import older
 
 Make = Callable[..., Cli]
 
@@ -293,12 +294,7 @@ def test_a_snapshot_of_before_databases_had_owners_comes_back_whole(new_cli: Mak
 
 
 def of_the_first_schema(manifest: dict[str, Any]) -> None:
-    manifest["schema"] = 1
-    component = manifest["components"]["db"]
-    for key in ("admin", "settings", "system", "checksums"):
-        component.pop(key)
-    for database in component["databases"]:
-        database.pop("properties")
+    manifest |= older(manifest, 1)
 
 
 def test_up_makes_declared_extensions_and_names_those_there_are(notes: Cli) -> None:

@@ -8,7 +8,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +25,7 @@ from stack.snapshots.archive import damaged, opened
 from stack.snapshots.encoding import from_json, to_json
 from stack.snapshots.manifest import Manifest, Member, Reason, Saved
 from stack.workload import PortId
+from tests.manifests import older
 
 Data = dict[str, Any]
 
@@ -102,18 +103,9 @@ def test_what_postgresql_packs_it_unpacks(one: Manifest) -> None:
     assert pack(unpack("db", saved)) == saved
 
 
-def older(schema: int) -> Data:
-    """The JSON of `manifest` as an earlier version wrote it."""
-    data: Data = json.loads(to_json(manifest()))
-    one = json.loads(json.dumps(asdict(component())))
-    if schema == 1:
-        del one["admin"], one["settings"], one["system"], one["checksums"], one["databases"][0]["properties"]
-    return {**data, "schema": schema, "components": {"db": one}}
-
-
 @pytest.mark.parametrize("schema", [1, 2])
 def test_a_manifest_of_an_earlier_version_is_read_as_one_of_today(schema: int) -> None:
-    found = unpack("db", from_json(json.dumps(older(schema))).components["db"])
+    found = unpack("db", from_json(json.dumps(older(json.loads(to_json(manifest())), schema))).components["db"])
     whole = component()
     if schema == 1:
         plain = tuple(replace(each, properties=None) for each in whole.databases)
@@ -133,7 +125,7 @@ def test_a_manifest_of_an_earlier_version_is_read_as_one_of_today(schema: int) -
 def test_a_forged_value_in_an_earlier_manifest_is_refused(
     tmp_path: Path, path: tuple[str | int, ...], value: Any
 ) -> None:
-    data = older(2)
+    data = older(json.loads(to_json(manifest())), 2)
     at(*path[:-1])(data["components"]["db"])[path[-1]] = value
     assert refused(tmp_path, json.dumps(data))
 

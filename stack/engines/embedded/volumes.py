@@ -32,7 +32,8 @@ def is_volume(folder: Path) -> bool:
 def declared_volumes(instance: Instance) -> list[Volume]:
     """Return the volumes that the stack declares."""
     stack = instance.stack
-    return [volume for name in stack.names for volume in stack.workload(name, "process").volumes]
+    # Those of a container are the same, and a component that can't run as a process has a container all the same.
+    return [volume for name in stack.names for volume in stack.workload(name, "container").volumes]
 
 
 def all_volumes(instance: Instance, home: Home) -> tuple[str, ...]:
