@@ -1,4 +1,4 @@
-"""Look at what the embedded engine needs of this machine: programs that run, and no processes without an instance."""
+"""Check what the embedded engine needs of this machine: programs that run, and no processes without an instance."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from stack.engines import process
 from stack.engines.embedded.strays import homeless
 from stack.findings import Finding, ok
 
-_LIMIT = 10.0
+_TIMEOUT = 10.0
 _SUPERVISORD = "supervisor.supervisord"
 
 
 def of_programs(programs: Iterable[Programs]) -> Iterator[Finding]:
-    """Whether each server starts here at all, and its version."""
+    """Check that each server starts on this machine, and tell its version."""
     for program in dict.fromkeys(path for each in programs for path in each.paths.values()):
         check = f"embedded {program.name}"
         try:
-            answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _LIMIT)
+            answer = process.run([str(program), "--version"], {"LC_ALL": "C"}, _TIMEOUT)
         except (OSError, TimeoutError) as error:
             yield _does_not_run(check, program, str(error))
             continue
@@ -29,13 +29,13 @@ def of_programs(programs: Iterable[Programs]) -> Iterator[Finding]:
             yield _does_not_run(check, program, (answer.stderr or answer.stdout).strip())
 
 
-def _does_not_run(check: str, program: Path, said: str) -> Finding:
+def _does_not_run(check: str, program: Path, problem: str) -> Finding:
     cure = "use the servers of the system with --use-system-binaries, or Docker with --engine compose"
-    return Finding(check, "fail", f"{program} does not run on this machine: {said}", cure)
+    return Finding(check, "fail", f"{program} does not run on this machine: {problem}", cure)
 
 
 def of_isolation(notices: Sequence[str]) -> Iterator[Finding]:
-    """Whether another instance can read what this one keeps to itself."""
+    """Check that other instances can't read the files of this one."""
     for notice in notices:
         yield Finding("embedded isolation", "warn", notice, "run stackctl as a user of its own, or use Docker")
     if not notices:
@@ -43,7 +43,7 @@ def of_isolation(notices: Sequence[str]) -> Iterator[Finding]:
 
 
 def of_orphans() -> Finding:
-    """What runs and whose home is gone, and with it the instance: supervisors, and else what they started."""
+    """Check for processes of homes that were deleted: supervisors, and what they started."""
     gone = {home: {number: _SUPERVISORD} for home, number in supervisors() if not home.is_dir()}
     orphans = sorted((number, home) for home, numbers in (homeless() | gone).items() for number in numbers)
     if not orphans:
@@ -55,7 +55,7 @@ def of_orphans() -> Finding:
 
 
 def supervisors(of: Callable[[int], bool] | None = None) -> Iterator[tuple[Path, int]]:
-    """The home and the process of each supervisor of ours, of the users that `of` accepts or of all."""
+    """Yield the home and pid of each supervisord of stackctl; `of` says whether to include those of a user."""
     # 6 ms: only for what needs it.
     import psutil
 
@@ -66,7 +66,7 @@ def supervisors(of: Callable[[int], bool] | None = None) -> Iterator[tuple[Path,
 
 
 def configuration_of(command: Sequence[str]) -> Path | None:
-    """The configuration that a command line of supervisord names, if it is one of ours: HOME/conf/supervisord.conf."""
+    """Return the HOME/conf/supervisord.conf in a command line of supervisord; None if it is not one of stackctl."""
     words = list(command)
     if _SUPERVISORD not in words or "-c" not in words[:-1]:
         return None

@@ -1,9 +1,9 @@
-"""Become a component: a script that supervisord starts, and that ends as the program itself, in the same process.
+"""Start the program of a component: a script that supervisord runs, and that the program then replaces by an exec.
 
     launch.py --run FILE [--reach HOST:PORT …] --folder FOLDER [NAME=VALUE …] -- PROGRAM WORD…
 
-It notes the start in FILE, waits until what the component uses accepts connections, and goes on in FOLDER with
-these variables and no others. It needs nothing but Python, so that any user can run it anywhere.
+Add the start to FILE, the start log; wait until each HOST:PORT, which the component uses, accepts connections; run
+PROGRAM in FOLDER with these variables and no others. The script needs only Python, so that any user can run it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-# The bundled service and many others come up without what they use; for those that don't it waits so long.
-_PATIENCE = 30.0
-# Marks all that a component starts, also what goes into the background: the path of its file of starts.
+# How long a start waits for what the component uses. Many apps, like the bundled service, could start without it.
+_REACH_TIMEOUT = 30.0
+# The variable that marks all processes of a component, also those in the background: the path of its start log.
 MARK = "STACKCTL_RUN"
 _PROC = "/proc"
 _LINE_ENDS = {"n": "\n", "r": "\r"}
@@ -30,7 +30,7 @@ _LINE_ENDS = {"n": "\n", "r": "\r"}
 def main(arguments: list[str]) -> None:
     words = [_restored(word) for word in arguments]
     cut = words.index("--")
-    import argparse  # the rest of this file is also used by what has no command line to read
+    import argparse  # only here: other modules import this one
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", required=True)
@@ -49,15 +49,15 @@ def main(arguments: list[str]) -> None:
 
 
 def _restored(word: str) -> str:
-    """A word as it was before `render.quote`."""
+    """Undo the escapes of `render.quote`."""
     return re.sub(r"\\(.)", lambda found: _LINE_ENDS.get(found[1], found[1]), word)
 
 
 def note_start(path: str) -> None:
-    """Add a line with this process, the time and the end of its log, and lock the file for as long as it lives.
+    """Add a line with our pid, the time and the end of the component's log; lock the file until this process ends.
 
-    A lock of fcntl stays with a process through an exec, is not inherited by its children, and names its holder: who
-    finds the file locked knows the process for certain, whatever became of who started it.
+    A lock of fcntl survives an exec, is not inherited by child processes, and names the pid of its owner. So the pid
+    that runs is certain, even without the supervisord that started it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -69,7 +69,7 @@ def note_start(path: str) -> None:
 
 
 def end_marked(run: str) -> None:
-    """Kill what earlier runs of a component left behind, as the end of a container takes all of its processes along."""
+    """Kill what earlier runs of a component left running, as the end of a container ends all of its processes."""
     for process, marked in marked_processes():
         if marked == run:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -77,7 +77,7 @@ def end_marked(run: str) -> None:
 
 
 def marked_processes() -> Iterator[tuple[int, str]]:
-    """Each process that can be seen and belongs to a component, with the path of its file of starts; on Linux."""
+    """Yield each visible process of a component, with the path of its start log; works on Linux."""
     mark = f"{MARK}=".encode()
     for name in os.listdir(_PROC) if os.path.isdir(_PROC) else ():
         try:
@@ -92,7 +92,7 @@ def marked_processes() -> Iterator[tuple[int, str]]:
 
 
 def _end_of_log(run: str) -> str:
-    """The inode and the size of HOME/logs/NAME.log, for HOME/runs/NAME: what earlier runs wrote ends there."""
+    """Return the inode and size of HOME/logs/NAME.log, for HOME/runs/NAME: the log of earlier runs ends there."""
     home, name = os.path.dirname(os.path.dirname(run)), os.path.basename(run)
     try:
         found = os.stat(os.path.join(home, "logs", f"{name}.log"))
@@ -103,7 +103,7 @@ def _end_of_log(run: str) -> str:
 
 def _await(address: str) -> None:
     host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _REACH_TIMEOUT
     pause = threading.Event()
     while time.monotonic() < deadline:
         try:
@@ -112,12 +112,12 @@ def _await(address: str) -> None:
             pause.wait(0.02)
         else:
             return
-    print(f"stackctl: nothing answers at {address} after {_PATIENCE:g} s; starting without it", flush=True)  # noqa: T201 - the log
+    print(f"stackctl: nothing answers at {address} after {_REACH_TIMEOUT:g} s; starting without it", flush=True)  # noqa: T201 - the log
 
 
 def become(command: list[str], environment: dict[str, str]) -> None:
-    """Go on as a program, found on the PATH of `environment`. Exits as a shell does where there is none."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec would pass that on
+    """Replace this process by a program, found on the PATH of `environment`; exit as a shell does if there is none."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec passes that on
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - a list of words, no shell
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Where everything of an embedded instance lies: paths and ports, and nothing done with them.
+"""Name the paths and ports of an embedded instance; touch none of them.
 
 HOME/conf/      the configuration of supervisord, and the files that components read
 HOME/data/      a folder for each volume (NAME.2 for its second revision), which outlives `down`, and one for each
                 component that needs a folder to work in
-HOME/logs/      what each component wrote, with older parts beside it
+HOME/logs/      what each component wrote, and older parts of that
 HOME/runs/      the start log of each component: a line for each time that it was started
 HOME/bin/       commands for `stackctl exec`
 HOME/ports.json the ports that were chosen

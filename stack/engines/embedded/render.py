@@ -13,7 +13,7 @@ from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
 from stack.workload import PortId, VolumeId, Workload
 
-# A field whose value is another one where somebody edited the file.
+# A field whose value changes if the file is edited by hand.
 CONFIGURATION = "configuration"
 GENERATED = "generated"
 EDITED = "edited by hand"
@@ -74,7 +74,7 @@ def fields(instance: Instance, layout: Layout) -> dict[str, dict[str, str]]:
 
 
 def sections(text: str) -> dict[str, str]:
-    """The part of a configuration that is each program's."""
+    """Split a configuration into the parts of its programs, by name."""
     parts = re.split(r"^\[program:(.+)\]$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -142,7 +142,7 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
 
 
 def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
-    """All the words: `launch` with the environment, for a database `cluster`, and the program itself."""
+    """Return all words of a command: `launch` with the environment, what makes the data, and the program itself."""
     component, process = instance.stack[name], process_of(instance, name)
     used = [port for used in component.needs for port in instance.stack[used].workload("process").ports[:1]]
     reach = [word for port in used for word in ("--reach", f"{HOST}:{layout.ports[port.id]}")]
@@ -157,14 +157,14 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
 
 
 def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
-    """What the process of a component gets, and nothing else of whoever started it."""
+    """Return all variables of a component's process. It inherits none."""
     base = {"HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     own = process_of(instance, name).environment
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
 def preparation(layout: Layout, process: Workload) -> tuple[str, ...]:
-    """The words that make the data of a process if there is none, before those of its command."""
+    """Return the words before a component's command that make its data if there is none."""
     if not process.prepare:
         return ()
     file, *arguments = (resolve(layout, value) for value in process.prepare)
@@ -172,7 +172,7 @@ def preparation(layout: Layout, process: Workload) -> tuple[str, ...]:
 
 
 def resolve(layout: Layout, value: Value) -> str:
-    """Processes of one machine find each other on its loopback address."""
+    """Insert what a value refers to: paths of this machine, and ports on its loopback address."""
 
     def of(reference: Reference) -> str:
         if isinstance(reference, SecretReference):

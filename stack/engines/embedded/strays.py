@@ -1,4 +1,4 @@
-"""Find and end what components started and left behind, as a process that went into the background."""
+"""Find and end processes that components left running, like those that they put into the background."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.engines.embedded.launch import MARK, marked_processes
 
 
 def belonging() -> Iterator[tuple[int, Path]]:
-    """Each process that can be seen and belongs to a component, with its file of starts: HOME/runs/NAME."""
+    """Yield each visible process of a component, with the path of its start log: HOME/runs/NAME."""
     if sys.platform == "linux":
         found: Iterator[tuple[int, str]] = marked_processes()
     else:
@@ -31,9 +31,9 @@ def _elsewhere() -> Iterator[tuple[int, str]]:
                 yield each.pid, run
 
 
-def end_strays(runs: Path, is_over: Callable[[str], bool]) -> bool:
-    """Kill what belongs to those components of an instance that are over. Whether there was any."""
-    strays = [process for process, run in belonging() if run.parent == runs and is_over(run.name)]
+def end_strays(runs: Path, has_ended: Callable[[str], bool]) -> bool:
+    """Kill the processes of those components of an instance that have ended. Return whether there were any."""
+    strays = [process for process, run in belonging() if run.parent == runs and has_ended(run.name)]
     for process in strays:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -41,7 +41,10 @@ def end_strays(runs: Path, is_over: Callable[[str], bool]) -> bool:
 
 
 def homeless(owned: Callable[[int], bool] | None = None) -> dict[Path, dict[int, str]]:
-    """The processes of each home that is gone, each with the name of its component; `owned` chooses by their user."""
+    """Return the processes of each home that was deleted, with the names of their components.
+
+    `owned` says whether to include the processes of a user.
+    """
     # 6 ms: only for what needs it.
     import psutil
 
