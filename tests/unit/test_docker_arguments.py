@@ -89,6 +89,19 @@ def test_a_compose_command_names_its_file_and_project(line: str) -> None:
     assert shlex.join(COMPOSE[line]) == f"{WITHIN} {line}"
 
 
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [
+        (SHOP.up(), "compose up"),
+        (compose.version(), "compose version"),
+        (arguments.list_volumes(OWN), "volume ls"),
+        (["version"], "version"),
+    ],
+)
+def test_a_message_names_a_command_by_its_verb(command: list[str], title: str) -> None:
+    assert arguments.title(command) == title
+
+
 def test_the_version_of_compose_needs_no_project() -> None:
     assert compose.version() == ["compose", "version", "--short"]
 

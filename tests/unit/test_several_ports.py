@@ -13,6 +13,7 @@ import yaml
 
 from stack import Stack
 from stack.capabilities import Completed
+from stack.commands import doctor
 from stack.commands import status as status_module
 from stack.commands.plan import plan_lines
 from stack.commands.status import status
@@ -143,6 +144,17 @@ def test_a_port_that_the_component_holds_is_no_conflict(monkeypatch: pytest.Monk
 
     with pytest.raises(StackError, match="port 5601 of localhost, which search:console publishes"):
         ports.check_ports(opened(chosen={SEARCH: 9300}), held.engine.observe())
+
+
+def test_doctor_finds_each_port_published_by_its_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker_has(monkeypatch, BINDINGS)
+    monkeypatch.setattr(doctor, "is_free", lambda port: False)
+    held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
+    target = doctor.Patient(Settings(Path("/shop.py"), None, Path("/")), held, held.engine.observe())
+    assert [finding.message for finding in doctor.CHECKS["ports"](target)] == [
+        "9300 is published by search",
+        "5700 is published by search:console",
+    ]
 
 
 def test_an_automatic_port_stays_the_one_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Judge what Docker tells of itself: pure, tested with answers as recorded."""
+"""Judge what Docker reports about itself: pure, tested with answers as recorded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Docker:
-    """`info` is the answer of `docker info`, `said` its complaints, between the times `asked` and `answered`.
+    """What `docker info` printed (`info`, and `said` on standard error) between the times `asked` and `answered`.
 
-    `free` are the bytes left where Docker keeps its data, None where that can't be seen from here.
+    `free`: the bytes left where Docker keeps its data; None if that is on another machine.
     """
 
     info: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Docker:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Something with our labels: its kind and name, and the state folder of its instance."""
+    """An object with our labels: its kind and name, and the state folder of its instance."""
 
     kind: str
     name: str
@@ -45,7 +45,7 @@ class Labelled:
 
 
 def of_docker(docker: Docker) -> Iterator[Finding]:
-    """Client, Compose, daemon; and where the daemon answers, its disk and its clock."""
+    """Judge the client, Compose and the daemon; if the daemon answers, also its disk and its clock."""
     yield ok("docker client", f"{docker.client.get('Version')} (context {docker.client.get('Context')})")
     yield _compose(docker)
     daemon = _daemon(docker)
@@ -87,7 +87,7 @@ def _disk(docker: Docker) -> Finding:
 
 
 def _clock(docker: Docker) -> Finding:
-    """Its time has to lie between question and answer. Health and age are judged by both clocks."""
+    """Compare the clocks: the daemon's time must lie between question and answer. Health and age depend on both."""
     theirs = datetime.fromisoformat(str(docker.info["SystemTime"]))
     skew = max(docker.asked - theirs, theirs - docker.answered, timedelta())
     if skew > _MOST_SKEW:
@@ -98,7 +98,7 @@ def _clock(docker: Docker) -> Finding:
 
 
 def of_images(images: Mapping[str, datetime | None], now: datetime) -> Iterator[Finding]:
-    """When each image of the stack was made; None: it is not there."""
+    """Judge the images of the stack by when each was made; None if it does not exist here."""
     missing = [name for name, made in images.items() if made is None]
     if missing:
         message = f"not on this machine: {', '.join(missing)}"
@@ -112,7 +112,7 @@ def of_images(images: Mapping[str, datetime | None], now: datetime) -> Iterator[
 
 
 def of_orphans(orphans: Sequence[Labelled]) -> Finding:
-    """What belongs to instances whose state folder is gone."""
+    """Report the objects of instances whose state folder is gone."""
     if not orphans:
         return ok("docker orphans", "nothing without its instance")
     names = [f"{orphan.kind} {orphan.name}" for orphan in orphans]

@@ -216,5 +216,5 @@ def _known(sizes: Mapping[str, list[int | None]]) -> dict[str, list[int]]:
 
 
 def _time(text: str) -> datetime:
-    """`2026-11-24 12:56:45 +0000 UTC`"""
+    """Parse `2026-11-24 12:56:45 +0000 UTC`."""
     return datetime.strptime(text[:25], "%Y-%m-%d %H:%M:%S %z")

@@ -1,7 +1,7 @@
-"""Find the containers whose mounted secret is another file than the one on this machine.
+"""Find the containers that mount an outdated secret file.
 
-A container keeps the file that was there when it started: one that was deleted and written again since reaches it only
-when it is recreated.
+A container keeps the file that existed when it started. A file that was deleted and written again since then reaches
+the container only when it is recreated.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Ask = Callable[[str, list[str]], Completed]
 
 
 def stale(instance: Instance, running: Iterable[str], ask: Ask) -> frozenset[str]:
-    """Give the components of `running` that see another file. `ask` runs a command in one.
+    """Return the components of `running` that mount an outdated secret. `ask` runs a command in a component.
 
-    An image without `sha256sum` can't tell; what its owner sees then stands for what it sees.
+    For an image without `sha256sum`, the component that owns the secret answers instead.
     """
     mounted = {
         name: instance.stack.workload(name, "container").secrets for name in running if name in instance.stack.names
@@ -35,7 +35,7 @@ def stale(instance: Instance, running: Iterable[str], ask: Ask) -> frozenset[str
 
 
 def _same(instance: Instance, name: str, secret: SecretReference, ask: Ask) -> bool | None:
-    """Whether a component sees what the file of a secret holds; None if it can't tell."""
+    """Compare a secret's file with what a component mounts; None if its image has no `sha256sum`."""
     answer = ask(name, ["sha256sum", f"/run/secrets/{secret.id}"])
     if not answer.ok:
         return None

@@ -26,7 +26,7 @@ class Network:
 
 
 def plan_networks(stack: Stack) -> Mapping[str, Network]:
-    """The networks by name. No component has a name with a dot."""
+    """Plan the networks of a stack, by name. A dot separates a user from what it uses: no component has one."""
     workloads = {name: stack.workload(name, "container") for name in stack.names}
     used = {name: stack[name].needs for name in stack.names}
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
@@ -48,7 +48,7 @@ def _is_open(workload: Workload) -> bool:
 
 
 def _users(used: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
-    """The components that use each one."""
+    """Return the components that use each component."""
     users: dict[str, list[str]] = {name: [] for name in used}
     for user, names in used.items():
         for name in names:

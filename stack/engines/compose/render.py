@@ -21,7 +21,7 @@ LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
 # The fingerprint of what a container was made from.
 LABEL_DECLARATION = "stackctl.declaration"
-# Compose adds this label to all that it makes; it finds an instance whose state is lost.
+# Compose puts this label on everything that it creates; it identifies an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
 # Nothing but the container itself reaches its loopback address.
@@ -29,7 +29,7 @@ _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
 
 def render(instance: Instance) -> str:
-    """The text of `compose.yaml`."""
+    """Return the text of `compose.yaml`."""
     text: str = yaml.dump(
         _project(instance), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
@@ -37,7 +37,7 @@ def render(instance: Instance) -> str:
 
 
 def fields(instance: Instance) -> dict[str, dict[str, str]]:
-    """The declaration of each service, field by field, as its container is made from it."""
+    """Return the declaration of each service, field by field, as its container is made from it."""
     joined = _joined(plan_networks(instance.stack))
     return {
         name: _fields(_service(instance, name, workload_of(instance, name), joined[name]))
@@ -46,7 +46,7 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
 
 
 def networks(instance: Instance) -> frozenset[str]:
-    """Docker's names of the networks of the instance."""
+    """Return Docker's names of the networks of the instance."""
     return frozenset(f"{instance.project}_{name}" for name in plan_networks(instance.stack))
 
 
@@ -55,7 +55,7 @@ def workload_of(instance: Instance, name: str) -> Workload:
 
 
 def volumes(instance: Instance) -> dict[VolumeId, str]:
-    """Each volume, by Docker's name for it."""
+    """Map each volume to Docker's name for it."""
     return {
         volume.id: f"{instance.project}_{instance.store_name(volume)}"
         for name in instance.stack.names
@@ -64,12 +64,12 @@ def volumes(instance: Instance) -> dict[VolumeId, str]:
 
 
 def images(instance: Instance) -> dict[str, str]:
-    """The image of each component; one that is built has Compose's name for it."""
+    """Map each component to its image; Compose chooses the name of one that it builds."""
     return {name: workload_of(instance, name).image or f"{instance.project}-{name}" for name in instance.stack.names}
 
 
 def _fields(service: Mapping[str, Any]) -> dict[str, str]:
-    """All but where the copy of its Dockerfile lies, which is as the state's folder is."""
+    """Flatten a service, without the path of its Dockerfile's copy: that depends on where the state is."""
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
     declared = {name: text for name, text in flatten({**service, **files}).items() if name != "build.dockerfile"}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
@@ -98,7 +98,7 @@ def _project(instance: Instance) -> dict[str, Any]:
 
 
 def _joined(networks: Mapping[str, Network]) -> Mapping[str, list[str]]:
-    """The names of the networks that each component is on, in alphabetical order."""
+    """Return the names of the networks that each component is on, in alphabetical order."""
     joined: dict[str, list[str]] = {}
     for name in sorted(networks):
         for member in networks[name].members:
@@ -170,13 +170,13 @@ def _marked(service: dict[str, Any]) -> dict[str, Any]:
 
 
 def _condition(instance: Instance, needed: str) -> str:
-    """Wait for health where stackctl itself declares the check; an app's image may have none."""
+    """Wait for health if the stack declares the check; an app's image may have none."""
     check = workload_of(instance, needed).healthcheck
     return "service_healthy" if check is not None and check.test is not None else "service_started"
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    """What is not said here Docker takes from the image: its own check keeps its own numbers."""
+    """Render a health check. Docker takes what is left out from the image, so its own check keeps its own numbers."""
     asked = (
         {}
         if check.test is None
@@ -191,7 +191,7 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
 
 
 def resolve(instance: Instance, value: Value) -> str:
-    """Containers of one project find each other by the names of their services."""
+    """Resolve references. Containers of one project reach each other by the names of their services."""
 
     def resolve(reference: Reference) -> str:
         if isinstance(reference, SecretReference):
@@ -207,7 +207,7 @@ def resolve(instance: Instance, value: Value) -> str:
 
 
 def port_number(instance: Instance, reference: Reference) -> int:
-    """The port that a component listens on in its container: the named one, or its first."""
+    """Return the port that a component listens on in its container: the named one, or its first."""
     ports = instance.stack[reference.component].workload("container").ports
     return next(port.number for port in ports if reference.name in ("", port.id.name))
 
@@ -218,7 +218,7 @@ def _mount_point(instance: Instance, reference: Reference) -> str:
 
 
 def _literal(text: str) -> str:
-    """Compose replaces `$NAME` in every value; `$$` stands for a dollar."""
+    """Escape dollars: Compose replaces `$NAME` in every value, and `$$` stands for a dollar."""
     return text.replace("$", "$$")
 
 
@@ -232,7 +232,7 @@ def _labels(instance: Instance) -> dict[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents the entries of a list, and never writes an anchor for a value that stands twice."""
+    """Indent the entries of a list, and never write an anchor for a repeated value."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

@@ -16,6 +16,14 @@ NAME = "{{.Name}}"
 JSON = "{{json .}}"
 
 
+def title(command: Sequence[str]) -> str:
+    """Name a command in a message by its first words: `volume ls`, and `compose up` without the options between."""
+    first, *rest = command
+    while first == "compose" and rest[0] in ("--file", "--project-name"):
+        rest = rest[2:]
+    return " ".join([first, *rest[:1]])
+
+
 def label(name: str) -> str:
     """Build the part of a layout that prints a label."""
     return f'{{{{.Label "{name}"}}}}'

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from stack.capabilities import Completed
 from stack.engines import process
 from stack.engines.docker import failures
+from stack.engines.docker.arguments import title
 from stack.errors import StackError
 
 # A component may take its whole grace to stop.
@@ -54,7 +55,7 @@ def read(arguments: Sequence[str], timeout: float) -> str:
     """Return the standard output of a command. If it fails, raises the error that its standard error stands for."""
     answer = run(arguments, timeout)
     if not answer.ok:
-        raise failed(" ".join(arguments[:2]), answer.stderr or answer.stdout)
+        raise failed(title(arguments), answer.stderr or answer.stdout)
     return answer.stdout
 
 

@@ -1,4 +1,4 @@
-"""Tell from what the docker client writes what went wrong: pure, tested with texts as recorded."""
+"""Classify failures by the text that the docker client prints: pure, tested with texts as recorded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INSTALL = "install Docker Engine with its Compose plugin: https://docs.docker.c
 
 @dataclass(frozen=True)
 class _Known:
-    """A text of Docker's, as a regular expression, and what it means to the user.
+    """A message of Docker as a regular expression, and what it means to the user.
 
     `{0}`, `{1}` in message and hint stand for the groups of the expression.
     """
@@ -98,7 +98,7 @@ _NOISE = re.compile(r"^\s*$|level=warning|^ (?:Container|Network|Volume|Image) "
 
 
 def classify(text: str, code: str, message: str, hint: str) -> StackError:
-    """The error that `text` tells of; with none known, the one given, and the text's last lines as its output."""
+    """Return the error that `text` reports; if it is unknown, the given one. The text's last lines are its output."""
     for known in _KNOWN:
         found = re.search(known.pattern, text, re.IGNORECASE | re.DOTALL)
         if found:
@@ -108,19 +108,19 @@ def classify(text: str, code: str, message: str, hint: str) -> StackError:
 
 
 def of_start(text: str, images: Mapping[str, str], error: StackError) -> StackError:
-    """The error of a `compose up`, naming the image that can't be had and the component that declares it."""
+    """Return the error of a `compose up`, with the image that is unavailable and the component that declares it."""
     if error.code != "image-unavailable":
         return error
     names = _named(_PULL, text, images)
-    # What Docker itself writes names the image, if it names anything.
+    # A message of Docker itself names the image, if anything.
     names = names or [name for name, image in images.items() if re.search(rf"{re.escape(image)}(?![\w.:/-])", text)]
     which = ", ".join(f"{images[name]} of {name}" for name in names)
     return _saying(error, f"{error.message}: {which}") if which else error
 
 
 def of_build(text: str, built: Collection[str], error: StackError) -> StackError:
-    """The error of a `compose build`, naming the component whose build failed, and the base image it lacks."""
-    # Of a single one BuildKit writes no name.
+    """Return the error of a `compose build`, with the component whose build failed and the base image it lacks."""
+    # BuildKit prints no name if there is a single build.
     names = ", ".join(built if len(built) == 1 else _named(_TARGET, text, built))
     if not names:
         return error
@@ -166,7 +166,7 @@ def too_old(code: str, what: str, found: str, needed: str) -> StackError:
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """`v2.40.3-desktop.1`, `2.40.3+ds1-3` → (2, 40, 3); what is no version → ()."""
+    """Parse `v2.40.3-desktop.1` or `2.40.3+ds1-3` as (2, 40, 3); anything else as ()."""
     found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
     return tuple(int(part or 0) for part in found.groups()) if found else ()
 
