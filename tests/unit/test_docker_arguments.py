@@ -58,6 +58,15 @@ DOCKER = {
     "image inspect sha256:1": arguments.inspect(["sha256:1"], "image"),
     "exec --interactive 63be psql -c 'SELECT 1'": arguments.execute("63be", ["psql", "-c", "SELECT 1"]),
     "exec --interactive --tty 63be sh": arguments.execute("63be", ["sh"], terminal=True),
+    "volume create --label stackctl.instance=shop --label stackctl.state=/state shop_data": arguments.create_volume(
+        "shop_data", {render.LABEL_INSTANCE: "shop", render.LABEL_STATE: "/state"}
+    ),
+    "create --name copy --network none --pull never --label a=b "
+    "--mount type=volume,src=shop_data,dst=/data,volume-nocopy redis:8 -": (
+        arguments.create_container("copy", "redis:8", "shop_data", "/data", {"a": "b"})
+    ),
+    "cp copy:/data/. -": arguments.copy_out("copy", "/data"),
+    "cp - copy:/data": arguments.copy_in("copy", "/data"),
     "image tag web web:good": arguments.tag("web", "web:good"),
     "container rm --force 63be 7f00": arguments.remove_containers(["63be", "7f00"]),
     "network rm old older": arguments.remove_networks(["old", "older"]),
