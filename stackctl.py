@@ -124,9 +124,11 @@ def up(
       stackctl up --instance review
       stackctl up --engine embedded
     """
-    from stack.commands.up import Wish, up
+    from stack.commands.up import up
+    from stack.workflow.converge import UpOptions
 
-    return up(session.settings, session.progress, _ports(port or []), system_binaries, Wish(timeout, saved, rollback))
+    options = UpOptions(timeout, saved, rollback)
+    return up(session.settings, session.progress, _ports(port or []), system_binaries, options)
 
 
 @command(app.command("plan"))
@@ -649,7 +651,7 @@ def undo(
     Example:
       stackctl reset && stackctl undo
     """
-    from stack.commands.restore import undo
+    from stack.commands.undo import undo
 
     confirm = session.asking("undo", yes, "Replace")
     return undo(session.settings, session.progress, confirm, not no_snapshot, accept_loss, timeout)

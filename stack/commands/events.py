@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from stack.commands.status import overall
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed
@@ -17,6 +16,7 @@ from stack.report import Report
 from stack.settings import Settings
 from stack.verdict import await_ready, observe
 from stack.workflow.opening import Opened, look
+from stack.workflow.summary import overall
 
 Until = Literal["ready", "down"]
 Components = Mapping[str, ComponentState | None]

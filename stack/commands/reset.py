@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stack.commands.restore import loading
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
 from stack.observed import Leftovers
@@ -20,6 +19,7 @@ from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
 from stack.workflow.planning import try_remember_wanted
 from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
+from stack.workflow.restoring import loading
 from stack.workload import PortId
 
 

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from stack.capabilities import Access
-from stack.errors import StackError
-from stack.instance import generation_of
-from stack.ports import PortChoice
 from stack.progress import Progress
-from stack.report import Report, count
+from stack.report import Report
 from stack.settings import Settings
-from stack.snapshots.archive import Archive, damaged, read_manifest
-from stack.snapshots.archive import opened as open_archive
-from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
-from stack.workflow.access import data_store
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import fate, save, with_data
-from stack.workflow.opening import Opened, change, reopen, with_instance
-from stack.workflow.planning import secret_digests
-from stack.workflow.ports import registered
-from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
-from stack.workload import VolumeId
+from stack.workflow.opening import change
+from stack.workflow.restoring import bring_back
 
 
 def restore(
@@ -42,163 +26,4 @@ def restore(
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
     with change(settings, progress) as opened:
         path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
-        return _bring_back(settings, opened, progress, confirm, path, "restore", saves, accepts, timeout)
-
-
-def undo(
-    settings: Settings,
-    progress: Progress,
-    confirm: Confirm,
-    saves: bool = True,
-    accepts: bool = False,
-    timeout: float = 120,
-) -> Report:
-    """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
-    with change(settings, progress) as opened:
-        shelf = Shelf(settings.state_root, opened.instance.name)
-        # After an upgrade whose declaration went back, what is older than that may be the newest that can run.
-        suits = opened.state.exists() and shelf.newest_automatic(partial(_runs_here, opened))
-        newest = suits or shelf.newest_automatic()
-        if newest is None or newest.manifest is None:
-            raise StackError(
-                "nothing-to-undo",
-                f"no command saved data of {opened.instance.name} before it replaced or deleted it",
-                "see `stackctl snapshot list`",
-            )
-        if not opened.state.exists():
-            had = newest.manifest
-            ports: dict[str | None, PortChoice] = {
-                name: had.ports[name] for name in opened.instance.ports if name in had.ports
-            }
-            opened = reopen(opened, settings, settings.engine or had.engine, ports)
-        return _bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)
-
-
-def _bring_back(
-    settings: Settings,
-    opened: Opened,
-    progress: Progress,
-    confirm: Confirm,
-    path: Path,
-    command: Literal["restore", "undo"],
-    saves: bool,
-    accepts: bool,
-    timeout: float,
-) -> Report:
-    """Hold the lock."""
-    manifest = read_manifest(path)
-    opened.engine.check()
-    _check_fits(opened, path, manifest)
-    replaced = with_data(opened)
-    if replaced and not confirm(_announcement(opened, replaced, manifest, saves)):
-        raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
-    with open_archive(path) as archive:
-        progress.step(f"{path.name}: checking that it is whole")
-        archive.verify()
-        with registered(opened, settings) as ready:
-            before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
-            report = _replace(ready, archive, before, accepts, progress, timeout)
-    name = "undo" if command == "undo" else "snapshot restore"
-    text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
-    data = {"instance": opened.instance.name, "snapshot": manifest.name, "rows": manifest.rows, "up": report.data}
-    return report.headed(name, text, data)
-
-
-def _replace(
-    opened: Opened,
-    archive: Archive,
-    before: Callable[[], Manifest | None],
-    accepts: bool,
-    progress: Progress,
-    timeout: float,
-) -> Report:
-    manifest = archive.manifest
-    if (kept := _with_kept_stores(opened, manifest)) is not None:
-        with quiet(opened, progress):
-            keeps = before()
-        return take_over(opened, kept, manifest.components, keeps, progress, timeout, made_now=False)
-
-    fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
-    return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
-
-
-def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress: Progress) -> Fill:
-    """What fills a server with the component `name` of a snapshot; its user has the instance's password then.
-
-    `accepts`: also without what this server can't have.
-    """
-
-    saved, component = archive.manifest.components[name], opened.instance.stack[name]
-    data, login = data_store(component), component.login
-    assert data is not None  # noqa: S101 - it was found to fit
-
-    def load(access: Access) -> None:
-        password = opened.state.secret(login.secret.id).reveal() if login else ""
-        data.load(access, archive, saved, password, accepts, progress)
-
-    return load
-
-
-def _runs_here(opened: Opened, manifest: Manifest) -> bool:
-    """Whether the declared versions can take the data."""
-    names = opened.instance.stack.names
-    return all(
-        (data := data_store(opened.instance.stack[name])) is not None
-        and not data.misfit(saved, opened.engine.version(name))
-        for name, saved in manifest.components.items()
-        if name in names
-    )
-
-
-def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
-    """The instance on the stores that were left as they were for `undo`, if these can be served as they are."""
-    there, generations = kept_stores(opened), dict(opened.instance.generations)
-    secrets = secret_digests(opened)
-    for name, saved in manifest.components.items():
-        component = opened.instance.stack[name]
-        data = data_store(component)
-        if data is None or (opened.engine.version(name) or 0) != data.major(saved):
-            return None
-        password = secrets.get(component.login.secret.id) if component.login else ""
-        as_saved = {"made": manifest.made.isoformat(), "password": password}
-        if any(there.get(store) != as_saved for store in saved.volumes.values()):
-            return None
-        generations |= {VolumeId.of(name, each): generation_of(store) for each, store in saved.volumes.items()}
-    return with_instance(opened, replace(opened.instance, generations=generations))
-
-
-def _save_first(
-    settings: Settings, opened: Opened, command: Literal["restore", "undo"], progress: Progress
-) -> Manifest:
-    _, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, command, progress)
-    return manifest
-
-
-def _nothing() -> None:
-    """Nobody wants what is there to be saved."""
-
-
-def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
-    """Raises `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
-    for name, saved in manifest.components.items():
-        data = data_store(opened.instance.stack[name]) if name in opened.instance.stack.names else None
-        if data is None:
-            raise _differs(path, f"it holds the data of {name}, and no database of this name is declared", "declare it")
-        try:
-            problem = data.misfit(saved, opened.engine.version(name))
-        except ValueError as error:
-            raise damaged(path, str(error)) from error
-        if problem is not None:
-            raise _differs(path, *problem)
-
-
-def _differs(path: Path, problem: str, cure: str) -> StackError:
-    return StackError("snapshot-differs", f"{path.name} does not fit: {problem}; nothing was touched", cure)
-
-
-def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest, saves: bool) -> str:
-    names = ", ".join(replaced)
-    return (
-        f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
-        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {fate(saves)}."
-    )
+        return bring_back(settings, opened, progress, confirm, path, "restore", saves, accepts, timeout)

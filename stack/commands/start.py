@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stack.commands.status import component_data, url_lines
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, with_note
@@ -12,6 +11,7 @@ from stack.verdict import await_ready, remember_ready
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import change, require_up
 from stack.workflow.planning import try_remember_wanted
+from stack.workflow.summary import component_data, url_lines
 
 
 def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:

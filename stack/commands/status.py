@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
-from stack.report import Report, duration, times
+from stack.report import Report, duration
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
-from stack.verdict.judge import brief
 from stack.workflow.opening import Opened, look
+from stack.workflow.summary import component_data, overall, problem
 
 _WATCH_INTERVAL = 1.0
 _COLUMNS = (
@@ -76,64 +75,6 @@ def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], 
             pause.wait(_WATCH_INTERVAL)
     except KeyboardInterrupt:
         return Report("status", "", exit_code=ExitCode.INTERRUPTED)
-
-
-def overall(instance: Instance, observed: Observed) -> str:
-    """`absent`, `stopped`, `up` when all that is declared runs and is healthy, `restarting` when nothing runs but what
-    ended is started again, else `degraded`."""
-    if not observed.exists:
-        return "absent"
-    if not observed.running:
-        again = any(state.state == "restarting" for state in observed.components.values())
-        return "restarting" if again else "stopped"
-    states = [observed.components.get(name) for name in instance.stack.names]
-    return "up" if all(state is not None and state.well for state in states) else "degraded"
-
-
-def url_lines(instance: Instance, style: Style) -> list[str]:
-    """For people: where each published component answers."""
-    return [f"  {name}: {style.url(url)}" for name, url in instance.urls.items()]
-
-
-def component_data(instance: Instance, observed: Observed) -> dict[str, Any]:
-    """By name: what a program reads of each declared component, and of those that are no longer declared."""
-    return {
-        name: _component_data(observed.components.get(name))
-        for name in dict.fromkeys([*instance.stack.names, *observed.components])
-    }
-
-
-def _component_data(component: ComponentState | None) -> dict[str, Any]:
-    if component is None:
-        return {
-            "state": "absent",
-            "health": "none",
-            "problem": None,
-            "restarts": 0,
-            "since": None,
-            "port": None,
-            "ports": {},
-            "image": None,
-        }
-    return {
-        "state": component.state,
-        "health": component.health,
-        "problem": problem(component),
-        "restarts": component.restarts,
-        "since": component.since.isoformat() if component.since else None,
-        "port": next(iter(component.ports.values()), None),
-        "ports": dict(component.ports),
-        "image": component.image,
-    }
-
-
-def problem(component: ComponentState) -> str | None:
-    """What is wrong with a component that runs, as far as it is known; on one line."""
-    if not component.running or component.well:
-        return None
-    if component.health == "unstable":
-        return f"was started again {times(component.restarts)}, the last time a moment ago"
-    return brief(component.health_output) or None
 
 
 def _memory_data(component: ComponentState | None, used: int | None) -> dict[str, int | None]:

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
 
-from stack.commands.plan import change_lines, check_saved, missing_lines
-from stack.commands.rotate import finish_rotations
-from stack.commands.status import component_data, url_lines
-from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.ports import PortChoice
-from stack.progress import Progress, Replacing
+from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
-from stack.style import DIM, GREEN, Style
-from stack.verdict import Verdict, await_ready, await_well, remember_ready
-from stack.workflow.loops import restart_lines, stop_loops
-from stack.workflow.opening import Opened, change, without_docker
+from stack.workflow.converge import UpOptions, converge
+from stack.workflow.opening import change, without_docker
 from stack.workflow.planning import (
-    Survey,
     check_sources,
-    plan_data,
-    remember_built,
-    remember_intended,
-    remember_made,
-    remember_proved,
-    survey,
 )
-from stack.workflow.ports import automatic_lines, check_ports, registered
-from stack.workflow.preparing import prepare_databases
-from stack.workload import TARGETS
-
-_STEP_LENGTH = 80
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How `up` is to go about it. `timeout` in seconds is for the time from the start of the components.
-
-    `saved`: the file of a plan that has to hold still. `rollback`: put back what ran when what is new fails.
-    """
-
-    timeout: float = 120
-    saved: Path | None = None
-    rollback: bool = False
+from stack.workflow.ports import registered
 
 
 def up(
@@ -55,13 +22,13 @@ def up(
     progress: Progress,
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
-    wish: Wish | None = None,
+    wish: UpOptions | None = None,
 ) -> Report:
     """Plan, build, start and judge.
 
     A new instance for which no engine was asked goes to the embedded one where Docker has no images.
     """
-    wish = wish or Wish()
+    wish = wish or UpOptions()
     with change(settings, progress, ports, system_binaries) as opened:
         if opened.choice.free and opened.engine.name == "embedded":
             progress.step(f"on the embedded engine ({opened.choice.reason})")
@@ -70,7 +37,7 @@ def up(
             opened.engine.check()
         try:
             with registered(opened, settings) as ready:
-                return make(ready, progress, wish)
+                return converge(ready, progress, wish)
         except StackError as error:
             other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -80,138 +47,4 @@ def up(
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
         with registered(other, settings) as ready:
-            return make(ready, progress, wish)
-
-
-def make(opened: Opened, progress: Progress, wish: Wish) -> Report:
-    """The same for an instance that is opened, and whose lock is held."""
-    _finish_stopping(opened, progress)
-    finish_rotations(opened, progress, wish.timeout)
-    _trim_secrets(opened, progress)
-    surveyed = survey(opened)
-    if wish.saved is not None:
-        check_saved(wish.saved, surveyed)
-    if surveyed.obstacle is not None:
-        raise surveyed.obstacle
-    before = surveyed.observed
-    if not surveyed.plan.something:
-        with FinishedJob() as nothing:
-            verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
-        if opened.state.record() != opened.record:
-            opened.state.remember(opened.record)
-        remember_ready(opened.state, verdict.observed)
-        return _report(opened, surveyed, verdict)
-    opened.engine.check()
-    check_ports(opened, before)
-    replaced = [each.target for each in surveyed.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
-    progress = Replacing(progress, replaced)
-    progress.announce(lambda style: "\n".join(change_lines(surveyed, style)))
-    _prepare(opened, surveyed)
-    _build(opened, surveyed, progress)
-    began = time.monotonic()
-    try:
-        prepared = prepare_databases(opened, surveyed, wish.timeout, progress)
-        with opened.engine.apply(surveyed.plan.forced - prepared.started) as job:
-            verdict = await_ready(
-                opened.instance, opened.engine, job, before, wish.timeout, progress, replaced=surveyed.plan.replaced
-            )
-    except StackError as error:
-        remember_made(opened, surveyed)
-        if wish.rollback and opened.engine.has_good():
-            raise _rolled_back(opened, error, progress, wish.timeout) from error
-        raise _left(opened, stop_loops(opened.engine, before, error)) from error
-    remember_made(opened, surveyed)
-    remember_proved(opened)
-    remember_ready(opened.state, verdict.observed)
-    opened.engine.keep_good()
-    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), prepared.done)
-
-
-def _finish_stopping(opened: Opened, progress: Progress) -> None:
-    """What a command was stopping when it was cut off may still be told to end, and looks well until it has."""
-    if opened.state.applied().wanted not in ("stopped", "down"):
-        return
-    if any(state.running for state in opened.engine.observe().components.values()):
-        progress.step(f"{opened.instance.name}: ending what was being stopped")
-        opened.engine.stop()
-
-
-def _left(opened: Opened, error: StackError) -> StackError:
-    """The same failure, with what can be done about what is left of it."""
-    if not opened.engine.has_good():
-        return error
-    return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
-
-
-def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
-    """The same failure, after what ran before was put back."""
-    progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
-    with opened.engine.restore_good() as job:
-        await_well(opened.engine, job, timeout, progress)
-    return error.hinting(f"what ran before runs again; {error.hint}")
-
-
-def _trim_secrets(opened: Opened, progress: Progress) -> None:
-    """Make every reader of a secret file read the same, before the plan compares the secrets."""
-    stack = opened.instance.stack
-    for secret_id in sorted({secret.id for target in TARGETS for secret in stack.secrets(target)}):
-        if opened.state.trim_secret(secret_id):
-            progress.step(f"{secret_id}: removed the newline at the end of its file, which is no part of the secret")
-
-
-def _prepare(opened: Opened, surveyed: Survey) -> None:
-    """Make what the engine will read: the record, and the secrets that are not there yet."""
-    opened.state.remember(opened.record)
-    for secret in opened.instance.stack.secrets("container"):
-        opened.state.provide_secret(secret.id)
-    remember_intended(opened, surveyed)
-
-
-def _build(opened: Opened, surveyed: Survey, progress: Progress) -> None:
-    built = surveyed.plan.builds
-    if not built:
-        return
-    with opened.engine.build() as job:
-        while (exit_code := job.wait(0.5)) is None:
-            progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
-    if exit_code:
-        raise opened.engine.explain_build(job)
-    remember_built(opened, surveyed)
-
-
-def _step(output: str) -> str:
-    """The last step that a build began: `#9 [build 4/6] RUN make` gives `[build 4/6] RUN make`."""
-    steps = re.findall(r"^#\d+ (\[[^\]\n]*\d+/\d+\].*)$", output, re.MULTILINE)
-    return str(steps[-1])[:_STEP_LENGTH] if steps else ""
-
-
-def _report(
-    opened: Opened, surveyed: Survey, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
-) -> Report:
-    instance, before = opened.instance, surveyed.observed
-    same = before.processes == verdict.observed.processes and not prepared
-    notices = opened.notices
-
-    def text(style: Style) -> str:
-        done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
-        lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
-        was_done = [f"{each}: {what}" for each, all_done in (prepared or {}).items() for what in all_done]
-        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(surveyed)]
-        lines += [style.wrapped(line, "  ") for line in below]
-        engine = style.wrapped(f"engine: {opened.choice}", "  ")
-        notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
-        return "\n".join([*lines, style.paint(engine, DIM), *notes])
-
-    data = {
-        "instance": instance.name,
-        "engine": opened.engine.name,
-        "engine_reason": opened.choice.reason or None,
-        "changed": not same,
-        "urls": dict(instance.urls),
-        "automatic_ports": {name: instance.ports[name] for name in opened.automatic},
-        "notices": list(notices),
-        "components": component_data(instance, verdict.observed),
-        "restarted": dict(verdict.restarted),
-        "plan": plan_data(surveyed),
-    }
-    return Report.drawn("up", text, data)
+            return converge(ready, progress, wish)

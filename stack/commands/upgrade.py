@@ -6,7 +6,6 @@ new store takes over. The old one stays as it was, for `undo`.
 
 from __future__ import annotations
 
-from stack.commands.restore import loading
 from stack.errors import StackError, UsageError
 from stack.progress import Progress
 from stack.report import Report
@@ -18,6 +17,7 @@ from stack.workflow.opening import Opened, change, find_component
 from stack.workflow.planning import data_version
 from stack.workflow.ports import registered
 from stack.workflow.replacing import fill_new_stores, quiet, require_room, take_over
+from stack.workflow.restoring import loading
 
 
 def upgrade(

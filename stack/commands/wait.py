@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stack.commands.status import component_data, overall, problem, url_lines
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.observed import Observed
@@ -14,6 +13,7 @@ from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe
 from stack.workflow.opening import Opened, look
+from stack.workflow.summary import component_data, overall, problem, url_lines
 
 _INTERVAL = 0.5
 # Of the failures that `up` is sure of, those that no other command may be about to mend.

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stack.capabilities import Access
-from stack.commands.up import Wish, make
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.progress import Progress
@@ -20,6 +19,7 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.verdict import await_well
 from stack.workflow.access import DataAccess
+from stack.workflow.converge import UpOptions, converge
 from stack.workflow.keeping import as_made, data_stores
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
@@ -115,7 +115,7 @@ def take_over(
     if made_now:
         remember_separated(new, [each.name for each in new.instance.stack if each.name in names and each.schema])
     progress.step(f"{new.instance.name}: the new data takes over")
-    report = make(new, progress, Wish(timeout))
+    report = converge(new, progress, UpOptions(timeout))
     _remove_spare_stores(new)
     return report
 

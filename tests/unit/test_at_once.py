@@ -21,7 +21,7 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack import state as state_module
-from stack.commands import restore, rotate, up, upgrade
+from stack.commands import restore, rotate, undo, up, upgrade
 from stack.commands import start as start_module
 from stack.commands.down import down
 from stack.commands.load import load as load_command
@@ -40,7 +40,7 @@ from stack.registry import Registry
 from stack.settings import Settings
 from stack.state import State
 from stack.verdict import Verdict
-from stack.workflow import opening, ports, replacing
+from stack.workflow import converge, opening, ports, replacing, rotation
 from stack.workload import VolumeId
 from tests.unit.fake_engine import FakeEngine, Store, World
 
@@ -57,7 +57,7 @@ COMMANDS: dict[str, Command] = {
     "reset": lambda settings, progress: reset(settings, progress, agree),
     "rotate": lambda settings, progress: rotate.rotate(settings, "db", progress),
     "restore": lambda settings, progress: restore.restore(settings, progress, agree, "early"),
-    "undo": lambda settings, progress: restore.undo(settings, progress, agree),
+    "undo": lambda settings, progress: undo.undo(settings, progress, agree),
     "load": lambda settings, progress: load_command(settings, progress, dump_of(settings), io.BytesIO(), None),
     "load --replace": lambda settings, progress: load_in_place(
         settings, progress, agree, dump_of(settings), io.BytesIO(), None
@@ -169,7 +169,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     # What listens on this machine is no part of it.
     monkeypatch.setattr(ports, "is_free", lambda _: True)
     for module, name in (
-        (up, "await_ready"), (start_module, "await_ready"), (rotate, "await_ready"), (replacing, "await_well"),
+        (converge, "await_ready"), (start_module, "await_ready"), (rotation, "await_ready"),
+        (replacing, "await_well"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, judge)
     for module in (data, login):

@@ -12,7 +12,7 @@ import pytest
 
 from stack.applied import Applied
 from stack.capabilities import Completed
-from stack.commands.rotate import Rotated, text_of, to_restart
+from stack.commands.rotate import text_of
 from stack.components.postgres import Postgres
 from stack.components.postgres.password import scram
 from stack.components.webapp import WebApp
@@ -22,6 +22,7 @@ from stack.instance import Instance
 from stack.model import Stack
 from stack.state import Record, State
 from stack.workflow.opening import Choice, Opened
+from stack.workflow.rotation import Rotated, to_restart
 
 
 def test_a_verifier_has_the_form_that_postgresql_keeps_and_no_password() -> None:

@@ -15,7 +15,6 @@ from stack import Stack
 from stack.capabilities import Completed
 from stack.commands import doctor
 from stack.commands import status as status_module
-from stack.commands.plan import plan_lines
 from stack.commands.status import status
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.compose.fleet import ComposeFleet
@@ -31,6 +30,7 @@ from stack.state import Record, State
 from stack.style import PLAIN
 from stack.workflow import ports
 from stack.workflow.opening import Choice, Opened
+from stack.workflow.plan_text import plan_lines
 from stack.workflow.planning import survey
 from stack.workload import Hardening, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 from tests.unit.test_compose_states import CONTAINER, STATE

@@ -12,7 +12,7 @@ import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.commands import status as module
-from stack.commands.status import overall, status, watch
+from stack.commands.status import status, watch
 from stack.engines.base import Engine, Traits
 from stack.errors import StackError
 from stack.instance import Instance
@@ -22,6 +22,7 @@ from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.style import PLAIN, Style
 from stack.workflow.opening import Choice, Opened
+from stack.workflow.summary import overall
 from stack.workload import PortId
 
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])

@@ -1,0 +1,44 @@
+"""`stackctl undo`: bring back what the last command that replaced or deleted data saved before."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from stack.errors import StackError
+from stack.ports import PortChoice
+from stack.progress import Progress
+from stack.report import Report
+from stack.settings import Settings
+from stack.snapshots.shelf import Shelf
+from stack.workflow.confirming import Confirm
+from stack.workflow.opening import change, reopen
+from stack.workflow.restoring import bring_back, runs_here
+
+
+def undo(
+    settings: Settings,
+    progress: Progress,
+    confirm: Confirm,
+    saves: bool = True,
+    accepts: bool = False,
+    timeout: float = 120,
+) -> Report:
+    """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
+    with change(settings, progress) as opened:
+        shelf = Shelf(settings.state_root, opened.instance.name)
+        # After an upgrade whose declaration went back, what is older than that may be the newest that can run.
+        suits = opened.state.exists() and shelf.newest_automatic(partial(runs_here, opened))
+        newest = suits or shelf.newest_automatic()
+        if newest is None or newest.manifest is None:
+            raise StackError(
+                "nothing-to-undo",
+                f"no command saved data of {opened.instance.name} before it replaced or deleted it",
+                "see `stackctl snapshot list`",
+            )
+        if not opened.state.exists():
+            had = newest.manifest
+            ports: dict[str | None, PortChoice] = {
+                name: had.ports[name] for name in opened.instance.ports if name in had.ports
+            }
+            opened = reopen(opened, settings, settings.engine or had.engine, ports)
+        return bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)

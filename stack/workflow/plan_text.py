@@ -1,0 +1,84 @@
+"""Write a plan for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stack.plan import Action
+from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
+from stack.workflow.planning import Survey
+
+_MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
+
+
+def plan_lines(surveyed: Survey, style: Style) -> list[str]:
+    """For people: each component, then each data store."""
+    made = surveyed.plan
+    lines = [line for action in made.actions for line in _action_lines(action, style)]
+    for effect in made.data:
+        store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
+        lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
+    lines += preparing_lines(surveyed, style, "data: ")
+    lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(surveyed)]
+    if surveyed.obstacle is not None:
+        refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
+        lines += ["", style.wrapped(refusal), style.wrapped(surveyed.obstacle.hint)]
+    elif not made.something:
+        lines += ["", f"{made.instance} is as declared: `up` would change nothing"]
+    return lines
+
+
+def change_lines(surveyed: Survey, style: Style) -> list[str]:
+    """For people: what `up` is about to change, and nothing else."""
+    lines = [line for action in surveyed.plan.changes for line in _action_lines(action, style)]
+    return lines + preparing_lines(surveyed, style)
+
+
+def missing_lines(surveyed: Survey) -> list[str]:
+    """For people: the migrations that were applied and are gone. They may be another branch's."""
+    return [
+        f"{name} has had {', '.join(names)}, no longer in its folder of migrations"
+        for name, names in surveyed.missing.items()
+    ]
+
+
+def preparing_lines(surveyed: Survey, style: Style, lead: str = "") -> list[str]:
+    """For people: what is done in databases before what uses them is made."""
+    plan = surveyed.plan
+    superusers = [
+        _marked("recreate", f"{lead}{name}: its user {user} becomes the owner of its database, and no superuser", style)
+        for name, user in plan.superusers.items()
+    ]
+    extensions = [
+        _marked("create", f"{lead}{name} gets the extensions {', '.join(names)}", style)
+        for name, names in plan.extensions.items()
+    ]
+    migrations = [
+        _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(surveyed, name)}", style)
+        for name, names in plan.migrations.items()
+    ]
+    return [*superusers, *extensions, *migrations]
+
+
+def _unsure(surveyed: Survey, name: str) -> str:
+    return ", unless its data has had that" if name in surveyed.unsure else ""
+
+
+def _action_lines(action: Action, style: Style) -> list[str]:
+    """The action with its reasons, and below it each field that differs."""
+    why = f", because {'; '.join(action.reasons)}" if action.reasons else ""
+    drift = " (drift)" if action.drift else ""
+    fields = [
+        _marked("create" if each.before is None else "remove" if each.after is None else "recreate", each, style, 4)
+        for each in action.differences
+    ]
+    return [_marked(action.kind, f"{action.target}: {action.kind}{why}{drift}", style), *fields]
+
+
+def _marked(kind: str, text: object, style: Style, indent: int = 0) -> str:
+    """Text behind the mark of what is done; what stays as it is steps back."""
+    mark, colour = _MARKS.get(kind, ("~", YELLOW))
+    line = style.wrapped(str(text), f"{' ' * indent}{mark} ", " " * (indent + 4))
+    if kind == "keep":
+        return style.paint(line, colour)
+    return line.replace(mark, style.paint(mark, colour), 1)

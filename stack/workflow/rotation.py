@@ -1,0 +1,150 @@
+"""Give databases other passwords, in step with the files of their secrets and with what uses them.
+
+The data, the file and the app can't change at one point in time. So the new password is kept beside the old one until
+all have it: a run after a kill in between carries on with the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from stack.applied import Applied
+from stack.engines.process import FinishedJob, Job
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.model import Component
+from stack.observed import Observed
+from stack.progress import Progress
+from stack.verdict import await_ready
+from stack.workflow.opening import Opened
+from stack.workflow.planning import changed_secrets, identities, secret_digests
+
+_INTERVAL = 0.25
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """The databases that have another password now, and the components that were restarted for it."""
+
+    databases: tuple[str, ...]
+    restarted: tuple[str, ...]
+
+
+def lost_passwords(opened: Opened, database: Component) -> list[Component]:
+    """Find the other databases that have data and no password: nothing starts before these have one too."""
+    return [
+        each
+        for each in opened.instance.stack
+        if each.login is not None and each.name != database.name
+        if opened.engine.has_data(each.name) and not opened.state.has_secret(each.login.secret.id)
+    ]
+
+
+def rotate_all(opened: Opened, databases: Sequence[Component], progress: Progress, timeout: float) -> Rotated:
+    engine, state, known = opened.engine, opened.state, opened.state.applied()
+    before, logins = engine.observe_all(), {each.name: each.login for each in databases if each.login}
+    for database in databases:
+        if not engine.has_data(database.name):
+            raise StackError(
+                "instance-down",
+                f"there is no data of {database.name} yet",
+                "`stackctl up` makes it, with a new password",
+            )
+    for each in opened.instance.stack.secrets(engine.traits.target):
+        state.provide_secret(each.id)
+    down = [each for each in databases if not _runs(before, each)]
+    if down:
+        progress.step(f"{named(down)}: starting, to change the password from inside")
+        with engine.apply() as job:
+            for database in down:
+                _await_inside(opened, database, job, timeout)
+    for name, login in logins.items():
+        new = state.coming_secret(login.secret.id)
+        progress.step(f"{name}: changing the password")
+        answer = login.change(engine.session(name), new)
+        if not answer.ok:
+            raise StackError(
+                "query-failed",
+                f"{name} did not take the new password",
+                "nothing else was changed",
+                answer.stderr,
+            )
+    for login in logins.values():
+        state.settle_secret(login.secret.id)
+    again = to_restart(opened, databases, engine.renew_secrets(), known)
+    _remember(opened, databases)
+    for name, why in again.items():
+        progress.step(f"{name}: restarting, because {why}")
+    with engine.apply([*again]) if again or down else FinishedJob() as job:
+        await_ready(opened.instance, engine, job, before, timeout, progress)
+    return Rotated(tuple(each.name for each in databases), tuple(again))
+
+
+def to_restart(
+    opened: Opened, databases: Sequence[Component], stale: Collection[str], known: Applied
+) -> dict[str, str]:
+    """Give the components that work with the new secrets only after a restart, and why."""
+    rotated = {each.login.secret.id for each in databases if each.login}
+    changed = changed_secrets(opened, known, secret_digests(opened))
+    others = {name: [each for each in ids if each not in rotated] for name, ids in changed.items()}
+    why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
+    why |= dict.fromkeys(stale, "the file of its secret was deleted while it ran")
+    for app in (each for database in databases for each in readers(opened.instance, database)):
+        if not app.rereads_secrets:
+            why[app.name] = "it reads its secrets only when it starts; its requests in flight end"
+    return {name: why[name] for name in opened.instance.stack.names if name in why}
+
+
+def finish_rotations(opened: Opened, progress: Progress, timeout: float) -> None:
+    """Carry on with what was interrupted."""
+    begun = [
+        each
+        for each in opened.instance.stack
+        if each.login is not None and opened.state.has_coming_secret(each.login.secret.id)
+    ]
+    if begun:
+        rotate_all(opened, begun, progress, timeout)
+
+
+def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:
+    """Until the database answers on its own socket: by any other way it may ask for a password that is lost."""
+    start = time.monotonic()
+    while not _answers_inside(opened, database):
+        if job.wait(_INTERVAL):
+            raise opened.engine.explain(job)
+        if time.monotonic() - start > timeout:
+            raise StackError(
+                "not-ready",
+                f"{database.name} did not answer within {timeout:g} s",
+                f"look at `stackctl logs {database.name}`, and run this again",
+            )
+
+
+def _answers_inside(opened: Opened, database: Component) -> bool:
+    running = _runs(opened.engine.observe(), database)
+    return running and database.login is not None and database.login.answers(opened.engine.session(database.name))
+
+
+def _runs(observed: Observed, database: Component) -> bool:
+    state = observed.components.get(database.name)
+    return state is not None and state.running
+
+
+def readers(instance: Instance, database: Component) -> list[Component]:
+    """The components that use a database."""
+    return [each for each in instance.stack if database.name in each.needs]
+
+
+def named(components: Sequence[Component]) -> str:
+    """`web, worker and beat`."""
+    names = [component.name for component in components]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _remember(opened: Opened, databases: Sequence[Component]) -> None:
+    known, secrets = opened.state.applied(), secret_digests(opened)
+    made = identities(opened, secrets)
+    data = {**known.data, **{database.name: made[database.name] for database in databases}}
+    opened.state.remember_applied(replace(known, secrets=secrets, data=data))
