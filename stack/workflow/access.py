@@ -11,7 +11,6 @@ from typing import IO
 from stack.capabilities import DataStore, Serve, Session
 from stack.engines.base import Engine
 from stack.model import Component
-from stack.snapshots.volumes import VolumeFiles
 from stack.workload import Target, VolumeId
 
 
@@ -61,6 +60,9 @@ def data_store(component: Component) -> DataStore | None:
     """How the data of a component is saved: in its own way, else as the files of its volumes; None if it has none."""
     if component.data is not None:
         return component.data
+    # Only a command that saves or loads needs it.
+    from stack.snapshots.volumes import VolumeFiles
+
     workload = component.workload("container")
     names = tuple(volume.id.name for volume in workload.volumes)
     return VolumeFiles(component.name, names, workload.hardening.user) if names else None
