@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -276,19 +277,15 @@ class EmbeddedEngine:
     def has_data(self, component: str) -> bool:
         return any(Path(store).exists() for volume, store in self.stores().items() if volume.component == component)
 
-    @contextlib.contextmanager
-    def read_volume(self, volume: VolumeId) -> Iterator[IO[bytes]]:
-        with volume_files.reading(self._home.volume(volume), self._files.run_as) as tar:
-            yield tar
+    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        return volume_files.reading(self._home.volume(volume), self._files.run_as)
 
-    @contextlib.contextmanager
-    def write_volume(self, volume: VolumeId) -> Iterator[IO[bytes]]:
+    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         self._files.make()
         folder, run_as = self._home.volume(volume), self._files.run_as
         with self._files.changing():
             make_private(folder, run_as)
-        with volume_files.writing(folder, run_as) as tar:
-            yield tar
+        return volume_files.writing(folder, run_as)
 
     def version(self, component: str) -> int | None:
         return self._programs[component].major if component in self._programs else None
