@@ -69,7 +69,7 @@ _KNOWN = (
         r"|FATAL: +(could not access status of transaction|could not locate a valid checkpoint record)",
         "data-incomplete",
         "the data of PostgreSQL is not complete: its first start was cut off, or something is gone ({0})",
-        "bring back what is gone; only if nothing in it is needed, `stackctl reset` and `stackctl up` make it anew",
+        "bring back what is gone; only if nothing in it is needed, `stackctl reset` and `stackctl up` recreate it",
         role=_DATABASE,
     ),
     _Known(

@@ -1,4 +1,4 @@
-"""Find secrets that stand in a stack file as plain text: whoever reads the file, or its repository, has them."""
+"""Find secrets written as plain text in a stack file, where every reader of the file or its repository sees them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
 class ComponentState:
     """One component as it runs: `state` is the engine's word (`running`, `exited`, `restarting`, `created`, …).
 
-    `id` is the engine's name for what runs, another after it was made anew. `restarts` counts those since then,
+    `id` is the engine's name for what runs, another after it was recreated. `restarts` counts those since then,
     `exit_code` is the last one of a process that ended, `since` when it started, `health_output` what its last
     health check said. `process` is its number where it runs, `memory_limit` is in bytes. `declaration` is the
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
@@ -87,7 +87,7 @@ class Observed:
 
     @property
     def processes(self) -> Mapping[str, object]:
-        """What is another as soon as a component was started, stopped or made anew."""
+        """Return what changes whenever a component is started, stopped or recreated."""
         return {
             name: (component.id, component.state, component.restarts, component.since)
             for name, component in self.components.items()

@@ -42,7 +42,7 @@ class Difference:
 class Action:
     """What happens to one component.
 
-    `drift`: because of what somebody did by hand, and not of the declaration. `forced`: to the engine, which
+    `drift`: because of a change made by hand, not of the declaration. `forced`: to the engine, which
     compares configurations, it is as declared. `builds`: first an image is made of its source.
     """
 

@@ -22,7 +22,7 @@ class Progress(Protocol):
 
 
 class Silence:
-    """Progress that nobody looks at."""
+    """Progress that is not displayed."""
 
     def step(self, text: str) -> None:
         """Nothing."""

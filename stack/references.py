@@ -18,7 +18,7 @@ TRACE = re.compile(rf"[{_BEGIN}{_END}]|\\ufdd[01]|%EF%B7%9[01]|Reference\(compon
 
 
 class Secret:
-    """A value that shows itself to nobody: `repr` and `str` are `***`. `reveal()` gives it away on purpose."""
+    """A value that is never displayed: `repr` and `str` are `***`. `reveal()` returns it, on purpose."""
 
     __slots__ = ("_value",)
 

@@ -16,7 +16,7 @@ PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
 # No instance can have this name.
 _REGISTRY = ".instances"
-# What marks a folder as somebody's project; the state of the playground then lives in it.
+# What marks a folder as a project; the state of the default stack then lives in it.
 _PROJECT_MARKS = (STATE_FOLDER, "pyproject.toml", ".git")
 
 

@@ -148,11 +148,11 @@ class State:
         return (self.folder / "secrets" / secret_id).is_file()
 
     def provide_secret(self, secret_id: str) -> None:
-        """Make a secret of 256 random bits where there is none.
+        """Create the secret from 256 random bits if it does not exist.
 
         The file can be read by every user of a container: Compose mounts a file secret with the mode that it has
-        (docker/compose#9648), and the users in containers are not its owner. What keeps everybody else out is its
-        folder, 0700.
+        (docker/compose#9648), and the users in containers are not its owner. Other users of this machine are
+        kept out by its folder, 0700.
         """
         if not self.has_secret(secret_id):
             self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=_SECRET_MODE)

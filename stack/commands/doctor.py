@@ -126,7 +126,7 @@ def of_python(version: tuple[int, ...], executable: str) -> Finding:
     found = f"{'.'.join(map(str, version))} ({executable}), stackctl {__version__}"
     if version < _OLDEST_PYTHON:
         oldest = ".".join(map(str, _OLDEST_PYTHON))
-        return Finding("python", "fail", found, f"stackctl needs {oldest} or newer: make its environment anew with one")
+        return Finding("python", "fail", found, f"stackctl needs {oldest} or newer: recreate its environment with one")
     return ok("python", found)
 
 

@@ -32,7 +32,7 @@ class Reader(Protocol):
 
     @property
     def gone(self) -> bool:
-        """Nobody reads any more."""
+        """Whether the reader has closed its end."""
 
     def write(self, line: str) -> None:
         """One line, at once."""
@@ -41,7 +41,7 @@ class Reader(Protocol):
 def events(settings: Settings, reader: Reader, until: Until | None = None) -> Report:
     """Write the state of each component, and then each change.
 
-    Ends when interrupted, when nobody reads, and with `until` when the instance is ready, or when nothing of it runs.
+    Ends when interrupted, when the reader is gone, and with `until` once the instance is ready or nothing of it runs.
     """
     pause = threading.Event()
     known: Components = {}

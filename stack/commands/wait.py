@@ -1,4 +1,4 @@
-"""`stackctl wait`: block until the instance is ready, whoever starts it."""
+"""`stackctl wait`: block until the instance is ready, however it was started."""
 
 from __future__ import annotations
 

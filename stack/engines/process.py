@@ -178,7 +178,7 @@ class Pipe:
         self._close_input()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        # With nobody to talk to it ends by itself, in its own way.
+        # With its input closed it ends by itself, in its own way.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
         _end(self._process)
@@ -203,7 +203,7 @@ class Job(Protocol):
 
 
 class FinishedJob:
-    """Work that was done before anybody could look on."""
+    """Work that was done before it could be watched."""
 
     output = ""
 

@@ -149,7 +149,7 @@ def opened(path: Path) -> Iterator[Archive]:
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which nobody reads much at once: `zipfile` takes the length of its list from the file itself."""
+    """A file with bounded reads: `zipfile` takes the length of its list from the file itself, which may lie."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MOST_LIST:

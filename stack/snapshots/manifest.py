@@ -11,7 +11,7 @@ from stack.fields import Fields
 from stack.workload import PortId
 
 Reason = Literal["asked", "load", "reset", "restore", "undo", "upgrade"]
-"""Why it was made: somebody asked for it, or a command was about to replace or delete what it holds."""
+"""Why the snapshot was made: on request, or before a command that replaces or deletes the data."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,10 @@ def deepest_first(stack: Stack, names: Iterable[str]) -> list[str]:
 
 
 def restarts_since(before: ComponentState | None, now: ComponentState) -> int:
-    """The engine counts from 0 again when it makes a component anew, or starts a stopped one."""
+    """Count the restarts between two observations.
+
+    The engine resets its count when it recreates a component or starts a stopped one.
+    """
     same = before is not None and before.id == now.id and before.restarts <= now.restarts
     return now.restarts - before.restarts if before is not None and same else now.restarts
 

@@ -4,7 +4,7 @@
         -- postgres WORD…
 
 The final name appears once everything beneath it is complete and on the disk, whatever is killed before. A folder
-with the final name is never made anew and never deleted here. It needs nothing but Python.
+with the final name is never recreated and never deleted here. It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -183,4 +183,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.exit("stackctl: interrupted; the next start begins anew")
+        sys.exit("stackctl: interrupted; the next start begins again")

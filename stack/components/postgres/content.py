@@ -23,7 +23,7 @@ SELECT count(set_config(name, value, false)) FROM pg_settings JOIN (VALUES
 ) AS wanted (name, value) USING (name);
 """
 # What pg_dump saves the rows of. Those of an extension come with the extension. A tree with a hash partition is one
-# table: in which of its leaves a row is depends on numbers that another server gives anew, like those of an enum.
+# table: which of its leaves a row is in depends on numbers that another server assigns differently, such as an enum's.
 _TREES = """\
 SELECT pg_class.oid AS leaf, CASE WHEN EXISTS (
     SELECT FROM pg_partition_ancestors(pg_class.oid) JOIN pg_partitioned_table ON partrelid = relid
@@ -120,7 +120,7 @@ class Session:
         )
 
     def abandon(self) -> None:
-        """End it now, whoever waits for an answer."""
+        """End the session now, even if another thread waits for an answer."""
         self._pipe.end()
 
     def tables(self, checksums: int = CHECKSUMS) -> tuple[Table, ...]:

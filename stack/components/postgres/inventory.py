@@ -11,7 +11,7 @@ from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 from stack.snapshots.checked import Part
 
-# A copy of a database that nobody may connect to; see `stack.components.postgres.transfer`.
+# The copy of a database that allows no connections; see `stack.components.postgres.transfer`.
 COPY = "stackctl_copy_"
 # `pg_database` has other columns in other versions. That with a limit of -2 was half deleted, and can't be opened.
 _ASKED = rf"""

@@ -178,7 +178,7 @@ FROM pg_auth_members AS m WHERE roleid = 10 GROUP BY member \\gexec
 SELECT format('REVOKE {ADMIN} FROM %s GRANTED BY %s CASCADE', member::regrole, grantor::regrole)
 FROM pg_auth_members WHERE roleid = 10 \\gexec
 """  # noqa: S608 - constants
-# Whatever was connected as the first role has its powers until it connects anew.
+# A session that connected as the first role keeps that role's powers until it reconnects.
 _END_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = 10 AND pid <> pg_backend_pid();
 """

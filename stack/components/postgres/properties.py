@@ -172,7 +172,7 @@ def _grants(name: str, wanted: Properties, grants: tuple[Grant, ...]) -> Iterato
 
 
 def closing(name: str, found: Properties, wanted: Properties) -> str:
-    """What is done at last, for nobody may be able to connect any more."""
+    """Return the statements that come last, because the database may accept no connection after them."""
     database = f"ALTER DATABASE {identifier(name)}"
     statements = [
         (wanted.limit != found.limit, f"{database} CONNECTION LIMIT {wanted.limit};\n"),

@@ -20,7 +20,7 @@ from stack.report import size
 from stack.snapshots.archive import RESERVE, Writer
 from stack.snapshots.manifest import Member
 
-# What everybody and the owner may do with `template1`.
+# The access privileges of `template1` on a new server: those of PUBLIC and those of its owner.
 _GRANTS_AT_FIRST = 4
 _FIRST_OID = 16384
 _CATALOGS = (
@@ -82,7 +82,7 @@ def _readable(
 ) -> Iterator[str | None]:
     """The name under which a database can be read, None for `template1` as every new server has it.
 
-    One that lets nobody connect is copied for that: to let somebody in for a moment would last if we were killed.
+    A database that allows no connections is copied first: allowing them for a moment would last if we were killed.
     """
     name = database.name
     if database.properties.connects:
@@ -92,7 +92,7 @@ def _readable(
     if left is not None and left < needed:
         raise StackError(
             "disk-full",
-            f"{server.database.name}: {visible(name)} lets nobody connect, so it is saved from a copy, which needs "
+            f"{server.database.name}: {visible(name)} allows no connections, so it is saved from a copy, which needs "
             f"{size(needed)}, and {size(left)} are free; nothing was changed",
             f"make room, or let it be read: ALTER DATABASE {identifier(visible(name))} ALLOW_CONNECTIONS true",
         )

@@ -14,7 +14,7 @@ from stack.progress import Progress
 from stack.report import size
 from stack.snapshots.archive import CHUNK
 
-# For a server that nobody else uses yet: tables that are made and filled in one transaction need no log.
+# For a server that has no other client yet: tables created and filled in one transaction need no log.
 LOADING = ("-c", "wal_level=minimal", "-c", "max_wal_senders=0")
 _TOLD_EVERY = 1.0
 

@@ -105,8 +105,8 @@ def of_images(images: Mapping[str, datetime | None], now: datetime) -> Iterator[
         yield Finding("docker images", "warn", message, "`stackctl up` pulls and builds what is missing")
     for name, made in images.items():
         if made is not None and now - made > _OLD_IMAGE:
-            message = f"{name} is {(now - made).days} days old, and what was mended since is not in it"
-            yield Finding("docker images", "warn", message, f"`docker pull {name}` and `stackctl up`, or build it anew")
+            message = f"{name} is {(now - made).days} days old, so it lacks later fixes"
+            yield Finding("docker images", "warn", message, f"`docker pull {name}` and `stackctl up`, or rebuild it")
     if not missing and all(made is not None and now - made <= _OLD_IMAGE for made in images.values()):
         yield ok("docker images", f"{len(images)} on this machine, none older than {_OLD_IMAGE.days} days")
 

@@ -33,7 +33,7 @@ def render(instance: Instance) -> str:
     text: str = yaml.dump(
         _project(instance), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
-    return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` writes it anew.\n{text}"
+    return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
 
 
 def fields(instance: Instance) -> dict[str, dict[str, str]]:

@@ -20,7 +20,7 @@ EDITED = "edited by hand"
 
 # The paths are relative to the home, where supervisord runs: its configuration knows no way to quote a path.
 _SUPERVISORD = """\
-; Made by stackctl from the stack {stack!r}; `stackctl up` writes it anew.
+; Made by stackctl from the stack {stack!r}; `stackctl up` rewrites it.
 [unix_http_server]
 file = {socket}
 chmod = 0700

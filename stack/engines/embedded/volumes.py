@@ -73,7 +73,7 @@ def check_data(stack: Iterable[Component], home: Home, programs: Mapping[str, Pr
                 found[0],
                 found[1],
                 "nothing was touched; bring the data back or use the PostgreSQL that made it, "
-                "or begin anew without it: `stackctl reset`",
+                "or start over without it: `stackctl reset`",
             )
 
 
