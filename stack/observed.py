@@ -77,13 +77,14 @@ class Listening:
 class Observed:
     """The components of an instance that exist, by name, those that are no longer declared included.
 
-    Where all was asked for, `images`: the image that each would be made from now, where it is there; and `stores`: the
-    engine's names of the data stores that there are.
+    `mounted`: the engine's names of the data stores that they use, running or not. If all was asked for, `images`: the
+    image that each would be made from now, if it exists; and `stores`: the names of all data stores that exist.
     """
 
     components: Mapping[str, ComponentState]
     images: Mapping[str, str] = field(default_factory=dict)
     stores: frozenset[str] = frozenset()
+    mounted: frozenset[str] = frozenset()
 
     @property
     def processes(self) -> Mapping[str, object]:

@@ -22,6 +22,7 @@ from stack.progress import Progress
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
+from stack.workflow.recovering import find_generations
 from stack.workload import PortId
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -90,17 +91,31 @@ def change(
     progress: Progress,
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
+    deletes_all: bool = False,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
     `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
-    `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it.
+    `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it. `deletes_all`: the
+    command reads no data and keeps none, so that it need not be known which revision is in use.
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
     with State(settings.state_root / name).locked(progress):
         remove_partial(settings.state_root, name)
-        yield _open(settings, stack, name, ports, system_binaries)
+        opened = _open(settings, stack, name, ports, system_binaries)
+        yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
+
+
+def _with_found_generations(opened: Opened) -> Opened:
+    """Return a new instance as it is; one whose state was lost, with the data that it used."""
+    try:
+        opened.engine.check()
+    except StackError:
+        # The command says it, unless it chooses another engine.
+        return opened
+    found = find_generations(opened.engine, opened.instance.name)
+    return with_instance(opened, replace(opened.instance, generations=found)) if found else opened
 
 
 def reopen(opened: Opened, settings: Settings, engine: str | None, ports: Mapping[str | None, PortChoice]) -> Opened:

@@ -182,13 +182,30 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
     opened.engine.stop(others)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         progress.step(f"{', '.join(others)}: starting again")
         engine = as_made(opened).engine
-        with engine.start() as job:
-            await_well(engine, job, _STARTED_WITHIN, progress)
+        try:
+            with engine.start() as job:
+                await_well(engine, job, _STARTED_WITHIN, progress)
+        except StackError as other:
+            raise _both(error, other) from error
         remember_wanted(opened, "up")
         raise
+
+
+def _both(first: BaseException, other: StackError) -> BaseException:
+    """Return the failure that stopped a command, with the one of starting again what it had stopped."""
+    if not isinstance(first, StackError):
+        return other
+    both = StackError(
+        first.code,
+        f"{first.message}; then what had been stopped did not start again: {other.message}",
+        f"{first.hint}; {other.hint}",
+        "\n".join(filter(None, [first.output, other.output])),
+    )
+    both.exit_code = first.exit_code
+    return both
 
 
 def require_room(opened: Opened, needed: int) -> None:

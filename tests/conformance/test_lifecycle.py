@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +17,10 @@ from tests.conformance.engines import on_one_engine
 from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
+
+outside_its_state = pytest.mark.skipif(
+    os.geteuid() != 0, reason="without root, embedded data is inside of the state and lost with it"
+)
 
 
 def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
@@ -136,6 +142,34 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
     assert kept.data("status")["state"] == "up"
     assert kept.ok("reset", "--yes")
     assert kept.data("status")["state"] == "absent"
+
+
+@outside_its_state
+def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
+    cli.up()
+    cli.visit()
+    cli.ok("snapshot", "save", "early")
+    cli.ok("snapshot", "restore", "early", "--yes")
+    count = cli.visit()
+    shutil.rmtree(cli.state)
+    assert cli.ok("reset", "--yes")
+    cli.up()
+    cli.ok("undo", "--yes")
+    assert cli.visit() == count + 1, "the data from before the restore was saved, and not the data in use"
+
+
+@outside_its_state
+def test_data_of_which_the_revision_is_unknown_is_not_touched(cli: Cli) -> None:
+    cli.up()
+    cli.ok("snapshot", "save", "early")
+    cli.ok("snapshot", "restore", "early", "--yes")
+    cli.ok("down")
+    shutil.rmtree(cli.state)
+    for command in (["up"], ["reset", "--yes"], ["snapshot", "restore", "early", "--yes"]):
+        error = cli.fails(*command, code="state-lost")
+        assert re.search(r"several revisions: (\S+), \1\.2; which one it used is unknown", error["message"]), error
+    cli.ok("reset", "--yes", "--no-snapshot")
+    assert cli.data("status")["state"] == "absent"
 
 
 @on_one_engine

@@ -238,8 +238,8 @@ def test_an_image_for_another_architecture_is_told(new_cli: Make, tmp_path: Path
             "from dataclasses import replace\n"
             "from stack import Redis, Stack\n"
             "class Elsewhere(Redis):\n"
-            "    def container(self):\n"
-            f"        return replace(super().container(), image='{registry}/elsewhere:1')\n"
+            "    def workload(self, target):\n"
+            f"        return replace(super().workload(target), image='{registry}/elsewhere:1')\n"
             "stack = Stack('shop', [Elsewhere('cache')])\n",
             encoding="utf-8",
         )

@@ -99,7 +99,7 @@ class FakeEngine:
 
     def observe(self) -> Observed:
         self._world.step("observe")
-        return Observed(dict(self._world.components))
+        return Observed(dict(self._world.components), mounted=frozenset(self._world.mounted.values()))
 
     def observe_all(self) -> Observed:
         self._world.step("observe all")

@@ -20,13 +20,12 @@ def observed(instance: Instance, objects: Sequence[Mapping[str, Any]]) -> Observ
     containers = [entry for entry in objects if "State" in entry]
     images = {tag: entry["Id"] for entry in objects for tag in entry.get("RepoTags") or []}
     wanted = {name: answers.tagged(image) for name, image in render.images(instance).items()}
+    mounted = frozenset(name for container in containers for name in _mounted(container, instance.project))
     return Observed(
         _states(instance, containers),
         images={name: images[tag] for name, tag in wanted.items() if tag in images},
-        stores=frozenset(
-            [entry["Name"] for entry in objects if "Mountpoint" in entry]
-            + [name for container in containers for name in _mounted(container, instance.project)]
-        ),
+        stores=mounted.union(entry["Name"] for entry in objects if "Mountpoint" in entry),
+        mounted=mounted,
     )
 
 

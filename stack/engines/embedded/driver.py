@@ -144,7 +144,8 @@ class EmbeddedEngine:
         observer = observe.Observer(self._instance, self._home, ports, lambda: LocalHost(self._layout(ports)))
         states = observer.observe(programs or sections, programs)
         return Observed(
-            {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()}
+            {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},
+            mounted=frozenset(store for store in self.all_stores() if observe.uses(sections.values(), store)),
         )
 
     def observe_all(self) -> Observed:

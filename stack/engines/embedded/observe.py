@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -100,6 +101,11 @@ def marked(state: ComponentState, applied: Mapping[str, str] | None, section: st
         return state
     same = section is not None and digest(section) == applied["section"]
     return replace(state, declaration=applied["declaration"], live={CONFIGURATION: GENERATED if same else EDITED})
+
+
+def uses(sections: Iterable[str], folder: str) -> bool:
+    """Say whether any part of a configuration names a folder, and not only another that begins alike."""
+    return any(re.search(rf"{re.escape(folder)}(?![\w.-])", section) for section in sections)
 
 
 def _state(program: Program | None, start_log: StartLog) -> str:
