@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,42 @@ def test_each_instance_has_a_user_that_has_a_name_in_it_alone(pair: tuple[Runnin
         assert one.engine.session("web").run(["id", "-un"]).stdout == "stackctl\n"
         assert one.engine.session("web").run(["sh", "-c", "echo x >> /etc/passwd"]).exit_code != 0
     assert "stackctl" not in Path("/etc/passwd").read_text(encoding="utf-8")
+
+
+def test_a_user_keeps_its_name_when_users_of_the_machine_change(tmp_path: Path) -> None:
+    """As `useradd` replaces the files: the kernel then drops what the instance has bound over them."""
+    with running(tmp_path) as one:
+        db = Postgres("db")
+        one.stack = Stack("named", [db])
+        one.up()
+        server = one.process("db")
+        replace("/etc/passwd")
+        assert one.engine.session("db").run(db.query("SELECT 1")).ok, "the server asks for the name of its client"
+        replace("/etc/passwd")
+        replace("/etc/group")
+        assert one.engine.session("db").run(["id", "-gn"]).stdout == "stackctl\n"
+        assert one.process("db") == server
+        assert "stackctl" not in Path("/etc/passwd").read_text(encoding="utf-8")
+
+
+def test_a_new_database_finds_the_name_of_its_user_again(tmp_path: Path) -> None:
+    with running(tmp_path) as one:
+        one.stack = Stack("named", [app(Path(__file__).parent)])
+        one.engine.apply()
+        replace("/etc/passwd")
+        one.stack = Stack("named", [app(Path(__file__).parent), Postgres("db")])
+        one.engine.apply()
+        eventually(lambda: is_well(one))
+        assert one.states() == {"web": "running", "db": "running"}, "initdb asks for the name"
+
+
+def replace(path: str) -> None:
+    """Put a copy in the place of a file, under the lock that `useradd` takes too."""
+    copy = Path(f"{path}.stackctl-test")
+    with open("/etc/.pwd.lock", "w", encoding="utf-8") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        shutil.copy2(path, copy)
+        copy.replace(path)
 
 
 def test_an_instance_of_the_shared_user_moves_to_its_own_and_keeps_its_data(

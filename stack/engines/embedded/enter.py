@@ -6,8 +6,8 @@
 - `user`: the user and group to become, without any other group, and without a way to gain privileges.
 - `mounts`, with `staging`: make a mount namespace in which the servers' user reaches what it needs: an empty folder is
   mounted over each folder that it can't pass through, and only the given paths are bound into it, read-only.
-- `lines`, with `staging`: files that have one more line in that namespace, like a name for the user.
-- `join`: the pid whose mount namespace to enter instead.
+- `lines`: files that have one more line in that namespace, like a name for the user.
+- `join`: the pid whose mount namespace to enter instead. A file that lost its line there gets it again.
 - `log`: detach from the terminal and from the parent, and write there.
 
 Import everything at the start: after a change of namespace, Python's own files may be out of reach. A namespace
@@ -16,6 +16,7 @@ needs Linux; the rest needs only Python.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -27,6 +28,8 @@ from typing import Any
 # The exit code if the namespace could not be made or entered; the reason is on standard error.
 NO_NAMESPACE = 71
 
+# Every user can pass through it, so that nothing is mounted over it.
+_STAGING = "/tmp"  # noqa: S108 - a folder in it gets a name that nothing else has
 _CLONE_NEWNS = 0x20000
 _NO_NEW_PRIVILEGES, _DROP_FROM_BOUND = 38, 24
 _DETACH = 2
@@ -40,10 +43,12 @@ def main(arguments: list[str]) -> None:
     options: dict[str, Any] = json.loads(arguments[0])
     command = arguments[1:]
     try:
+        lines = options.get("lines", {})
         if options.get("staging"):
-            _make_namespace(options.get("mounts", {}), options.get("lines", {}), options["staging"])
+            _make_namespace(options.get("mounts", {}), lines, options["staging"])
         if options.get("join"):
             _join_namespace(options["join"])
+            _restore_lines(lines)
         if options.get("user"):
             _become(*options["user"])
     except OSError as error:
@@ -101,6 +106,22 @@ def _add_lines(lines: dict[str, str], staging: str) -> None:
         _mount(None, path, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
     # The copies stay, because they are bound.
     _check(_libc().umount2(os.fsencode(staging), _DETACH), staging)
+
+
+def _restore_lines(lines: dict[str, str]) -> None:
+    """Add the lines again to files that were replaced on the machine: the kernel then drops what is bound over them."""
+    texts = {path: Path(path).read_text(encoding="utf-8") for path in lines}
+    lost = {path: line for path, line in lines.items() if line not in texts[path].split("\n")}
+    if not lost:
+        return
+    staging = f"{_STAGING}/stackctl-view-{os.urandom(8).hex()}"
+    os.mkdir(staging, 0o700)
+    try:
+        _add_lines(lost, staging)
+    finally:
+        # Not while it is mounted, after an error that says more.
+        with contextlib.suppress(OSError):
+            os.rmdir(staging)
 
 
 def _bind(path: str, target: str) -> None:

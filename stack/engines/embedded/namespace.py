@@ -87,7 +87,9 @@ def namespace_refused(stderr: str) -> StackError:
 
 def command_as(command: Sequence[str], folder: Path, run_as: RunAs | None, join: int | None = None) -> list[str]:
     """Return the command line that runs `command` as the servers' user, in the mount namespace of the pid `join`."""
-    options = {} if join is None or _shares_our_namespace(join) else {"join": join}
+    options: dict[str, Any] = {}
+    if join is not None and not _shares_our_namespace(join):
+        options = {"join": join, "lines": _account_lines(run_as)}
     return _enter(command, folder, run_as, options)
 
 
@@ -100,7 +102,7 @@ def command_in_namespace(
     With `log` it runs detached and writes there. The block has to last until the command runs.
     """
     options: dict[str, Any] = {} if log is None else {"log": str(log)}
-    lines = _account_lines(run_as) if run_as is not None and run_as.own else {}
+    lines = _account_lines(run_as)
     with contextlib.ExitStack() as opened:
         if mounts.over or lines:
             # The mounts are put together here, inside the new namespace: this folder stays empty.
@@ -109,7 +111,10 @@ def command_in_namespace(
         yield _enter(command, folder, run_as, options)
 
 
-def _account_lines(run_as: RunAs) -> dict[str, str]:
+def _account_lines(run_as: RunAs | None) -> dict[str, str]:
+    """Return the line that gives an instance's own user its name, and that of its group, by the file."""
+    if run_as is None or not run_as.own:
+        return {}
     return {
         "/etc/passwd": f"{ACCOUNT}:x:{run_as.user}:{run_as.group}::/:/usr/sbin/nologin",
         "/etc/group": f"{ACCOUNT}:x:{run_as.group}:",

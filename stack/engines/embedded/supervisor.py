@@ -13,7 +13,7 @@ from stack.engines.embedded import enter, logs
 from stack.engines.embedded.control import Control, NotRunning, Program
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.layout import Home, Layout
-from stack.engines.embedded.namespace import BindMounts, command_in_namespace, namespace_refused
+from stack.engines.embedded.namespace import BindMounts, command_as, command_in_namespace, namespace_refused
 from stack.engines.embedded.render import declared_process
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.start_log import read_start_log
@@ -88,6 +88,7 @@ class Supervisor:
         Restart those of `recreate` even if they are unchanged. With `only`, touch no other programs.
         """
         control = self._control
+        self._restore_name()
         self._files.write(self._home.configuration, text)
         added, changed, removed = ([name for name in names if not only or name in only] for names in control.reload())
         again = {*changed, *(name for name in recreate if name not in (*added, *removed))}
@@ -102,6 +103,15 @@ class Supervisor:
                 self._reset_start_log(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)
+
+    def _restore_name(self) -> None:
+        """Give the servers' user its name again if it lost it, because programs like `initdb` need one."""
+        run_as = self._files.run_as
+        if run_as is None or not run_as.own or (pid := self._pid(SUPERVISORD)) is None:
+            return
+        entered = process.run(command_as(["true"], self._home.folder, run_as, pid), {"PATH": os.defpath}, _TIMEOUT)
+        if entered.exit_code == enter.NO_NAMESPACE:
+            raise namespace_refused(entered.stderr)
 
     def _reset_start_log(self, name: str) -> None:
         with self._files.changing():
