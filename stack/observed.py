@@ -104,7 +104,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Leftovers:
+class Resources:
     """What an engine holds of an instance: the names of what `reset` deletes."""
 
     containers: tuple[str, ...] = ()
@@ -131,6 +131,6 @@ class Found:
     states: tuple[Path, ...] = ()
     components: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[PortId, int] = field(default_factory=dict)
-    leftovers: Leftovers = field(default_factory=Leftovers)
+    resources: Resources = field(default_factory=Resources)
     since: datetime | None = None
     folder: Path | None = None

@@ -24,7 +24,7 @@ from stack.references import Text
 from stack.report import Report, as_json
 from stack.settings import Settings
 from stack.style import Style
-from stack.workflow.opening import Opened, compose_unseen, look
+from stack.workflow.opening import Opened, default_unseen, look
 
 _LOG_LINES = 300
 
@@ -54,7 +54,7 @@ def _user() -> str:
 
 def _opened(settings: Settings) -> Opened | None:
     try:
-        return look(settings, choose=compose_unseen)
+        return look(settings, choose=default_unseen)
     except StackError:
         # `doctor` has a line about it.
         return None

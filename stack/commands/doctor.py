@@ -35,7 +35,6 @@ from stack.workflow.opening import Opened, look
 from stack.workflow.planning import find_obstacle, identities, secret_digests
 from stack.workflow.ports import holder_of
 
-_SILENT = ("docker-client", "docker-daemon", "docker-permission")
 _OLDEST_PYTHON = (3, 11)
 _COLOURS: Mapping[Level, str] = {"ok": GREEN, "warn": YELLOW, "fail": RED}
 
@@ -103,7 +102,7 @@ def _check_answers(engine: Engine) -> None:
     try:
         engine.check()
     except StackError as error:
-        if error.code in _SILENT:
+        if error.code in engine.traits.unreachable:
             raise
 
 

@@ -13,7 +13,7 @@ def down(settings: Settings, progress: Progress) -> Report:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
     note = ""
     with change(settings, progress) as opened:
-        left = opened.engine.leftovers()
+        left = opened.engine.resources()
         if left.containers or left.networks:
             progress.step(f"{opened.instance.name}: removing its components")
             note = try_remember_wanted(opened, "down")

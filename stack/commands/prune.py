@@ -41,7 +41,7 @@ class Pruning:
 
     def keeps(self, member: Member) -> tuple[str, ...]:
         """Its data, which stays."""
-        return () if self.data or member.found is None else member.found.leftovers.volumes
+        return () if self.data or member.found is None else member.found.resources.volumes
 
 
 def prune(
@@ -126,8 +126,8 @@ def _locked(state: Path, progress: Progress) -> Iterator[None]:
 def _grew(member: Member, settings: Settings) -> bool:
     """Whether there is data now that was not announced: of an instance that was made, and lost, in between."""
     found = [each.found for each in gather(settings).members if (each.engine, each.project) == member.key]
-    now = {volume for each in found if each is not None for volume in each.leftovers.volumes}
-    return not now.issubset(member.found.leftovers.volumes if member.found else ())
+    now = {volume for each in found if each is not None for volume in each.resources.volumes}
+    return not now.issubset(member.found.resources.volumes if member.found else ())
 
 
 def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None) -> str:
@@ -152,7 +152,7 @@ def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None
 def _parts(member: Member, data: bool) -> dict[str, list[str]]:
     if member.found is None:
         return {}
-    left = member.found.leftovers
+    left = member.found.resources
     parts = {
         "containers": left.containers,
         "networks": left.networks,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
-from stack.observed import Leftovers
+from stack.observed import Resources
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
@@ -33,7 +33,7 @@ def reset(
     """
     with change(settings, progress, deletes_all=not saves) as opened:
         name = opened.instance.name
-        left = opened.engine.leftovers()
+        left = opened.engine.resources()
         if not left and not opened.state.exists():
             return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
         held = with_data(opened)
@@ -95,7 +95,7 @@ def _prove(opened: Opened, path: Path, manifest: Manifest, accepts: bool, progre
         remove_new_stores(fill_new_stores(opened, fill, progress), fill)
 
 
-def _announcement(opened: Opened, left: Leftovers, held: bool, saves: bool) -> str:
+def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> str:
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in _data(opened, left).items() if names]
     if held:
@@ -104,7 +104,7 @@ def _announcement(opened: Opened, left: Leftovers, held: bool, saves: bool) -> s
     return "\n".join(lines)
 
 
-def _data(opened: Opened, left: Leftovers) -> dict[str, list[str]]:
+def _data(opened: Opened, left: Resources) -> dict[str, list[str]]:
     return {
         "volumes": list(left.volumes),
         "containers": list(left.containers),

@@ -10,7 +10,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
-from stack.workflow.opening import change, without_docker
+from stack.workflow.opening import change, default_engine, on_next_engine
 from stack.workflow.planning import (
     check_sources,
 )
@@ -26,12 +26,12 @@ def up(
 ) -> Report:
     """Plan, build, start and judge.
 
-    A new instance for which no engine was asked goes to the embedded one where Docker has no images.
+    A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
     wish = wish or UpOptions()
     with change(settings, progress, ports, system_binaries) as opened:
-        if opened.choice.free and opened.engine.name == "embedded":
-            progress.step(f"on the embedded engine ({opened.choice.reason})")
+        if opened.choice.free and opened.engine.name != default_engine():
+            progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
         check_sources(opened)
         if not opened.state.exists():
             opened.engine.check()
@@ -39,10 +39,10 @@ def up(
             with registered(opened, settings) as ready:
                 return converge(ready, progress, wish)
         except StackError as error:
-            other = without_docker(opened, error.message) if error.code == "image-unavailable" else None
+            other = on_next_engine(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
                 raise
-        progress.step(f"on the embedded engine ({other.choice.reason})")
+        progress.step(f"on the {other.engine.name} engine ({other.choice.reason})")
         other.engine.check()
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()

@@ -1,4 +1,4 @@
-"""The engines that make a stack real. To add one: a folder beside this file, and a line in each dict here."""
+"""List the engines, the preferred one first. To add one: a folder beside this file, and a line in each dict here."""
 
 from __future__ import annotations
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO, Protocol
 
 from stack.capabilities import Serve, Session
-from stack.engines.process import Job
-from stack.errors import StackError
+from stack.engines.process import FinishedJob, Job
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.observed import ComponentState, Found, Leftovers, Listening, Observed
+from stack.observed import ComponentState, Found, Listening, Observed, Resources
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 from stack.workload import Target, VolumeId
@@ -24,25 +24,35 @@ class Traits:
     """What an engine is like, for what is decided above it.
 
     `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
+    `program`: what has to run on this machine for it, for people. `unreachable`: the error codes of `check` after which
+    every other question would wait long for an answer. `unspecific`: the error code of a job that failed for a cause
+    that the engine does not know.
     """
 
     target: Target
     builds: bool
+    program: str
+    unspecific: str
+    unreachable: frozenset[str] = frozenset()
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """An engine for one instance. It carries out and decides nothing.
 
-    Every method raises `StackError` when the engine can't be reached or refuses; the codes are those of the
-    README's table of errors.
+    Every method raises `StackError` if the engine can't be reached or refuses; the codes are those of the README's
+    table of errors.
     """
 
     name: str
     traits: Traits
 
-    def check(self, within: float = 5) -> None:
-        """Raise with what is missing where this engine can't run on this machine, or gives no answer in seconds."""
+    # The machine
 
+    @abstractmethod
+    def check(self, within: float = 5) -> None:
+        """Raise with what is missing if this engine can't run on this machine, or gives no answer in seconds."""
+
+    @abstractmethod
     def examine(self, own: bool) -> Iterator[Finding]:
         """Look at what this engine needs of the machine, and at what is left of instances that are gone.
 
@@ -51,109 +61,83 @@ class Engine(Protocol):
         """
 
     def notices(self) -> tuple[str, ...]:
-        """What of this machine makes the instance less isolated than this engine makes it elsewhere."""
+        """Say what of this machine makes the instance less isolated than this engine makes it elsewhere."""
+        return ()
 
+    # What is declared
+
+    @abstractmethod
+    def fields(self) -> Mapping[str, Fields]:
+        """Give the declaration of each component, field by field, as `observe` gives the fingerprint of."""
+
+    @abstractmethod
+    def render(self) -> str:
+        """Give the configuration that `apply` hands to the engine."""
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, str]:
+        """Give the variables with which the engine's own command line finds the instance."""
+
+    @abstractmethod
+    def version(self, component: str) -> int | None:
+        """Give the major version that serves the data of a component, or would."""
+
+    # What exists
+
+    @abstractmethod
     def observe(self) -> Observed:
         """Read which components of the instance exist now, and how they are; change nothing."""
 
     def observe_all(self) -> Observed:
-        """The same with the images and the data stores, which takes longer."""
+        """Read the same with the images and the volumes, which takes longer."""
+        return replace(self.observe(), stores=frozenset(self.all_stores()))
 
-    def fields(self) -> Mapping[str, Fields]:
-        """The declaration of each component, field by field, as `observe` gives the fingerprint of."""
-
-    def stores(self) -> Mapping[VolumeId, str]:
-        """The revision in use of each volume, by the engine's name for it."""
+    @abstractmethod
+    def resources(self) -> Resources:
+        """Name all that `destroy` would delete."""
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
-        """The bytes that each component uses now, where that can be known."""
-
-    def all_stores(self) -> tuple[str, ...]:
-        """The data stores that there are of the instance, by the engine's names, also those that nothing uses."""
-
-    def leftovers(self) -> Leftovers:
-        """What `destroy` would delete."""
-
-    def render(self) -> str:
-        """The configuration that `apply` hands to the engine."""
-
-    def environment(self) -> Mapping[str, str]:
-        """The variables with which the engine's own command line finds the instance."""
-
-    def build(self) -> Job:
-        """Start to build what the declaration names as source."""
-
-    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
-        """Start to make the instance as declared; `verdict` judges how it went.
-
-        The components of `anew` are made anew although their configuration is as declared. With `only` nothing is
-        done but to these, which use no others.
-        """
-
-    def keep_good(self) -> None:
-        """Keep what runs now, which was found ready, for `restore_good`; remove what only the one before needed."""
-
-    def has_good(self) -> bool:
-        """Whether there is something for `restore_good`."""
-
-    def restore_good(self) -> Job:
-        """Start to make what `keep_good` kept last, with the images that it had."""
-
-    def explain(self, job: Job) -> StackError:
-        """What a job of `apply` or `start` that ended with an error tells of the cause."""
-
-    def explain_build(self, job: Job) -> StackError:
-        """The same for a job of `build`."""
-
-    def start(self) -> Job:
-        """Start to start the components that exist."""
-
-    def stop(self, names: Collection[str] = ()) -> None:
-        """Stop the components, all or those of `names`; keep them and their data."""
-
-    def down(self) -> None:
-        """Stop and remove the components; keep their data."""
-
-    def destroy(self) -> None:
-        """Remove everything of the instance, its data included."""
-
-    def has_data(self, component: str) -> bool:
-        """Whether there is data of a component, from an earlier `up`."""
-
-    def renew_secrets(self) -> frozenset[str]:
-        """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
-
-    def session(self, component: str, state: ComponentState | None = None) -> Session:
-        """A session in a component that runs. `state` is its state now, if that is known."""
-
-    def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
-        """A session on the instance's volume of a component that does not run; nothing else of the instance need exist.
-
-        A volume that is not there is made. Nothing else can reach the server, and it ends with the block, or with this
-        process, however that ends.
-        """
-
-    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        """A tar of the files of a volume, whose component does not run. Raises `save-failed`."""
-
-    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        """Put the files of a tar into a volume, which is made if it is not there. Raises `restore-failed`."""
-
-    def free_space(self) -> int | None:
-        """The bytes that are free where data is kept, if that is on this machine."""
-
-    def remove_store(self, store: str) -> None:
-        """Delete a data store that no component uses, by the engine's name for it."""
-
-    def version(self, component: str) -> int | None:
-        """The major version that serves the data of a component, or would."""
-
-    def data_version(self, component: str) -> int | None:
-        """The major version that made the data of a component, if that can be seen."""
+        """Give the bytes that each component uses now, if that can be known."""
+        return {}
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
-        """Where the processes of a published component listen, if that can be seen; `state` is its state now."""
+        """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""
+        return None
 
+    @abstractmethod
+    def stores(self) -> Mapping[VolumeId, str]:
+        """Give the revision in use of each volume, by the engine's name for it."""
+
+    @abstractmethod
+    def all_stores(self) -> tuple[str, ...]:
+        """Give the volumes that exist of the instance, by the engine's names, also those that nothing uses."""
+
+    @abstractmethod
+    def remove_store(self, store: str) -> None:
+        """Delete a volume that no component uses, by the engine's name for it."""
+
+    @abstractmethod
+    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """Give a tar of the files of a volume, whose component does not run. Raises `save-failed`."""
+
+    @abstractmethod
+    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """Put the files of a tar into a volume, which is made if it does not exist. Raises `restore-failed`."""
+
+    def free_space(self) -> int | None:
+        """Give the bytes that are free for volumes, if they are on this machine."""
+        return None
+
+    def data_version(self, component: str) -> int | None:
+        """Give the major version that made the data of a component, if that can be seen."""
+        return None
+
+    def has_data(self, component: str) -> bool:
+        """Say whether there is data of a component, from an earlier `up`."""
+        existing = self.all_stores()
+        return any(name in existing for volume, name in self.stores().items() if volume.component == component)
+
+    @abstractmethod
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         """Return the last `tail` lines (None: all) of a component, or of all of them with their names in front.
 
@@ -161,8 +145,69 @@ class Engine(Protocol):
         An engine that does not know the time of a line begins with the first start from then on, or else the last one.
         """
 
+    @abstractmethod
     def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
         """Hand each line of the logs to `write` as it comes, until interrupted, or `write` raises `BrokenPipeError`."""
+
+    # Changes
+
+    def build(self) -> Job:
+        """Start to build what the declaration names as source. An engine that builds no images has nothing to do."""
+        return FinishedJob()
+
+    @abstractmethod
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
+        """Start to make the instance as declared; `verdict` judges how it went.
+
+        The components of `recreate` are recreated although their configuration is as declared. With `only` nothing is
+        done but to these, which use no others.
+        """
+
+    @abstractmethod
+    def start(self) -> Job:
+        """Start the components that exist."""
+
+    @abstractmethod
+    def stop(self, names: Collection[str] = ()) -> None:
+        """Stop the components, all or those of `names`; keep them and their data."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Stop and remove the components; keep their data."""
+
+    @abstractmethod
+    def destroy(self) -> None:
+        """Remove everything of the instance, its data included."""
+
+    @abstractmethod
+    def renew_secrets(self) -> frozenset[str]:
+        """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
+
+    @abstractmethod
+    def keep_good(self) -> None:
+        """Save what runs now, which was found ready, for `restore_good`; remove what only the one before needed."""
+
+    @abstractmethod
+    def has_good(self) -> bool:
+        """Say whether there is something for `restore_good`."""
+
+    @abstractmethod
+    def restore_good(self) -> Job:
+        """Start to run what `keep_good` saved last, with the images that it had."""
+
+    # Commands in components
+
+    @abstractmethod
+    def session(self, component: str, state: ComponentState | None = None) -> Session:
+        """Open a session in a component that runs. `state` is its state now, if that is known."""
+
+    @abstractmethod
+    def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
+        """Open a session on the instance's volume of a component that does not run; nothing else need exist.
+
+        A volume that does not exist is made. Nothing else can reach the server, and it ends with the block, or with
+        this process, however that ends.
+        """
 
 
 class Fleet(Protocol):

@@ -195,6 +195,9 @@ class Job(Protocol):
     def output(self) -> str:
         """The last lines that it wrote, of both streams."""
 
+    def explain(self) -> StackError:
+        """Give the cause of its failure, after it ended with another exit code than 0."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -209,6 +212,9 @@ class FinishedJob:
 
     def wait(self, seconds: float) -> int:
         return 0
+
+    def explain(self) -> StackError:
+        raise AssertionError("it did not fail")
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +231,11 @@ class CommandJob:
     It has a session of its own: a Ctrl-C on the terminal reaches the caller, which decides.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], explain: Callable[[str], StackError]
+    ) -> None:
+        """`explain` finds the cause of a failure in the last lines of the output."""
+        self._explain = explain
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(
             list(command),
@@ -255,6 +265,9 @@ class CommandJob:
     @property
     def output(self) -> str:
         return "\n".join(self._lines.copy())
+
+    def explain(self) -> StackError:
+        return self._explain(self.output)
 
     def __enter__(self) -> Self:
         return self

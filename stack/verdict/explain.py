@@ -51,8 +51,8 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
 
 def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
     """What the engine says of a job that failed; None where it only gave up on a component that is not well."""
-    error = engine.explain(job)
-    if error.code not in ("docker-failed", "supervisord-failed"):
+    error = job.explain()
+    if error.code != engine.traits.unspecific:
         return error
     if cause := recognise("a component", error.output):
         return StackError(cause.code, f"{cause.message} ({error.message})", f"{cause.hint}; {_LEFT}", error.output)

@@ -256,7 +256,7 @@ def await_proved(
         if failure:
             raise failed(instance.stack, watch.read_log, failure)
         if look.exit_code:
-            raise engine.explain(job)
+            raise job.explain()
         if look.exit_code == 0 and not _verify(instance, watch, look.observed, [database], early=True):
             return
         if watch.late:
@@ -271,7 +271,7 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
     watch = _Watch(engine, job, progress, timeout, clock or SystemClock())
     for look in watch:
         if look.exit_code:
-            raise engine.explain(job)
+            raise job.explain()
         states = look.observed.components.values()
         if look.exit_code == 0 and all(each.well and all(map(accepts, each.ports.values())) for each in states):
             return

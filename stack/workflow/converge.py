@@ -140,7 +140,7 @@ def _build(opened: Opened, surveyed: Survey, progress: Progress) -> None:
         while (exit_code := job.wait(0.5)) is None:
             progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
     if exit_code:
-        raise opened.engine.explain_build(job)
+        raise job.explain()
     remember_built(opened, surveyed)
 
 

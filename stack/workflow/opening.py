@@ -23,7 +23,7 @@ from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
 from stack.workflow.recovering import find_generations
-from stack.workload import PortId
+from stack.workload import PortId, Target
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
@@ -198,11 +198,12 @@ def with_instance(opened: Opened, instance: Instance) -> Opened:
     return replace(opened, instance=instance, record=record, engine=_engine(opened.choice, instance, record))
 
 
-def without_docker(opened: Opened, reason: str) -> Opened | None:
-    """The same instance on the embedded engine; None where somebody chose the engine, or it can't run there."""
-    if not opened.choice.free or opened.engine.name == "embedded" or not _runs_as_processes(opened.instance):
+def on_next_engine(opened: Opened, reason: str) -> Opened | None:
+    """Return it on the next engine that it can run on; None if the user chose the engine, or there is none."""
+    name = _next_engine(opened.instance, opened.engine.name) if opened.choice.free else None
+    if name is None:
         return None
-    choice, record = Choice("embedded", reason, free=True), replace(opened.record, engine="embedded")
+    choice, record = Choice(name, reason, free=True), replace(opened.record, engine=name)
     return replace(opened, engine=_engine(choice, opened.instance, record), record=record, choice=choice)
 
 
@@ -225,28 +226,43 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
 
 
 def fitting_engine(instance: Instance) -> Choice:
-    """Docker Compose where a daemon answers within two seconds and has Compose, else embedded where it can run."""
+    """Choose the first engine if it answers within two seconds, else the next one that the stack can run on."""
+    first = default_engine()
+    engine = ENGINES[first](instance)
     try:
-        ENGINES["compose"](instance).check(within=2)
+        engine.check(within=2)
     except StackError as error:
-        if not _runs_as_processes(instance):
-            return Choice("compose", "the stack can run on it alone")
-        return Choice("embedded", f"no Docker: {error.message}", free=True)
-    return Choice("compose", "Docker answers", free=True)
+        other = _next_engine(instance, first)
+        if other is None:
+            return Choice(first, "the stack can run on it alone")
+        return Choice(other, f"no {engine.traits.program}: {error.message}", free=True)
+    return Choice(first, f"{engine.traits.program} answers", free=True)
 
 
-def _runs_as_processes(instance: Instance) -> bool:
+def default_engine() -> str:
+    """Return the name of the engine that is chosen first."""
+    return next(iter(ENGINES))
+
+
+def _next_engine(instance: Instance, name: str) -> str | None:
+    """Return the first engine after `name` whose kind of workload every component has."""
+    names = list(ENGINES)
+    later = names[names.index(name) + 1 :]
+    return next((each for each in later if _can_run(instance, ENGINES[each](instance).traits.target)), None)
+
+
+def _can_run(instance: Instance, target: Target) -> bool:
     try:
         for name in instance.stack.names:
-            instance.stack.workload(name, "process")
+            instance.stack.workload(name, target)
     except DeclarationError:
         return False
     return True
 
 
-def compose_unseen(instance: Instance) -> Choice:
-    """For what needs no engine that runs."""
-    return Choice("compose", "the default", free=True)
+def default_unseen(instance: Instance) -> Choice:
+    """Choose the first engine unchecked, for a command that needs no engine that runs."""
+    return Choice(default_engine(), "the default", free=True)
 
 
 def _chosen(declared: Mapping[PortId, int], ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:

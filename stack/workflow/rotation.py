@@ -113,7 +113,7 @@ def _await_inside(opened: Opened, database: Component, job: Job, timeout: float)
     start = time.monotonic()
     while not _answers_inside(opened, database):
         if job.wait(_INTERVAL):
-            raise opened.engine.explain(job)
+            raise job.explain()
         if time.monotonic() - start > timeout:
             raise StackError(
                 "not-ready",

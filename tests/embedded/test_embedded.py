@@ -64,14 +64,14 @@ def test_its_life(one: Running) -> None:
     assert one.visit() == 2
     one.engine.down()
     assert one.observe().components == {}
-    assert one.engine.leftovers().volumes == (str(one.home.data("db")),)
+    assert one.engine.resources().volumes == (str(one.home.data("db")),)
     assert one.engine.has_data("db")
     one.up()
     assert one.visit() == 3
     one.destroy()
     assert not one.home.folder.exists()
     assert not one.home.runtime.exists()
-    assert not one.engine.leftovers()
+    assert not one.engine.resources()
 
 
 def test_two_instances_live_side_by_side(up: Running, one: Running) -> None:

@@ -7,16 +7,19 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
-from stack.engines.base import Traits
+from stack.engines.base import Engine
+from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint
+from stack.findings import Finding
 from stack.instance import Instance
-from stack.observed import ComponentState, Leftovers, Observed
+from stack.observed import ComponentState, Observed, Resources
 from stack.references import SecretReference
 from stack.state import State
 from stack.workload import Target, VolumeId
@@ -81,11 +84,11 @@ class FakeSession:
         return secret.id
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """See `stack.engines.base.Engine`."""
 
     name = "embedded"
-    traits = Traits(target="process", builds=False)
+    traits = EmbeddedEngine.traits
 
     def __init__(self, world: World, instance: Instance) -> None:
         self._world = world
@@ -94,8 +97,20 @@ class FakeEngine:
     def check(self, within: float = 5) -> None:
         self._world.step("check")
 
-    def notices(self) -> tuple[str, ...]:
+    def examine(self, own: bool) -> Iterator[Finding]:
+        yield from ()
+
+    def render(self) -> str:
+        return ""
+
+    def environment(self) -> Mapping[str, str]:
+        return {}
+
+    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         return ()
+
+    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
+        return 0
 
     def observe(self) -> Observed:
         self._world.step("observe")
@@ -120,15 +135,15 @@ class FakeEngine:
         self._world.step("all stores")
         return tuple(self._world.stores)
 
-    def leftovers(self) -> Leftovers:
-        self._world.step("leftovers")
-        return Leftovers(containers=tuple(self._world.components), volumes=tuple(self._world.stores))
+    def resources(self) -> Resources:
+        self._world.step("resources")
+        return Resources(containers=tuple(self._world.components), volumes=tuple(self._world.stores))
 
-    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         for name, fields in self.fields().items():
             if not only or name in only:
                 self._world.step(f"apply {name}")
-                self._make(name, fingerprint(fields), name in anew)
+                self._make(name, fingerprint(fields), name in recreate)
         return FinishedJob()
 
     def _make(self, name: str, declaration: str, recreate: bool) -> None:
@@ -199,9 +214,6 @@ class FakeEngine:
     def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         raise NotImplementedError
 
-    def free_space(self) -> int | None:
-        return None
-
     def remove_store(self, store: str) -> None:
         self._world.step("remove store")
         assert store not in self._world.mounted.values(), "a store in use is deleted"
@@ -219,6 +231,9 @@ class FakeEngine:
 
     def has_good(self) -> bool:
         return False
+
+    def restore_good(self) -> Job:
+        return FinishedJob()
 
     def password_fits(self) -> bool:
         """Whether each database has the password that is in its secret's file."""

@@ -12,7 +12,7 @@ from stack.errors import StackError, UsageError
 from stack.progress import Silence
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
-from stack.workflow.opening import Choice, change, compose_unseen, look, without_docker
+from stack.workflow.opening import Choice, change, default_unseen, look, on_next_engine
 
 NO_DAEMON = StackError("docker-daemon", "the Docker daemon does not answer")
 Docker = Callable[[StackError | None], list[float]]
@@ -96,17 +96,17 @@ def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> Non
 
 def test_only_an_engine_that_nobody_chose_gives_way(tmp_path: Path, docker: Docker) -> None:
     docker(None)
-    moved = without_docker(look(settings(tmp_path)), "no images")
+    moved = on_next_engine(look(settings(tmp_path)), "no images")
     assert moved is not None
     assert (moved.choice, moved.record.engine) == (Choice("embedded", "no images", free=True), "embedded")
-    assert without_docker(look(settings(tmp_path, "compose")), "no images") is None
+    assert on_next_engine(look(settings(tmp_path, "compose")), "no images") is None
     remember(tmp_path, "compose")
-    assert without_docker(look(settings(tmp_path)), "no images") is None
+    assert on_next_engine(look(settings(tmp_path)), "no images") is None
 
 
 def test_what_needs_no_running_engine_asks_none(tmp_path: Path, docker: Docker) -> None:
     asked = docker(NO_DAEMON)
-    assert look(settings(tmp_path), choose=compose_unseen).engine.name == "compose"
+    assert look(settings(tmp_path), choose=default_unseen).engine.name == "compose"
     assert asked == []
 
 

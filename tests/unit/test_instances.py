@@ -13,7 +13,7 @@ import pytest
 from stack.commands import ls, prune
 from stack.engines.compose.fleet import size_of, summary
 from stack.errors import StackError
-from stack.observed import Found, Leftovers
+from stack.observed import Found, Resources
 from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
@@ -26,7 +26,7 @@ from stack.workflow.fleet import Gathered, Member, gather
 from stack.workload import PortId
 
 PROJECT = "stackctl-review-0a1b2c"
-PARTS = Leftovers(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))
+PARTS = Resources(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))
 WELL = {"web": "healthy", "db": "healthy", "cache": "running"}
 
 
@@ -34,7 +34,7 @@ def entry(state: Path, engine: str = "compose", file: Path = Path("/nowhere/shop
     return Entry(PROJECT, "review", engine, state, file, {PortId("web"): 8001}, "2026-01-02T03:04:05+00:00")
 
 
-def found(*states: Path, components: Mapping[str, str] = WELL, left: Leftovers = PARTS) -> Found:
+def found(*states: Path, components: Mapping[str, str] = WELL, left: Resources = PARTS) -> Found:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     return Found("compose", PROJECT, "review", states, components, {PortId("web"): 8001}, left, since)
 
@@ -105,7 +105,7 @@ def test_data_is_kept_and_said_to_be_until_it_is_asked_for(tmp_path: Path) -> No
 
 
 def test_where_only_data_is_left_there_is_nothing_to_do_without_asking_for_it(tmp_path: Path) -> None:
-    orphan = member(entry(tmp_path / "gone"), found(tmp_path / "gone", left=Leftovers(volumes=("pgdata",))))
+    orphan = member(entry(tmp_path / "gone"), found(tmp_path / "gone", left=Resources(volumes=("pgdata",))))
     assert not prune.choose(gathered(orphan), (), None, data=False)
     assert prune.choose(gathered(orphan), (), None, data=True)
 

@@ -14,7 +14,7 @@ from stack.commands.down import down
 from stack.commands.reset import reset
 from stack.commands.stop import stop
 from stack.errors import StackError
-from stack.observed import ComponentState, Leftovers, Observed
+from stack.observed import ComponentState, Observed, Resources
 from stack.progress import Progress, Silence
 from stack.report import Report
 from stack.settings import Settings
@@ -34,8 +34,8 @@ class Engine:
             {"web": ComponentState("1", "running", "healthy", 0, 0, False, None, "", {PortId("web"): 8000})}
         )
 
-    def leftovers(self) -> Leftovers:
-        return Leftovers(containers=("web",))
+    def resources(self) -> Resources:
+        return Resources(containers=("web",))
 
     def stores(self) -> dict[str, str]:
         return {}

@@ -16,8 +16,9 @@ from stack.commands.rotate import text_of
 from stack.components.postgres import Postgres
 from stack.components.postgres.password import scram
 from stack.components.webapp import WebApp
-from stack.engines.base import Engine, Traits
+from stack.engines.base import Engine
 from stack.engines.compose import mounts
+from stack.engines.compose.driver import ComposeEngine
 from stack.instance import Instance
 from stack.model import Stack
 from stack.state import Record, State
@@ -54,7 +55,7 @@ def opened(folder: Path, *apps: WebApp) -> Opened:
     state = State(folder / "shop")
     for secret in stack.secrets("container"):
         state.provide_secret(secret.id)
-    engine = cast(Engine, SimpleNamespace(traits=Traits(target="container", builds=True)))
+    engine = cast(Engine, SimpleNamespace(traits=ComposeEngine.traits))
     instance = Instance("shop", "stackctl-shop-abc", stack, folder, state.folder, {})
     return Opened(instance, state, engine, Record("stackctl-shop-abc", {}), Choice("compose", ""))
 

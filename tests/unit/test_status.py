@@ -14,6 +14,7 @@ from stack import Postgres, Redis, Stack, WebApp
 from stack.commands import status as module
 from stack.commands.status import status, watch
 from stack.engines.base import Engine, Traits
+from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Health, Observed
@@ -42,7 +43,7 @@ ALL_UP = {"web": WEB, "db": UP, "cache": UP}
 class FakeEngine:
     components: dict[str, ComponentState] = field(default_factory=lambda: dict(ALL_UP))
     name: str = "compose"
-    traits: Traits = field(default_factory=lambda: Traits(target="container", builds=True))
+    traits: Traits = ComposeEngine.traits
 
     def observe(self) -> Observed:
         return Observed(self.components)

@@ -13,7 +13,8 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack.capabilities import Completed
-from stack.engines.base import Engine
+from stack.engines.base import Engine, Traits
+from stack.engines.compose.driver import ComposeEngine
 from stack.engines.process import Job
 from stack.errors import StackError
 from stack.instance import Instance
@@ -39,6 +40,7 @@ class FakeJob:
     clock: FakeClock
     looks: int = 0
     exit_code: int = 0
+    failure: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
 
     def wait(self, seconds: float) -> int | None:
         self.looks -= 1
@@ -47,15 +49,18 @@ class FakeJob:
         self.clock.wait(seconds)
         return None
 
+    def explain(self) -> StackError:
+        return self.failure
+
 
 @dataclass
 class FakeEngine:
     """Shows one observation after the other, and the last one for ever."""
 
     scenes: Sequence[Observed]
+    traits: Traits = ComposeEngine.traits
     log: Sequence[str] = ("the last words",)
     proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
-    refusal: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
     listens: Listening | None = None
     asked_since: datetime | None = None
     _left: Iterator[Observed] | None = None
@@ -73,9 +78,6 @@ class FakeEngine:
 
     def session(self, component: str, state: ComponentState) -> SimpleNamespace:
         return SimpleNamespace(target="process", run=lambda command: self.proof)
-
-    def explain(self, job: FakeJob) -> StackError:
-        return self.refusal
 
 
 def scene(web: ComponentState | None = UP, db: ComponentState | None = UP) -> Observed:
@@ -380,11 +382,10 @@ def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
 
 def gives_up(*scenes: Observed, output: str = "dependency failed to start") -> tuple[StackError, float]:
     clock = FakeClock()
-    engine = FakeEngine(scenes, refusal=StackError("docker-failed", "`docker compose up` failed", "", output))
+    engine = FakeEngine(scenes)
+    job = FakeJob(clock, exit_code=1, failure=StackError("docker-failed", "`docker compose up` failed", "", output))
     with pytest.raises(StackError) as raised:
-        await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, exit_code=1)), NOTHING, 60, Silence(), clock=clock
-        )
+        await_ready(INSTANCE, cast(Engine, engine), cast(Job, job), NOTHING, 60, Silence(), clock=clock)
     return raised.value, clock.time
 
 

@@ -9,7 +9,7 @@ from typing import IO
 
 from stack.capabilities import Serve, Session
 from stack.engines import process
-from stack.engines.base import Traits
+from stack.engines.base import Engine, Traits
 from stack.engines.compose import files, machine, mounts, offline, render, revisions, volumes
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
@@ -21,16 +21,22 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
 from stack.instance import Instance
-from stack.observed import ComponentState, Leftovers, Listening, Observed
+from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.references import Reference
 from stack.workload import VolumeId
 
 
-class ComposeEngine:
+class ComposeEngine(Engine):
     """An instance as a project of Docker Compose; see `stack.engines.base.Engine`."""
 
     name = "compose"
-    traits = Traits(target="container", builds=True)
+    traits = Traits(
+        target="container",
+        builds=True,
+        program="Docker",
+        unspecific="docker-failed",
+        unreachable=frozenset({"docker-client", "docker-daemon", "docker-permission"}),
+    )
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         """`system_binaries` means nothing here: a container brings its own."""
@@ -45,9 +51,6 @@ class ComposeEngine:
 
     def examine(self, own: bool) -> Iterator[Finding]:
         return machine.examine(self._instance, own)
-
-    def notices(self) -> tuple[str, ...]:
-        return ()
 
     def free_space(self) -> int | None:
         return machine.free_space()
@@ -98,16 +101,8 @@ class ComposeEngine:
     def all_stores(self) -> tuple[str, ...]:
         return listed(arguments.list_volumes(self._own))
 
-    def has_data(self, component: str) -> bool:
-        present = self.all_stores()
-        return any(store in present for volume, store in self.stores().items() if volume.component == component)
-
-    def data_version(self, component: str) -> int | None:
-        """Only a container could read a volume."""
-        return None
-
-    def leftovers(self) -> Leftovers:
-        return Leftovers(
+    def resources(self) -> Resources:
+        return Resources(
             containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME)),
             networks=self._networks(),
             volumes=self.all_stores(),
@@ -126,32 +121,19 @@ class ComposeEngine:
     def build(self) -> Job:
         files.write_configuration(self._instance)
         files.write_builds(self._instance)
-        return self._start(self._project.build())
+        return self._start(self._project.build(), self._explain_build)
 
-    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)
         offline.await_offline_servers(self._instance)
-        if anew:
+        if recreate:
             # Compose recreates only what is configured differently, and these are not.
-            client.read(self._project.remove(anew), client.STOP_TIMEOUT)
+            client.read(self._project.remove(recreate), client.STOP_TIMEOUT)
         return self._start(self._project.up(only))
 
     def start(self) -> Job:
         offline.await_offline_servers(self._instance)
         return self._start(self._project.start())
-
-    def explain(self, job: Job) -> StackError:
-        return failures.of_start(job.output, render.images(self._instance), client.failed("compose up", job.output))
-
-    def explain_build(self, job: Job) -> StackError:
-        error = failures.classify(
-            job.output,
-            "build-failed",
-            "an image could not be built",
-            "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
-        )
-        built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
-        return failures.of_build(job.output, built, error)
 
     def keep_good(self) -> None:
         revisions.save(self._instance)
@@ -176,7 +158,7 @@ class ComposeEngine:
         self._ensure_configuration()
         removal.remove_project(self._instance.project, self._file, data=True)
         # What an earlier declaration made and this one no longer names.
-        left = self.leftovers()
+        left = self.resources()
         removal.remove_containers(left.containers)
         removal.remove_networks(left.networks)
         removal.remove_volumes(left.volumes)
@@ -247,5 +229,18 @@ class ComposeEngine:
         if not self._file.exists():
             files.write_configuration(self._instance)
 
-    def _start(self, command: Sequence[str]) -> Job:
-        return CommandJob(client.command(command), client.environment())
+    def _start(self, command: Sequence[str], explain: Callable[[str], StackError] | None = None) -> Job:
+        return CommandJob(client.command(command), client.environment(), explain or self._explain_start)
+
+    def _explain_start(self, output: str) -> StackError:
+        return failures.of_start(output, render.images(self._instance), client.failed("compose up", output))
+
+    def _explain_build(self, output: str) -> StackError:
+        error = failures.classify(
+            output,
+            "build-failed",
+            "an image could not be built",
+            "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
+        )
+        built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
+        return failures.of_build(output, built, error)

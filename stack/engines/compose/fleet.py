@@ -16,7 +16,7 @@ from stack.engines.docker import arguments, client, removal
 from stack.engines.docker.arguments import label, labelled
 from stack.errors import StackError
 from stack.instance import name_of_project
-from stack.observed import Found, Leftovers
+from stack.observed import Found, Resources
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 from stack.workload import PortId
@@ -91,15 +91,15 @@ class ComposeFleet:
         return [_found(project, of) for project, of in sorted(parts.items()) if of.names["images"] or of.states]
 
     def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
-        if not any(each.leftovers.volumes for each in found):
+        if not any(each.resources.volumes for each in found):
             return {}
         answer = client.read(arguments.volume_sizes(), _SIZES_TIMEOUT)
         volumes = {volume["Name"]: size_of(volume["Size"]) for volume in json.loads(answer)}
-        sizes = {each.project: [volumes.get(name) for name in each.leftovers.volumes] for each in found}
+        sizes = {each.project: [volumes.get(name) for name in each.resources.volumes] for each in found}
         return {project: sum(each) for project, each in _known(sizes).items()}
 
     def remove(self, found: Found, data: bool) -> None:
-        left = found.leftovers
+        left = found.resources
         removal.stop_containers(left.containers)
         removal.remove_containers(left.containers)
         removal.remove_networks(left.networks)
@@ -190,7 +190,7 @@ def _found(project: str, parts: _Parts) -> Found:
         states=tuple(parts.states),
         components=parts.components,
         ports=parts.ports,
-        leftovers=Leftovers(**{kind: tuple(names) for kind, names in parts.names.items()}),
+        resources=Resources(**{kind: tuple(names) for kind, names in parts.names.items()}),
         since=min(parts.made, default=None),
     )
 

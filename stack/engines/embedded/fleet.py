@@ -21,7 +21,7 @@ from stack.engines.embedded.volumes import is_volume
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
 from stack.model import Component, Stack
-from stack.observed import Found, Leftovers
+from stack.observed import Found, Resources
 from stack.ports import Holder, Listener
 from stack.processes import end
 from stack.registry import Entry
@@ -80,7 +80,7 @@ class EmbeddedFleet:
         nothing = Stack("gone", [_Undeclared("gone")])
         instance = Instance(found.instance, found.project, nothing, found.states[0].parent, found.states[0], ports={})
         engine = EmbeddedEngine(instance)
-        if data or not found.leftovers.volumes:
+        if data or not found.resources.volumes:
             engine.destroy()
         else:
             engine.down()
@@ -123,7 +123,7 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
         states=tuple(states),
         components={name: "exited" if number is None else "running" for name, number in processes.items()},
         ports=entry.ports if entry else {},
-        leftovers=Leftovers(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
+        resources=Resources(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
         since=_made(home),
         folder=home,
     )
