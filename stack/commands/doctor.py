@@ -190,7 +190,7 @@ def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
     missing = [secret for secret in secrets if not opened.state.has_secret(secret.id)]
     for secret in missing:
         file = opened.instance.secret_file(secret.id)
-        if engine_answers and opened.engine.has_data(secret.component):
+        if engine_answers and opened.engine.volumes.has_data(secret.component):
             cure = f"put the file back; or give the data a new password with `stackctl rotate {secret.component}`"
             yield Finding("secrets", "fail", f"there is data of {secret.component}, but {file} is gone", cure)
         else:
@@ -266,7 +266,7 @@ def _logins(patient: Patient) -> Iterator[Finding]:
     made = identities(opened, secret_digests(opened))
     for name, database in databases.items():
         # A password that is gone is told with the secrets.
-        if not made[name]["password"] or not opened.engine.has_data(name):
+        if not made[name]["password"] or not opened.engine.volumes.has_data(name):
             continue
         if (obstacle := find_obstacle(opened, opened.state.applied(), {name: made[name]})) is not None:
             yield failed(f"{name} login", obstacle)

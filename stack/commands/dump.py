@@ -34,7 +34,7 @@ def dump(
         component, dumps = pick_database(opened.instance, name)
         if file is not None and file.exists():
             raise StackError("file-unusable", f"{file} is there already", "choose another name, or delete it first")
-        if not opened.engine.has_data(component):
+        if not opened.engine.volumes.has_data(component):
             hint = "`stackctl up` makes a database"
             raise StackError("nothing-to-save", f"{component} has no data to dump", hint)
         with DataAccess(opened.engine, component).session(dumps.serve(opened.engine.traits.target)) as session:

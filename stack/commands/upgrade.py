@@ -39,7 +39,7 @@ def upgrade(
         product = _checked(opened, name, version)
         opened.engine.check()
         made = data_version(opened, name)
-        if made is None or not opened.engine.has_data(name):
+        if made is None or not opened.engine.volumes.has_data(name):
             raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
         if made == version:
             text = f"the data of {name} is of {product} {version} already"

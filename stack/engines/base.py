@@ -36,6 +36,43 @@ class Traits:
     unreachable: frozenset[str] = frozenset()
 
 
+class Volumes(ABC):
+    """The data of an instance, in volumes that outlive its components. A name is the engine's for a volume."""
+
+    @abstractmethod
+    def declared(self) -> Mapping[VolumeId, str]:
+        """Give the name of the revision in use of each volume that the stack declares."""
+
+    @abstractmethod
+    def existing(self) -> tuple[str, ...]:
+        """Give the names of all that exist, also of those that nothing uses any more."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Delete a volume that no component uses."""
+
+    @abstractmethod
+    def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """Give a tar of the files of a volume, whose component does not run. Raises `save-failed`."""
+
+    @abstractmethod
+    def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        """Put the files of a tar into a volume, which is made if it does not exist. Raises `restore-failed`."""
+
+    def free_space(self) -> int | None:
+        """Give the bytes that are free for volumes, if they are on this machine."""
+        return None
+
+    def version(self, component: str) -> int | None:
+        """Give the major version that made the data of a component, if that can be seen."""
+        return None
+
+    def has_data(self, component: str) -> bool:
+        """Say whether there is data of a component, from an earlier `up`."""
+        existing = self.existing()
+        return any(name in existing for volume, name in self.declared().items() if volume.component == component)
+
+
 class Engine(ABC):
     """An engine for one instance. It carries out and decides nothing.
 
@@ -90,7 +127,7 @@ class Engine(ABC):
 
     def observe_all(self) -> Observed:
         """Read the same with the images and the volumes, which takes longer."""
-        return replace(self.observe(), stores=frozenset(self.all_stores()))
+        return replace(self.observe(), stores=frozenset(self.volumes.existing()))
 
     @abstractmethod
     def resources(self) -> Resources:
@@ -104,38 +141,10 @@ class Engine(ABC):
         """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""
         return None
 
+    @property
     @abstractmethod
-    def stores(self) -> Mapping[VolumeId, str]:
-        """Give the revision in use of each volume, by the engine's name for it."""
-
-    @abstractmethod
-    def all_stores(self) -> tuple[str, ...]:
-        """Give the volumes that exist of the instance, by the engine's names, also those that nothing uses."""
-
-    @abstractmethod
-    def remove_store(self, store: str) -> None:
-        """Delete a volume that no component uses, by the engine's name for it."""
-
-    @abstractmethod
-    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        """Give a tar of the files of a volume, whose component does not run. Raises `save-failed`."""
-
-    @abstractmethod
-    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        """Put the files of a tar into a volume, which is made if it does not exist. Raises `restore-failed`."""
-
-    def free_space(self) -> int | None:
-        """Give the bytes that are free for volumes, if they are on this machine."""
-        return None
-
-    def data_version(self, component: str) -> int | None:
-        """Give the major version that made the data of a component, if that can be seen."""
-        return None
-
-    def has_data(self, component: str) -> bool:
-        """Say whether there is data of a component, from an earlier `up`."""
-        existing = self.all_stores()
-        return any(name in existing for volume, name in self.stores().items() if volume.component == component)
+    def volumes(self) -> Volumes:
+        """Reach the data of the instance."""
 
     @abstractmethod
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:

@@ -28,7 +28,9 @@ class DataAccess:
     @property
     def volumes(self) -> Mapping[str, str]:
         return {
-            volume.name: store for volume, store in self.engine.stores().items() if volume.component == self.component
+            volume.name: store
+            for volume, store in self.engine.volumes.declared().items()
+            if volume.component == self.component
         }
 
     @contextlib.contextmanager
@@ -47,13 +49,13 @@ class DataAccess:
         return self.engine.offline(self.component, serve)
 
     def read(self, volume: str) -> AbstractContextManager[IO[bytes]]:
-        return self.engine.read_volume(VolumeId.of(self.component, volume))
+        return self.engine.volumes.read(VolumeId.of(self.component, volume))
 
     def write(self, volume: str) -> AbstractContextManager[IO[bytes]]:
-        return self.engine.write_volume(VolumeId.of(self.component, volume))
+        return self.engine.volumes.write(VolumeId.of(self.component, volume))
 
     def free_space(self) -> int | None:
-        return self.engine.free_space()
+        return self.engine.volumes.free_space()
 
 
 def data_store(component: Component) -> DataStore | None:

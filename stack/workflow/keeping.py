@@ -34,7 +34,7 @@ def data_stores(opened: Opened) -> dict[str, DataStore]:
 
 def with_data(opened: Opened) -> dict[str, DataStore]:
     """Those of which there is data."""
-    return {name: data for name, data in data_stores(opened).items() if opened.engine.has_data(name)}
+    return {name: data for name, data in data_stores(opened).items() if opened.engine.volumes.has_data(name)}
 
 
 def as_made(opened: Opened) -> Opened:

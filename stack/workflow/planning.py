@@ -65,7 +65,7 @@ def survey(opened: Opened, holdings: bool = False) -> Survey:
     """The plan for an instance. With `holdings` it says what each database that runs holds, which takes a query."""
     engine, instance = opened.engine, opened.instance
     applied, observed, fields = opened.state.applied(), engine.observe_all(), engine.fields()
-    sources, stores, secrets = read_sources(opened, applied), engine.stores(), secret_digests(opened)
+    sources, stores, secrets = read_sources(opened, applied), engine.volumes.declared(), secret_digests(opened)
     schemas = {each.name: each.schema for each in instance.stack if each.schema is not None}
     there = _declared_migrations(opened)
     made = {volume for volume, store in stores.items() if store in observed.stores}
@@ -107,7 +107,7 @@ def _declared_migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
 
 def _lacking_extensions(opened: Opened, applied: Applied, observed: Observed) -> dict[str, tuple[str, ...]]:
     """Those that were never made in the data that is there, as far as is remembered of it."""
-    stores, lacking = opened.engine.stores(), dict[str, tuple[str, ...]]()
+    stores, lacking = opened.engine.volumes.declared(), dict[str, tuple[str, ...]]()
     for each in opened.instance.stack:
         if each.schema is not None:
             had = applied.extensions.get(each.name, ()) if stores[VolumeId.of(each.name)] in observed.stores else ()
@@ -240,7 +240,7 @@ def _read_by(opened: Opened, name: str) -> list[str]:
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
     """With which names, version and password each component's data is made, and where; `secrets` has the digests."""
-    stores = opened.engine.stores()
+    stores = opened.engine.volumes.declared()
     return {
         component.name: {
             **component.data.identity(),
@@ -257,7 +257,7 @@ def remember_intended(opened: Opened, surveyed: Survey) -> None:
     """Before anything is made: whatever is killed from here on, the next plan can tell what was made of what."""
     known = surveyed.applied
     fields = {fingerprint(each): each for each in surveyed.fields.values()}
-    stores = opened.engine.stores()
+    stores = opened.engine.volumes.declared()
     new = {
         name: each
         for name, each in identities(opened, secret_digests(opened)).items()
@@ -271,7 +271,7 @@ def remember_intended(opened: Opened, surveyed: Survey) -> None:
 
 def remember_separated(opened: Opened, names: Collection[str]) -> None:
     """The declared user of these databases is no superuser of the data that they have now."""
-    known, stores = opened.state.applied(), opened.engine.stores()
+    known, stores = opened.state.applied(), opened.engine.volumes.declared()
     separated = dict.fromkeys([*known.separated, *(_short(stores[VolumeId.of(name)]) for name in names)])
     opened.state.remember_applied(replace(known, separated=[*separated]))
 
@@ -357,7 +357,9 @@ def made_with(opened: Opened, applied: Applied, name: str) -> Fields | None:
     """What is remembered of how the data of a database was made. Nothing where that is of another store of it: who
     lets a store take over may be killed before this is written too."""
     made = applied.data.get(name)
-    store = _short(next(store for volume, store in opened.engine.stores().items() if volume.component == name))
+    store = _short(
+        next(store for volume, store in opened.engine.volumes.declared().items() if volume.component == name)
+    )
     return made if made is not None and made.get("store", store) == store else None
 
 
@@ -369,7 +371,7 @@ def _short(store: str) -> str:
 def data_version(opened: Opened, name: str) -> int | None:
     """The major version that made the data of a database: as it is seen, else as it is remembered."""
     made = made_with(opened, opened.state.applied(), name) or {}
-    return opened.engine.data_version(name) or (int(made["version"]) if made.get("version") else None)
+    return opened.engine.volumes.version(name) or (int(made["version"]) if made.get("version") else None)
 
 
 def version_differs(component: str, product: str, made: int, now: str) -> StackError:

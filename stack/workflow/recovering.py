@@ -16,7 +16,7 @@ def find_generations(engine: Engine, instance: str) -> Mapping[VolumeId, int]:
     `engine` is that of the instance as it would be if all were the first. Raises `state-lost` if several revisions
     exist and none is in use: to choose one could serve old data, and later delete the data of now as if it were spare.
     """
-    existing, firsts = engine.all_stores(), engine.stores()
+    existing, firsts = engine.volumes.existing(), engine.volumes.declared()
     revisions = {volume: _revisions(first, existing) for volume, first in firsts.items()}
     if all(names in ([], [firsts[volume]]) for volume, names in revisions.items()):
         return {}

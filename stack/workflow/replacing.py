@@ -91,7 +91,7 @@ def take_over(
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
     for this, and not by some stackctl before.
     """
-    before, now = opened.engine.stores(), new.engine.stores().values()
+    before, now = opened.engine.volumes.declared(), new.engine.volumes.declared().values()
     if opened.engine.observe().exists:
         remember_wanted(opened, "stopped")
         opened.engine.stop()
@@ -122,10 +122,10 @@ def take_over(
 
 def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     """The same instance with each volume of these components in a revision that is not there yet."""
-    there = set(opened.engine.all_stores())
+    there = set(opened.engine.volumes.existing())
     moved = opened
-    for volume in [each for each in opened.engine.stores() if each.component in names]:
-        while moved.engine.stores()[volume] in there:
+    for volume in [each for each in opened.engine.volumes.declared() if each.component in names]:
+        while moved.engine.volumes.declared()[volume] in there:
             generations = moved.instance.generations
             following = {**generations, volume: generations.get(volume, 1) + 1}
             moved = with_instance(moved, replace(moved.instance, generations=following))
@@ -134,12 +134,12 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
 
 def _remove_spare_stores(opened: Opened) -> None:
     """Delete the stores of declared databases that are in use no more, and that `undo` does not need."""
-    stores = {*opened.engine.stores().values(), *kept_stores(opened)}
-    firsts = with_instance(opened, replace(opened.instance, generations={})).engine.stores()
-    for store in opened.engine.all_stores():
+    stores = {*opened.engine.volumes.declared().values(), *kept_stores(opened)}
+    firsts = with_instance(opened, replace(opened.instance, generations={})).engine.volumes.declared()
+    for store in opened.engine.volumes.existing():
         ours = any(store == first or store.startswith(f"{first}.") for first in firsts.values())
         if ours and store not in stores:
-            opened.engine.remove_store(store)
+            opened.engine.volumes.remove(store)
 
 
 def kept_stores(opened: Opened) -> dict[str, Fields]:
@@ -149,20 +149,20 @@ def kept_stores(opened: Opened) -> dict[str, Fields]:
         return {}
     automatic = Shelf(opened.state.folder.parent, opened.instance.name).automatic()
     moments = {each.made.isoformat() for place, each in enumerate(automatic) if not place or each.reason == "upgrade"}
-    there = opened.engine.all_stores()
+    there = opened.engine.volumes.existing()
     return {store: each for store, each in kept.items() if each["made"] in moments and store in there}
 
 
 def remove_new_stores(new: Opened, names: Collection[str]) -> None:
     """Delete what `fill_new_stores` made."""
-    _remove_stores(new, [store for volume, store in new.engine.stores().items() if volume.component in names])
+    _remove_stores(new, [store for volume, store in new.engine.volumes.declared().items() if volume.component in names])
 
 
 def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
-    there = set(opened.engine.all_stores())
+    there = set(opened.engine.volumes.existing())
     for store in stores:
         if store in there:
-            opened.engine.remove_store(store)
+            opened.engine.volumes.remove(store)
 
 
 @contextlib.contextmanager
@@ -209,7 +209,7 @@ def _both(first: BaseException, other: StackError) -> BaseException:
 
 
 def require_room(opened: Opened, needed: int) -> None:
-    free = opened.engine.free_space()
+    free = opened.engine.volumes.free_space()
     if free is not None and free < needed:
         raise StackError(
             "disk-full",

@@ -38,7 +38,7 @@ def lost_passwords(opened: Opened, database: Component) -> list[Component]:
         each
         for each in opened.instance.stack
         if each.login is not None and each.name != database.name
-        if opened.engine.has_data(each.name) and not opened.state.has_secret(each.login.secret.id)
+        if opened.engine.volumes.has_data(each.name) and not opened.state.has_secret(each.login.secret.id)
     ]
 
 
@@ -46,7 +46,7 @@ def rotate_all(opened: Opened, databases: Sequence[Component], progress: Progres
     engine, state, known = opened.engine, opened.state, opened.state.applied()
     before, logins = engine.observe_all(), {each.name: each.login for each in databases if each.login}
     for database in databases:
-        if not engine.has_data(database.name):
+        if not engine.volumes.has_data(database.name):
             raise StackError(
                 "instance-down",
                 f"there is no data of {database.name} yet",

@@ -65,7 +65,7 @@ def test_its_life(one: Running) -> None:
     one.engine.down()
     assert one.observe().components == {}
     assert one.engine.resources().volumes == (str(one.home.data("db")),)
-    assert one.engine.has_data("db")
+    assert one.engine.volumes.has_data("db")
     one.up()
     assert one.visit() == 3
     one.destroy()

@@ -12,7 +12,7 @@ from typing import IO
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
-from stack.engines.base import Engine
+from stack.engines.base import Engine, Volumes
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
@@ -84,6 +84,41 @@ class FakeSession:
         return secret.id
 
 
+class FakeVolumes(Volumes):
+    """The stores of a world."""
+
+    def __init__(self, world: World, instance: Instance) -> None:
+        self._world = world
+        self._instance = instance
+
+    def declared(self) -> Mapping[VolumeId, str]:
+        volumes = [volume for each in _databases(self._instance) for volume in each.workload("container").volumes]
+        return {volume.id: self._instance.store_name(volume) for volume in volumes}
+
+    def existing(self) -> tuple[str, ...]:
+        self._world.step("all stores")
+        return tuple(self._world.stores)
+
+    def remove(self, name: str) -> None:
+        self._world.step("remove store")
+        assert name not in self._world.mounted.values(), "a store in use is deleted"
+        del self._world.stores[name]
+
+    def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        raise NotImplementedError
+
+    def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        raise NotImplementedError
+
+    def version(self, component: str) -> int | None:
+        store = self._world.stores.get(self.declared()[VolumeId(component)])
+        return store.version if store else None
+
+
+def _databases(instance: Instance) -> list[Postgres]:
+    return [each for each in instance.stack if isinstance(each, Postgres)]
+
+
 class FakeEngine(Engine):
     """See `stack.engines.base.Engine`."""
 
@@ -123,17 +158,13 @@ class FakeEngine(Engine):
     def fields(self) -> Mapping[str, Fields]:
         fields: dict[str, Fields] = {name: {"name": name} for name in self._instance.stack.names}
         for database in self._databases():
-            store = self.stores()[VolumeId(database.name)]
+            store = self.volumes.declared()[VolumeId(database.name)]
             fields[database.name] = {"version": str(self.version(database.name)), "store": store}
         return fields
 
-    def stores(self) -> Mapping[VolumeId, str]:
-        volumes = [volume for each in self._databases() for volume in each.workload("container").volumes]
-        return {volume.id: self._instance.store_name(volume) for volume in volumes}
-
-    def all_stores(self) -> tuple[str, ...]:
-        self._world.step("all stores")
-        return tuple(self._world.stores)
+    @property
+    def volumes(self) -> FakeVolumes:
+        return FakeVolumes(self._world, self._instance)
 
     def resources(self) -> Resources:
         self._world.step("resources")
@@ -149,14 +180,14 @@ class FakeEngine(Engine):
     def _make(self, name: str, declaration: str, recreate: bool) -> None:
         world, database = self._world, self._instance.stack[name]
         if isinstance(database, Postgres):
-            store = world.stores.get(self.stores()[VolumeId(name)])
+            store = world.stores.get(self.volumes.declared()[VolumeId(name)])
             if store is None:
-                store = world.stores[self.stores()[VolumeId(name)]] = Store(
+                store = world.stores[self.volumes.declared()[VolumeId(name)]] = Store(
                     self.version(database.name), self._password(database)
                 )
             if store.version != self.version(database.name):
                 raise StackError("data-version", "the server can't read this data")
-            world.mounted[name] = self.stores()[VolumeId(name)]
+            world.mounted[name] = self.volumes.declared()[VolumeId(name)]
         made = world.components.get(name)
         if made is None or made.declaration != declaration or recreate or not made.running:
             world.started += 1
@@ -188,16 +219,14 @@ class FakeEngine(Engine):
         self._world.step("destroy")
         self._world.stores.clear()
 
-    def has_data(self, component: str) -> bool:
-        self._world.step("has data")
-        return self.stores().get(VolumeId(component)) in self._world.stores
-
     def renew_secrets(self) -> frozenset[str]:
         return frozenset()
 
     def session(self, component: str, state: ComponentState | None = None) -> FakeSession:
         self._world.step("session")
-        return FakeSession(component, self._world.stores[self.stores()[VolumeId(component)]], self._world.step)
+        return FakeSession(
+            component, self._world.stores[self.volumes.declared()[VolumeId(component)]], self._world.step
+        )
 
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:
@@ -205,26 +234,11 @@ class FakeEngine(Engine):
         database = self._instance.stack[component]
         assert isinstance(database, Postgres)
         new = Store(self.version(component), self._password(database))
-        self._world.stores.setdefault(self.stores()[VolumeId(component)], new)
+        self._world.stores.setdefault(self.volumes.declared()[VolumeId(component)], new)
         yield self.session(component)
-
-    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        raise NotImplementedError
-
-    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        raise NotImplementedError
-
-    def remove_store(self, store: str) -> None:
-        self._world.step("remove store")
-        assert store not in self._world.mounted.values(), "a store in use is deleted"
-        del self._world.stores[store]
 
     def version(self, component: str) -> int:
         return self._instance.stack[component].major or 18
-
-    def data_version(self, component: str) -> int | None:
-        store = self._world.stores.get(self.stores()[VolumeId(component)])
-        return store.version if store else None
 
     def keep_good(self) -> None:
         """There is no going back here."""
@@ -237,11 +251,11 @@ class FakeEngine(Engine):
 
     def password_fits(self) -> bool:
         """Whether each database has the password that is in its secret's file."""
-        stores = {each: self._world.stores[self.stores()[VolumeId(each.name)]] for each in self._databases()}
+        stores = {each: self._world.stores[self.volumes.declared()[VolumeId(each.name)]] for each in self._databases()}
         return all(store.password == self._password(each) for each, store in stores.items())
 
     def _password(self, database: Postgres) -> str:
         return State(self._instance.state).secret(database.password.id).reveal()
 
     def _databases(self) -> list[Postgres]:
-        return [each for each in self._instance.stack if isinstance(each, Postgres)]
+        return _databases(self._instance)

@@ -110,7 +110,7 @@ class Place:
         named: set[str] = set()
         if self.state.exists():
             opened = opening.look(self.settings)
-            named = {*opened.engine.stores().values(), *replacing.kept_stores(opened)}
+            named = {*opened.engine.volumes.declared().values(), *replacing.kept_stores(opened)}
         else:
             assert not self.state.folder.exists(), "a command leaves the folder of an instance that does not exist"
         assert named.issuperset(stores), "data is left that no record names"
@@ -263,7 +263,7 @@ class Ground:
 
     @property
     def _store(self) -> Store:
-        return self.place.world.stores[opening.look(self.place.settings).engine.stores()[VolumeId("db")]]
+        return self.place.world.stores[opening.look(self.place.settings).engine.volumes.declared()[VolumeId("db")]]
 
     def put_back(self) -> None:
         shutil.rmtree(self._folder)

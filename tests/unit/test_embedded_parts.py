@@ -133,7 +133,7 @@ def test_an_app_alone_needs_no_package_of_a_server(
 def test_volumes_are_listed_although_an_app_lost_its_command(tmp_path: Path) -> None:
     stack = Stack("shop", [WebApp("web", source=".")])
     engine = EmbeddedEngine(Instance("shop", "shop", stack, tmp_path, tmp_path / "state", {}))
-    assert engine.all_stores() == ()
+    assert engine.volumes.existing() == ()
 
 
 def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -37,8 +38,9 @@ class Engine:
     def resources(self) -> Resources:
         return Resources(containers=("web",))
 
-    def stores(self) -> dict[str, str]:
-        return {}
+    @property
+    def volumes(self) -> SimpleNamespace:
+        return SimpleNamespace(declared=dict)
 
     def stop(self) -> None:
         self.done.append("stop")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import IO
 
 from stack.capabilities import Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Traits
-from stack.engines.compose import files, machine, mounts, offline, render, revisions, volumes
+from stack.engines.base import Engine, Traits, Volumes
+from stack.engines.compose import files, machine, mounts, offline, render, revisions
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
+from stack.engines.compose.volumes import ComposeVolumes
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
 from stack.engines.docker.objects import READ_TIMEOUT, existing, inspect, listed
 from stack.engines.docker.session import ContainerSession
@@ -23,7 +23,6 @@ from stack.findings import Finding
 from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.references import Reference
-from stack.workload import VolumeId
 
 
 class ComposeEngine(Engine):
@@ -52,16 +51,10 @@ class ComposeEngine(Engine):
     def examine(self, own: bool) -> Iterator[Finding]:
         return machine.examine(self._instance, own)
 
-    def free_space(self) -> int | None:
-        return machine.free_space()
-
     # What is declared
 
     def fields(self) -> Mapping[str, Fields]:
         return render.fields(self._instance)
-
-    def stores(self) -> Mapping[VolumeId, str]:
-        return render.volumes(self._instance)
 
     def render(self) -> str:
         return render.render(self._instance)
@@ -98,14 +91,15 @@ class ComposeEngine(Engine):
         port = render.port_number(self._instance, Reference(component, "port"))
         return None if found is None else Listening(found, port, inside=True)
 
-    def all_stores(self) -> tuple[str, ...]:
-        return listed(arguments.list_volumes(self._own))
+    @property
+    def volumes(self) -> Volumes:
+        return ComposeVolumes(self._instance)
 
     def resources(self) -> Resources:
         return Resources(
             containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME)),
             networks=self._networks(),
-            volumes=self.all_stores(),
+            volumes=self.volumes.existing(),
             images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
         )
 
@@ -164,10 +158,6 @@ class ComposeEngine(Engine):
         removal.remove_volumes(left.volumes)
         removal.remove_images(left.images)
 
-    def remove_store(self, store: str) -> None:
-        offline.await_offline_servers(self._instance)
-        removal.remove_volumes([store])
-
     def renew_secrets(self) -> frozenset[str]:
         """A container sees the secret files of the state, unless one was deleted while the container ran."""
         running = [name for name, state in self.observe().components.items() if state.running]
@@ -182,12 +172,6 @@ class ComposeEngine(Engine):
         return offline.serve_offline(
             self._instance, component, serve, lambda container: self._session_in(component, container)
         )
-
-    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        return volumes.read_volume(self._instance, volume)
-
-    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        return volumes.write_volume(self._instance, volume)
 
     def _session_in(self, component: str, container: str) -> ContainerSession:
         limit = render.workload_of(self._instance, component).limits.memory * 2**20

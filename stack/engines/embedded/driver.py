@@ -9,21 +9,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 from stack.capabilities import Programs, Serve, Session
 from stack.engines import listening, memory
-from stack.engines.base import Engine, Traits
-from stack.engines.embedded import accounts, checks, logs, observe, virtual_env, volume_files, volumes
+from stack.engines.base import Engine, Traits, Volumes
+from stack.engines.embedded import accounts, checks, data_folders, logs, observe, virtual_env
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.host import LocalHost, client_environment
@@ -37,6 +34,7 @@ from stack.engines.embedded.session import ProcessSession, offline_command, open
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.embedded.user import make_private
+from stack.engines.embedded.volumes import EmbeddedVolumes
 from stack.engines.offline import run_offline
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
@@ -45,7 +43,7 @@ from stack.findings import Finding, failed
 from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import ComponentState, Listening, Observed, Resources
-from stack.workload import PortId, VolumeId
+from stack.workload import PortId
 
 
 class EmbeddedEngine(Engine):
@@ -124,10 +122,6 @@ class EmbeddedEngine(Engine):
             return ()
         return (accounts.shared_notice(),)
 
-    def free_space(self) -> int | None:
-        folder = next(each for each in (self._home.folder, *self._home.folder.parents) if each.is_dir())
-        return shutil.disk_usage(folder).free
-
     # What is declared, and what exists
 
     def fields(self) -> Mapping[str, Fields]:
@@ -137,6 +131,9 @@ class EmbeddedEngine(Engine):
     def render(self) -> str:
         return render(self._instance, self._layout(expected_ports(self._instance, self._ports)))
 
+    def version(self, component: str) -> int | None:
+        return self._programs[component].major if component in self._programs else None
+
     def observe(self) -> Observed:
         programs = self._supervisor.programs()
         sections, applied = self._configuration.sections(), self._configuration.applied()
@@ -145,7 +142,7 @@ class EmbeddedEngine(Engine):
         states = observer.observe(programs or sections, programs)
         return Observed(
             {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},
-            mounted=frozenset(store for store in self.all_stores() if observe.uses(sections.values(), store)),
+            mounted=frozenset(store for store in self.volumes.existing() if observe.uses(sections.values(), store)),
         )
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
@@ -162,9 +159,13 @@ class EmbeddedEngine(Engine):
         port = self._layout({**self._ports, **self._instance.ports}).port(component)
         return Listening(found, port, inside=False)
 
+    @property
+    def volumes(self) -> Volumes:
+        return EmbeddedVolumes(self._instance, self._home, self._files)
+
     def resources(self) -> Resources:
         names = self._supervisor.programs() or self._configuration.sections()
-        return Resources(containers=tuple(f"{name} (process)" for name in names), volumes=self.all_stores())
+        return Resources(containers=tuple(f"{name} (process)" for name in names), volumes=self.volumes.existing())
 
     # Its life
 
@@ -178,7 +179,7 @@ class EmbeddedEngine(Engine):
         self._leave_shared_user()
         self._files.make()
         self._remember_virtual_env()
-        volumes.check_data(self._instance.stack, self._home, self._programs)
+        data_folders.check_data(self._instance.stack, self._home, self._programs)
         self._supervisor.finish_shutdown()
         runs = self._supervisor.answers
         if not runs:
@@ -200,8 +201,8 @@ class EmbeddedEngine(Engine):
         if not (self._home.folder.is_dir() and accounts.must_move(self._files.run_as)):
             return
         self._supervisor.shut_down()
-        for store in self.all_stores():
-            volumes.await_unused(self._instance.stack, Path(store))
+        for store in self.volumes.existing():
+            data_folders.await_unused(self._instance.stack, Path(store))
         accounts.give_own_user(self._home.folder)
 
     def _remember_virtual_env(self) -> None:
@@ -250,36 +251,6 @@ class EmbeddedEngine(Engine):
         self._files.write_all(self._layout(self._ports))
         return frozenset()
 
-    # Data
-
-    def stores(self) -> Mapping[VolumeId, str]:
-        return {volume.id: str(self._home.volume(volume.id)) for volume in volumes.declared_volumes(self._instance)}
-
-    def all_stores(self) -> tuple[str, ...]:
-        return volumes.all_volumes(self._instance, self._home)
-
-    def remove_store(self, store: str) -> None:
-        volumes.await_unused(self._instance.stack, Path(store))
-        with self._files.changing():
-            volumes.discard(Path(store))
-
-    def read_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        return volume_files.reading(self._home.volume(volume), self._files.run_as)
-
-    def write_volume(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        self._files.make()
-        folder, run_as = self._home.volume(volume), self._files.run_as
-        with self._files.changing():
-            make_private(folder, run_as)
-        return volume_files.writing(folder, run_as)
-
-    def version(self, component: str) -> int | None:
-        return self._programs[component].major if component in self._programs else None
-
-    def data_version(self, component: str) -> int | None:
-        own = self._instance.stack[component].data_folder
-        return own.major(self._home.data(component)) if own else None
-
     # Commands in components
 
     def environment(self) -> Mapping[str, str]:
@@ -298,7 +269,7 @@ class EmbeddedEngine(Engine):
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:
         self._files.make()
         self._files.provide_secrets()
-        volumes.await_unused(self._instance.stack, self._home.data(component))
+        data_folders.await_unused(self._instance.stack, self._home.data(component))
         run_as = self._files.run_as
         home = replace(self._home, runtime=self._home.runtime / "beside")
         with self._files.changing():

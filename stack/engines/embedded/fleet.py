@@ -12,12 +12,12 @@ from pathlib import Path
 
 from stack.engines.embedded.accounts import is_servers_user
 from stack.engines.embedded.checks import configuration_of, supervisors
+from stack.engines.embedded.data_folders import is_volume
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.layout import ROOT_HOMES, Home, home_at
 from stack.engines.embedded.render import sections
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
-from stack.engines.embedded.volumes import is_volume
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
 from stack.model import Component, Stack

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stack.engines.embedded import accounts
+from stack.engines.embedded.data_folders import all_volumes, discard, empty_folders
 from stack.engines.embedded.host import LocalHost
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.user import RunAs, acting_as, make_private
-from stack.engines.embedded.volumes import all_volumes, discard, empty_folders
 from stack.files import explaining, update_text
 from stack.instance import Instance
 from stack.state import State
