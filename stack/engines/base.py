@@ -73,6 +73,22 @@ class Volumes(ABC):
         return any(name in existing for volume, name in self.declared().items() if volume.component == component)
 
 
+class Revisions(ABC):
+    """The last known good revision of an instance: what ran when it was last found ready."""
+
+    @abstractmethod
+    def save(self) -> None:
+        """Save what runs now, in place of what was saved before; remove what only that needed."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Say whether one is saved."""
+
+    @abstractmethod
+    def restore(self) -> Job:
+        """Start to run what was saved, with the images that it had."""
+
+
 class Engine(ABC):
     """An engine for one instance. It carries out and decides nothing.
 
@@ -192,17 +208,10 @@ class Engine(ABC):
     def renew_secrets(self) -> frozenset[str]:
         """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
 
+    @property
     @abstractmethod
-    def keep_good(self) -> None:
-        """Save what runs now, which was found ready, for `restore_good`; remove what only the one before needed."""
-
-    @abstractmethod
-    def has_good(self) -> bool:
-        """Say whether there is something for `restore_good`."""
-
-    @abstractmethod
-    def restore_good(self) -> Job:
-        """Start to run what `keep_good` saved last, with the images that it had."""
+    def revisions(self) -> Revisions:
+        """Reach the last known good revision."""
 
     # Commands in components
 

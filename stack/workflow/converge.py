@@ -82,13 +82,13 @@ def converge(opened: Opened, progress: Progress, wish: UpOptions) -> Report:
             )
     except StackError as error:
         remember_made(opened, surveyed)
-        if wish.rollback and opened.engine.has_good():
+        if wish.rollback and opened.engine.revisions.exists():
             raise _rolled_back(opened, error, progress, wish.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
     remember_made(opened, surveyed)
     remember_proved(opened)
     remember_ready(opened.state, verdict.observed)
-    opened.engine.keep_good()
+    opened.engine.revisions.save()
     return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), prepared.done)
 
 
@@ -103,7 +103,7 @@ def _finish_stopping(opened: Opened, progress: Progress) -> None:
 
 def _left(opened: Opened, error: StackError) -> StackError:
     """The same failure, with what can be done about what is left of it."""
-    if not opened.engine.has_good():
+    if not opened.engine.revisions.exists():
         return error
     return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
 
@@ -111,7 +111,7 @@ def _left(opened: Opened, error: StackError) -> StackError:
 def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
     """The same failure, after what ran before was put back."""
     progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
-    with opened.engine.restore_good() as job:
+    with opened.engine.revisions.restore() as job:
         await_well(opened.engine, job, timeout, progress)
     return error.hinting(f"what ran before runs again; {error.hint}")
 

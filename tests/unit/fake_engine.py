@@ -12,7 +12,7 @@ from typing import IO
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
-from stack.engines.base import Engine, Volumes
+from stack.engines.base import Engine, Revisions, Volumes
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
@@ -119,6 +119,19 @@ def _databases(instance: Instance) -> list[Postgres]:
     return [each for each in instance.stack if isinstance(each, Postgres)]
 
 
+class FakeRevisions(Revisions):
+    """No revision is ever saved: there is no going back here."""
+
+    def save(self) -> None:
+        """Forget it."""
+
+    def exists(self) -> bool:
+        return False
+
+    def restore(self) -> Job:
+        raise NotImplementedError
+
+
 class FakeEngine(Engine):
     """See `stack.engines.base.Engine`."""
 
@@ -165,6 +178,10 @@ class FakeEngine(Engine):
     @property
     def volumes(self) -> FakeVolumes:
         return FakeVolumes(self._world, self._instance)
+
+    @property
+    def revisions(self) -> FakeRevisions:
+        return FakeRevisions()
 
     def resources(self) -> Resources:
         self._world.step("resources")
@@ -239,15 +256,6 @@ class FakeEngine(Engine):
 
     def version(self, component: str) -> int:
         return self._instance.stack[component].major or 18
-
-    def keep_good(self) -> None:
-        """There is no going back here."""
-
-    def has_good(self) -> bool:
-        return False
-
-    def restore_good(self) -> Job:
-        return FinishedJob()
 
     def password_fits(self) -> bool:
         """Whether each database has the password that is in its secret's file."""

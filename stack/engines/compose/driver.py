@@ -8,10 +8,11 @@ from datetime import datetime
 
 from stack.capabilities import Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Traits, Volumes
-from stack.engines.compose import files, machine, mounts, offline, render, revisions
+from stack.engines.base import Engine, Revisions, Traits, Volumes
+from stack.engines.compose import files, machine, mounts, offline, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
+from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
 from stack.engines.docker.objects import READ_TIMEOUT, existing, inspect, listed
@@ -98,7 +99,7 @@ class ComposeEngine(Engine):
     def resources(self) -> Resources:
         return Resources(
             containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME)),
-            networks=self._networks(),
+            networks=listed(arguments.list_networks(self._own)),
             volumes=self.volumes.existing(),
             images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
         )
@@ -129,17 +130,6 @@ class ComposeEngine(Engine):
         offline.await_offline_servers(self._instance)
         return self._start(self._project.start())
 
-    def keep_good(self) -> None:
-        revisions.save(self._instance)
-        self._remove_spare_networks()
-
-    def has_good(self) -> bool:
-        return revisions.exists(self._instance)
-
-    def restore_good(self) -> Job:
-        revisions.restore(self._instance)
-        return self._start(self._project.up_again())
-
     def stop(self, names: Collection[str] = ()) -> None:
         self._ensure_configuration()
         removal.stop_project(self._instance.project, self._file, names)
@@ -163,6 +153,10 @@ class ComposeEngine(Engine):
         running = [name for name, state in self.observe().components.items() if state.running]
         return mounts.stale(self._instance, running, lambda name, command: self.session(name).run(command))
 
+    @property
+    def revisions(self) -> Revisions:
+        return ComposeRevisions(self._instance, lambda: self._start(self._project.up_again()))
+
     # Commands in a component
 
     def session(self, component: str, state: ComponentState | None = None) -> ContainerSession:
@@ -184,16 +178,6 @@ class ComposeEngine(Engine):
         """Return the id of a container that runs; for any other a name that Docker refuses in its own words."""
         found = listed(arguments.list_containers(of_service(component), SERVICES, self._own, stopped=False))
         return next(iter(found), f"{self._instance.project}-{component}-1")
-
-    def _networks(self) -> tuple[str, ...]:
-        return listed(arguments.list_networks(self._own))
-
-    def _remove_spare_networks(self) -> None:
-        """Remove networks of an earlier declaration. Compose leaves them, and Docker has few address ranges."""
-        spare = set(self._networks()) - render.networks(self._instance)
-        if spare:
-            # Docker refuses for a network that a container of the user's own is on: that one stays.
-            client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT)
 
     @property
     def _project(self) -> Project:

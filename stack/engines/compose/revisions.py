@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from stack.engines.base import Revisions
 from stack.engines.compose import render
+from stack.engines.compose.arguments import of_project
 from stack.engines.compose.files import CONFIGURATION
 from stack.engines.docker import arguments, client
-from stack.engines.docker.objects import READ_TIMEOUT
+from stack.engines.docker.objects import READ_TIMEOUT, listed
+from stack.engines.process import Job
 from stack.instance import Instance
 from stack.state import State
 
@@ -13,26 +18,39 @@ _GOOD = "compose/good.yaml"
 _GOOD_TAG = "good"
 
 
-def save(instance: Instance) -> None:
-    """Save what runs now as the last known good revision."""
-    state = State(instance.state)
-    state.write(_GOOD, (instance.state / CONFIGURATION).read_text(encoding="utf-8"))
-    for image in _built_images(instance):
-        client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
+class ComposeRevisions(Revisions):
+    """The last known good revision of a project; see `stack.engines.base.Revisions`."""
 
+    def __init__(self, instance: Instance, start: Callable[[], Job]) -> None:
+        """`start` runs the project file as it is."""
+        self._instance = instance
+        self._state = State(instance.state)
+        self._start = start
 
-def exists(instance: Instance) -> bool:
-    return (instance.state / _GOOD).exists()
+    def save(self) -> None:
+        self._state.write(_GOOD, (self._state.folder / CONFIGURATION).read_text(encoding="utf-8"))
+        for image in self._built_images():
+            client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
+        self._remove_spare_networks()
 
+    def exists(self) -> bool:
+        return (self._state.folder / _GOOD).exists()
 
-def restore(instance: Instance) -> None:
-    """Put back the project file and the images of the last known good revision; `compose up` then runs it."""
-    state = State(instance.state)
-    state.write(CONFIGURATION, (instance.state / _GOOD).read_text(encoding="utf-8"))
-    for image in _built_images(instance):
-        # An image that was not built then has no such tag.
-        client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
+    def restore(self) -> Job:
+        self._state.write(CONFIGURATION, (self._state.folder / _GOOD).read_text(encoding="utf-8"))
+        for image in self._built_images():
+            # An image that was not built then has no such tag.
+            client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
+        return self._start()
 
+    def _built_images(self) -> list[str]:
+        images = render.images(self._instance)
+        return [image for name, image in images.items() if self._instance.source(name) is not None]
 
-def _built_images(instance: Instance) -> list[str]:
-    return [image for name, image in render.images(instance).items() if instance.source(name) is not None]
+    def _remove_spare_networks(self) -> None:
+        """Remove networks of an earlier declaration. Compose leaves them, and Docker has few address ranges."""
+        existing = listed(arguments.list_networks(of_project(self._instance.project)))
+        spare = set(existing) - render.networks(self._instance)
+        if spare:
+            # Docker refuses for a network that a container of the user's own is on: that one stays.
+            client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT)

@@ -1,16 +1,14 @@
-"""Keep the configuration of supervisord, the note of what it has applied, and the last known good of both."""
+"""Keep the configuration of supervisord, and the note of what it has applied."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.layout import Home
 from stack.engines.embedded.render import sections
 from stack.fields import Fields, digest, fingerprint
-from stack.files import update_text
 
 
 class Configuration:
@@ -49,25 +47,3 @@ class Configuration:
             for name, values in declared.items()
         }
         self._files.write(self._home.applied, json.dumps(applied) + "\n")
-
-    def save_good(self) -> None:
-        """Save the present configuration as the last known good."""
-        with self._files.changing():
-            for path in (self._home.configuration, self._home.applied):
-                update_text(_good(path), path.read_text(encoding="utf-8"))
-
-    def has_good(self) -> bool:
-        return _good(self._home.configuration).exists()
-
-    def good_text(self) -> str:
-        return _good(self._home.configuration).read_text(encoding="utf-8")
-
-    def restore_good_note(self) -> None:
-        """Note that the last known good has been applied."""
-        with self._files.changing():
-            update_text(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
-
-
-def _good(path: Path) -> Path:
-    """Return the path of the last known good version of a file."""
-    return path.with_name(f"good-{path.name}")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stack.capabilities import Programs, Serve, Session
 from stack.engines import listening, memory
-from stack.engines.base import Engine, Traits, Volumes
+from stack.engines.base import Engine, Revisions, Traits, Volumes
 from stack.engines.embedded import accounts, checks, data_folders, logs, observe, virtual_env
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
@@ -29,6 +29,7 @@ from stack.engines.embedded.namespace import BindMounts, command_in_namespace, p
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
 from stack.engines.embedded.render import fields, process_of, render
+from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
 from stack.engines.embedded.start_log import read_start_log
@@ -218,18 +219,6 @@ class EmbeddedEngine(Engine):
         stack = self._instance.stack
         return replace(self._instance, stack=Stack(stack.name, [each for each in stack if each.name in names]))
 
-    def keep_good(self) -> None:
-        self._configuration.save_good()
-
-    def has_good(self) -> bool:
-        return self._configuration.has_good()
-
-    def restore_good(self) -> Job:
-        """Restore the configuration only: the source folder of an app is the user's, and stays as it is."""
-        self._supervisor.update(self._configuration.good_text())
-        self._configuration.restore_good_note()
-        return FinishedJob()
-
     def start(self) -> Job:
         return self.apply()
 
@@ -250,6 +239,10 @@ class EmbeddedEngine(Engine):
     def renew_secrets(self) -> frozenset[str]:
         self._files.write_all(self._layout(self._ports))
         return frozenset()
+
+    @property
+    def revisions(self) -> Revisions:
+        return EmbeddedRevisions(self._home, self._files, self._supervisor)
 
     # Commands in components
 
