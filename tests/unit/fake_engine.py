@@ -1,4 +1,7 @@
-"""An engine whose components and data are values in memory: to run whole commands quickly, and to stop one anywhere."""
+"""The engine of the unit tests: its components and data are values in memory.
+
+It runs whole commands quickly, stops one before any of its steps, or shows prepared observations one after the other.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import contextlib
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
@@ -19,10 +23,11 @@ from stack.errors import StackError
 from stack.fields import Fields, fingerprint
 from stack.findings import Finding
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed, Resources
+from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.references import SecretReference
 from stack.state import State
 from stack.workload import Target, VolumeId
+from tests.unit.clocks import FakeClock
 
 DONE = Completed(0, "", "")
 
@@ -40,7 +45,9 @@ class Store:
 class World:
     """All that exists. `step` is called before each look and each change, with its name.
 
-    `mounted`: the store that each database was started on.
+    `mounted`: the store that each database was started on. `scenes`: what looks show, one after the other and the last
+    for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote; `read_since`
+    notes from when they were read last. `answer`: how a command in a component ends.
     """
 
     components: dict[str, ComponentState] = field(default_factory=dict)
@@ -48,28 +55,75 @@ class World:
     stores: dict[str, Store] = field(default_factory=dict)
     started: int = 0
     step: Callable[[str], None] = lambda name: None
+    scenes: Sequence[Observed] = ()
+    shown: int = 0
+    log: Sequence[str] = ()
+    read_since: datetime | None = None
+    answer: Completed = DONE
+    listens: Listening | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)
 
     def copy(self) -> World:
         return World(dict(self.components), dict(self.mounted), copy.deepcopy(self.stores), self.started)
+
+    def look(self) -> Observed:
+        self.shown += 1
+        if self.scenes:
+            return self.scenes[min(self.shown, len(self.scenes)) - 1]
+        return Observed(dict(self.components), mounted=frozenset(self.mounted.values()))
+
+
+@dataclass
+class FakeJob:
+    """A job that runs for so many looks, and then ends with `exit_code`; a clock moves meanwhile."""
+
+    clock: FakeClock
+    looks: int = 0
+    exit_code: int = 0
+    failure: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
+    output: str = ""
+
+    def wait(self, seconds: float) -> int | None:
+        self.looks -= 1
+        if self.looks < 0:
+            return self.exit_code
+        self.clock.wait(seconds)
+        return None
+
+    def explain(self) -> StackError:
+        return self.failure
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """There is nothing to end."""
 
 
 class FakeSession:
     """A session on a store. Its queries are `PASSWORD new`, of a role that gets one, or do nothing."""
 
-    target: Target = "process"
     memory = None
 
-    def __init__(self, component: str, store: Store, step: Callable[[str], None]) -> None:
+    def __init__(self, component: str, world: World, store: Store | None = None, target: Target = "process") -> None:
         self.component = component
-        self.store = store
-        self._step = step
+        self.target = target
+        self._world = world
+        self._store = store
+
+    @property
+    def store(self) -> Store:
+        assert self._store is not None, f"there is no data of {self.component}"
+        return self._store
 
     def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
-        self._step("query")
+        self._world.step("query")
         for word in command:
             if "PASSWORD " in word:
                 self.set_password(word)
-        return DONE
+        return self._world.answer
 
     def set_password(self, statement: str) -> None:
         self.store.password = statement.rpartition("PASSWORD ")[2]
@@ -133,12 +187,11 @@ class FakeRevisions(Revisions):
 
 
 class FakeEngine(Engine):
-    """See `stack.engines.base.Engine`."""
+    """See `stack.engines.base.Engine`. It has the name and the traits of the engine that it is `like`."""
 
-    name = "embedded"
-    traits = EmbeddedEngine.traits
-
-    def __init__(self, world: World, instance: Instance) -> None:
+    def __init__(self, world: World, instance: Instance, like: type[Engine] = EmbeddedEngine) -> None:
+        self.name = like.name
+        self.traits = like.traits
         self._world = world
         self._instance = instance
 
@@ -155,18 +208,25 @@ class FakeEngine(Engine):
         return {}
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        return ()
+        self._world.read_since = since
+        return tuple(f"{component}: {line}" for line in self._world.log)
 
     def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
         return 0
 
     def observe(self) -> Observed:
         self._world.step("observe")
-        return Observed(dict(self._world.components), mounted=frozenset(self._world.mounted.values()))
+        return self._world.look()
 
     def observe_all(self) -> Observed:
         self._world.step("observe all")
-        return Observed(dict(self._world.components), stores=frozenset(self._world.stores))
+        return replace(self._world.look(), stores=frozenset(self._world.stores))
+
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        return {name: used for name, used in self._world.memory.items() if name in observed.components}
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        return self._world.listens
 
     def fields(self) -> Mapping[str, Fields]:
         fields: dict[str, Fields] = {name: {"name": name} for name in self._instance.stack.names}
@@ -222,9 +282,7 @@ class FakeEngine(Engine):
         for name, state in list(self._world.components.items()):
             if not names or name in names:
                 self._world.step(f"stop {name}")
-                self._world.components[name] = ComponentState(
-                    state.id, "exited", "none", 0, 0, False, None, "", declaration=state.declaration
-                )
+                self._world.components[name] = replace(state, state="exited", health="none")
 
     def down(self) -> None:
         self._world.step("down")
@@ -241,9 +299,8 @@ class FakeEngine(Engine):
 
     def session(self, component: str, state: ComponentState | None = None) -> FakeSession:
         self._world.step("session")
-        return FakeSession(
-            component, self._world.stores[self.volumes.declared()[VolumeId(component)]], self._world.step
-        )
+        store = self._world.stores.get(self.volumes.declared()[VolumeId(component)])
+        return FakeSession(component, self._world, store, self.traits.target)
 
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:

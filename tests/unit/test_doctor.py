@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -31,6 +29,7 @@ from stack.observed import ComponentState
 from stack.ports import Holder
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
+from tests.unit.fake_engine import FakeSession, World
 
 HOLDER = Holder("process 7 (python)", "`kill 7`")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -128,7 +127,7 @@ REFUSED = 'FATAL: password authentication failed for user "app"'
 
 def answering(answer: Completed) -> Session:
     """A session in a process where every command ends in the same way."""
-    return cast(Session, SimpleNamespace(target="process", run=lambda command: answer))
+    return FakeSession("db", World(answer=answer))
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from stack import Postgres, Stack
 from stack.commands import events as module
 from stack.commands.events import Until, events
-from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.workflow.opening import Choice, Opened
+from tests.unit.fake_engine import FakeEngine, World
 
 STACK = Stack("shop", [Postgres("db")])
 INSTANCE = Instance("shop", "shop", STACK, Path("/"), Path("/"), {})
@@ -28,22 +28,6 @@ SETTINGS = Settings(PLAYGROUND, None, Path("/"))
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 STARTING = replace(UP, health="starting")
 EXITED = replace(UP, state="exited", health="none", exit_code=3)
-
-
-@dataclass
-class FakeEngine:
-    """Shows one scene after the other; after the last one somebody presses Ctrl-C."""
-
-    scenes: Sequence[ComponentState | None]
-    name: str = "compose"
-    shown: int = 0
-
-    def observe(self) -> Observed:
-        if self.shown == len(self.scenes):
-            raise KeyboardInterrupt
-        scene = self.scenes[self.shown]
-        self.shown += 1
-        return Observed({"db": scene} if scene else {})
 
 
 @dataclass
@@ -59,22 +43,29 @@ class FakeReader:
         self.lines.append(json.loads(line))
 
 
-Follow = Callable[..., tuple[int, list[dict[str, Any]], FakeEngine]]
+Follow = Callable[..., tuple[int, list[dict[str, Any]], World]]
 
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch) -> Follow:
+    """Follow an engine that shows these scenes; after the last one Ctrl-C is pressed."""
     monkeypatch.setattr(module, "_INTERVAL", 0)
 
     def run(
         *scenes: ComponentState | None, until: Until | None = None, patience: int = 100
-    ) -> tuple[int, list[dict[str, Any]], FakeEngine]:
-        engine = FakeEngine(scenes)
-        opened = Opened(INSTANCE, State(Path("/")), cast(Engine, engine), Record("shop", {}), Choice("compose", ""))
+    ) -> tuple[int, list[dict[str, Any]], World]:
+        def interrupt(step: str) -> None:
+            if world.shown == len(scenes):
+                raise KeyboardInterrupt
+
+        world = World(scenes=[Observed({"db": scene} if scene else {}) for scene in scenes], step=interrupt)
+        opened = Opened(
+            INSTANCE, State(Path("/")), FakeEngine(world, INSTANCE), Record("shop", {}), Choice("compose", "")
+        )
         monkeypatch.setattr(module, "look", lambda settings: opened)
         monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
         reader = FakeReader(patience)
-        return events(SETTINGS, reader, until).exit_code, reader.lines, engine
+        return events(SETTINGS, reader, until).exit_code, reader.lines, world
 
     return run
 
@@ -125,11 +116,11 @@ def test_until_ready_ends_when_the_verdict_is_so(follow: Follow, monkeypatch: py
             raise StackError("not-ready", "no answer")
 
     monkeypatch.setattr(module, "await_ready", judged)
-    exit_code, lines, engine = follow(STARTING, UP, UP, UP, UP, until="ready")
+    exit_code, lines, world = follow(STARTING, UP, UP, UP, UP, until="ready")
     assert (exit_code, told(lines)) == (0, [(None, "starting"), ("starting", "healthy")])
-    assert engine.shown == 3, "it is asked again as long as the answer is no"
+    assert world.shown == 3, "it is asked again as long as the answer is no"
 
 
 def test_it_ends_quietly_when_nobody_reads(follow: Follow) -> None:
-    exit_code, lines, engine = follow(UP, UP, UP, patience=1)
-    assert (exit_code, len(lines), engine.shown) == (0, 1, 1)
+    exit_code, lines, world = follow(UP, UP, UP, patience=1)
+    assert (exit_code, len(lines), world.shown) == (0, 1, 1)

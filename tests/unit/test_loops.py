@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
+from pathlib import Path
 
-from stack.engines.base import Engine
+from stack import Postgres, Stack
 from stack.errors import StackError
+from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.workflow.loops import restart_lines, stop_loops
+from tests.unit.fake_engine import FakeEngine, World
 
+INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 LOOPING = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
 ERROR = StackError("crash-loop", "web ends again and again", "read its log", "no configuration")
 
 
-@dataclass
-class FakeEngine:
-    components: dict[str, ComponentState]
-    refuses: bool = False
-    stopped: list[set[str]] = field(default_factory=list)
-
-    def observe(self) -> Observed:
-        return Observed(dict(self.components))
-
-    def stop(self, names: Collection[str] = ()) -> None:
-        if self.refuses:
-            raise StackError("docker-daemon", "the Docker daemon does not answer")
-        self.stopped.append(set(names))
-        self.components |= {name: replace(self.components[name], state="exited") for name in names}
-
-
 def test_what_ends_again_and_again_is_stopped_and_named() -> None:
-    engine = FakeEngine({"web": LOOPING, "worker": replace(UP, restarts=4), "db": UP})
-    error = stop_loops(cast(Engine, engine), Observed({"worker": UP}), ERROR)
-    assert engine.stopped == [{"web", "worker"}]
+    world = World({"web": LOOPING, "worker": replace(UP, restarts=4), "db": UP})
+    error = stop_loops(FakeEngine(world, INSTANCE), Observed({"worker": UP}), ERROR)
+    assert [name for name, state in world.components.items() if not state.running] == ["web", "worker"]
     assert (error.code, error.message, error.output) == (ERROR.code, ERROR.message, ERROR.output)
     assert error.hint == "read its log; web and worker were stopped so as not to restart for ever"
 
 
 def test_what_runs_is_left_as_it_is() -> None:
-    engine = FakeEngine({"web": replace(UP, restarts=1), "db": UP})
-    assert stop_loops(cast(Engine, engine), Observed({}), ERROR) is ERROR
-    assert engine.stopped == []
+    world = World({"web": replace(UP, restarts=1), "db": UP})
+    assert stop_loops(FakeEngine(world, INSTANCE), Observed({}), ERROR) is ERROR
+    assert all(state.running for state in world.components.values())
 
 
 def test_an_engine_that_cannot_stop_does_not_hide_the_failure() -> None:
-    assert stop_loops(cast(Engine, FakeEngine({"web": LOOPING}, refuses=True)), Observed({}), ERROR) is ERROR
+    def refuse(step: str) -> None:
+        if step == "stop web":
+            raise StackError("docker-daemon", "the Docker daemon does not answer")
+
+    world = World({"web": LOOPING}, step=refuse)
+    assert stop_loops(FakeEngine(world, INSTANCE), Observed({}), ERROR) is ERROR
 
 
 def test_what_was_started_again_is_a_warning() -> None:

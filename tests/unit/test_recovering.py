@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -14,9 +13,6 @@ from stack.workflow.recovering import find_generations
 from stack.workload import VolumeId
 from tests.unit.fake_engine import FakeEngine, Store, World
 
-if TYPE_CHECKING:
-    from stack.engines.base import Engine
-
 FIRST, SECOND, TENTH = (f"db-pgdata{mark}" for mark in ("", ".2", ".10"))
 
 
@@ -24,7 +20,7 @@ def found(stores: set[str], mounted: str | None = None) -> dict[VolumeId, int]:
     stack = Stack("shop", [Postgres("db"), Redis("cache")])
     instance = Instance("shop", "stackctl-shop-0", stack, Path(), Path(), {})
     world = World(stores={name: Store(18, "") for name in stores}, mounted={"db": mounted} if mounted else {})
-    return dict(find_generations(cast("Engine", FakeEngine(world, instance)), instance.name))
+    return dict(find_generations(FakeEngine(world, instance), instance.name))
 
 
 @pytest.mark.parametrize("stores", [set(), {FIRST}, {"db-pgdata-other", "other.2"}])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -16,7 +14,6 @@ from stack.commands.rotate import text_of
 from stack.components.postgres import Postgres
 from stack.components.postgres.password import scram
 from stack.components.webapp import WebApp
-from stack.engines.base import Engine
 from stack.engines.compose import mounts
 from stack.engines.compose.driver import ComposeEngine
 from stack.instance import Instance
@@ -24,6 +21,7 @@ from stack.model import Stack
 from stack.state import Record, State
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.rotation import Rotated, to_restart
+from tests.unit.fake_engine import FakeEngine, World
 
 
 def test_a_verifier_has_the_form_that_postgresql_keeps_and_no_password() -> None:
@@ -55,8 +53,8 @@ def opened(folder: Path, *apps: WebApp) -> Opened:
     state = State(folder / "shop")
     for secret in stack.secrets("container"):
         state.provide_secret(secret.id)
-    engine = cast(Engine, SimpleNamespace(traits=ComposeEngine.traits))
     instance = Instance("shop", "stackctl-shop-abc", stack, folder, state.folder, {})
+    engine = FakeEngine(World(), instance, like=ComposeEngine)
     return Opened(instance, state, engine, Record("stackctl-shop-abc", {}), Choice("compose", ""))
 
 

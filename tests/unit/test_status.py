@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.commands import status as module
 from stack.commands.status import status, watch
-from stack.engines.base import Engine, Traits
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance
@@ -25,6 +23,7 @@ from stack.style import PLAIN, Style
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.summary import overall
 from stack.workload import PortId
+from tests.unit.fake_engine import FakeEngine, World
 
 STACK = Stack("shop", [WebApp("web", source="."), Postgres("db"), Redis("cache")])
 INSTANCE = Instance("shop", "stackctl-shop-abc", STACK, Path("/"), Path("/"), {PortId("web"): 8000})
@@ -39,24 +38,12 @@ WEB = replace(UP, ports={PortId("web"): 8000}, image="stackctl-shop-abc-web")
 ALL_UP = {"web": WEB, "db": UP, "cache": UP}
 
 
-@dataclass
-class FakeEngine:
-    components: dict[str, ComponentState] = field(default_factory=lambda: dict(ALL_UP))
-    name: str = "compose"
-    traits: Traits = ComposeEngine.traits
-
-    def observe(self) -> Observed:
-        return Observed(self.components)
-
-    def memory(self, observed: Observed) -> dict[str, int]:
-        return {name: 73 * 2**20 for name in observed.components if name != "cache"}
-
-
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    made = FakeEngine()
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(dict(ALL_UP), memory={"web": 73 * 2**20, "db": 73 * 2**20})
+    engine = FakeEngine(made, INSTANCE, like=ComposeEngine)
     choice = Choice("compose", "Docker answers")
-    opened = Opened(INSTANCE, State(Path("/")), cast(Engine, made), Record("stackctl-shop-abc", {}), choice)
+    opened = Opened(INSTANCE, State(Path("/")), engine, Record("stackctl-shop-abc", {}), choice)
     monkeypatch.setattr(module, "look", lambda settings: opened)
     monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
     return made
@@ -66,7 +53,7 @@ def lines(style: Style = PLAIN) -> list[str]:
     return status(SETTINGS).shown(style).splitlines()
 
 
-def test_each_component_has_a_line_with_all_that_matters(engine: FakeEngine) -> None:
+def test_each_component_has_a_line_with_all_that_matters(world: World) -> None:
     header, web, db, cache, *rest = lines()
     assert header.split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", "IMAGE"]
     assert web.split() == ["web", "running", "healthy", "3d", "4h", "0", "8000", "73/512", "MiB", "(built)"]
@@ -75,7 +62,7 @@ def test_each_component_has_a_line_with_all_that_matters(engine: FakeEngine) -> 
     assert rest == ["", "shop is up  http://localhost:8000", "engine: compose (Docker answers)"]
 
 
-def test_a_narrow_terminal_cuts_the_image_at_its_front(engine: FakeEngine) -> None:
+def test_a_narrow_terminal_cuts_the_image_at_its_front(world: World) -> None:
     narrow = lines(Style(width=80))
     assert max(map(len, narrow)) <= 80, narrow
     assert narrow[2].endswith("…ry/postgres:18")
@@ -83,15 +70,15 @@ def test_a_narrow_terminal_cuts_the_image_at_its_front(engine: FakeEngine) -> No
 
 
 @pytest.mark.parametrize("width", [50, 60, 70])
-def test_no_row_is_wider_than_the_narrowest_terminal(engine: FakeEngine, width: int) -> None:
+def test_no_row_is_wider_than_the_narrowest_terminal(world: World, width: int) -> None:
     shown = lines(Style(width=width))
     assert max(map(len, shown)) <= width, shown
     assert shown[2].startswith("db ")
 
 
-def test_colours_change_no_column(engine: FakeEngine) -> None:
-    engine.components["db"] = replace(UP, health="unhealthy")
-    engine.components["cache"] = replace(UP, state="exited", health="none", exit_code=3, process=None)
+def test_colours_change_no_column(world: World) -> None:
+    world.components["db"] = replace(UP, health="unhealthy")
+    world.components["cache"] = replace(UP, state="exited", health="none", exit_code=3, process=None)
     painted = status(SETTINGS).shown(Style(colour=True))
     assert re.sub(r"\x1b\[[\d;]*m", "", painted) == status(SETTINGS).text
     for word in ("32mhealthy", "31munhealthy", "31mexited (3)", "31mdegraded"):
@@ -99,8 +86,8 @@ def test_colours_change_no_column(engine: FakeEngine) -> None:
     assert "\x1b" not in status(SETTINGS).text
 
 
-def test_an_absent_and_an_undeclared_component_are_shown(engine: FakeEngine) -> None:
-    engine.components = {"web": WEB, "db": UP, "old": UP}
+def test_an_absent_and_an_undeclared_component_are_shown(world: World) -> None:
+    world.components = {"web": WEB, "db": UP, "old": UP}
     shown = lines()
     assert shown[3].split() == ["cache", "absent", *["-"] * 6]
     assert shown[4].split()[:2] == ["old", "running"]
@@ -108,12 +95,12 @@ def test_an_absent_and_an_undeclared_component_are_shown(engine: FakeEngine) -> 
     assert "shop is degraded  http://localhost:8000" in shown
 
 
-def test_nothing_at_all_is_one_line(engine: FakeEngine) -> None:
-    engine.components = {}
+def test_nothing_at_all_is_one_line(world: World) -> None:
+    world.components = {}
     assert lines() == ["shop is not up; `stackctl up` starts it"]
 
 
-def test_programs_read_bytes(engine: FakeEngine) -> None:
+def test_programs_read_bytes(world: World) -> None:
     data = status(SETTINGS).data
     assert data["memory"] == {
         "web": {"used": 73 * 2**20, "limit": 512 * 2**20},
@@ -123,18 +110,16 @@ def test_programs_read_bytes(engine: FakeEngine) -> None:
     assert data["components"]["web"]["port"] == 8000
 
 
-def test_watching_shows_failures_too_and_ends_when_interrupted(
-    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watching_shows_failures_too_and_ends_when_interrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WATCH_INTERVAL", 0)
     shown: list[str] = []
 
-    def fail() -> Observed:
+    def fail(step: str) -> None:
         raise StackError("docker-daemon", "the Docker daemon does not answer")
 
     def show(text: str) -> None:
         shown.append(text)
-        monkeypatch.setattr(engine, "observe", fail)
+        world.step = fail
         if len(shown) == 2:
             raise KeyboardInterrupt
 
@@ -170,8 +155,8 @@ def test_a_duration_has_the_two_units_that_matter(seconds: float, text: str) -> 
 
 
 @pytest.mark.parametrize(("health", "code"), [("healthy", 0), ("unhealthy", 1), ("unstable", 1), ("starting", 1)])
-def test_the_exit_code_is_that_of_the_state_when_it_is_asked_for(engine: FakeEngine, health: Health, code: int) -> None:
-    engine.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
+def test_the_exit_code_is_that_of_the_state_when_it_is_asked_for(world: World, health: Health, code: int) -> None:
+    world.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
     assert (status(SETTINGS).exit_code, status(SETTINGS, exit_code=True).exit_code) == (0, code)
 
 
@@ -182,14 +167,14 @@ def test_the_exit_code_is_that_of_the_state_when_it_is_asked_for(engine: FakeEng
         ("unstable", "web: was started again 4 times, the last time a moment ago"),
     ],
 )
-def test_what_is_wrong_has_a_line(engine: FakeEngine, health: Health, line: str) -> None:
-    engine.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
+def test_what_is_wrong_has_a_line(world: World, health: Health, line: str) -> None:
+    world.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
     assert line in lines()
     assert status(SETTINGS).data["components"]["web"]["problem"] == line.removeprefix("web: ")
     assert status(SETTINGS).data["components"]["db"]["problem"] is None
 
 
-def test_what_is_about_to_be_started_again_is_restarting_and_not_stopped(engine: FakeEngine) -> None:
+def test_what_is_about_to_be_started_again_is_restarting_and_not_stopped(world: World) -> None:
     down = replace(UP, state="exited", health="none")
     again = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
     assert overall(INSTANCE, Observed({"web": again, "db": down})) == "restarting"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack.capabilities import Completed
-from stack.engines.base import Engine, Traits
 from stack.engines.compose.driver import ComposeEngine
-from stack.engines.process import Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed
@@ -23,6 +19,7 @@ from stack.progress import Silence
 from stack.verdict import Answer, Verdict, await_ready, complaints, judge
 from stack.workload import PortId
 from tests.unit.clocks import FakeClock
+from tests.unit.fake_engine import FakeEngine, FakeJob, World
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
 UP = ComponentState("1", "running", "healthy", 0, 0, False, BORN, "image")
@@ -33,55 +30,16 @@ YES = Answer(True, "200")
 NO = Answer(False, "503 from /health")
 
 
-@dataclass
-class FakeJob:
-    """Ends with `exit_code` after so many looks."""
-
-    clock: FakeClock
-    looks: int = 0
-    exit_code: int = 0
-    failure: StackError = field(default_factory=lambda: StackError("port-taken", "as the engine says"))
-
-    def wait(self, seconds: float) -> int | None:
-        self.looks -= 1
-        if self.looks < 0:
-            return self.exit_code
-        self.clock.wait(seconds)
-        return None
-
-    def explain(self) -> StackError:
-        return self.failure
-
-
-@dataclass
-class FakeEngine:
-    """Shows one observation after the other, and the last one for ever."""
-
-    scenes: Sequence[Observed]
-    traits: Traits = ComposeEngine.traits
-    log: Sequence[str] = ("the last words",)
-    proof: Completed = field(default_factory=lambda: Completed(0, "1", ""))
-    listens: Listening | None = None
-    asked_since: datetime | None = None
-    _left: Iterator[Observed] | None = None
-
-    def observe(self) -> Observed:
-        self._left = self._left or iter(self.scenes)
-        return next(self._left, self.scenes[-1])
-
-    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> Sequence[str]:
-        self.asked_since = since
-        return [f"{component}: {line}" for line in self.log]
-
-    def listening(self, component: str, state: ComponentState) -> Listening | None:
-        return self.listens
-
-    def session(self, component: str, state: ComponentState) -> SimpleNamespace:
-        return SimpleNamespace(target="process", run=lambda command: self.proof)
-
-
 def scene(web: ComponentState | None = UP, db: ComponentState | None = UP) -> Observed:
     return Observed({name: state for name, state in (("web", web), ("db", db)) if state})
+
+
+def world_of(*scenes: Observed, log: Sequence[str] = ("the last words",)) -> World:
+    return World(scenes=scenes, log=log)
+
+
+def engine_of(world: World) -> FakeEngine:
+    return FakeEngine(world, INSTANCE, like=ComposeEngine)
 
 
 def verdict(
@@ -96,8 +54,8 @@ def verdict(
     left = iter(answers)
     return await_ready(
         INSTANCE,
-        cast(Engine, FakeEngine(scenes)),
-        cast(Job, FakeJob(clock, looks, exit_code)),
+        engine_of(world_of(*scenes)),
+        FakeJob(clock, looks, exit_code),
         before,
         timeout,
         Silence(),
@@ -229,11 +187,11 @@ STOPPED_TO_BE_REPLACED = replace(CRASHING, state="exited", exit_code=143, since=
 @pytest.mark.parametrize(("replaced", "ready"), [(("web",), True), ((), False)])
 def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str, ...], ready: bool) -> None:
     clock = FakeClock()
-    engine = FakeEngine([scene(STOPPED_TO_BE_REPLACED), scene(replace(UP, id="2"))])
+    world = world_of(scene(STOPPED_TO_BE_REPLACED), scene(replace(UP, id="2")))
 
     def judged() -> Verdict:
         return await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock, looks=1)), scene(CRASHING), 30, Silence(),
+            INSTANCE, engine_of(world), FakeJob(clock, looks=1), scene(CRASHING), 30, Silence(),
             probe=lambda url: YES, clock=clock, replaced=replaced,
         )  # fmt: skip
 
@@ -246,13 +204,13 @@ def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str
 
 @pytest.mark.parametrize("started", [BORN, datetime(2126, 1, 2, tzinfo=UTC)])
 def test_an_error_quotes_what_was_written_since_the_last_start_or_since_up_began(started: datetime) -> None:
-    engine = FakeEngine([scene(web=replace(UP, state="exited", exit_code=1, since=started))])
+    world = world_of(scene(web=replace(UP, state="exited", exit_code=1, since=started)))
     clock = FakeClock()
     began = datetime.now(UTC)
     with pytest.raises(StackError):
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
-    assert engine.asked_since is not None
-    assert engine.asked_since == started or began <= engine.asked_since < started
+        await_ready(INSTANCE, engine_of(world), FakeJob(clock), NOTHING, 30, Silence(), clock=clock)
+    assert world.read_since is not None
+    assert world.read_since == started or began <= world.read_since < started
 
 
 def test_when_the_engine_fails_it_says_why() -> None:
@@ -290,10 +248,10 @@ def test_when_time_is_over_the_culprit_is_the_deepest_that_is_not_well() -> None
     stack = Stack("shop", [WebApp("web", source=".", uses=["db"]), Postgres("db")])
     clock = FakeClock()
     coming = replace(UP, health="starting", health_output="psql: error:\n\tConnection refused")
-    engine = FakeEngine([Observed({"web": replace(UP, state="created"), "db": coming})])
+    world = world_of(Observed({"web": replace(UP, state="created"), "db": coming}))
     with pytest.raises(StackError) as raised:
         await_ready(
-            replace(INSTANCE, stack=stack), cast(Engine, engine), cast(Job, FakeJob(clock, looks=1000)), NOTHING, 3,
+            replace(INSTANCE, stack=stack), engine_of(world), FakeJob(clock, looks=1000), NOTHING, 3,
             Silence(), clock=clock,
         )  # fmt: skip
     error = raised.value
@@ -338,10 +296,10 @@ def test_an_app_that_no_request_can_reach_is_told_as_soon_as_that_is_certain(
     listens: Listening, seconds: float, message: str
 ) -> None:
     clock = FakeClock()
-    engine = FakeEngine([scene()], listens=listens)
+    world = World(scenes=[scene()], log=["the last words"], listens=listens)
     with pytest.raises(StackError) as raised:
         await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 40, Silence(),
+            INSTANCE, engine_of(world), FakeJob(clock), NOTHING, 40, Silence(),
             probe=lambda url: NO, clock=clock,
         )  # fmt: skip
     assert raised.value.code == "not-ready"
@@ -369,11 +327,12 @@ def test_a_health_from_before_its_start_is_not_believed() -> None:
 
 
 def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
-    engine = FakeEngine([scene()], proof=Completed(2, "", 'FATAL: password authentication failed for user "student"'))
+    refused = Completed(2, "", 'FATAL: password authentication failed for user "student"')
+    world = World(scenes=[scene()], answer=refused)
     clock = FakeClock()
     with pytest.raises(StackError, match="refuses the password of student") as raised:
         await_ready(
-            INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(),
+            INSTANCE, engine_of(world), FakeJob(clock), NOTHING, 30, Silence(),
             probe=lambda url: YES, clock=clock,
         )  # fmt: skip
     assert (raised.value.code, clock.time) == ("password-mismatch", 0)
@@ -382,10 +341,10 @@ def test_a_database_that_refuses_the_declared_password_fails_at_once() -> None:
 
 def gives_up(*scenes: Observed, output: str = "dependency failed to start") -> tuple[StackError, float]:
     clock = FakeClock()
-    engine = FakeEngine(scenes)
+    world = world_of(*scenes)
     job = FakeJob(clock, exit_code=1, failure=StackError("docker-failed", "`docker compose up` failed", "", output))
     with pytest.raises(StackError) as raised:
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, job), NOTHING, 60, Silence(), clock=clock)
+        await_ready(INSTANCE, engine_of(world), job, NOTHING, 60, Silence(), clock=clock)
     return raised.value, clock.time
 
 
@@ -428,18 +387,17 @@ def test_a_log_that_tells_what_no_patience_mends_ends_the_wait(
     state: ComponentState, line: str, seconds: float
 ) -> None:
     clock = FakeClock()
-    engine = FakeEngine([scene(web=state)], log=[line])
+    world = world_of(scene(web=state), log=[line])
     with pytest.raises(StackError) as raised:
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
+        await_ready(INSTANCE, engine_of(world), FakeJob(clock), NOTHING, 30, Silence(), clock=clock)
     assert clock.time == pytest.approx(seconds, abs=1.1)
     assert raised.value.code == ("not-ready" if line == "ValueError" else "module-missing")
 
 
 def test_a_cause_that_its_log_tells_is_the_failures_code() -> None:
-    engine = FakeEngine([scene(web=replace(UP, state="restarting", restarts=3, exit_code=1))],
-                        log=["ModuleNotFoundError: No module named 'flask'"])  # fmt: skip
+    world = world_of(scene(web=replace(UP, state="restarting", restarts=3, exit_code=1)), log=[MISSING_MODULE])
     clock = FakeClock()
     with pytest.raises(StackError, match="web can't import flask") as raised:
-        await_ready(INSTANCE, cast(Engine, engine), cast(Job, FakeJob(clock)), NOTHING, 30, Silence(), clock=clock)
+        await_ready(INSTANCE, engine_of(world), FakeJob(clock), NOTHING, 30, Silence(), clock=clock)
     assert raised.value.code == "module-missing"
     assert "3 restarts, exit code 1" in raised.value.message

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from stack import Postgres, Stack
 from stack.commands import wait as module
-from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
@@ -23,24 +22,11 @@ from stack.state import Record, State
 from stack.verdict import Verdict
 from stack.workflow.opening import Choice, Opened
 from tests.unit.clocks import FakeClock
+from tests.unit.fake_engine import FakeEngine, World
 
 INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 EXITED = replace(UP, state="exited", health="none", exit_code=1)
-
-
-@dataclass
-class FakeEngine:
-    """Shows one scene after the other, and the last one for ever."""
-
-    scenes: Sequence[ComponentState | None]
-    name: str = "compose"
-    shown: int = 0
-
-    def observe(self) -> Observed:
-        scene = self.scenes[min(self.shown, len(self.scenes) - 1)]
-        self.shown += 1
-        return Observed({"db": scene} if scene else {})
 
 
 Wait = Callable[..., tuple[Report, dict[str, Any]]]
@@ -57,7 +43,8 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
             asked.update(before=before, left=left)
             return Verdict(0.1, before)
 
-        engine = cast(Engine, FakeEngine(scenes))
+        world = World(scenes=[Observed({"db": scene} if scene else {}) for scene in scenes])
+        engine = FakeEngine(world, INSTANCE)
         opened = Opened(INSTANCE, State(Path("/")), engine, Record("shop", {}), Choice("compose", ""))
         monkeypatch.setattr(module, "look", lambda settings: opened)
         monkeypatch.setattr(module, "observe", lambda instance, engine: engine.observe())
