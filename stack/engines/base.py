@@ -1,4 +1,4 @@
-"""What every engine can do. `tests/conformance/` holds each of them to the same behaviour."""
+"""Define what every engine can do. `tests/conformance/` holds each of them to the same behaviour."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from stack.workload import Target, VolumeId
 
 @dataclass(frozen=True)
 class Traits:
-    """What an engine is like, for what is decided above it.
+    """The properties of an engine that commands decide by.
 
     `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
-    `program`: what has to run on this machine for it, for people. `unreachable`: the error codes of `check` after which
-    every other question would wait long for an answer. `unspecific`: the error code of a job that failed for a cause
-    that the engine does not know.
+    `program`: the name of the program that has to run on this machine for it. `unreachable`: the error codes of
+    `check` after which every other question would wait long for an answer. `unspecific`: the error code of a job that
+    failed for a cause that the engine does not know.
     """
 
     target: Target
@@ -234,22 +234,22 @@ class Fleet(Protocol):
     name: str
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
-        """Who has a port, as this engine knows it; None where it is nobody of its own. `listener` is the process."""
+        """Find the owner of a port among what this engine runs; None for any other. `listener` is the process."""
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
-        """What there is of every instance, of those of `entries` and of any other.
+        """Find what exists of every instance, of those of `entries` and of any other.
 
-        This and what follows raises `StackError` where the engine can't be asked.
+        This and what follows raises `StackError` if the engine can't be asked.
         """
 
     def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
-        """The bytes of the data of each, by project, where that can be known within seconds."""
+        """Measure the data of each in bytes, by project, if that can be done within seconds."""
 
     def remove(self, found: Found, data: bool) -> None:
-        """Remove all that there is of an instance; its data only with `data`."""
+        """Remove all that exists of an instance; its data only with `data`."""
 
     def untagged(self) -> Mapping[str, str]:
-        """The images that builds left without a name and that nothing uses, each with the name of its instance."""
+        """List the images that builds left without a name and that nothing uses, with the names of their instances."""
 
     def remove_images(self, images: Sequence[str]) -> None:
         """Remove images that nothing uses."""

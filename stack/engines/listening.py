@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def of_processes(process: int) -> frozenset[tuple[str, int]] | None:
-    """The addresses and ports of a process and all below it. None when it is gone or can't be seen."""
+    """Find the addresses and ports of a process and all below it; None if it is gone or can't be seen."""
     # 6 ms: only for what needs it.
     import psutil
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def of_processes(process: int) -> int | None:
-    """Bytes in use by a process and all below it; what they share is counted once. None when it is gone."""
+    """Sum the bytes in use by a process and all below it; what they share is counted once. None if it is gone."""
     # 6 ms: only for what needs it.
     import psutil
 
@@ -22,7 +22,7 @@ def of_processes(process: int) -> int | None:
 
 
 def _own(process: psutil.Process) -> int:
-    """What a process takes, with its part of what it shares; Linux alone knows that part."""
+    """Measure what a process takes, with its part of what it shares; Linux alone knows that part."""
     import psutil
 
     try:

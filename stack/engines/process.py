@@ -83,7 +83,7 @@ def stream(command: Sequence[str], environment: Mapping[str, str], write: Callab
 
 @contextlib.contextmanager
 def _interrupts_left_to_the_command() -> Iterator[None]:
-    """A handler, not SIG_IGN: the command would inherit that."""
+    """Ignore Ctrl-C by a handler, not by SIG_IGN: the command would inherit that."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
@@ -94,7 +94,7 @@ def _interrupts_left_to_the_command() -> Iterator[None]:
 class Pipe:
     """A command whose standard input or output, or both, are ours, as bytes. Leaving the `with` block ends it.
 
-    `input` and `output` are there where they were asked for. It has a session of its own, as `CommandJob` has. What it
+    `input` and `output` exist if they were asked for. It has a session of its own, as `CommandJob` has. What it
     writes to standard error is kept: its last lines.
     """
 
@@ -107,7 +107,7 @@ class Pipe:
         take: bool = False,
         log: IO[bytes] | None = None,
     ) -> None:
-        """`log`: where all that it writes goes instead, but for what is taken."""
+        """Send all that it writes to `log` instead, but for what is taken."""
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -122,7 +122,7 @@ class Pipe:
 
     @property
     def process(self) -> int:
-        """Its number."""
+        """Its pid."""
         return self._process.pid
 
     @property
@@ -144,7 +144,7 @@ class Pipe:
         return self._process.poll() is not None
 
     def finish(self, limit: float | None = None) -> int:
-        """Give it no more input, and wait for its end: its exit code. Raises `TimeoutError`."""
+        """Close its input, wait for its end, and return its exit code. Raises `TimeoutError`."""
         self._close_input()
         try:
             exit_code = self._process.wait(limit)
@@ -186,10 +186,10 @@ class Pipe:
 
 
 class Job(Protocol):
-    """Work that goes on while its caller looks on. Leaving the `with` block ends it if it still runs."""
+    """Work that goes on while its caller watches. Leaving the `with` block ends it if it still runs."""
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code, or None when it still runs after so many seconds."""
+        """Return its exit code, or None if it still runs after so many seconds."""
 
     @property
     def output(self) -> str:
@@ -222,11 +222,11 @@ class FinishedJob:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """There is nothing to end."""
+        """Do nothing: it has ended."""
 
 
 class CommandJob:
-    """A command that runs while its caller looks on; see `Job`.
+    """A command that runs while its caller watches; see `Job`.
 
     It has a session of its own: a Ctrl-C on the terminal reaches the caller, which decides.
     """
@@ -234,7 +234,7 @@ class CommandJob:
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], explain: Callable[[str], StackError]
     ) -> None:
-        """`explain` finds the cause of a failure in the last lines of the output."""
+        """Take `explain`, which finds the cause of a failure in the last lines of the output."""
         self._explain = explain
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(

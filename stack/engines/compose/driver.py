@@ -39,7 +39,7 @@ class ComposeEngine(Engine):
     )
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
-        """`system_binaries` means nothing here: a container brings its own."""
+        """Ignore `system_binaries`: a container brings its own."""
         self._instance = instance
         self._file = instance.state / files.CONFIGURATION
         self._own = of_project(instance.project)
@@ -149,7 +149,7 @@ class ComposeEngine(Engine):
         removal.remove_images(left.images)
 
     def renew_secrets(self) -> frozenset[str]:
-        """A container sees the secret files of the state, unless one was deleted while the container ran."""
+        """Find outdated secrets: a container sees the files of the state, unless one was deleted while it ran."""
         running = [name for name, state in self.observe().components.items() if state.running]
         return mounts.stale(self._instance, running, lambda name, command: self.session(name).run(command))
 

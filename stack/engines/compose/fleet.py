@@ -64,10 +64,10 @@ class ComposeFleet:
             return None
         for line in answer.splitlines():
             container, instance, state = line.split("\t", 2)
-            who = f"the container {container}"
+            owner = f"the container {container}"
             if instance:
-                who += f", of the instance {instance!r} ({state})"
-            return Holder(who, f"`docker stop {container}`", Path(state) if state else None)
+                owner += f", of the instance {instance!r} ({state})"
+            return Holder(owner, f"`docker stop {container}`", Path(state) if state else None)
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:

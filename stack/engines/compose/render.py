@@ -223,7 +223,7 @@ def _literal(text: str) -> str:
 
 
 def labels(instance: Instance) -> dict[str, str]:
-    """Those of all that belongs to an instance."""
+    """Return the labels of all that belongs to an instance."""
     return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
 
 

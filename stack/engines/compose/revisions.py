@@ -22,7 +22,7 @@ class ComposeRevisions(Revisions):
     """The last known good revision of a project; see `stack.engines.base.Revisions`."""
 
     def __init__(self, instance: Instance, start: Callable[[], Job]) -> None:
-        """`start` runs the project file as it is."""
+        """Take `start`, which runs the project file as it is."""
         self._instance = instance
         self._state = State(instance.state)
         self._start = start

@@ -52,7 +52,7 @@ def run_as_of(home: Path) -> RunAs | None:
 
 
 def is_servers_user(user: int) -> bool:
-    """Whether this user is one that servers of the caller run as."""
+    """Say whether servers of the caller run as this user."""
     return user == os.getuid() if os.getuid() else user in OWN_USERS or user == _shared().user
 
 
@@ -161,12 +161,12 @@ def _has_name(user: int) -> bool:
 
 
 def has_own_user(run_as: RunAs | None) -> bool:
-    """Whether an instance has a user of its own, or gets one with the next `up`."""
+    """Say whether an instance has a user of its own, or gets one with the next `up`."""
     return run_as is not None and (run_as.own or why_shared() is None)
 
 
 def must_move(run_as: RunAs | None) -> bool:
-    """Whether an instance has the shared user although it can have one of its own."""
+    """Say whether an instance has the shared user although it can have one of its own."""
     return run_as is not None and not run_as.own and why_shared() is None
 
 

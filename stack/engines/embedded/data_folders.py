@@ -23,7 +23,7 @@ _OFFLINE_ENDS_TIMEOUT = 60.0
 
 
 def is_volume(folder: Path) -> bool:
-    """Whether a folder holds data, under its own name: one that is being made or deleted has another."""
+    """Say whether a folder holds data, under its own name: one that is being made or deleted has another."""
     with contextlib.suppress(OSError):
         return not folder.name.startswith(".") and folder.is_dir() and any(folder.iterdir())
     return False

@@ -1,4 +1,4 @@
-"""What the embedded engine has on this machine, of all instances of this user."""
+"""Find what the embedded engine has on this machine of all instances of this user, and remove it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class EmbeddedFleet:
             if (configuration := configuration_of(words)) is not None:
                 folder = configuration.parent.parent
                 name = _instance_of(folder)
-                who = f"{listener}, of the instance {name!r} ({folder})"
-                return Holder(who, f"`stackctl --instance {name} stop`", _state_of(folder))
+                owner = f"{listener}, of the instance {name!r} ({folder})"
+                return Holder(owner, f"`stackctl --instance {name} stop`", _state_of(folder))
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
@@ -84,7 +84,7 @@ class EmbeddedFleet:
             engine.destroy()
         else:
             engine.down()
-        # A supervisor whose socket went with its folder.
+        # A supervisor without a socket, which was deleted with its folder.
         supervising = [number for home, number in supervisors(is_servers_user) if home == found.folder]
         left = homeless(is_servers_user).get(found.folder, {}) if found.folder else {}
         for number in [*supervising, *left]:
@@ -97,7 +97,7 @@ class EmbeddedFleet:
         return {}
 
     def remove_images(self, images: Sequence[str]) -> None:
-        """There are none."""
+        """Do nothing: this engine has no images."""
 
 
 def _is_ours(entry: Entry) -> bool:
@@ -109,7 +109,7 @@ def _instance_of(home: Path) -> str:
 
 
 def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found:
-    """What there is of a home; `outside` runs although the home is gone."""
+    """Describe what exists of a home; `outside` runs although the home is gone."""
     at = Home(home, home / "run", home / "secrets")
     processes = {name: read_start_log(at.run(name)).pid for name in sections(_text(at.configuration))}
     if not home.is_dir():
@@ -130,12 +130,12 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
 
 
 def _state_of(folder: Path) -> Path | None:
-    """The state of the instance whose home this is, as far as its home tells it."""
+    """Return the state of the instance of a home, as far as the home tells it."""
     return next(iter(_states(Home(folder, folder / "run", folder / "secrets"))), None)
 
 
 def _states(home: Home) -> list[Path]:
-    """A plain user's home lies in the state; one of root names it, if it is not damaged."""
+    """Find the state of a home: a plain user's home lies in it; one of root names it, if it is not damaged."""
     if home.folder.parent != ROOT_HOMES:
         return [home.folder.parent]
     named = Path(_text(home.state).strip())
@@ -147,14 +147,14 @@ def _project_of(home: Path) -> str:
 
 
 def _data(home: Home) -> list[Path]:
-    """The folders with data. They may go while they are looked at."""
+    """Return the folders with data. They may be deleted meanwhile."""
     with suppress(OSError):
         return sorted(filter(is_volume, (home.folder / "data").iterdir()))
     return []
 
 
 def _text(path: Path) -> str:
-    """That of a file which may be gone, or be another's."""
+    """Read a file that may be gone, or be another user's."""
     with suppress(OSError):
         return path.read_text(encoding="utf-8")
     return ""
@@ -167,7 +167,7 @@ def _made(home: Path) -> datetime | None:
 
 
 def _files(folder: Path, deadline: float) -> Iterator[int]:
-    """The bytes on the disk of each file below, until it takes too long. What goes meanwhile is left out."""
+    """Yield the bytes on the disk of each file below until the deadline. What is deleted meanwhile is left out."""
     for parent, _, names in os.walk(folder):
         if time.monotonic() > deadline:
             return

@@ -1,4 +1,4 @@
-"""This machine as a component finds it that runs as a process; see `stack.capabilities.Host`."""
+"""Describe this machine to a component that runs as a process; see `stack.capabilities.Host`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def environment_of(component: Component, host: LocalHost) -> dict[str, str]:
 
 
 def local_environment_of(component: Component, host: LocalHost) -> dict[str, str]:
-    """The same for the user that owns it."""
+    """Give the variables that they read for the user that owns the instance."""
     return dict(component.client.local_environment(host)) if component.client is not None else {}
 
 

@@ -8,7 +8,7 @@ HOME/runs/      the start log of each component: a line for each time that it wa
 HOME/bin/       commands for `stackctl exec`
 HOME/ports.json the ports that were chosen
 HOME/virtual-env the path of the virtual environment that was active at the last `up`
-HOME/state      where the state of the instance is, of one whose home lies elsewhere
+HOME/state      the path of the instance's state, if the home is not inside it
 RUNTIME/        sockets, whose paths must be short
 """
 
@@ -81,16 +81,16 @@ class Home:
         return self.runtime / "supervisord.sock"
 
     def file(self, component: str, name: str) -> Path:
-        """A file that a component reads."""
+        """Return the path of a file that a component reads."""
         return self.folder / "conf" / f"{name}-{component}"
 
     def volume(self, volume: VolumeId) -> Path:
-        """The folder of a volume. No component has a name with an underscore."""
+        """Return the folder of a volume. No component has a name with an underscore."""
         name = volume.replace(":", "_")
         return self.folder / "data" / f"{name}{generation_mark(self.generations.get(volume, 1))}"
 
     def data(self, component: str) -> Path:
-        """The folder that is a component's own: that of its volume, or the one that it works in."""
+        """Return the folder that is a component's own: that of its volume, or the one that it works in."""
         return self.volume(VolumeId.of(component))
 
     def log(self, component: str) -> Path:
@@ -141,12 +141,12 @@ class Layout:
         return f"{Path(self.python).parent}:{_SYSTEM_PATH}"
 
     def programs_of(self, component: str) -> Mapping[str, str]:
-        """The variables that say where a component's programs are, its own virtual environment first."""
+        """Return the variables with which a component finds programs, in its own virtual environment first."""
         own = self.virtual_envs.get(component)
         return {"PATH": self.path} if own is None else {"PATH": f"{own}/bin:{self.path}", "VIRTUAL_ENV": str(own)}
 
     def port(self, component: str, name: str = "") -> int:
-        """The port of a component: the named one, or its first."""
+        """Return the port of a component: the named one, or its first."""
         ports = (port for id_, port in self.ports.items() if id_.component == component and name in ("", id_.name))
         return next(ports)
 
@@ -156,11 +156,11 @@ class Layout:
         return ":".join(dict.fromkeys(str(folder) for each in self.programs.values() for folder in each.tools))
 
     def program(self, component: str, name: str) -> str:
-        """The path of a program of a component; a name that it brings no program for stays a name."""
+        """Return the path of a program of a component; a name that it brings no program for stays a name."""
         return str(self.programs[component].paths.get(name, name)) if component in self.programs else name
 
     def script(self, name: str) -> tuple[str, ...]:
-        """A script of this folder, that needs nothing but Python."""
+        """Return the command of a script of this folder, that needs nothing but Python."""
         return self.python_script(str(self.scripts / f"{name}.py"))
 
     def python_script(self, file: str) -> tuple[str, ...]:

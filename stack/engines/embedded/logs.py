@@ -18,7 +18,7 @@ _INTERVAL = 0.2
 
 
 def last_lines(path: Path, count: int | None) -> list[str]:
-    """The last `count` lines of a log (None: all)."""
+    """Return the last `count` lines of a log (None: all)."""
     lines: list[str] = []
     for part in _parts(path):
         if count is not None and len(lines) >= count:
@@ -36,7 +36,7 @@ def labelled_lines(paths: Mapping[str, Path], count: int | None) -> tuple[str, .
 
 
 def lines_from(path: Path, position: Position | None, count: int | None) -> list[str]:
-    """The last `count` lines of a log (None: all) after a position; all, if the part that it is in is gone."""
+    """Return the last `count` lines of a log (None: all) after a position; all, if the part that it is in is gone."""
     raw = b""
     for part in _parts(path):
         try:
@@ -53,12 +53,12 @@ def lines_from(path: Path, position: Position | None, count: int | None) -> list
 
 
 def _parts(path: Path) -> list[Path]:
-    """The parts that a log may have, the youngest first."""
+    """Return the parts that a log may have, the youngest first."""
     return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _PARTS + 1))]
 
 
 def last_exit(lines: Iterable[str], name: str) -> int | None:
-    """The exit code of the last end of a program that supervisord's log tells of, 128 + n if signal n ended it.
+    """Find the exit code of a program that ended last in supervisord's log, 128 + n if signal n ended it.
 
     Supervisord itself forgets it when a start fails, and never knew the signal's number.
     """

@@ -61,7 +61,7 @@ stdout_logfile_backups = 3
 
 
 def render(instance: Instance, layout: Layout) -> str:
-    """The text of `supervisord.conf`. Raises `DeclarationError` for what can't run as a process."""
+    """Return the text of `supervisord.conf`. Raises `DeclarationError` for what can't run as a process."""
     head = _SUPERVISORD.format(
         stack=instance.stack.name, identifier=instance.project, socket=_literal(str(layout.home.control))
     )
@@ -69,7 +69,7 @@ def render(instance: Instance, layout: Layout) -> str:
 
 
 def fields(instance: Instance, layout: Layout) -> dict[str, dict[str, str]]:
-    """The declaration of each component, field by field. What the engine chooses stays a name: `<db.port>`."""
+    """Return each component's declaration, field by field. What the engine chooses stays a name: `<db.port>`."""
     return {name: _fields(instance, layout, name) for name in instance.stack.names}
 
 
@@ -99,7 +99,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
 
 
 def process_of(instance: Instance, name: str) -> Workload:
-    """Raises `DeclarationError` for what can't run as a process."""
+    """Return a component's workload. Raises `DeclarationError` for what can't run as a process."""
     return instance.stack.workload(name, "process")
 
 
@@ -194,7 +194,7 @@ def resolve(layout: Layout, value: Value) -> str:
 
 
 def quote(words: Sequence[str]) -> str:
-    """A command as `launch` reads it that supervisord split as a shell would, replaced `%` in and had from an INI file.
+    """Quote a command for `launch`: supervisord reads an INI file, replaces `%`, and splits as a shell would.
 
     No value of such a file can hold every line end, so `launch` knows them as `\\n` and `\\r`. There ` ;` and ` #`
     begin a comment: a quotation that ends and begins again parts the two, and changes nothing for a shell.

@@ -33,7 +33,7 @@ def find(instance: Instance, active: Path | None) -> Mapping[str, Path]:
 
 
 def is_usable(folder: Path) -> bool:
-    """Whether it is an environment with a Python, and not stackctl's own, whose programs are found anyway."""
+    """Say whether it has a Python and is not stackctl's own environment, whose programs are found anyway."""
     if not (folder / "pyvenv.cfg").is_file() or not (folder / "bin" / "python").exists():
         return False
     return os.path.realpath(folder) != os.path.realpath(sys.prefix)
