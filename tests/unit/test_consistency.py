@@ -49,6 +49,13 @@ def test_each_engine_has_one_folder_and_one_line_in_the_registry() -> None:
         assert f"{name}/" in README, f"the README does not tell of {name}"
 
 
+def test_what_decides_above_the_engines_names_none_of_them() -> None:
+    for folder in ("commands", "workflow", "verdict", "snapshots"):
+        for path in (ROOT / "stack" / folder).rglob("*.py"):
+            constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            assert not ENGINES.keys() & {each for each in constants if isinstance(each, str)}, f"{path}: ask its traits"
+
+
 def commands() -> dict[str, object]:
     group = typer.main.get_command(stackctl.app)
     found: dict[str, object] = dict(getattr(group, "commands", {}))
