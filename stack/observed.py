@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,21 @@ from stack.workload import PortId
 
 Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
 """`unstable`: it runs and answers now, but has ended again and again until a moment ago."""
+
+EngineState = Literal["created", "running", "paused", "restarting", "removing", "stopping", "exited", "dead"]
+"""The words of the engines for what exists; `stopping` is the embedded engine's alone."""
+
+StateWord = Literal[EngineState, "starting", "healthy", "unhealthy", "unstable", "absent"]
+"""State and health of a component in one word: its health if it runs and has a health check."""
+
+InstanceState = Literal["absent", "stopped", "restarting", "degraded", "up"]
+"""The state of a whole instance, see `instance_state`."""
+
+ListedState = Literal[InstanceState, "orphaned", "unknown"]
+"""The state of an instance that was found on the machine, whose state directory or engine may be gone."""
+
+_WELL: frozenset[StateWord] = frozenset(["running", "healthy"])
+_RUNNING: frozenset[StateWord] = _WELL | {"starting", "unhealthy", "unstable"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,7 @@ class ComponentState:
     """
 
     id: str
-    state: str
+    state: EngineState
     health: Health
     restarts: int
     exit_code: int
@@ -56,9 +71,13 @@ class ComponentState:
     @property
     def summary(self) -> str:
         """For people: `healthy`, `running`, `exited (3)`."""
-        if self.running:
-            return self.state if self.health == "none" else self.health
-        return f"{self.state} ({self.exit_code})" if self.state in ("exited", "restarting") else self.state
+        return f"{self.word} ({self.exit_code})" if self.state in ("exited", "restarting") else self.word
+
+    @property
+    def word(self) -> StateWord:
+        if not self.running or self.health == "none":
+            return self.state
+        return self.health
 
 
 @dataclass(frozen=True)
@@ -121,7 +140,7 @@ class Found:
     """What an engine holds of one instance, as it is found without the instance's declaration.
 
     `states`: the folders that its parts name as its state. `components`: the word for each that exists, as
-    `ComponentState.summary`. `ports`: those that are published and known. `since`: when the oldest part was made.
+    `ComponentState.word`. `ports`: those that are published and known. `since`: when the oldest part was made.
     `folder`: where the engine keeps it, if that is a folder.
     """
 
@@ -129,8 +148,26 @@ class Found:
     project: str
     instance: str
     states: tuple[Path, ...] = ()
-    components: Mapping[str, str] = field(default_factory=dict)
+    components: Mapping[str, StateWord] = field(default_factory=dict)
     ports: Mapping[PortId, int] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     since: datetime | None = None
     folder: Path | None = None
+
+
+def is_running(words: Mapping[str, StateWord]) -> bool:
+    """Return whether any component runs, of each of which the state is known."""
+    return any(word in _RUNNING for word in words.values())
+
+
+def instance_state(words: Mapping[str, StateWord], declared: Collection[str] | None = None) -> InstanceState:
+    """Sum up the components that exist: `up` if all those `declared` run and are healthy.
+
+    Without `declared` it is all those that exist. `restarting`: nothing runs, but what ended is started again.
+    """
+    if not words:
+        return "absent"
+    if not is_running(words):
+        return "restarting" if "restarting" in words.values() else "stopped"
+    expected = words if declared is None else declared
+    return "up" if all(words.get(name) in _WELL for name in expected) else "degraded"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, Observed, StateWord
 from stack.progress import Silence
 from stack.report import Report
 from stack.settings import Settings
@@ -82,11 +82,8 @@ def _identity(component: ComponentState | None) -> object:
     return None if component is None else (component.id, component.restarts, _word(component))
 
 
-def _word(component: ComponentState | None) -> str:
-    """Its health where it runs and has one, else its state."""
-    if component is None:
-        return "absent"
-    return component.state if component.health == "none" else component.health
+def _word(component: ComponentState | None) -> StateWord:
+    return component.word if component else "absent"
 
 
 def _is_over(until: Until, opened: Opened, observed: Observed) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
+from stack.observed import ListedState
 from stack.registry import is_gone
 from stack.report import Report, count, duration, size
 from stack.settings import PLAYGROUND, Settings
@@ -22,7 +23,14 @@ _COLUMNS = (
 )  # fmt: skip
 # From so many columns on there is room for whole URLs.
 _WIDE = 100
-_COLOURS = {"up": GREEN, "stopped": YELLOW, "unknown": YELLOW, "degraded": RED, "orphaned": RED}
+_COLOURS: Mapping[ListedState, str] = {
+    "up": GREEN,
+    "stopped": YELLOW,
+    "restarting": YELLOW,
+    "unknown": YELLOW,
+    "degraded": RED,
+    "orphaned": RED,
+}
 
 
 def ls(settings: Settings, every: bool = False) -> Report:
@@ -50,7 +58,7 @@ def ls(settings: Settings, every: bool = False) -> Report:
 
 
 def _colour(head: str, entry: str) -> str | None:
-    return _COLOURS.get(entry) if head == "STATE" else None
+    return next((colour for state, colour in _COLOURS.items() if head == "STATE" and entry == state), None)
 
 
 def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack.engines import FLEETS
 from stack.errors import StackError
-from stack.observed import Found
+from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
 from stack.settings import Settings
 
@@ -43,21 +43,16 @@ class Member:
 
     @property
     def running(self) -> bool:
-        return self.found is not None and any(word in _RUNNING for word in self.found.components.values())
+        return self.found is not None and is_running(self.found.components)
 
     @property
-    def condition(self) -> str:
-        """`orphaned`, `unknown`, `down`, `stopped`, `up`, or `degraded`."""
+    def condition(self) -> ListedState:
+        """Return the state of the whole, as `status` does, if its state directory and its engine are there."""
         if self.orphaned:
             return "orphaned"
         if not self.asked:
             return "unknown"
-        words = set(self.found.components.values()) if self.found else set()
-        if not words:
-            return "down"
-        if not self.running:
-            return "stopped"
-        return "up" if words <= _WELL else "degraded"
+        return instance_state(self.found.components if self.found else {})
 
     @property
     def urls(self) -> dict[str, str]:
@@ -70,10 +65,6 @@ class Member:
         if self.entry is not None:
             return datetime.fromisoformat(self.entry.created)
         return self.found.since if self.found else None
-
-
-_WELL = {"running", "healthy"}
-_RUNNING = {*_WELL, "starting", "unhealthy", "restarting"}
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, InstanceState, Observed, instance_state
 from stack.report import times
 from stack.style import Style
 from stack.verdict.judge import brief
 
 
-def overall(instance: Instance, observed: Observed) -> str:
-    """`absent`, `stopped`, `up` when all that is declared runs and is healthy, `restarting` when nothing runs but what
-    ended is started again, else `degraded`."""
-    if not observed.exists:
-        return "absent"
-    if not observed.running:
-        again = any(state.state == "restarting" for state in observed.components.values())
-        return "restarting" if again else "stopped"
-    states = [observed.components.get(name) for name in instance.stack.names]
-    return "up" if all(state is not None and state.well for state in states) else "degraded"
+def overall(instance: Instance, observed: Observed) -> InstanceState:
+    """Return the state of the whole: `up` if all that is declared runs and is healthy."""
+    words = {name: component.word for name, component in observed.components.items()}
+    return instance_state(words, instance.stack.names)
 
 
 def url_lines(instance: Instance, style: Style) -> list[str]:

@@ -139,7 +139,7 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
     assert row(cli)["state"] == "stopped"
     assert row(cli)["urls"] == {}
     cli.ok("down")
-    assert row(cli)["state"] == "down"
+    assert row(cli)["state"] == cli.data("status")["state"] == "absent"
     cli.reset()
     assert cli.data("ls")["instances"] == []
 
@@ -250,11 +250,11 @@ def test_prune_keeps_what_was_not_made_from_here(orphan: Cli, tmp_path: Path) ->
 
 def test_an_instance_that_is_there_is_never_touched(kept: Cli) -> None:
     count = kept.visit()
-    for state in ("up", "stopped", "down"):
+    for state in ("up", "stopped", "absent"):
         assert row(kept)["state"] == state
         assert "nothing to remove" in kept.ok("prune", "--yes", "--data").stdout
         assert row(kept)["state"] == state
-        if state != "down":
+        if state != "absent":
             kept.ok("stop" if state == "up" else "down")
     kept.up()
     assert kept.visit() == count + 1

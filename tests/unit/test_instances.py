@@ -13,7 +13,7 @@ import pytest
 from stack.commands import ls, prune
 from stack.engines.compose.fleet import size_of, summary
 from stack.errors import StackError
-from stack.observed import Found, Resources
+from stack.observed import Found, Resources, StateWord
 from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
@@ -27,14 +27,14 @@ from stack.workload import PortId
 
 PROJECT = "stackctl-review-0a1b2c"
 PARTS = Resources(containers=("web-1", "db-1"), networks=("backend",), volumes=("pgdata",), images=("web",))
-WELL = {"web": "healthy", "db": "healthy", "cache": "running"}
+WELL: Mapping[str, StateWord] = {"web": "healthy", "db": "healthy", "cache": "running"}
 
 
 def entry(state: Path, engine: str = "compose", file: Path = Path("/nowhere/shop.py")) -> Entry:
     return Entry(PROJECT, "review", engine, state, file, {PortId("web"): 8001}, "2026-01-02T03:04:05+00:00")
 
 
-def found(*states: Path, components: Mapping[str, str] = WELL, left: Resources = PARTS) -> Found:
+def found(*states: Path, components: Mapping[str, StateWord] = WELL, left: Resources = PARTS) -> Found:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     return Found("compose", PROJECT, "review", states, components, {PortId("web"): 8001}, left, since)
 
@@ -47,24 +47,25 @@ def member(made: Entry | None, parts: Found | None, asked: bool = True) -> Membe
     ("components", "condition"),
     [
         (WELL, "up"),
-        (WELL | {"db": "unhealthy"}, "degraded"),
-        (WELL | {"db": "restarting"}, "degraded"),
-        (WELL | {"db": "starting"}, "degraded"),
-        (WELL | {"db": "exited"}, "degraded"),
+        ({**WELL, "db": "unhealthy"}, "degraded"),
+        ({**WELL, "db": "restarting"}, "degraded"),
+        ({**WELL, "db": "starting"}, "degraded"),
+        ({**WELL, "db": "exited"}, "degraded"),
         (dict.fromkeys(WELL, "exited"), "stopped"),
-        ({}, "down"),
+        (dict.fromkeys(WELL, "restarting"), "restarting"),
+        ({}, "absent"),
     ],
 )
-def test_an_instance_is_as_its_components_are(tmp_path: Path, components: dict[str, str], condition: str) -> None:
+def test_an_instance_is_as_its_components_are(tmp_path: Path, components: dict[str, StateWord], condition: str) -> None:
     made = member(entry(tmp_path), found(tmp_path, components=components))
     assert made.condition == condition
     assert bool(made.urls) == (condition in ("up", "degraded"))
 
 
-def test_an_instance_of_which_nothing_is_found_is_down_and_one_that_was_not_asked_for_is_unknown(
+def test_an_instance_of_which_nothing_is_found_is_absent_or_unknown_if_it_was_not_asked_for(
     tmp_path: Path,
 ) -> None:
-    assert member(entry(tmp_path), None).condition == "down"
+    assert member(entry(tmp_path), None).condition == "absent"
     assert member(entry(tmp_path), None, asked=False).condition == "unknown"
     assert member(entry(tmp_path / "gone"), None, asked=False).condition == "orphaned"
 

@@ -20,7 +20,7 @@ from stack.engines.embedded.fleet import EmbeddedFleet
 from stack.errors import StackError
 from stack.instance import default_project, name_of_project
 from stack.model import Stack
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, EngineState, Observed
 from stack.ports import Holder, Listener, PortChoice
 from stack.processes import describe, end, shortened
 from stack.progress import Silence
@@ -166,7 +166,7 @@ def test_a_project_tells_the_name_of_its_instance() -> None:
 # Which port an instance gets
 
 
-def running(port: int, state: str = "running") -> Observed:
+def running(port: int, state: EngineState = "running") -> Observed:
     return Observed({"web": ComponentState("1", state, "healthy", 0, 0, False, None, "", {PortId("web"): port})})
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,7 +16,7 @@ from stack.commands.status import status, watch
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.observed import ComponentState, Health, Observed
+from stack.observed import ComponentState, EngineState, Health, Observed, StateWord
 from stack.report import duration
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
@@ -179,3 +180,22 @@ def test_what_is_about_to_be_started_again_is_restarting_and_not_stopped(world: 
     again = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
     assert overall(INSTANCE, Observed({"web": again, "db": down})) == "restarting"
     assert overall(INSTANCE, Observed({"web": down, "db": down})) == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "word"),
+    [
+        ("running", "none", "running"),
+        ("running", "unstable", "unstable"),
+        ("exited", "none", "exited"),
+        ("paused", "healthy", "paused"),
+    ],
+)
+def test_a_component_has_one_word_for_state_and_health(state: EngineState, health: Health, word: StateWord) -> None:
+    assert replace(UP, state=state, health=health).word == word
+
+
+@pytest.mark.parametrize("state", get_args(EngineState))
+def test_a_summary_begins_with_the_word(state: EngineState) -> None:
+    component = replace(UP, state=state, health="none")
+    assert component.summary.split(" ")[0] == component.word

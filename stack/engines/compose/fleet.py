@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stack.engines.compose import render
 from stack.engines.docker import arguments, client, removal
 from stack.engines.docker.arguments import label, labelled
 from stack.errors import StackError
 from stack.instance import name_of_project
-from stack.observed import Found, Resources
+from stack.observed import Found, Resources, StateWord
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 from stack.workload import PortId
@@ -44,7 +44,7 @@ class _Parts:
     instance: str = ""
     states: list[Path] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    components: dict[str, str] = field(default_factory=dict)
+    components: dict[str, StateWord] = field(default_factory=dict)
     ports: dict[PortId, int] = field(default_factory=dict)
     made: list[datetime] = field(default_factory=list)
 
@@ -195,11 +195,11 @@ def _found(project: str, parts: _Parts) -> Found:
     )
 
 
-def summary(state: str, status: str) -> str:
+def summary(state: str, status: str) -> StateWord:
     """Summarize a container of which `docker ps` prints `running` and `Up 3 minutes (unhealthy)`: `unhealthy`."""
     if state != "running":
-        return state
-    words = {"(healthy)": "healthy", "(unhealthy)": "unhealthy", "(health: starting)": "starting"}
+        return cast(StateWord, state)
+    words: dict[str, StateWord] = {"(healthy)": "healthy", "(unhealthy)": "unhealthy", "(health: starting)": "starting"}
     return next((word for mark, word in words.items() if status.endswith(mark)), "running")
 
 

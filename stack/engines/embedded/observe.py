@@ -17,14 +17,14 @@ from stack.engines.embedded.start_log import StartLog, read_start_log
 from stack.engines.embedded.supervisor import SUPERVISORD
 from stack.fields import digest
 from stack.instance import Instance
-from stack.observed import ComponentState, Health
+from stack.observed import ComponentState, EngineState, Health
 from stack.workload import PortId
 
 # A server that does not answer counts as starting for so many seconds after its start.
 _START_PERIOD = 60.0
 _EXITS_SEARCHED = 1000
 # Supervisord's words in those that every engine uses. `EXITED` lasts until the program is started again, at once.
-_STATES = {
+_STATES: Mapping[str, EngineState] = {
     "STARTING": "running",
     "RUNNING": "running",
     "BACKOFF": "restarting",
@@ -108,7 +108,7 @@ def uses(sections: Iterable[str], folder: str) -> bool:
     return any(re.search(rf"{re.escape(folder)}(?![\w.-])", section) for section in sections)
 
 
-def _state(program: Program | None, start_log: StartLog) -> str:
+def _state(program: Program | None, start_log: StartLog) -> EngineState:
     """Return the word for a state. Without supervisord a component may still run, or have ended with a reboot."""
     if program is None:
         return "exited" if start_log.pid is None else "running"
