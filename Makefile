@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up install test test-unit test-docker test-long bench pictures lint format golden clean
+.PHONY: help up install test test-unit test-docker test-long bench pictures json-docs lint format golden clean
 
 PYTHON ?= python3
 # What Python compiled once serves the next start, also where the shell says that it must not be kept.
@@ -68,6 +68,9 @@ bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick 
 
 pictures: .venv/installed-dev ## Regenerate the pictures of the README from real runs
 	$(BIN)/python docs/pictures.py
+
+json-docs: .venv/installed-dev ## Regenerate docs/json-output.md
+	$(BIN)/python docs/json_output.py
 
 lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
 	$(BIN)/ruff check .

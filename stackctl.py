@@ -765,6 +765,25 @@ def version(session: Session) -> Report:
     return version()
 
 
+@command(app.command("schema"))
+def schema(
+    session: Session,
+    words: Annotated[
+        list[str], typer.Argument(metavar="COMMAND", help="The command, such as status or snapshot list.")
+    ],
+) -> Report:
+    """Print the JSON schema of what a command prints with --json.
+
+    \b
+    Examples:
+      stackctl schema status
+      stackctl schema snapshot list
+    """
+    from stack.commands.schema import schema
+
+    return schema(words)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code. Errors before a command runs are reported in the same way."""
     argv = sys.argv[1:] if arguments is None else arguments

@@ -12,7 +12,13 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `doctor`: what was looked at, how it is, and what to type where it is not well."""
+    """One line of `doctor`.
+
+    `check`: what was looked at.
+    `level`: how it is.
+    `message`: what was found.
+    `cure`: what to type or do; empty if nothing is wrong.
+    """
 
     check: str
     level: Level

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stack.controls import BEYOND_ASCII
+from stack.encoding import encoded
 from stack.errors import StackError
 from stack.style import PLAIN, Style
 
@@ -27,20 +28,20 @@ class Report:
 
     command: str
     text: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Any = field(default_factory=dict)
     exit_code: int = 0
     verbatim: bool = False
     look: Callable[[Style], str] | None = None
 
     @classmethod
     def drawn(
-        cls, command: str, look: Callable[[Style], str], data: Mapping[str, Any], exit_code: int = 0,
+        cls, command: str, look: Callable[[Style], str], data: Any, exit_code: int = 0,
         verbatim: bool = False,
     ) -> Report:  # fmt: skip
         """Make a report whose text depends on where it is shown."""
         return cls(command, look(PLAIN), data, exit_code, verbatim, look)
 
-    def headed(self, command: str, head: str, data: Mapping[str, Any]) -> Report:
+    def headed(self, command: str, head: str, data: Any) -> Report:
         """Return this report as part of another command's, below a heading line."""
         return Report.drawn(command, lambda style: f"{style.wrapped(head)}\n{self.shown(style)}", data)
 
@@ -68,8 +69,8 @@ def error_envelope(command: str | None, error: StackError) -> str:
     return _json(command, ok=False, data={}, error=described)
 
 
-def _json(command: str | None, *, ok: bool, data: Mapping[str, Any], error: Mapping[str, str] | None) -> str:
-    whole = {"schema": SCHEMA, "command": command, "ok": ok, "data": data, "error": error}
+def _json(command: str | None, *, ok: bool, data: object, error: Mapping[str, str] | None) -> str:
+    whole = {"schema": SCHEMA, "command": command, "ok": ok, "data": encoded(data), "error": error}
     return as_json(whole)
 
 

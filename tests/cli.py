@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests import forkserver
+from tests import forkserver, schemas
 from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +44,7 @@ class Result:
     def envelope(self) -> dict[str, Any]:
         parsed = json.loads(self.stdout)
         assert isinstance(parsed, dict), self
+        assert not (problems := schemas.problems(parsed)), f"{problems} in {self}"
         return parsed
 
     @property

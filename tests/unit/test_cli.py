@@ -28,7 +28,7 @@ COMMANDS = [
     "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache", "wait", "events", "doctor", "ls", "prune",
     "snapshot save", "snapshot list", "snapshot show", "snapshot restore", "snapshot delete", "undo",
-    "dump", "load", "seed", "shell", "upgrade",
+    "dump", "load", "seed", "shell", "upgrade", "schema",
 ]  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""What the commands report that let a user look into components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Variables = Mapping[str, str]
+"""By name, as `env` reports them."""
+
+JsonSchema = Mapping[str, Any]
+"""As `schema` reports it."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No data: everything went to the streams of the command."""
+
+
+@dataclass(frozen=True)
+class LogLines:
+    """What components wrote.
+
+    `lines`: each line; with the component in front if it is of all.
+    """
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """A command that ended.
+
+    `exit_code`: its exit code.
+    `stdout`: what it wrote to standard output.
+    `stderr`: what it wrote to standard error.
+    """
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """The configuration for the engine.
+
+    `engine`: the engine.
+    `configuration`: the file as it is written.
+    """
+
+    engine: str
+    configuration: str
+
+
+@dataclass(frozen=True)
+class QueryRows:
+    """The result of a query.
+
+    `exists`: true.
+    `columns`: the names of the columns.
+    `rows`: each row: its values as text, null for NULL.
+    """
+
+    exists: bool
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The declared table of a database.
+
+    `table`: its name; null if none is declared.
+    `exists`: whether the table exists.
+    `columns`: the names of its columns.
+    `rows`: each row: its values as text, null for NULL.
+    """
+
+    table: str | None
+    exists: bool
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class CacheKeys:
+    """The keys of a cache.
+
+    `keys`: their names.
+    """
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One key of a cache.
+
+    `key`: its name.
+    `exists`: whether it is there.
+    `kind`: the type of its value, as Redis calls it; `none` if it is not there.
+    `value`: its value; an array for every kind but `string`, null if it is not there.
+    `ttl`: in seconds, until it expires; null if it does not.
+    """
+
+    key: str
+    exists: bool
+    kind: str
+    value: str | tuple[str, ...] | None
+    ttl: float | None
+
+
+@dataclass(frozen=True)
+class ComparedEntry(CacheEntry):
+    """The declared key of a cache, beside the value in the database that it is a copy of.
+
+    `database`: the value in the database, null if there is none.
+    `agreement`: how the two compare; `empty` if the key is not there.
+    """
+
+    database: str | None
+    agreement: Literal["agrees", "empty", "behind", "ahead", "differs"]
+
+
+InspectedDatabase = QueryRows | TableRows
+InspectedCache = CacheKeys | CacheEntry | ComparedEntry
+Inspected = InspectedDatabase | InspectedCache
+"""What `inspect` reports of one component."""

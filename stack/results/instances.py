@@ -1,0 +1,223 @@
+"""What the commands report that start, stop and show an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from stack.observed import EngineState, Health, InstanceState, StateWord
+from stack.results.plans import PlannedChanges
+from stack.workload import PortId
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One component.
+
+    `state`: the engine's word for it; `absent` if it does not exist.
+    `health`: its health; `none` if it does not run or has no health check.
+    `problem`: what is wrong with it on one line, or null.
+    `restarts`: how often it was restarted since it was created.
+    `since`: when it started, ISO 8601; null if that is not known.
+    `port`: the port of this machine for the first port that it publishes, or null.
+    `ports`: the port of this machine for each one that it publishes: `web`, or `search:console` for one with a name.
+    `image`: its image, or the program of a process; null if it does not exist.
+    """
+
+    state: EngineState | Literal["absent"]
+    health: Health
+    problem: str | None
+    restarts: int
+    since: datetime | None
+    port: int | None
+    ports: Mapping[PortId, int]
+    image: str | None
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """The memory of one component.
+
+    `used`: in bytes; null if it is not known.
+    `limit`: in bytes; null if there is none.
+    """
+
+    used: int | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """What exists of an instance, and how it is.
+
+    `instance`: its name.
+    `engine`: its engine.
+    `engine_reason`: why it is on this engine, or null.
+    `state`: the state of the whole; `up` if every declared component runs and is healthy.
+    `urls`: the address of each published port, if anything runs.
+    `components`: each declared component, and those that are no longer declared.
+    `memory`: the memory of each component.
+    """
+
+    instance: str
+    engine: str
+    engine_reason: str | None
+    state: InstanceState
+    urls: Mapping[PortId, str]
+    components: Mapping[str, ComponentStatus]
+    memory: Mapping[str, MemoryUse]
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """An instance that `up` has started.
+
+    `instance`: its name.
+    `engine`: its engine.
+    `engine_reason`: why it is on this engine, or null.
+    `changed`: whether anything was created, started or changed.
+    `urls`: the address of each published port.
+    `automatic_ports`: the ports that stackctl chose because the declared ones were taken.
+    `notices`: warnings, as text for people.
+    `components`: each component as it is now.
+    `restarted`: how often a component was restarted while `up` waited, for those that were.
+    `plan`: what was to be done.
+    """
+
+    instance: str
+    engine: str
+    engine_reason: str | None
+    changed: bool
+    urls: Mapping[PortId, str]
+    automatic_ports: Mapping[PortId, int]
+    notices: tuple[str, ...]
+    components: Mapping[str, ComponentStatus]
+    restarted: Mapping[str, int]
+    plan: PlannedChanges
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """An instance that `start` has started.
+
+    `instance`: its name.
+    `urls`: the address of each published port.
+    `components`: each component as it is now.
+    `restarted`: how often a component was restarted while `start` waited, for those that were.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    urls: Mapping[PortId, str]
+    components: Mapping[str, ComponentStatus]
+    restarted: Mapping[str, int]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """An instance that is ready.
+
+    `instance`: its name.
+    `engine`: its engine.
+    `urls`: the address of each published port.
+    `seconds`: how long `wait` took, in seconds.
+    `components`: each component as it is now.
+    """
+
+    instance: str
+    engine: str
+    urls: Mapping[PortId, str]
+    seconds: float
+    components: Mapping[str, ComponentStatus]
+
+
+@dataclass(frozen=True)
+class StopResult:
+    """An instance that is stopped.
+
+    `instance`: its name.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DownResult:
+    """An instance that is down.
+
+    `instance`: its name.
+    `kept`: the data stores that are kept.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    kept: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResetResult:
+    """An instance that is deleted.
+
+    `instance`: its name.
+    `deleted`: the names of what is deleted, by kind.
+    `snapshot`: the snapshot that `undo` brings back, or null if none was saved.
+    `ports`: the chosen ports, which a new `up` does not remember.
+    """
+
+    instance: str
+    deleted: Mapping[Literal["volumes", "containers", "networks", "images", "state"], tuple[str, ...]]
+    snapshot: Path | None
+    ports: Mapping[PortId, int]
+
+
+@dataclass(frozen=True)
+class NothingToReset:
+    """An instance of which nothing exists.
+
+    `instance`: its name.
+    `deleted`: empty.
+    """
+
+    instance: str
+    deleted: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class RotateResult:
+    """A database that has a new password.
+
+    `instance`: the name of the instance.
+    `component`: the database.
+    `restarted`: the components that were restarted for it.
+    """
+
+    instance: str
+    component: str
+    restarted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of `events`: a component, at first and then at each change.
+
+    `time`: when it was seen, ISO 8601 with milliseconds.
+    `component`: its name.
+    `from`: its state before; null for the first line of a component.
+    `to`: its state now.
+    `restarts`: how often it was restarted since it was created.
+    `exit_code`: the exit code of the process that ended; null if none did.
+    """
+
+    time: str
+    component: str
+    from_: StateWord | None
+    to: StateWord
+    restarts: int
+    exit_code: int | None
