@@ -111,7 +111,7 @@ def up(
     system_binaries: Annotated[
         bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
     ] = False,
-) -> Report:
+) -> Report[object]:
     """Build and start everything, and print its address.
 
     Another `up` applies only what changed in the declaration, and always keeps the data. `plan` previews it.
@@ -138,7 +138,7 @@ def plan(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
     ] = None,
-) -> Report:
+) -> Report[object]:
     """Show what `up` would do, why, and what happens to the data.
 
     It changes nothing. Manual changes are marked as drift.
@@ -175,7 +175,7 @@ def status(
     session: Session,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Redraw it every second until Ctrl-C.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 unless everything is up.")] = False,
-) -> Report:
+) -> Report[object]:
     """Show the state and health of each component.
 
     It sends each app a request at its health path. It exits 0 in every case, unless you pass --exit-code.
@@ -197,7 +197,7 @@ def status(
 
 
 @command(app.command("wait"))
-def wait(session: Session, timeout: Timeout = 120) -> Report:
+def wait(session: Session, timeout: Timeout = 120) -> Report[object]:
     """Wait until everything is ready.
 
     It exits 0 once all components are healthy and a real request was answered, and 1 on failure or timeout. It starts
@@ -218,7 +218,7 @@ def events(
     until: Annotated[
         Until | None, typer.Option("--until", help="Stop when the instance is ready, or when nothing of it runs.")
     ] = None,
-) -> Report:
+) -> Report[object]:
     """Print changes as JSON lines until Ctrl-C.
 
     It prints the state of each component, then each change of state or health and each restart.
@@ -236,7 +236,7 @@ def events(
 
 
 @command(inspect_app.callback(invoke_without_command=True))
-def inspect(session: Session) -> Report:
+def inspect(session: Session) -> Report[object]:
     """Show what PostgreSQL and Redis hold.
 
     \b
@@ -255,7 +255,7 @@ def inspect_db(
     session: Session,
     name: Name = None,
     query: Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Run this query instead.")] = None,
-) -> Report:
+) -> Report[object]:
     """Show the rows of the declared table in PostgreSQL.
 
     They are read with psql in the component. If no table is declared, it lists the tables.
@@ -275,7 +275,7 @@ def inspect_cache(
     session: Session,
     name: Name = None,
     key: Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")] = None,
-) -> Report:
+) -> Report[object]:
     """Show the declared value in Redis, and whether PostgreSQL agrees.
 
     \b
@@ -294,7 +294,7 @@ def logs(
     component: Annotated[str | None, typer.Argument(metavar="COMPONENT", help="Only this component.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
-) -> Report:
+) -> Report[object]:
     """Show the logs of the components.
 
     \b
@@ -321,7 +321,7 @@ def execute(
     session: Session,
     component: Annotated[str, typer.Argument(metavar="COMPONENT", help="The component, such as web, db or cache.")],
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
-) -> Report:
+) -> Report[object]:
     """Run a command in a component.
 
     It passes on the exit code of the command. It is interactive on a terminal; otherwise the output can be piped.
@@ -347,7 +347,7 @@ def doctor(
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="Write a zip for a bug report, with secrets redacted."),
     ] = None,
-) -> Report:
+) -> Report[object]:
     """Check this machine and the instance.
 
     It says how to fix what is wrong, and changes nothing. It exits 1 if any check fails.
@@ -371,7 +371,7 @@ def rotate(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db.")],
     timeout: Timeout = 120,
-) -> Report:
+) -> Report[object]:
     """Rotate the password of a database, in the apps too.
 
     It also works if the old password is lost. An app is restarted, which drops its requests in flight, unless it
@@ -387,7 +387,7 @@ def rotate(
 
 
 @command(app.command("stop"))
-def stop(session: Session) -> Report:
+def stop(session: Session) -> Report[object]:
     """Stop the components; `start` starts them again."""
     from stack.commands.stop import stop
 
@@ -395,7 +395,7 @@ def stop(session: Session) -> Report:
 
 
 @command(app.command("start"))
-def start(session: Session, timeout: Timeout = 120) -> Report:
+def start(session: Session, timeout: Timeout = 120) -> Report[object]:
     """Start stopped components, and wait until they are ready."""
     from stack.commands.start import start
 
@@ -403,7 +403,7 @@ def start(session: Session, timeout: Timeout = 120) -> Report:
 
 
 @command(app.command("down"))
-def down(session: Session) -> Report:
+def down(session: Session) -> Report[object]:
     """Remove the components; keep the data.
 
     `stackctl up` creates them again.
@@ -416,7 +416,7 @@ def down(session: Session) -> Report:
 @command(app.command("reset"))
 def reset(
     session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, accept_loss: AcceptLoss = False
-) -> Report:
+) -> Report[object]:
     """Delete everything, including the DATA; ask first.
 
     It says what it will delete. It first saves a snapshot of the databases and verifies it by restoring it once;
@@ -440,7 +440,7 @@ def dump(
         Literal["sql", "custom"], typer.Option("--format", metavar="FORMAT", help="sql, or custom for pg_restore.")
     ] = "sql",
     name: Database = None,
-) -> Report:
+) -> Report[object]:
     """Dump a database as SQL, online.
 
     A FILE that ends in .gz or .zst is compressed. Without FILE, or with -, the dump goes to standard output.
@@ -471,7 +471,7 @@ def load(
     yes: Yes = False,
     no_snapshot: NoSnapshot = False,
     timeout: Timeout = 120,
-) -> Report:
+) -> Report[object]:
     """Load a dump into a database: all of it, or nothing.
 
     FILE is SQL or a custom dump of pg_dump, uncompressed or compressed with gzip or zstd; - is standard input. With
@@ -496,7 +496,7 @@ def load(
 
 
 @command(app.command("seed"))
-def seed(session: Session, origin: Source, name: Database = None) -> Report:
+def seed(session: Session, origin: Source, name: Database = None) -> Report[object]:
     """Run a file of SQL on a database, in one transaction.
 
     \b
@@ -517,7 +517,7 @@ def shell(
     admin: Annotated[
         bool, typer.Option("--admin", help="psql: connect as the server's administrator, stackctl_admin.")
     ] = False,
-) -> Report:
+) -> Report[object]:
     """Open psql on a database, read-only, or redis-cli on a cache.
 
     It passes on the exit code of the client. Without a terminal the client reads standard input.
@@ -544,7 +544,7 @@ def snapshot_save(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, to take it elsewhere.")
     ] = None,
-) -> Report:
+) -> Report[object]:
     """Save a snapshot of all databases, online.
 
     A snapshot is one compressed file with all databases, roles, row counts and checksums. It can be restored on any
@@ -563,7 +563,7 @@ def snapshot_save(
 
 
 @command(snapshot_app.command("list"))
-def snapshot_list(session: Session) -> Report:
+def snapshot_list(session: Session) -> Report[object]:
     """List the snapshots of this instance, and their size.
 
     Automatic snapshots, made before a command replaces or deletes data, are kept for 30 days, ten at most.
@@ -578,7 +578,7 @@ def snapshot_list(session: Session) -> Report:
 
 
 @command(snapshot_app.command("show"))
-def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotFile = None) -> Report:
+def snapshot_show(session: Session, name: SnapshotName = None, source: SnapshotFile = None) -> Report[object]:
     """Verify a snapshot, and show its content.
 
     \b
@@ -601,7 +601,7 @@ def snapshot_restore(
     no_snapshot: NoSnapshot = False,
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
-) -> Report:
+) -> Report[object]:
     """Replace the data with a snapshot; ask first.
 
     The snapshot is verified, loaded into a new volume and compared with what was saved before it replaces the current
@@ -622,7 +622,7 @@ def snapshot_restore(
 @command(snapshot_app.command("delete"))
 def snapshot_delete(
     session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="The snapshot.")], yes: Yes = False
-) -> Report:
+) -> Report[object]:
     """Delete a snapshot; ask first.
 
     \b
@@ -641,7 +641,7 @@ def undo(
     no_snapshot: NoSnapshot = False,
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
-) -> Report:
+) -> Report[object]:
     """Restore the data that the last command replaced or deleted.
 
     That is the last reset, restore, load --replace, upgrade or undo. The current data is saved first: a second `undo`
@@ -665,7 +665,7 @@ def upgrade(
     no_snapshot: NoSnapshot = False,
     accept_loss: AcceptLoss = False,
     timeout: Timeout = 120,
-) -> Report:
+) -> Report[object]:
     """Migrate a database to a newer major version.
 
     Declare the version first. The old version saves a snapshot; the new one loads it into a new volume, and the result
@@ -694,7 +694,7 @@ def ls(
     every: Annotated[
         bool, typer.Option("--all", help="Include those of other users and of test runs on this machine.")
     ] = False,
-) -> Report:
+) -> Report[object]:
     """List your instances on this machine.
 
     It runs no stack file, so a broken or missing one does not matter. --instance and --engine filter the list.
@@ -715,7 +715,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     data: Annotated[bool, typer.Option("--data", help="Also delete the DATA of orphaned instances.")] = False,
     yes: Yes = False,
-) -> Report:
+) -> Report[object]:
     """Remove what is left of orphaned instances; ask first.
 
     Orphaned are those whose directory is gone. Without --data their data is kept. An instance whose directory exists is
@@ -732,7 +732,7 @@ def prune(
 
 
 @command(app.command("render"))
-def render(session: Session) -> Report:
+def render(session: Session) -> Report[object]:
     """Print the configuration that `up` would use.
 
     It is a Compose file, or a supervisord configuration for the embedded engine. Needs no Docker and changes nothing.
@@ -743,7 +743,7 @@ def render(session: Session) -> Report:
 
 
 @command(app.command("env"))
-def env(session: Session) -> Report:
+def env(session: Session) -> Report[object]:
     """Print variables for the engine's own tools.
 
     They make plain `docker compose` work on the instance, or on the embedded engine `psql` and `redis-cli`.
@@ -758,7 +758,7 @@ def env(session: Session) -> Report:
 
 
 @command(app.command("version"))
-def version(session: Session) -> Report:
+def version(session: Session) -> Report[object]:
     """Show the versions of stackctl and Python."""
     from stack.commands.version import version
 
@@ -771,7 +771,7 @@ def schema(
     words: Annotated[
         list[str], typer.Argument(metavar="COMMAND", help="The command, such as status or snapshot list.")
     ],
-) -> Report:
+) -> Report[object]:
     """Print the JSON schema of what a command prints with --json.
 
     \b

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import IO, TYPE_CHECKING, Literal, Protocol, Self
 
 from stack.errors import StackError
 from stack.references import SecretReference, Value
@@ -16,6 +16,7 @@ from stack.workload import Target
 if TYPE_CHECKING:
     from stack.migrations import Migration
     from stack.progress import Progress
+    from stack.results.access import Inspected
     from stack.snapshots.archive import Archive, Writer
     from stack.snapshots.manifest import Saved
     from stack.snapshots.streams import Kind, Peekable
@@ -327,7 +328,7 @@ Raises `query-failed`."""
 class Inspection:
     """What a component holds, for programs and for people."""
 
-    data: Mapping[str, Any]
+    data: Inspected
     text: Callable[[Style], str]
 
 

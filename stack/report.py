@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from stack.controls import BEYOND_ASCII
 from stack.encoding import encoded
@@ -16,32 +16,34 @@ from stack.style import PLAIN, Style
 SCHEMA = 1
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
+Data = TypeVar("Data", covariant=True)
+Other = TypeVar("Other")
+
 
 @dataclass(frozen=True)
-class Report:
+class Report(Generic[Data]):
     """The result of one command.
 
-    `data` is JSON for programs, `text` is for people. `exit_code` is that of stackctl. `verbatim`: `text` is from or
-    for another program, and is printed unchanged except on a terminal. `look` formats the text for a terminal, if it
-    differs there.
+    `data` is for programs, a dataclass of `stack.results`; it becomes JSON. `text` is for people. `exit_code` is
+    that of stackctl. `verbatim`: `text` is from or for another program, and is printed unchanged except on a terminal.
+    `look` formats the text for a terminal, if it differs there.
     """
 
     command: str
     text: str
-    data: Any = field(default_factory=dict)
+    data: Data
     exit_code: int = 0
     verbatim: bool = False
     look: Callable[[Style], str] | None = None
 
     @classmethod
     def drawn(
-        cls, command: str, look: Callable[[Style], str], data: Any, exit_code: int = 0,
-        verbatim: bool = False,
-    ) -> Report:  # fmt: skip
+        cls, command: str, look: Callable[[Style], str], data: Other, exit_code: int = 0, verbatim: bool = False
+    ) -> Report[Other]:
         """Make a report whose text depends on where it is shown."""
-        return cls(command, look(PLAIN), data, exit_code, verbatim, look)
+        return Report(command, look(PLAIN), data, exit_code, verbatim, look)
 
-    def headed(self, command: str, head: str, data: Any) -> Report:
+    def headed(self, command: str, head: str, data: Other) -> Report[Other]:
         """Return this report as part of another command's, below a heading line."""
         return Report.drawn(command, lambda style: f"{style.wrapped(head)}\n{self.shown(style)}", data)
 
@@ -56,7 +58,7 @@ def with_note(text: str, note: str) -> str:
     return f"{text}\n  note: {note}" if note else text
 
 
-def envelope(report: Report) -> str:
+def envelope(report: Report[object]) -> str:
     """Return the JSON envelope of a completed command: `ok` agrees with its exit code."""
     return _json(report.command, ok=report.exit_code == 0, data=report.data, error=None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Invocation:
         other.__cause__ = error.__cause__
         return other
 
-    def report(self, report: Report) -> Report:
+    def report(self, report: Report[object]) -> Report[object]:
         """Complete the text of a report, unless it is verbatim, and the hints in its data."""
         text = report.text if report.verbatim else self.text(report.text)
         look, completed = report.look, None
@@ -63,8 +63,12 @@ class Invocation:
             return self.text(value) if name in _HINTS else value
         if isinstance(value, Mapping):
             return {key: self._data(each, str(key)) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._data(each, name) for each in value]
+        if isinstance(value, tuple):
+            return tuple(self._data(each, name) for each in value)
+        if is_dataclass(value) and not isinstance(value, type):
+            return replace(
+                value, **{each.name: self._data(getattr(value, each.name), each.name) for each in fields(value)}
+            )
         return value
 
 

@@ -111,7 +111,7 @@ class Session:
 def command(register: Callable[[Callable[..., None]], object], short_file: bool = True) -> Callable[..., Any]:
     """Register a function `(session, …) -> Report` as a command that also takes the shared options."""
 
-    def decorate(function: Callable[..., Report]) -> Callable[..., Report]:
+    def decorate(function: Callable[..., Report[object]]) -> Callable[..., Report[object]]:
         @functools.wraps(function)
         def run(context: typer.Context, **values: Any) -> None:
             outer: Mapping[str, Any] = context.obj or {}
@@ -120,7 +120,7 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
                 context.obj = shared
                 return
 
-            def operate() -> Report:
+            def operate() -> Report[object]:
                 return function(_session(shared, progress, invocation), **values)
 
             progress = terminal.progress()

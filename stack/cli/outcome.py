@@ -14,7 +14,7 @@ from stack.report import Report
 
 
 def run_and_report(
-    operate: Callable[[], Report],
+    operate: Callable[[], Report[object]],
     command: str | None,
     progress: Shown,
     as_json: bool,

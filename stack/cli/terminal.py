@@ -69,7 +69,7 @@ def write(text: str) -> None:
         Output().write(text)
 
 
-def write_report(report: Report, seconds: float) -> None:
+def write_report(report: Report[object], seconds: float) -> None:
     """Write the text of a report; `seconds` is the duration of the command."""
     look = replace(style(), seconds=seconds)
     text = report.shown(look)

@@ -6,13 +6,14 @@ import getpass
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stack.commands.doctor import doctor, text_of
 from stack.commands.status import status
 from stack.commands.version import version
+from stack.encoding import encoded, extended
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError, UsageError
@@ -22,6 +23,7 @@ from stack.model import Stack
 from stack.redaction import HIDDEN, Redactor
 from stack.references import Text
 from stack.report import Report, as_json
+from stack.results.machine import BundledDoctorResult
 from stack.settings import Settings
 from stack.style import Style
 from stack.workflow.opening import Opened, default_unseen, look
@@ -29,19 +31,20 @@ from stack.workflow.opening import Opened, default_unseen, look
 _LOG_LINES = 300
 
 
-def bundle(settings: Settings, file: Path) -> Report:
+def bundle(settings: Settings, file: Path) -> Report[BundledDoctorResult]:
     """Run `doctor` and write what it found and what it looked at. Raises `UsageError` where there is a file already."""
     if file.exists() or file.is_symlink():
         raise UsageError(f"--bundle: {file} exists already", "name another file; this one was not touched")
     found = doctor(settings)
     opened = _opened(settings)
     redactor = Redactor(tuple(_secrets(opened)) if opened else (), _user(), str(Path.home()))
-    _write(file, dict(_parts(settings, opened, found, redactor)))
+    _write(file, dict(_parts(settings, opened, found.data.checks, redactor)))
 
     def text(style: Style) -> str:
         return f"{found.shown(style)}\n\nwritten to {file}, without secrets: read it before you send it"
 
-    return Report.drawn("doctor", text, {**found.data, "bundle": str(file)}, exit_code=found.exit_code)
+    data = extended(BundledDoctorResult, found.data, bundle=file)
+    return Report.drawn("doctor", text, data, exit_code=found.exit_code)
 
 
 def _user() -> str:
@@ -72,17 +75,18 @@ def _secrets(opened: Opened) -> Iterator[str]:
                 yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > 3))
 
 
-def _parts(settings: Settings, opened: Opened | None, found: Report, redactor: Redactor) -> Iterator[tuple[str, str]]:
+def _parts(
+    settings: Settings, opened: Opened | None, findings: Sequence[Finding], redactor: Redactor
+) -> Iterator[tuple[str, str]]:
     """The files of the bundle, by name. What can't be had says why."""
-    findings = [Finding(**check) for check in found.data["checks"]]
     yield "doctor.txt", redactor.text(text_of(findings))
-    yield "doctor.json", _json(redactor, {"checks": [asdict(finding) for finding in findings]})
+    yield "doctor.json", _json(redactor, {"checks": findings})
     yield "versions.json", _json(redactor, version().data)
     yield "status.json", _told(lambda: _json(redactor, status(settings).data))
     if opened is None:
         return
     yield "configuration.txt", redactor.text(_told(lambda: _without_secrets(opened).render()))
-    yield "record.json", _told(lambda: _json(redactor, asdict(opened.record)))
+    yield "record.json", _told(lambda: _json(redactor, opened.record))
     for name in _logged(opened):
         yield f"logs/{name}.txt", redactor.text("\n".join(opened.engine.log_lines(name, _LOG_LINES)))
 
@@ -104,9 +108,9 @@ def _without_secrets(opened: Opened) -> Engine:
     return ENGINES[opened.engine.name](shown, system_binaries=opened.record.system_binaries)
 
 
-def _json(redactor: Redactor, data: Mapping[str, object]) -> str:
+def _json(redactor: Redactor, data: object) -> str:
     """Redacted before it is written, so that it stays JSON."""
-    return as_json(redactor.data(data), indent=2)
+    return as_json(redactor.data(encoded(data)), indent=2)
 
 
 def _told(read: Callable[[], str]) -> str:

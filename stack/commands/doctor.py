@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.capabilities import Session
@@ -26,6 +26,7 @@ from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder, is_free
 from stack.report import Report, times
+from stack.results.machine import DoctorResult
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
@@ -52,12 +53,12 @@ class Patient:
 Check = Callable[[Patient], Iterable[Finding]]
 
 
-def doctor(settings: Settings) -> Report:
+def doctor(settings: Settings) -> Report[DoctorResult]:
     """Run every check. What is broken is a line and never an error; the exit code is 1 when something failed."""
     findings = examine(settings)
     failures = sum(finding.level == "fail" for finding in findings)
     warnings = sum(finding.level == "warn" for finding in findings)
-    data = {"failed": failures, "warned": warnings, "checks": [asdict(finding) for finding in findings]}
+    data = DoctorResult(failures, warnings, tuple(findings))
     return Report.drawn("doctor", lambda style: text_of(findings, style), data, exit_code=1 if failures else 0)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from stack.progress import Progress
 from stack.report import Report, with_note
+from stack.results.instances import DownResult
 from stack.settings import Settings
 from stack.workflow.opening import change
 from stack.workflow.planning import try_remember_wanted
 
 
-def down(settings: Settings, progress: Progress) -> Report:
+def down(settings: Settings, progress: Progress) -> Report[DownResult]:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
     note = ""
     with change(settings, progress) as opened:
@@ -21,5 +22,5 @@ def down(settings: Settings, progress: Progress) -> Report:
     text = f"{opened.instance.name} is down"
     if left.volumes:
         text += f"; its data is kept ({', '.join(left.volumes)}): `stackctl up` brings it back"
-    data = {"instance": opened.instance.name, "kept": list(left.volumes), "notices": [note] if note else []}
+    data = DownResult(opened.instance.name, kept=left.volumes, notices=(note,) if note else ())
     return Report.drawn("down", lambda style: style.wrapped(style.paths(with_note(text, note))), data)

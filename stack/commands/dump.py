@@ -14,6 +14,8 @@ from stack.errors import StackError
 from stack.files import writing
 from stack.progress import Progress
 from stack.report import Report, size
+from stack.results.access import Nothing
+from stack.results.stored import DumpResult
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.streams import Kind, packing
@@ -27,7 +29,7 @@ Write = Callable[[IO[bytes], bool, Progress], int]
 
 def dump(
     settings: Settings, progress: Progress, kind: Kind, file: Path | None, output: IO[bytes], name: str | None
-) -> Report:
+) -> Report[DumpResult | Nothing]:
     """Write the database `name` (the only one) to a file, which is packed as its name says, or else to `output`."""
     with change(settings, progress) as found:
         opened = as_made(found)
@@ -40,11 +42,12 @@ def dump(
         with DataAccess(opened.engine, component).session(dumps.serve(opened.engine.traits.target)) as session:
             write = partial(dumps.dump, session, kind)
             if file is None:
-                return Report("dump", "", {"bytes": _dump_out(write, output, progress)})
+                _dump_out(write, output, progress)
+                return Report("dump", "", Nothing())
             done = _dump_to(write, file, progress)
     taken = file.stat().st_size
     text = f"{dumps.title} is in {file} ({size(taken)})"
-    return Report("dump", text, {"path": str(file), "bytes": taken, "plain_bytes": done})
+    return Report("dump", text, DumpResult(file, taken, done))
 
 
 def _dump_out(write: Write, output: IO[bytes], progress: Progress) -> int:

@@ -6,13 +6,16 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
+from stack.encoding import encoded
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed, StateWord
 from stack.progress import Silence
 from stack.report import Report
+from stack.results.access import Nothing
+from stack.results.instances import Event
 from stack.settings import Settings
 from stack.verdict import await_ready, observe
 from stack.workflow.opening import Opened, look
@@ -38,7 +41,7 @@ class Reader(Protocol):
         """One line, at once."""
 
 
-def events(settings: Settings, reader: Reader, until: Until | None = None) -> Report:
+def events(settings: Settings, reader: Reader, until: Until | None = None) -> Report[Nothing]:
     """Write the state of each component, and then each change.
 
     Ends when interrupted, when the reader is gone, and with `until` once the instance is ready or nothing of it runs.
@@ -51,31 +54,31 @@ def events(settings: Settings, reader: Reader, until: Until | None = None) -> Re
             observed = observe(opened.instance, opened.engine)
             now = dict.fromkeys(opened.instance.stack.names) | dict(observed.components)
             for event in changes(known, now, datetime.now(UTC)):
-                reader.write(json.dumps(event))
+                reader.write(json.dumps(encoded(event)))
             known = now
             if until is not None and _is_over(until, opened, observed):
                 break
             pause.wait(_INTERVAL)
     except KeyboardInterrupt:
-        return Report("events", "", exit_code=ExitCode.INTERRUPTED)
-    return Report("events", "")
+        return Report("events", "", Nothing(), exit_code=ExitCode.INTERRUPTED)
+    return Report("events", "", Nothing())
 
 
-def changes(before: Components, after: Components, time: datetime) -> Iterator[dict[str, Any]]:
+def changes(before: Components, after: Components, time: datetime) -> Iterator[Event]:
     """What a look differs from the one before it in: a state, a health, a start that fell in between."""
     for name in dict.fromkeys([*after, *before]):
         old, new = before.get(name), after.get(name)
         if name in before and _identity(old) == _identity(new):
             continue
         ended = new is not None and new.state in ("exited", "restarting", "dead")
-        yield {
-            "time": time.isoformat(timespec="milliseconds"),
-            "component": name,
-            "from": _word(old) if name in before else None,
-            "to": _word(new),
-            "restarts": new.restarts if new else 0,
-            "exit_code": new.exit_code if new and ended else None,
-        }
+        yield Event(
+            time=time.isoformat(timespec="milliseconds"),
+            component=name,
+            from_=_word(old) if name in before else None,
+            to=_word(new),
+            restarts=new.restarts if new else 0,
+            exit_code=new.exit_code if new and ended else None,
+        )
 
 
 def _identity(component: ComponentState | None) -> object:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stack.report import Report
+from stack.results.access import ExecResult, Nothing
 from stack.settings import Settings
 from stack.workflow.opening import find_component, look, require_running
 
 
-def execute(settings: Settings, service: str, command: Sequence[str], capture: bool) -> Report:
+def execute(settings: Settings, service: str, command: Sequence[str], capture: bool) -> Report[ExecResult | Nothing]:
     """Run a command in a running component; the report carries its exit code.
 
     On this process's own streams, or with `capture` into the report.
@@ -18,7 +19,7 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
     find_component(opened.instance, service)
     require_running(opened.instance, opened.engine.observe(), service)
     if not capture:
-        return Report("exec", "", exit_code=opened.engine.session(service).attach(command))
+        return Report("exec", "", Nothing(), exit_code=opened.engine.session(service).attach(command))
     answer = opened.engine.session(service).run(command, timeout=None)
-    data = {"exit_code": answer.exit_code, "stdout": answer.stdout, "stderr": answer.stderr}
+    data = ExecResult(answer.exit_code, answer.stdout, answer.stderr)
     return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
 from stack.capabilities import Client, Inspection
 from stack.errors import StackError, UsageError
 from stack.report import Report
+from stack.results.access import Inspected
 from stack.settings import Settings
 from stack.style import BOLD, Style
 from stack.workflow.opening import Opened, find_component, look, require_running
@@ -16,7 +17,7 @@ from stack.workflow.opening import Opened, find_component, look, require_running
 _ORDER = ("db", "cache")
 
 
-def inspect(settings: Settings) -> Report:
+def inspect(settings: Settings) -> Report[Mapping[str, Inspected]]:
     """Show what every component holds that can be inspected, databases first."""
     opened = look(settings)
     clients = {each.name: each.client for each in opened.instance.stack if each.client is not None}
@@ -29,7 +30,9 @@ def inspect(settings: Settings) -> Report:
     return Report.drawn("inspect", text, {name: part.data for name, part in parts.items()}, verbatim=True)
 
 
-def inspect_one(settings: Settings, kind: Literal["db", "cache"], name: str | None, subject: str | None) -> Report:
+def inspect_one(
+    settings: Settings, kind: Literal["db", "cache"], name: str | None, subject: str | None
+) -> Report[Inspected]:
     """Show what one component of a kind holds: its declared part, or the `subject`, a query or a key."""
     opened = look(settings)
     part = _inspect(opened, _pick(opened, kind, name), subject)

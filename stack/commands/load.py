@@ -11,6 +11,7 @@ from stack.capabilities import Access, Session
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, size
+from stack.results.stored import LoadResult, ReplaceResult
 from stack.settings import Settings
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
@@ -32,7 +33,7 @@ def load(
     standard_input: IO[bytes],
     name: str | None,
     command: Literal["load", "seed"] = "load",
-) -> Report:
+) -> Report[LoadResult]:
     """Put a dump into the database `name` (the only one) that runs, in one transaction. `source` None reads the input.
 
     Raises `load-format`, `load-failed`, of which nothing remains, and `file-unusable`.
@@ -44,7 +45,7 @@ def load(
             done = dumps.load(opened.engine.session(component), plain, kind, progress)
         _forget_copies(opened)
     text = f"{_called(source)} is in {dumps.title} ({size(done)})"
-    return Report(command, text, {"instance": opened.instance.name, "component": component, "bytes": done})
+    return Report(command, text, LoadResult(opened.instance.name, component, done))
 
 
 def load_in_place(
@@ -56,7 +57,7 @@ def load_in_place(
     name: str | None,
     saves: bool = True,
     timeout: float = 120,
-) -> Report:
+) -> Report[ReplaceResult]:
     """The same into a new database, which then takes the place of the one that is there."""
     with change(settings, progress) as found:
         component, dumps = pick_database(found.instance, name)
@@ -84,8 +85,7 @@ def load_in_place(
             needed = source.stat().st_size * _GROWS if source else 0
             report = replace_data(opened, Replacement({component: put}, before, needed), progress, timeout)
     text = f"{opened.instance.name} has the data of {_called(source)} now"
-    data = {"instance": opened.instance.name, "component": component, "up": report.data}
-    return report.headed("load", text, data)
+    return report.headed("load", text, ReplaceResult(opened.instance.name, component, report.data))
 
 
 def _called(source: Path | None) -> str:

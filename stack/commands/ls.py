@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.observed import ListedState
 from stack.registry import is_gone
 from stack.report import Report, count, duration, size
+from stack.results.machine import EngineProblem, ListedInstance, LsResult
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.workflow.fleet import Gathered, Member, gather
@@ -33,7 +33,7 @@ _COLOURS: Mapping[ListedState, str] = {
 }
 
 
-def ls(settings: Settings, every: bool = False) -> Report:
+def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
     """List instances: those in the user's registry and the one that the settings name; with `every` all there are."""
     found = gather(settings)
     listed = tuple(
@@ -42,11 +42,11 @@ def ls(settings: Settings, every: bool = False) -> Report:
     gathered, others = replace(found, members=listed), len(found.members) - len(listed)
     sizes = _sizes(gathered)
     now = datetime.now(UTC)
-    data = {
-        "instances": [_data(member, sizes.get((member.engine, member.project))) for member in gathered.members],
-        "others": others,
-        "silent": {name: {"code": error.code, "message": error.message} for name, error in gathered.silent.items()},
-    }
+    data = LsResult(
+        instances=tuple(_listed(member, sizes.get((member.engine, member.project))) for member in gathered.members),
+        others=others,
+        silent={name: EngineProblem(error.code, error.message) for name, error in gathered.silent.items()},
+    )
 
     def text(style: Style) -> str:
         rows = [_row(each, sizes.get((each.engine, each.project)), now, style) for each in gathered.members]
@@ -114,17 +114,17 @@ def _notes(gathered: Gathered, silent: list[str], others: int) -> list[str]:
     return ["", *notes] if notes else []
 
 
-def _data(member: Member, used: int | None) -> dict[str, Any]:
-    return {
-        "instance": member.instance,
-        "engine": member.engine,
-        "project": member.project,
-        "state": member.condition,
-        "running": member.running,
-        "urls": member.urls,
-        "created": member.created.isoformat() if member.created else None,
-        "bytes": used,
-        "file": str(member.entry.file) if member.entry else None,
-        "file_gone": is_gone(member.entry.file) if member.entry else None,
-        "state_folders": list(map(str, member.states)),
-    }
+def _listed(member: Member, used: int | None) -> ListedInstance:
+    return ListedInstance(
+        instance=member.instance,
+        engine=member.engine,
+        project=member.project,
+        state=member.condition,
+        running=member.running,
+        urls=member.urls,
+        created=member.created,
+        bytes=used,
+        file=member.entry.file if member.entry else None,
+        file_gone=is_gone(member.entry.file) if member.entry else None,
+        state_folders=member.states,
+    )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stack.encoding import extended
 from stack.errors import ExitCode
 from stack.report import Report
+from stack.results.plans import PlanResult
 from stack.settings import Settings
 from stack.style import Style
 from stack.workflow.opening import look
+from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
-from stack.workflow.planning import plan_data, survey
+from stack.workflow.planning import survey
 from stack.workflow.ports import preview
 from stack.workflow.saved_plan import save_plan
 
 
-def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report:
+def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
     opened = preview(look(settings), settings)
     surveyed, notices = survey(opened, holdings=True), opened.literal_notices
-    data = plan_data(surveyed) | {"notices": list(notices)}
+    data = extended(PlanResult, planned_changes(surveyed), notices=notices)
     if output is not None:
         save_plan(output, data)
     ends = ExitCode.CHANGES if exit_code and (surveyed.plan.something or surveyed.obstacle) else ExitCode.DONE

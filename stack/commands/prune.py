@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.registry import Registry, is_gone
 from stack.report import Report
+from stack.results.machine import ForeignInstance, OrphanedInstance, PruneResult, Removable
 from stack.settings import Settings
 from stack.state import State
 from stack.workflow.confirming import Confirm
@@ -46,14 +46,14 @@ class Pruning:
 
 def prune(
     settings: Settings, progress: Progress, confirm: Confirm, data: bool = False, dry_run: bool = False
-) -> Report:
+) -> Report[PruneResult]:
     """Remove what is left of instances whose state folder is gone; their data only with `data`."""
     gathered = gather(settings)
     pruning = choose(gathered, _untagged(gathered, settings), settings.instance, data)
     text = announcement(pruning, gathered, settings.engine)
     if dry_run or not pruning:
         said = text if pruning else "\n".join(["there is nothing to remove", *text.splitlines()])
-        return Report("prune", said, _data(pruning, removed=False))
+        return Report("prune", said, _result(pruning, removed=False))
     if not confirm(text):
         raise StackError("cancelled", "nothing was removed", "answer y, or say --yes, to remove it")
     spared = tuple(member for member in pruning.orphans if not _remove(member, pruning, settings, progress))
@@ -63,7 +63,7 @@ def prune(
     kept = [volume for member in pruning.orphans for volume in pruning.keeps(member)]
     done = "removed" + (f"; data is kept ({', '.join(kept)})" if kept else "")
     done += f"; kept, because it is there again: {', '.join(each.instance for each in spared)}" if spared else ""
-    return Report("prune", done, _data(pruning, removed=True, spared=spared))
+    return Report("prune", done, _result(pruning, removed=True, spared=spared))
 
 
 def choose(gathered: Gathered, images: tuple[tuple[str, str], ...], named: str | None, data: bool) -> Pruning:
@@ -134,8 +134,10 @@ def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None
     lines = ["This removes what no instance needs:"] if pruning else []
     for member in filter(pruning.removes, pruning.orphans):
         lines.append(f"  {member.instance} on {member.engine}, whose state {member.states[0]} is gone:")
-        parts = _parts(member, pruning.data) or {"entry": ["in the list of instances"]}
-        lines += [f"    {kind}: {', '.join(names)}" for kind, names in parts.items()]
+        parts = _parts(member, pruning.data)
+        lines += [f"    {'DATA' if kind == 'data' else kind}: {', '.join(names)}" for kind, names in parts.items()]
+        if not parts:
+            lines.append("    entry: in the list of instances")
     if pruning.images:
         lines.append(f"  images without a name: {', '.join(image[:19] for _, image in pruning.images)}")
     for member in pruning.orphans:
@@ -149,36 +151,33 @@ def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None
     return "\n".join(lines)
 
 
-def _parts(member: Member, data: bool) -> dict[str, list[str]]:
+def _parts(member: Member, data: bool) -> dict[Removable, tuple[str, ...]]:
     if member.found is None:
         return {}
     left = member.found.resources
-    parts = {
+    parts: dict[Removable, tuple[str, ...]] = {
         "containers": left.containers,
         "networks": left.networks,
         "images": left.images,
-        "DATA": left.volumes if data else (),
+        "data": left.volumes if data else (),
     }
-    return {kind: list(names) for kind, names in parts.items() if names}
+    return {kind: names for kind, names in parts.items() if names}
 
 
-def _data(pruning: Pruning, removed: bool, spared: Sequence[Member] = ()) -> dict[str, Any]:
-    return {
-        "removed": removed,
-        "orphans": [
-            {
-                "instance": member.instance,
-                "engine": member.engine,
-                "state_folders": list(map(str, member.states)),
-                "removes": {kind.lower(): names for kind, names in _parts(member, pruning.data).items()},
-                "keeps": list(pruning.keeps(member)),
-            }
+def _result(pruning: Pruning, removed: bool, spared: Sequence[Member] = ()) -> PruneResult:
+    return PruneResult(
+        removed=removed,
+        orphans=tuple(
+            OrphanedInstance(
+                instance=member.instance,
+                engine=member.engine,
+                state_folders=member.states,
+                removes=_parts(member, pruning.data),
+                keeps=pruning.keeps(member),
+            )
             for member in pruning.orphans
-        ],
-        "there_again": [member.instance for member in spared],
-        "images": [image for _, image in pruning.images],
-        "foreign": [
-            {"instance": member.instance, "engine": member.engine, "state_folders": list(map(str, member.states))}
-            for member in pruning.foreign
-        ],
-    }
+        ),
+        there_again=tuple(member.instance for member in spared),
+        images=tuple(image for _, image in pruning.images),
+        foreign=tuple(ForeignInstance(member.instance, member.engine, member.states) for member in pruning.foreign),
+    )

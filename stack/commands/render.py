@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from stack.observed import Observed
 from stack.report import Report
+from stack.results.access import RenderResult
 from stack.settings import Settings
 from stack.workflow.opening import default_unseen, look
 from stack.workflow.ports import preview
 
 
-def render(settings: Settings) -> Report:
+def render(settings: Settings) -> Report[RenderResult]:
     """The configuration that `up` would hand to the engine."""
     # No engine has to run for it.
     opened = preview(look(settings, choose=default_unseen), settings, lambda: Observed({}))
     text = opened.engine.render()
-    return Report("render", text.rstrip("\n"), {"engine": opened.engine.name, "configuration": text}, verbatim=True)
+    return Report("render", text.rstrip("\n"), RenderResult(opened.engine.name, text), verbatim=True)

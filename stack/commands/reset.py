@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack.errors import StackError
@@ -10,6 +11,7 @@ from stack.observed import Resources
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
+from stack.results.instances import Deletable, NothingToReset, ResetResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
@@ -25,7 +27,7 @@ from stack.workload import PortId
 
 def reset(
     settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, accepts: bool = False
-) -> Report:
+) -> Report[ResetResult | NothingToReset]:
     """Delete containers, networks, volumes, built images and state. `confirm` decides.
 
     What its databases hold is saved first, for `stackctl undo`, unless not `saves`; and it is loaded and compared,
@@ -35,7 +37,7 @@ def reset(
         name = opened.instance.name
         left = opened.engine.resources()
         if not left and not opened.state.exists():
-            return Report("reset", f"{name}: there is nothing to delete", {"instance": name, "deleted": {}})
+            return Report("reset", f"{name}: there is nothing to delete", NothingToReset(name, deleted={}))
         held = with_data(opened)
         saves = saves and bool(held)
         if not confirm(_announcement(opened, left, bool(held), saves)):
@@ -44,7 +46,7 @@ def reset(
         progress.step(f"{name}: deleting")
         try_remember_wanted(opened, "down")
         opened.engine.destroy()
-        deleted, ports = _data(opened, left), _chosen_ports(opened.instance)
+        deleted, ports = _deletable(opened, left), _chosen_ports(opened.instance)
         _forget(opened)
         Registry(settings.registry).remove(opened.instance.project)
     text = f"{name} is deleted, its data included"
@@ -52,8 +54,7 @@ def reset(
     if ports:
         words = " ".join(f"--port {component}={port}" for component, port in ports.items())
         text += f"; `stackctl up` takes the declared port again, and `stackctl up {words}` that of before"
-    data = {"instance": name, "deleted": deleted, "snapshot": str(saved) if saved else None, "ports": ports}
-    return Report("reset", text, data)
+    return Report("reset", text, ResetResult(name, deleted, saved, ports))
 
 
 def _forget(opened: Opened) -> None:
@@ -97,18 +98,19 @@ def _prove(opened: Opened, path: Path, manifest: Manifest, accepts: bool, progre
 
 def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> str:
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
-    lines += [f"  {kind}: {', '.join(names)}" for kind, names in _data(opened, left).items() if names]
+    lines += [f"  {kind}: {', '.join(names)}" for kind, names in _deletable(opened, left).items() if names]
     if held:
         after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
         lines.append(f"Its data is {after}.")
     return "\n".join(lines)
 
 
-def _data(opened: Opened, left: Resources) -> dict[str, list[str]]:
+def _deletable(opened: Opened, left: Resources) -> Mapping[Deletable, tuple[str, ...]]:
+    """List what there is, by kind."""
     return {
-        "volumes": list(left.volumes),
-        "containers": list(left.containers),
-        "networks": list(left.networks),
-        "images": list(left.images),
-        "state": [str(opened.state.folder)] if opened.state.exists() else [],
+        "volumes": left.volumes,
+        "containers": left.containers,
+        "networks": left.networks,
+        "images": left.images,
+        "state": (str(opened.state.folder),) if opened.state.exists() else (),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.shelf import Shelf
 from stack.workflow.confirming import Confirm
@@ -22,7 +23,7 @@ def restore(
     saves: bool = True,
     accepts: bool = False,
     timeout: float = 120,
-) -> Report:
+) -> Report[RestoreResult]:
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
     with change(settings, progress) as opened:
         path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")

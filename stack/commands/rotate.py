@@ -11,12 +11,13 @@ from stack.instance import Instance
 from stack.model import Component
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.instances import RotateResult
 from stack.settings import Settings
 from stack.workflow.opening import change, find_component
 from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all
 
 
-def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report:
+def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report[RotateResult]:
     """Change the password of the database `name`. It works also where the old one is lost, from inside."""
     with change(settings, progress) as opened:
         database = find_component(opened.instance, name)
@@ -24,7 +25,7 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
             raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
         opened.engine.check()
         rotated = rotate_all(opened, [database, *lost_passwords(opened, database)], progress, timeout)
-    data = {"instance": opened.instance.name, "component": name, "restarted": list(rotated.restarted)}
+    data = RotateResult(opened.instance.name, name, tuple(rotated.restarted))
     return Report("rotate", text_of(opened.instance, database, rotated), data)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from stack.errors import UsageError
 from stack.report import SCHEMA, Report, as_json
+from stack.results.access import JsonSchema
 from stack.results.every import LINES, RESULTS, schema_of_command
 
 
-def schema(words: Sequence[str]) -> Report:
+def schema(words: Sequence[str]) -> Report[JsonSchema]:
     """Report the schema of the command that the words are: `snapshot`, `list`."""
     command = " ".join(words)
     if command not in {*RESULTS, *LINES}:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from stack.errors import UsageError
 from stack.report import Report
+from stack.results.access import Nothing
 from stack.settings import Settings
 from stack.workflow.opening import find_component, look, require_running
 
 
-def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Report:
+def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Report[Nothing]:
     """Run the client on this process's own streams; the report carries its exit code.
 
     psql begins read-only without `write`: so no slip changes data. `admin`: as the administrator of the server.
@@ -19,4 +20,4 @@ def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Re
         raise UsageError(f"{name!r} is a {component.role}, which has no client", f"`stackctl exec {name} -- sh`")
     require_running(opened.instance, opened.engine.observe(), name)
     session = opened.engine.session(name)
-    return Report("shell", "", exit_code=session.attach(component.client.shell(session, write, admin)))
+    return Report("shell", "", Nothing(), exit_code=session.attach(component.client.shell(session, write, admin)))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from stack.controls import visible
+from stack.encoding import extended
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, count, size
+from stack.results.stored import (
+    ListedSnapshot,
+    SavedComponent,
+    SavedTable,
+    SnapshotContent,
+    SnapshotDeleted,
+    SnapshotList,
+    SnapshotSaved,
+    SnapshotShown,
+    UnusableSnapshot,
+)
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest, Saved
@@ -28,7 +40,9 @@ _SHOW = (
 )  # fmt: skip
 
 
-def save_snapshot(settings: Settings, progress: Progress, name: str | None, output: Path | None) -> Report:
+def save_snapshot(
+    settings: Settings, progress: Progress, name: str | None, output: Path | None
+) -> Report[SnapshotSaved]:
     """Save the data of all databases while they serve, under a name or into a file."""
     with change(settings, progress) as opened:
         opened.engine.check()
@@ -36,10 +50,10 @@ def save_snapshot(settings: Settings, progress: Progress, name: str | None, outp
         path, manifest = save(opened, shelf, name, "asked", progress, output)
     taken = path.stat().st_size
     text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
-    return Report("snapshot save", text, {"path": str(path), "bytes": taken, **_data(manifest)})
+    return Report("snapshot save", text, extended(SnapshotSaved, _content(manifest), path=path, bytes=taken))
 
 
-def list_snapshots(settings: Settings) -> Report:
+def list_snapshots(settings: Settings) -> Report[SnapshotList]:
     """All snapshots of the instance, the newest first, and what they take."""
     shelf = _shelf(settings)
     items = shelf.items()
@@ -49,10 +63,10 @@ def list_snapshots(settings: Settings) -> Report:
     def text(style: Style) -> str:
         return f"{table(_LIST, rows, style)}\n{size(total)} in {style.path(shelf.folder)}" if rows else "no snapshots"
 
-    return Report.drawn("snapshot list", text, {"bytes": total, "snapshots": [_item_data(item) for item in items]})
+    return Report.drawn("snapshot list", text, SnapshotList(total, tuple(map(_listed, items))))
 
 
-def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Report:
+def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Report[SnapshotShown]:
     """What is in a snapshot, table by table, after every byte of it was checked."""
     path = file or _shelf(settings).find(name or "")
     with open_archive(path) as archive:
@@ -73,10 +87,10 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
     def text(style: Style) -> str:
         return "\n".join([*map(style.wrapped, above), table(_SHOW, rows, style) if rows else "no tables"])
 
-    return Report.drawn("snapshot show", text, {"path": str(path), **_data(manifest)})
+    return Report.drawn("snapshot show", text, extended(SnapshotShown, _content(manifest), path=path))
 
 
-def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: Confirm) -> Report:
+def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: Confirm) -> Report[SnapshotDeleted]:
     """Delete a snapshot, after saying what it holds. No command that reads it is cut off."""
     with change(settings, progress) as opened:
         shelf = Shelf(settings.state_root, opened.instance.name)
@@ -86,7 +100,7 @@ def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: 
         if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         path.unlink()
-    return Report("snapshot delete", f"{name} is deleted", {"name": name, "bytes": item.bytes})
+    return Report("snapshot delete", f"{name} is deleted", SnapshotDeleted(name, item.bytes))
 
 
 def _shelf(settings: Settings) -> Shelf:
@@ -110,33 +124,29 @@ def _row(item: Item) -> tuple[str, ...]:
     return (visible(item.name), made, _why(item.manifest), rows, data, size(item.bytes))
 
 
-def _item_data(item: Item) -> dict[str, Any]:
-    described = _data(item.manifest) if item.manifest else {"problem": item.problem}
-    return {**described, "name": item.name, "path": str(item.path), "bytes": item.bytes}
+def _listed(item: Item) -> ListedSnapshot | UnusableSnapshot:
+    if item.manifest is None:
+        return UnusableSnapshot(item.problem, item.name, item.path, item.bytes)
+    content = replace(_content(item.manifest), name=item.name)
+    return extended(ListedSnapshot, content, path=item.path, bytes=item.bytes)
 
 
-def _data(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "name": manifest.name,
-        "reason": manifest.reason,
-        "made": manifest.made.isoformat(timespec="seconds"),
-        "instance": manifest.instance,
-        "stack": manifest.stack,
-        "engine": manifest.engine,
-        "rows": manifest.rows,
-        "components": {
-            name: {
-                "format": saved.format,
-                "version": saved.version,
-                "databases": {
-                    group: [
-                        {"table": each.name, "rows": each.rows, "checksum": each.checksum}
-                        for each in saved.contents
-                        if each.group == group
-                    ]
-                    for group in dict.fromkeys(each.group for each in saved.contents)
-                },
-            }
-            for name, saved in manifest.components.items()
-        },
-    }
+def _content(manifest: Manifest) -> SnapshotContent:
+    return SnapshotContent(
+        name=manifest.name,
+        reason=manifest.reason,
+        made=manifest.made.replace(microsecond=0),
+        instance=manifest.instance,
+        stack=manifest.stack,
+        engine=manifest.engine,
+        rows=manifest.rows,
+        components={name: _component(saved) for name, saved in manifest.components.items()},
+    )
+
+
+def _component(saved: Saved) -> SavedComponent:
+    databases: dict[str, tuple[SavedTable, ...]] = {}
+    for each in saved.contents:
+        table = SavedTable(each.name, each.rows, each.checksum)
+        databases[each.group] = (*databases.get(each.group, ()), table)
+    return SavedComponent(saved.format, saved.version, databases)

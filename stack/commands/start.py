@@ -5,16 +5,17 @@ from __future__ import annotations
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, with_note
+from stack.results.instances import StartResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import await_ready, remember_ready
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import change, require_up
 from stack.workflow.planning import try_remember_wanted
-from stack.workflow.summary import component_data, url_lines
+from stack.workflow.summary import component_statuses, url_lines
 
 
-def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report:
+def start(settings: Settings, progress: Progress, timeout: float = 120) -> Report[StartResult]:
     """Start the components that `stop` stopped, and judge as `up` does."""
     with change(settings, progress) as opened:
         before = opened.engine.observe()
@@ -26,13 +27,13 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
             raise stop_loops(opened.engine, before, error) from error
         note = try_remember_wanted(opened, "up")
         remember_ready(opened.state, verdict.observed)
-    data = {
-        "instance": opened.instance.name,
-        "urls": dict(opened.instance.urls),
-        "components": component_data(opened.instance, verdict.observed),
-        "restarted": dict(verdict.restarted),
-        "notices": [note] if note else [],
-    }
+    data = StartResult(
+        instance=opened.instance.name,
+        urls=opened.instance.urls,
+        components=component_statuses(opened.instance, verdict.observed),
+        restarted=verdict.restarted,
+        notices=(note,) if note else (),
+    )
 
     def text(style: Style) -> str:
         first = f"{opened.instance.name} {style.paint(f'is up ({style.took(verdict.seconds)})', GREEN)}"

@@ -10,11 +10,13 @@ from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.report import Report, duration
+from stack.results.access import Nothing
+from stack.results.instances import MemoryUse, StatusResult
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.workflow.opening import Opened, look
-from stack.workflow.summary import component_data, overall, problem
+from stack.workflow.summary import component_statuses, overall, problem
 
 _WATCH_INTERVAL = 1.0
 _COLUMNS = (
@@ -42,27 +44,27 @@ _COLOURS = {
 }
 
 
-def status(settings: Settings, exit_code: bool = False) -> Report:
+def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
     """Report each component and how it is. With `exit_code` the report's is that of a failure unless all is up."""
     opened = look(settings)
     observed = observe(opened.instance, opened.engine)
     memory = opened.engine.memory(observed)
-    components = component_data(opened.instance, observed)
-    data = {
-        "instance": opened.instance.name,
-        "engine": opened.engine.name,
-        "engine_reason": opened.choice.reason or None,
-        "state": overall(opened.instance, observed),
-        "urls": dict(opened.instance.urls) if observed.running else {},
-        "components": components,
-        "memory": {name: _memory_data(observed.components.get(name), memory.get(name)) for name in components},
-    }
-    failed = exit_code and data["state"] != "up"
+    components = component_statuses(opened.instance, observed)
+    data = StatusResult(
+        instance=opened.instance.name,
+        engine=opened.engine.name,
+        engine_reason=opened.choice.reason or None,
+        state=overall(opened.instance, observed),
+        urls=opened.instance.urls if observed.running else {},
+        components=components,
+        memory={name: _memory_use(observed.components.get(name), memory.get(name)) for name in components},
+    )
+    failed = exit_code and data.state != "up"
     code, now = ExitCode.FAILED if failed else ExitCode.DONE, datetime.now(UTC)
     return Report.drawn("status", lambda style: _text(opened, observed, memory, now, style), data, code)
 
 
-def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report:
+def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report[Nothing]:
     """Show the status again and again, failures too, until interrupted. `style` is asked each time: windows change."""
     pause = threading.Event()
     try:
@@ -74,11 +76,11 @@ def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], 
             show(text)
             pause.wait(_WATCH_INTERVAL)
     except KeyboardInterrupt:
-        return Report("status", "", exit_code=ExitCode.INTERRUPTED)
+        return Report("status", "", Nothing(), exit_code=ExitCode.INTERRUPTED)
 
 
-def _memory_data(component: ComponentState | None, used: int | None) -> dict[str, int | None]:
-    return {"used": used, "limit": component.memory_limit if component else None}
+def _memory_use(component: ComponentState | None, used: int | None) -> MemoryUse:
+    return MemoryUse(used, component.memory_limit if component else None)
 
 
 def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: datetime, style: Style) -> str:
@@ -86,7 +88,7 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
     last = Column("IMAGE" if opened.engine.traits.builds else "COMMAND", least=_SHORTEST_IMAGE, keeps="end")
-    names = component_data(instance, observed)
+    names = component_statuses(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
     state = overall(instance, observed)
     where = "".join(f"  {style.url(url)}" for url in instance.urls.values()) if observed.running else ""

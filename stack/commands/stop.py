@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from stack.progress import Progress
 from stack.report import Report, with_note
+from stack.results.instances import StopResult
 from stack.settings import Settings
 from stack.workflow.opening import change, require_up
 from stack.workflow.planning import try_remember_wanted
 
 
-def stop(settings: Settings, progress: Progress) -> Report:
+def stop(settings: Settings, progress: Progress) -> Report[StopResult]:
     """Stop the components and keep them: `start` brings them back as they were."""
     with change(settings, progress) as opened:
         require_up(opened.instance, opened.engine.observe())
@@ -18,5 +19,5 @@ def stop(settings: Settings, progress: Progress) -> Report:
         note = try_remember_wanted(opened, "stopped")
         opened.engine.stop()
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
-    data = {"instance": opened.instance.name, "notices": [note] if note else []}
+    data = StopResult(opened.instance.name, notices=(note,) if note else ())
     return Report("stop", with_note(text, note), data)

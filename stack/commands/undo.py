@@ -8,6 +8,7 @@ from stack.errors import StackError
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.shelf import Shelf
 from stack.workflow.confirming import Confirm
@@ -22,7 +23,7 @@ def undo(
     saves: bool = True,
     accepts: bool = False,
     timeout: float = 120,
-) -> Report:
+) -> Report[RestoreResult]:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
     with change(settings, progress) as opened:
         shelf = Shelf(settings.state_root, opened.instance.name)

@@ -8,6 +8,7 @@ from stack.errors import StackError
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.instances import UpResult
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.opening import change, default_engine, on_next_engine
@@ -23,7 +24,7 @@ def up(
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     wish: UpOptions | None = None,
-) -> Report:
+) -> Report[UpResult]:
     """Plan, build, start and judge.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.

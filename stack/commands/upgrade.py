@@ -9,6 +9,8 @@ from __future__ import annotations
 from stack.errors import StackError, UsageError
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.instances import UpResult
+from stack.results.stored import NothingToUpgrade, UpgradeResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.shelf import Shelf
@@ -28,7 +30,7 @@ def upgrade(
     keeps: bool = True,
     accepts: bool = False,
     timeout: float = 120,
-) -> Report:
+) -> Report[UpgradeResult | NothingToUpgrade]:
     """Bring the data of the database `name` to `version`, which has to be declared. Without `keeps` no `undo` is left.
 
     `accepts`: also without what the new version can't have.
@@ -43,7 +45,7 @@ def upgrade(
             raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
         if made == version:
             text = f"the data of {name} is of {product} {version} already"
-            return Report("upgrade", text, {"component": name, "from": made, "to": version, "changed": False})
+            return Report("upgrade", text, NothingToUpgrade(name, made, version))
         if made > version:
             raise StackError(
                 "data-version",
@@ -55,7 +57,7 @@ def upgrade(
             report = _upgrade(ready, shelf, name, keeps, accepts, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
     text = f"{name} is on {product} {version}, and was on {made}; {after}"
-    data = {"component": name, "from": made, "to": version, "changed": True, "up": report.data}
+    data = UpgradeResult(name, made, version, changed=True, up=report.data)
     return report.headed("upgrade", text, data)
 
 
@@ -75,7 +77,7 @@ def _checked(opened: Opened, name: str, version: int) -> str:
 
 def _upgrade(
     opened: Opened, shelf: Shelf, name: str, keeps: bool, accepts: bool, progress: Progress, timeout: float
-) -> Report:
+) -> Report[UpResult]:
     with quiet(opened, progress):
         path, manifest = save(opened, shelf, None, "upgrade", progress)
         try:

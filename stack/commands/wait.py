@@ -9,18 +9,21 @@ from stack.errors import StackError
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.instances import WaitResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe
 from stack.workflow.opening import Opened, look
-from stack.workflow.summary import component_data, overall, problem, url_lines
+from stack.workflow.summary import component_statuses, overall, problem, url_lines
 
 _INTERVAL = 0.5
 # Of the failures that `up` is sure of, those that no other command may be about to mend.
 _HOPELESS = ("crash-loop", "server-ended")
 
 
-def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Clock | None = None) -> Report:
+def wait(
+    settings: Settings, progress: Progress, timeout: float = 120, clock: Clock | None = None
+) -> Report[WaitResult]:
     """Ready is what `up` calls so. An instance that is not up yet may be on its way: another command makes it.
 
     Raises `not-ready` after `timeout` seconds, and `crash-loop` or `server-ended` as soon as that is certain.
@@ -31,13 +34,13 @@ def wait(settings: Settings, progress: Progress, timeout: float = 120, clock: Cl
     left = max(0.0, timeout - (clock.now() - start))
     verdict = await_ready(opened.instance, opened.engine, FinishedJob(), observed, left, progress)
     seconds = clock.now() - start
-    data = {
-        "instance": opened.instance.name,
-        "engine": opened.engine.name,
-        "urls": dict(opened.instance.urls),
-        "seconds": round(seconds, 1),
-        "components": component_data(opened.instance, verdict.observed),
-    }
+    data = WaitResult(
+        instance=opened.instance.name,
+        engine=opened.engine.name,
+        urls=opened.instance.urls,
+        seconds=round(seconds, 1),
+        components=component_statuses(opened.instance, verdict.observed),
+    )
 
     def text(style: Style) -> str:
         first = f"{opened.instance.name} {style.paint(f'is ready ({style.took(seconds)})', GREEN)}"

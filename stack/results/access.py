@@ -12,6 +12,9 @@ Variables = Mapping[str, str]
 JsonSchema = Mapping[str, Any]
 """As `schema` reports it."""
 
+Agreement = Literal["agrees", "empty", "behind", "ahead", "differs"]
+"""How a key of a cache compares with the value in the database that it is a copy of."""
+
 
 @dataclass(frozen=True)
 class Nothing:
@@ -121,7 +124,7 @@ class ComparedEntry(CacheEntry):
     """
 
     database: str | None
-    agreement: Literal["agrees", "empty", "behind", "ahead", "differs"]
+    agreement: Agreement
 
 
 InspectedDatabase = QueryRows | TableRows

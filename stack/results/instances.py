@@ -161,6 +161,10 @@ class DownResult:
     notices: tuple[str, ...]
 
 
+Deletable = Literal["volumes", "containers", "networks", "images", "state"]
+"""The kinds of what `reset` deletes."""
+
+
 @dataclass(frozen=True)
 class ResetResult:
     """An instance that is deleted.
@@ -172,7 +176,7 @@ class ResetResult:
     """
 
     instance: str
-    deleted: Mapping[Literal["volumes", "containers", "networks", "images", "state"], tuple[str, ...]]
+    deleted: Mapping[Deletable, tuple[str, ...]]
     snapshot: Path | None
     ports: Mapping[PortId, int]
 

@@ -12,6 +12,9 @@ from stack.findings import Finding
 from stack.observed import ListedState
 from stack.workload import PortId
 
+Removable = Literal["containers", "networks", "images", "data"]
+"""The kinds of what `prune` removes."""
+
 
 @dataclass(frozen=True)
 class ListedInstance:
@@ -84,7 +87,7 @@ class OrphanedInstance:
     instance: str
     engine: str
     state_folders: tuple[Path, ...]
-    removes: Mapping[Literal["containers", "networks", "images", "data"], tuple[str, ...]]
+    removes: Mapping[Removable, tuple[str, ...]]
     keeps: tuple[str, ...]
 
 

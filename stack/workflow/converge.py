@@ -12,14 +12,15 @@ from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.progress import Progress, Replacing
 from stack.report import Report
+from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened
+from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import change_lines, missing_lines
 from stack.workflow.planning import (
     Survey,
-    plan_data,
     remember_built,
     remember_intended,
     remember_made,
@@ -30,7 +31,7 @@ from stack.workflow.ports import automatic_lines, check_ports
 from stack.workflow.preparing import prepare_databases
 from stack.workflow.rotation import finish_rotations
 from stack.workflow.saved_plan import check_saved
-from stack.workflow.summary import component_data, url_lines
+from stack.workflow.summary import component_statuses, url_lines
 from stack.workload import TARGETS
 
 _STEP_LENGTH = 80
@@ -48,7 +49,7 @@ class UpOptions:
     rollback: bool = False
 
 
-def converge(opened: Opened, progress: Progress, wish: UpOptions) -> Report:
+def converge(opened: Opened, progress: Progress, wish: UpOptions) -> Report[UpResult]:
     """The same for an instance that is opened, and whose lock is held."""
     _finish_stopping(opened, progress)
     finish_rotations(opened, progress, wish.timeout)
@@ -152,7 +153,7 @@ def _step(output: str) -> str:
 
 def _report(
     opened: Opened, surveyed: Survey, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
-) -> Report:
+) -> Report[UpResult]:
     instance, before = opened.instance, surveyed.observed
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
@@ -167,16 +168,16 @@ def _report(
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
         return "\n".join([*lines, style.paint(engine, DIM), *notes])
 
-    data = {
-        "instance": instance.name,
-        "engine": opened.engine.name,
-        "engine_reason": opened.choice.reason or None,
-        "changed": not same,
-        "urls": dict(instance.urls),
-        "automatic_ports": {name: instance.ports[name] for name in opened.automatic},
-        "notices": list(notices),
-        "components": component_data(instance, verdict.observed),
-        "restarted": dict(verdict.restarted),
-        "plan": plan_data(surveyed),
-    }
+    data = UpResult(
+        instance=instance.name,
+        engine=opened.engine.name,
+        engine_reason=opened.choice.reason or None,
+        changed=not same,
+        urls=instance.urls,
+        automatic_ports={name: instance.ports[name] for name in opened.automatic},
+        notices=tuple(notices),
+        components=component_statuses(instance, verdict.observed),
+        restarted=verdict.restarted,
+        plan=planned_changes(surveyed),
+    )
     return Report.drawn("up", text, data)

@@ -12,6 +12,7 @@ from stack.errors import StackError
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
 from stack.settings import Settings
+from stack.workload import PortId
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Member:
         return instance_state(self.found.components if self.found else {})
 
     @property
-    def urls(self) -> dict[str, str]:
+    def urls(self) -> Mapping[PortId, str]:
         """Where it answers now."""
         ports = self.found.ports if self.found and self.running else {}
         return {name: f"http://localhost:{port}" for name, port in ports.items()}

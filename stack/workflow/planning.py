@@ -6,14 +6,13 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from stack.applied import Applied, Files, Wanted, changed_files
 from stack.errors import StackError
 from stack.fields import Fields, digest, fingerprint
 from stack.migrations import Migration, pending, read_migrations
 from stack.observed import Observed
-from stack.plan import Action, Declared, Plan, make_plan
+from stack.plan import Declared, Plan, make_plan
 from stack.sources import check_names, check_source, read_files
 from stack.workflow.access import DataAccess
 from stack.workflow.opening import Opened
@@ -138,37 +137,6 @@ def _lacking(
         except StackError as error:
             return {}, error
     return lacking, None
-
-
-def plan_data(surveyed: Survey) -> dict[str, Any]:
-    plan, obstacle = surveyed.plan, surveyed.obstacle
-    return {
-        "instance": plan.instance,
-        "engine": plan.engine,
-        "changes": plan.something,
-        "actions": [_action_data(action) for action in plan.actions],
-        "data": [{"store": data.store, "effect": data.effect, "holds": data.holds} for data in plan.data],
-        "migrations": {name: list(names) for name, names in plan.migrations.items()},
-        "extensions": {name: list(names) for name, names in plan.extensions.items()},
-        "superusers": dict(plan.superusers),
-        "missing_migrations": {name: list(names) for name, names in surveyed.missing.items()},
-        "obstacle": {"code": obstacle.code, "message": obstacle.message, "hint": obstacle.hint} if obstacle else None,
-        "basis": surveyed.basis,
-    }
-
-
-def _action_data(action: Action) -> dict[str, Any]:
-    return {
-        "component": action.target,
-        "action": action.kind,
-        "reasons": list(action.reasons),
-        "differences": [
-            {"field": each.field, "before": each.shown(each.before), "after": each.shown(each.after)}
-            for each in action.differences
-        ],
-        "drift": action.drift,
-        "builds": action.builds,
-    }
 
 
 def check_sources(opened: Opened) -> None:

@@ -15,6 +15,7 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.progress import Progress
 from stack.report import Report, size
+from stack.results.instances import UpResult
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.verdict import await_well
@@ -43,7 +44,7 @@ class Replacement:
     needs: int
 
 
-def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeout: float) -> Report:
+def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeout: float) -> Report[UpResult]:
     """Fill new stores, stop those who write, let the new stores take over, and bring everything up on them.
 
     Hold the lock. Gives the report of `up`. Raises what hinders it: `disk-full` before anything is done.
@@ -85,7 +86,7 @@ def take_over(
     progress: Progress,
     timeout: float,
     made_now: bool = True,
-) -> Report:
+) -> Report[UpResult]:
     """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more.
 
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made

@@ -13,6 +13,8 @@ from stack.errors import StackError
 from stack.instance import generation_of
 from stack.progress import Progress
 from stack.report import Report, count
+from stack.results.instances import UpResult
+from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.archive import Archive, damaged, read_manifest
 from stack.snapshots.archive import opened as open_archive
@@ -38,7 +40,7 @@ def bring_back(
     saves: bool,
     accepts: bool,
     timeout: float,
-) -> Report:
+) -> Report[RestoreResult]:
     """Hold the lock."""
     manifest = read_manifest(path)
     opened.engine.check()
@@ -54,7 +56,7 @@ def bring_back(
             report = _replace(ready, archive, before, accepts, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
     text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
-    data = {"instance": opened.instance.name, "snapshot": manifest.name, "rows": manifest.rows, "up": report.data}
+    data = RestoreResult(opened.instance.name, manifest.name, manifest.rows, report.data)
     return report.headed(name, text, data)
 
 
@@ -65,7 +67,7 @@ def _replace(
     accepts: bool,
     progress: Progress,
     timeout: float,
-) -> Report:
+) -> Report[UpResult]:
     manifest = archive.manifest
     if (kept := _with_kept_stores(opened, manifest)) is not None:
         with quiet(opened, progress):

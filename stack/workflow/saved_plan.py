@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from stack.encoding import encoded
 from stack.errors import StackError
 from stack.files import explaining
 from stack.report import as_json
-from stack.workflow.planning import Survey, plan_data
+from stack.results.plans import PlanResult
+from stack.workflow.plan_result import planned_changes
+from stack.workflow.planning import Survey
 
 
-def save_plan(path: Path, data: dict[str, Any]) -> None:
+def save_plan(path: Path, plan: PlanResult) -> None:
     with explaining("file-unusable", path, "name a file in a folder that can be written to"):
-        path.write_text(as_json(data, indent=2) + "\n", encoding="utf-8")
+        path.write_text(as_json(encoded(plan), indent=2) + "\n", encoding="utf-8")
 
 
 def check_saved(path: Path, surveyed: Survey) -> None:
     """Raises `plan-stale` when the world is not as it was when the plan in `path` was saved."""
-    now = plan_data(surveyed)
+    now = planned_changes(surveyed)
     try:
         with explaining("file-unusable", path, "name the file of a plan"):
             text = path.read_text(encoding="utf-8")
@@ -30,16 +32,12 @@ def check_saved(path: Path, surveyed: Survey) -> None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "make one with `stackctl plan --output FILE`"
         raise StackError("file-unusable", f"{path}: this is not a plan that stackctl saved", hint) from error
-    if basis == now["basis"] and saved["instance"] == now["instance"]:
+    if basis == now.basis and saved["instance"] == now.instance:
         return
-    moved = [_one_line(action) for action in now["actions"] if action not in actions]
+    moved = [f"{action.component}: {action.action}" for action in now.actions if encoded(action) not in actions]
     raise StackError(
         "plan-stale",
         f"the plan in {path} is of another world: something has changed since it was made; nothing was done",
         "look with `stackctl plan`, and save it again if that is what you want",
         "\n".join(["now it would be:", *moved] if moved else []),
     )
-
-
-def _one_line(action: dict[str, Any]) -> str:
-    return f"{action['component']}: {action['action']}"

@@ -1,12 +1,11 @@
-"""Sum up an instance: its state in one word, its components as data, its addresses."""
+"""Sum up an instance: its state in one word, its components for programs, its addresses."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from stack.instance import Instance
 from stack.observed import ComponentState, InstanceState, Observed, instance_state
 from stack.report import times
+from stack.results.instances import ComponentStatus
 from stack.style import Style
 from stack.verdict.judge import brief
 
@@ -22,36 +21,27 @@ def url_lines(instance: Instance, style: Style) -> list[str]:
     return [f"  {name}: {style.url(url)}" for name, url in instance.urls.items()]
 
 
-def component_data(instance: Instance, observed: Observed) -> dict[str, Any]:
-    """By name: what a program reads of each declared component, and of those that are no longer declared."""
+def component_statuses(instance: Instance, observed: Observed) -> dict[str, ComponentStatus]:
+    """By name: each declared component, and those that are no longer declared."""
     return {
-        name: _component_data(observed.components.get(name))
+        name: _component_status(observed.components.get(name))
         for name in dict.fromkeys([*instance.stack.names, *observed.components])
     }
 
 
-def _component_data(component: ComponentState | None) -> dict[str, Any]:
+def _component_status(component: ComponentState | None) -> ComponentStatus:
     if component is None:
-        return {
-            "state": "absent",
-            "health": "none",
-            "problem": None,
-            "restarts": 0,
-            "since": None,
-            "port": None,
-            "ports": {},
-            "image": None,
-        }
-    return {
-        "state": component.state,
-        "health": component.health,
-        "problem": problem(component),
-        "restarts": component.restarts,
-        "since": component.since.isoformat() if component.since else None,
-        "port": next(iter(component.ports.values()), None),
-        "ports": dict(component.ports),
-        "image": component.image,
-    }
+        return ComponentStatus("absent", "none", problem=None, restarts=0, since=None, port=None, ports={}, image=None)
+    return ComponentStatus(
+        state=component.state,
+        health=component.health,
+        problem=problem(component),
+        restarts=component.restarts,
+        since=component.since,
+        port=next(iter(component.ports.values()), None),
+        ports=component.ports,
+        image=component.image,
+    )
 
 
 def problem(component: ComponentState) -> str | None:

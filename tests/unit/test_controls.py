@@ -106,7 +106,7 @@ def test_a_question_is_spelled(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_report_in_a_pipe_is_spelled_unless_verbatim(
     verbatim: bool, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module.write_report(Report("logs", HOSTILE, verbatim=verbatim), 0)
+    module.write_report(Report("logs", HOSTILE, None, verbatim=verbatim), 0)
     assert capsys.readouterr().out == f"{shown}\n"
 
 
@@ -114,7 +114,7 @@ def test_a_report_in_a_pipe_is_spelled_unless_verbatim(
 def test_a_report_on_a_terminal_is_always_spelled(verbatim: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    drawn = Report.drawn("inspect", lambda style: style.paint(HOSTILE, "31"), {}, verbatim=verbatim)
+    drawn = Report.drawn("inspect", lambda style: style.paint(HOSTILE, "31"), None, verbatim=verbatim)
     with terminal() as (leader, follower), os.fdopen(follower, "w", encoding="utf-8") as screen:
         monkeypatch.setattr("sys.stdout", screen)
         module.write_report(drawn, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import typer.main
 import stackctl
 from stack.cli.invocation import Invocation
 from stack.errors import UsageError
+from stack.findings import Finding
 from stack.report import Report
+from stack.results.access import LogLines
+from stack.results.plans import Obstacle
 from stack.workflow.planning import version_differs
 from tests.cli import ROOT
 
@@ -67,17 +71,18 @@ def test_an_error_keeps_its_exit_code_and_cause() -> None:
 
 
 def test_hints_in_data_are_completed_and_nothing_else() -> None:
-    data = {"checks": [{"message": "`stackctl up`", "cure": "`stackctl up`"}], "obstacle": {"hint": "`stackctl up`"}}
+    finding = Finding("ports", "fail", "`stackctl up`", cure="`stackctl up`")
+    data = {"checks": (finding,), "obstacle": Obstacle("not-up", "`stackctl up`", hint="`stackctl up`")}
     completed = GIVEN.report(Report("doctor", "`stackctl up`", data))
     assert completed.text == f"`stackctl {OPTIONS} up`"
     assert completed.data == {
-        "checks": [{"message": "`stackctl up`", "cure": f"`stackctl {OPTIONS} up`"}],
-        "obstacle": {"hint": f"`stackctl {OPTIONS} up`"},
+        "checks": (replace(finding, cure=f"`stackctl {OPTIONS} up`"),),
+        "obstacle": Obstacle("not-up", "`stackctl up`", hint=f"`stackctl {OPTIONS} up`"),
     }
 
 
 def test_the_words_of_another_program_are_left_alone() -> None:
-    report = Report("logs", "run `stackctl up`", {"lines": ["run `stackctl up`"]}, verbatim=True)
+    report = Report("logs", "run `stackctl up`", LogLines(("run `stackctl up`",)), verbatim=True)
     assert GIVEN.report(report) == report
 
 

@@ -18,6 +18,7 @@ from stack.ports import Holder, Listener
 from stack.progress import Silence
 from stack.registry import Entry, Registry
 from stack.report import Report
+from stack.results.machine import PruneResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
 from stack.style import Style
@@ -189,7 +190,7 @@ def test_ls_tells_each_instance_in_a_line(tmp_path: Path, install: Install) -> N
     assert line.split()[:4] == ["review", "compose", "up", "http://localhost:8001"]
     assert "48 MB" in line
     assert line.endswith("/nowhere/shop.py (gone)")
-    assert report.data["instances"][0]["bytes"] == 48_000_000
+    assert report.data.instances[0].bytes == 48_000_000
     assert "\x1b[32mup\x1b[0m" in ls.ls(settings(tmp_path, entry(tmp_path))).shown(Style(colour=True))
 
 
@@ -205,10 +206,10 @@ def test_ls_shows_what_others_made_when_it_is_asked_to(tmp_path: Path, install: 
     other = replace(found(tmp_path), project="stackctl-other-000000", instance="other")
     install(parts=[found(tmp_path), other])
     made = settings(tmp_path, entry(tmp_path))
-    assert [each["instance"] for each in ls.ls(made).data["instances"]] == ["review"]
+    assert [each.instance for each in ls.ls(made).data.instances] == ["review"]
     assert "1 more instance on this machine" in ls.ls(made).text
-    assert [each["instance"] for each in ls.ls(made, every=True).data["instances"]] == ["other", "review"]
-    assert [each["instance"] for each in ls.ls(replace(made, instance="other")).data["instances"]] == ["other"]
+    assert [each.instance for each in ls.ls(made, every=True).data.instances] == ["other", "review"]
+    assert [each.instance for each in ls.ls(replace(made, instance="other")).data.instances] == ["other"]
 
 
 def test_playgrounds_are_told_apart_by_their_folder(tmp_path: Path, install: Install) -> None:
@@ -225,7 +226,7 @@ def test_ls_of_nothing_and_of_an_engine_that_is_silent(tmp_path: Path, install: 
     report = ls.ls(settings(tmp_path, entry(tmp_path)))
     assert "unknown" in report.text
     assert "compose can't be asked: the Docker daemon does not answer" in report.text
-    assert report.data["silent"]["compose"]["code"] == "docker-daemon"
+    assert report.data.silent["compose"].code == "docker-daemon"
 
 
 def test_a_silent_engine_without_instances_is_not_worth_a_line(tmp_path: Path, install: Install) -> None:
@@ -273,7 +274,7 @@ def test_a_folder_that_comes_back_while_prune_asks_is_not_touched(tmp_path: Path
     report = prune.prune(settings(tmp_path, entry(tmp_path / "gone")), Silence(), bring_back, data=True)
     assert engine.removed == []
     assert "kept, because it is there again: review" in report.text
-    assert report.data["there_again"] == ["review"]
+    assert report.data.there_again == ("review",)
 
 
 def test_an_instance_that_is_made_while_prune_begins_is_not_touched(tmp_path: Path, install: Install) -> None:
@@ -286,7 +287,7 @@ def test_an_instance_that_is_made_while_prune_begins_is_not_touched(tmp_path: Pa
             if text.startswith("waiting for "):
                 waits.set()
 
-    pruned: list[Report] = []
+    pruned: list[Report[PruneResult]] = []
     other = threading.Thread(target=lambda: pruned.append(prune.prune(made, Waiting(), make, data=True)))
     locked = threading.Event()
 
@@ -310,7 +311,7 @@ def test_an_instance_that_is_made_while_prune_begins_is_not_touched(tmp_path: Pa
         other.join(30)
         other_command.join(30)
     assert engine.removed == []
-    assert pruned[0].data["there_again"] == ["review"]
+    assert pruned[0].data.there_again == ("review",)
 
 
 def test_prune_leaves_no_folder_where_the_instance_was(

@@ -17,6 +17,7 @@ from stack.errors import StackError
 from stack.observed import ComponentState
 from stack.progress import Progress, Silence
 from stack.report import Report
+from stack.results.instances import DownResult, StopResult
 from stack.settings import Settings
 from stack.state import Record, State
 from stack.workload import PortId
@@ -53,22 +54,22 @@ def test_a_full_disk_stops_no_stop(
     done: list[str],
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    command: Callable[[Settings, Progress], Report],
+    command: Callable[[Settings, Progress], Report[StopResult | DownResult]],
     step: str,
 ) -> None:
     monkeypatch.setattr(State, "write", full)
     report = command(settings, Silence())
     assert step in done
     assert "can't be remembered" in report.text
-    assert "No space left on device" in report.data["notices"][0]
+    assert "No space left on device" in report.data.notices[0]
 
 
 @pytest.mark.parametrize("command", [stop, down])
 def test_without_a_problem_there_is_no_note(
-    done: list[str], settings: Settings, command: Callable[[Settings, Progress], Report]
+    done: list[str], settings: Settings, command: Callable[[Settings, Progress], Report[StopResult | DownResult]]
 ) -> None:
     report = command(settings, Silence())
-    assert (report.data["notices"], "note" in report.text) == ([], False)
+    assert (report.data.notices, "note" in report.text) == ((), False)
 
 
 def test_reset_deletes_all_but_a_folder_that_cannot_be_written(

@@ -51,7 +51,7 @@ def test_a_literal_secret_is_told_without_its_value(tmp_path: Path) -> None:
     assert literal_secrets(opened.instance.stack, "") == ()
     report = plan(settings)
     lines = [each.message for each in examine(settings) if (each.check, each.level) == ("stack file", "warn")]
-    for text in (report.text, "\n".join(report.data["notices"]), "\n".join(opened.notices), "\n".join(lines)):
+    for text in (report.text, "\n".join(report.data.notices), "\n".join(opened.notices), "\n".join(lines)):
         assert "web/environment/DB_PASSWORD looks like a secret" in text
         assert "web/environment/api_token" in text
         assert "hunter2" not in text

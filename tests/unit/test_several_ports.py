@@ -130,8 +130,8 @@ def test_status_shows_each_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_module, "look", lambda settings: opened())
     monkeypatch.setattr(status_module, "observe", lambda instance, engine: engine.observe())
     report = status(Settings(Path("/shop.py"), None, Path("/")))
-    component = report.data["components"]["search"]
-    assert (component["port"], component["ports"]) == (9300, {"search": 9300, "search:console": 5700})
+    component = report.data.components["search"]
+    assert (component.port, component.ports) == (9300, {"search": 9300, "search:console": 5700})
     assert "9300, 5700" in report.text
 
 

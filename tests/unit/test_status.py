@@ -18,6 +18,7 @@ from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health, Observed, StateWord
 from stack.report import duration
+from stack.results.instances import MemoryUse
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.style import PLAIN, Style
@@ -103,12 +104,12 @@ def test_nothing_at_all_is_one_line(world: World) -> None:
 
 def test_programs_read_bytes(world: World) -> None:
     data = status(SETTINGS).data
-    assert data["memory"] == {
-        "web": {"used": 73 * 2**20, "limit": 512 * 2**20},
-        "db": {"used": 73 * 2**20, "limit": 512 * 2**20},
-        "cache": {"used": None, "limit": 512 * 2**20},
+    assert data.memory == {
+        "web": MemoryUse(used=73 * 2**20, limit=512 * 2**20),
+        "db": MemoryUse(used=73 * 2**20, limit=512 * 2**20),
+        "cache": MemoryUse(used=None, limit=512 * 2**20),
     }
-    assert data["components"]["web"]["port"] == 8000
+    assert data.components["web"].port == 8000
 
 
 def test_watching_shows_failures_too_and_ends_when_interrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,8 +172,8 @@ def test_the_exit_code_is_that_of_the_state_when_it_is_asked_for(world: World, h
 def test_what_is_wrong_has_a_line(world: World, health: Health, line: str) -> None:
     world.components["web"] = replace(WEB, health=health, restarts=4, health_output="500 from\nhttp://localhost:8000/")
     assert line in lines()
-    assert status(SETTINGS).data["components"]["web"]["problem"] == line.removeprefix("web: ")
-    assert status(SETTINGS).data["components"]["db"]["problem"] is None
+    assert status(SETTINGS).data.components["web"].problem == line.removeprefix("web: ")
+    assert status(SETTINGS).data.components["db"].problem is None
 
 
 def test_what_is_about_to_be_started_again_is_restarting_and_not_stopped(world: World) -> None:

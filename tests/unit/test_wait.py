@@ -17,6 +17,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.progress import Silence
 from stack.report import Report
+from stack.results.instances import WaitResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.verdict import Verdict
@@ -29,14 +30,14 @@ UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2,
 EXITED = replace(UP, state="exited", health="none", exit_code=1)
 
 
-Wait = Callable[..., tuple[Report, dict[str, Any]]]
+Wait = Callable[..., tuple[Report[WaitResult], dict[str, Any]]]
 
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
     """Wait for an engine that shows these scenes; gives the report, and what the verdict was asked with."""
 
-    def run(*scenes: ComponentState | None, timeout: float = 10) -> tuple[Report, dict[str, Any]]:
+    def run(*scenes: ComponentState | None, timeout: float = 10) -> tuple[Report[WaitResult], dict[str, Any]]:
         asked: dict[str, Any] = {}
 
         def judged(instance: object, engine: object, job: object, before: Observed, left: float, *_: object) -> Verdict:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from stack.capabilities import Ask, Inspection
 from stack.components.postgres.declaration import Postgres, Rows, read_rows
 from stack.errors import StackError
 from stack.report import count
+from stack.results.access import QueryRows, TableRows
 from stack.style import Column, Style, table, width_of
 
 
@@ -18,12 +18,12 @@ def inspect(database: Postgres, ask: Ask, query: str | None) -> Inspection:
     rows = _ask(database, ask, query)
     if rows is None:
         missing = f"the table {database.inspect} does not exist yet"
-        data: dict[str, Any] = {"table": database.inspect, "exists": False, "columns": [], "rows": []}
-        return Inspection(data, lambda style: missing)
-    data = {"exists": True, "columns": list(rows.columns), "rows": [list(row) for row in rows.rows]}
+        return Inspection(TableRows(database.inspect, False, (), ()), lambda style: missing)
     if query is None:
-        data = {"table": database.inspect} | data
-    return Inspection(data, lambda style: _rows_text(rows, style))
+        return Inspection(
+            TableRows(database.inspect, True, rows.columns, rows.rows), lambda style: _rows_text(rows, style)
+        )
+    return Inspection(QueryRows(True, rows.columns, rows.rows), lambda style: _rows_text(rows, style))
 
 
 def _ask(database: Postgres, ask: Ask, query: str | None) -> Rows | None:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
 
 from stack.capabilities import Ask, Inspection
 from stack.components.postgres import read_rows
 from stack.components.redis.declaration import CachedValue, Entry, Redis, read_entry
+from stack.encoding import extended
 from stack.errors import StackError
+from stack.results.access import Agreement, CacheEntry, CacheKeys, ComparedEntry
 
 
 def inspect(cache: Redis, ask: Ask, key: str | None) -> Inspection:
     """Show the declared key, or `key`, and beside the declared one the value in PostgreSQL that it copies."""
     declared = cache.inspect
     if key is None and declared is None:
-        keys, listed = _keys(cache, ask)
-        return Inspection(listed, lambda style: keys)
+        keys = _keys(cache, ask)
+        return Inspection(CacheKeys(keys), lambda style: "\n".join(keys) or "(no keys)")
     wanted = key or (declared.key if declared else "")
     entry = _entry(cache, ask, wanted)
-    data: dict[str, Any] = {"key": wanted, "exists": entry.exists, **asdict(entry)}
-    lines = [_entry_text(wanted, entry)]
-    if declared is not None and wanted == declared.key:
-        source, compared = _compare(declared, ask, entry)
-        data |= {"database": source, "agreement": compared}
-        lines.append(_comparison_text(declared, source, compared))
-    return Inspection(data, lambda style: "\n".join(lines))
+    value = tuple(entry.value) if isinstance(entry.value, list) else entry.value
+    shown = CacheEntry(wanted, entry.exists, entry.kind, value, entry.ttl)
+    text = _entry_text(wanted, entry)
+    if declared is None or wanted != declared.key:
+        return Inspection(shown, lambda style: text)
+    source, compared = _compare(declared, ask, entry)
+    comparison = _comparison_text(declared, source, compared)
+    data = extended(ComparedEntry, shown, database=source, agreement=compared)
+    return Inspection(data, lambda style: f"{text}\n{comparison}")
 
 
 def _entry(cache: Redis, ask: Ask, key: str) -> Entry:
@@ -37,9 +40,8 @@ def _entry(cache: Redis, ask: Ask, key: str) -> Entry:
         raise StackError("query-failed", f"{cache.name}: {answer.strip()}", "look at `stackctl logs`") from error
 
 
-def _keys(cache: Redis, ask: Ask) -> tuple[str, dict[str, Any]]:
-    keys = sorted(json.loads(ask(cache.name, cache.listing(), 30))[1])
-    return "\n".join(keys) or "(no keys)", {"keys": keys}
+def _keys(cache: Redis, ask: Ask) -> tuple[str, ...]:
+    return tuple(sorted(json.loads(ask(cache.name, cache.listing(), 30))[1]))
 
 
 def _entry_text(key: str, entry: Entry) -> str:
@@ -51,7 +53,7 @@ def _entry_text(key: str, entry: Entry) -> str:
     return f"{key}{kind} = {value}  ({lives})"
 
 
-def _compare(declared: CachedValue, ask: Ask, entry: Entry) -> tuple[str | None, str]:
+def _compare(declared: CachedValue, ask: Ask, entry: Entry) -> tuple[str | None, Agreement]:
     """The value in the database, read after the cache: a visit in between can only make the cache look behind."""
     try:
         rows = read_rows(ask(declared.database.name, declared.database.query(declared.query), 30)).rows
@@ -63,7 +65,7 @@ def _compare(declared: CachedValue, ask: Ask, entry: Entry) -> tuple[str | None,
     return source, agreement(entry, source)
 
 
-def agreement(entry: Entry, source: str | None) -> str:
+def agreement(entry: Entry, source: str | None) -> Agreement:
     """`agrees`, `empty` (not cached), `behind`, `ahead` (which must not be), or `differs`."""
     if not entry.exists:
         return "empty"
@@ -74,7 +76,7 @@ def agreement(entry: Entry, source: str | None) -> str:
     return "differs"
 
 
-_AGREEMENT = {
+_AGREEMENT: Mapping[Agreement, str] = {
     "agrees": "the cache agrees",
     "empty": "the next read fills the cache",
     "behind": "the cache is behind; the next visit moves it",
@@ -83,6 +85,6 @@ _AGREEMENT = {
 }
 
 
-def _comparison_text(declared: CachedValue, source: str | None, compared: str) -> str:
+def _comparison_text(declared: CachedValue, source: str | None, compared: Agreement) -> str:
     held = f"{declared.database.name} holds " + ("no row" if source is None else source)
     return f"{held}: {_AGREEMENT[compared]}"
