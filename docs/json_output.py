@@ -68,11 +68,16 @@ def _names(schema: Schema) -> Iterator[str]:
 
 def _named(name: str, schema: Mapping[str, Any]) -> str:
     if name == "array":
-        return f"array of {_type(schema['items'])}"
+        return f"array of {_grouped(schema['items'])}"
     if "additionalProperties" in schema:
         keys = f" by {_type(schema['propertyNames'])}" if "propertyNames" in schema else ""
-        return f"object of {_type(schema['additionalProperties'])}{keys}"
+        return f"object of {_grouped(schema['additionalProperties'])}{keys}"
     return name
+
+
+def _grouped(schema: Schema) -> str:
+    alternatives = "anyOf" in schema or not isinstance(schema.get("type", ""), str)
+    return f"({_type(schema)})" if alternatives else _type(schema)
 
 
 def _literal(value: object) -> str:

@@ -66,7 +66,7 @@ class QueryRows:
     `rows`: each row: its values as text, null for NULL.
     """
 
-    exists: bool
+    exists: Literal[True]
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.cli import Cli, crash, eventually
+from tests.schemas import first_problem
 from tests.terminal import on_a_terminal
 
 Make = Callable[..., Cli]
@@ -94,7 +95,13 @@ def test_wait_ends_when_the_time_is_over(new_cli: Make) -> None:
 
 
 def events(cli: Cli, *words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in cli.ok("events", *words).stdout.splitlines()]
+    return read(cli.ok("events", *words).stdout)
+
+
+def read(lines: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in lines.splitlines()]
+    assert not any(problems := [first_problem("events", event) for event in found]), problems
+    return found
 
 
 def test_events_tell_the_same_story_on_every_engine(kept: Cli) -> None:
@@ -110,7 +117,7 @@ def test_events_tell_the_same_story_on_every_engine(kept: Cli) -> None:
         kept.up()
         out, said = following.communicate(timeout=60)
     assert (following.returncode, said) == (0, "")
-    story = [json.loads(line) for line in out.splitlines()]
+    story = read(out)
     for name in ("web", "db", "cache"):
         own = [line for line in story if line["component"] == name]
         assert own[0]["from"] == "absent", own
@@ -123,7 +130,7 @@ def test_events_tell_the_same_story_on_every_engine(kept: Cli) -> None:
         kept.ok("stop")
         out, said = following.communicate(timeout=60)
     assert (following.returncode, said) == (0, "")
-    story = [json.loads(line) for line in out.splitlines()]
+    story = read(out)
     assert max(line["restarts"] for line in story if line["component"] == "cache") >= 1, story
     ended = [line for line in story if line["component"] == "db"][-1]
     assert (ended["to"], isinstance(ended["exit_code"], int)) == ("exited", True)

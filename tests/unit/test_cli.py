@@ -217,6 +217,13 @@ def test_help_and_version_load_neither_docker_nor_flask(words: list[str]) -> Non
     assert loaded.isdisjoint({"python_on_whales", "flask", "psycopg2", "redis", "yaml"})
 
 
+@pytest.mark.parametrize("module", ["up", "status", "plan", "snapshot", "doctor"])
+def test_a_command_loads_no_schemas(module: str) -> None:
+    code = f"import sys, stackctl, stack.commands.{module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"stack.results.schema", "stack.results.every"}.isdisjoint(loaded.split())
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{shlex.quote(sys.executable)} stackctl.py render | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(

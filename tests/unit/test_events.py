@@ -20,6 +20,7 @@ from stack.observed import ComponentState, Observed
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.workflow.opening import Choice, Opened
+from tests.schemas import first_problem
 from tests.unit.fake_engine import FakeEngine, World
 
 STACK = Stack("shop", [Postgres("db")])
@@ -40,7 +41,9 @@ class FakeReader:
         return len(self.lines) >= self.patience
 
     def write(self, line: str) -> None:
-        self.lines.append(json.loads(line))
+        event = json.loads(line)
+        assert first_problem("events", event) == ""
+        self.lines.append(event)
 
 
 Follow = Callable[..., tuple[int, list[dict[str, Any]], World]]
