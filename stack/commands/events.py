@@ -15,7 +15,7 @@ from stack.observed import ComponentState, Observed, StateWord
 from stack.progress import Silence
 from stack.report import Report
 from stack.results.access import Nothing
-from stack.results.instances import Event
+from stack.results.lifecycle import Event
 from stack.settings import Settings
 from stack.verdict import await_ready, observe
 from stack.workflow.opening import Opened, look

@@ -11,7 +11,7 @@ from stack.observed import Resources
 from stack.progress import Progress
 from stack.registry import Registry
 from stack.report import Report
-from stack.results.instances import Deletable, NothingToReset, ResetResult
+from stack.results.lifecycle import Deletable, NothingToReset, ResetResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest

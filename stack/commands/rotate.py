@@ -11,7 +11,7 @@ from stack.instance import Instance
 from stack.model import Component
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import RotateResult
+from stack.results.lifecycle import RotateResult
 from stack.settings import Settings
 from stack.workflow.opening import change, find_component
 from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import Report, with_note
-from stack.results.instances import StartResult
+from stack.results.lifecycle import StartResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import await_ready, remember_ready

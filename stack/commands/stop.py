@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stack.progress import Progress
 from stack.report import Report, with_note
-from stack.results.instances import StopResult
+from stack.results.lifecycle import StopResult
 from stack.settings import Settings
 from stack.workflow.opening import change, require_up
 from stack.workflow.planning import try_remember_wanted

@@ -9,7 +9,7 @@ from stack.errors import StackError
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import WaitResult
+from stack.results.lifecycle import WaitResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe

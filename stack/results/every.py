@@ -15,16 +15,15 @@ from stack.results.access import (
     RenderResult,
     Variables,
 )
-from stack.results.instances import (
+from stack.results.instances import StatusResult, UpResult
+from stack.results.lifecycle import (
     DownResult,
     Event,
     NothingToReset,
     ResetResult,
     RotateResult,
     StartResult,
-    StatusResult,
     StopResult,
-    UpResult,
     WaitResult,
 )
 from stack.results.machine import BundledDoctorResult, DoctorResult, LsResult, PruneResult, VersionResult

@@ -17,7 +17,7 @@ from stack.errors import StackError
 from stack.observed import ComponentState
 from stack.progress import Progress, Silence
 from stack.report import Report
-from stack.results.instances import DownResult, StopResult
+from stack.results.lifecycle import DownResult, StopResult
 from stack.settings import Settings
 from stack.state import Record, State
 from stack.workload import PortId

@@ -17,7 +17,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.progress import Silence
 from stack.report import Report
-from stack.results.instances import WaitResult
+from stack.results.lifecycle import WaitResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.verdict import Verdict

@@ -1,0 +1,140 @@
+"""What the commands report that start, stop, delete and follow an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stack.observed import StateWord
+from stack.results.instances import ComponentStatus
+from stack.workload import PortId
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """An instance that `start` has started.
+
+    `instance`: its name.
+    `urls`: the address of each published port.
+    `components`: each component as it is now.
+    `restarted`: how often a component was restarted while `start` waited, for those that were.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    urls: Mapping[PortId, str]
+    components: Mapping[str, ComponentStatus]
+    restarted: Mapping[str, int]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """An instance that is ready.
+
+    `instance`: its name.
+    `engine`: its engine.
+    `urls`: the address of each published port.
+    `seconds`: how long `wait` took, in seconds.
+    `components`: each component as it is now.
+    """
+
+    instance: str
+    engine: str
+    urls: Mapping[PortId, str]
+    seconds: float
+    components: Mapping[str, ComponentStatus]
+
+
+@dataclass(frozen=True)
+class StopResult:
+    """An instance that is stopped.
+
+    `instance`: its name.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DownResult:
+    """An instance that is down.
+
+    `instance`: its name.
+    `kept`: the data stores that are kept.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    kept: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+Deletable = Literal["volumes", "containers", "networks", "images", "state"]
+"""The kinds of what `reset` deletes."""
+
+
+@dataclass(frozen=True)
+class ResetResult:
+    """An instance that is deleted.
+
+    `instance`: its name.
+    `deleted`: the names of what is deleted, by kind.
+    `snapshot`: the snapshot that `undo` brings back, or null if none was saved.
+    `ports`: the chosen ports, which a new `up` does not remember.
+    """
+
+    instance: str
+    deleted: Mapping[Deletable, tuple[str, ...]]
+    snapshot: Path | None
+    ports: Mapping[PortId, int]
+
+
+@dataclass(frozen=True)
+class NothingToReset:
+    """An instance of which nothing exists.
+
+    `instance`: its name.
+    `deleted`: empty.
+    """
+
+    instance: str
+    deleted: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class RotateResult:
+    """A database that has a new password.
+
+    `instance`: the name of the instance.
+    `component`: the database.
+    `restarted`: the components that were restarted for it.
+    """
+
+    instance: str
+    component: str
+    restarted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of `events`: a component, at first and then at each change.
+
+    `time`: when it was seen, ISO 8601 with milliseconds.
+    `component`: its name.
+    `from`: its state before; null for the first line of a component.
+    `to`: its state now.
+    `restarts`: how often it was restarted since it was created.
+    `exit_code`: the exit code of the process that ended; null if none did.
+    """
+
+    time: str
+    component: str
+    from_: StateWord | None
+    to: StateWord
+    restarts: int
+    exit_code: int | None
