@@ -124,6 +124,8 @@ class Supervisor:
             return not any(program.state == "STOPPED" for program in self._control.programs())
 
         wait_until(all_started, _TIMEOUT)
+        # The users of the machine may have changed since the namespace was made; what failed for that is started again.
+        self._restore_name()
 
     # Stop
 
