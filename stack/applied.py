@@ -1,12 +1,12 @@
-"""What was made by the last `up`, field by field, and what it was made of. Values."""
+"""Describe what the last `up` made, field by field, and of what. Each step of a command gives the next value. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stack.fields import Fields
+from stack.fields import Fields, fingerprint
 
 Wanted = Literal["up", "stopped", "down"]
 
@@ -48,6 +48,97 @@ class Applied:
     kept: Mapping[str, Fields] = field(default_factory=dict)
     extensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separated: Sequence[str] = ()
+
+    def wanting(self, wanted: Wanted) -> Applied:
+        """Note the state in which a command leaves the instance: `stop` and `down` are no drift."""
+        return replace(self, wanted=wanted)
+
+    def intended(self, declared: Iterable[Fields], new: Mapping[str, Fields]) -> Applied:
+        """Note what is about to be made, so that after an interruption the next plan can tell what was made of what.
+
+        `new`: how the data of each component that has none yet will be made. Its user is never a superuser.
+        """
+        fields = {**self.fields, **{fingerprint(each): each for each in declared}}
+        known = replace(self, fields=fields, data={**self.data, **new})
+        return known.demoted(each["store"] for each in new.values())
+
+    def demoted(self, stores: Iterable[str]) -> Applied:
+        """Note that the declared user of these data stores is no superuser."""
+        separated = dict.fromkeys([*self.separated, *map(short_name, stores)])
+        return replace(self, separated=[*separated])
+
+    def built(self, sources: Mapping[str, Files]) -> Applied:
+        """Note that the images of these components were built, of their sources as they were read."""
+        return replace(self, sources={**self.sources, **sources})
+
+    def extended(self, component: str, extensions: Iterable[str]) -> Applied:
+        """Note that a database has got these extensions."""
+        had = dict.fromkeys([*self.extensions.get(component, ()), *extensions])
+        return replace(self, extensions={**self.extensions, component: [*had]})
+
+    def migrated(self, component: str, checksums: Mapping[str, str]) -> Applied:
+        """Note all migrations that a database has had by now."""
+        return replace(self, migrations={**self.migrations, component: checksums})
+
+    def made(
+        self,
+        there: Mapping[str, str],
+        declared: Collection[Fields],
+        sources: Mapping[str, Files],
+        secrets: Mapping[str, str],
+    ) -> Applied:
+        """Note that all was made as declared, whether it works or not, and forget what nothing is made from any more.
+
+        `there`: the components that exist now, each with the fingerprint of what it was made from. `sources`: what
+        each component with a source is made from.
+        """
+        used = {*there.values(), *map(fingerprint, declared)}
+        fields = {mark: each for mark, each in self.fields.items() if mark in used}
+        return replace(self, wanted="up", components=[*there], fields=fields, sources=sources, secrets=secrets)
+
+    def verified(self, now: Mapping[str, Fields]) -> Applied:
+        """Note that each database was found ready: it is as declared, if it was not known how its data was made."""
+        new = {name: each for name, each in now.items() if self.origin(name, each["store"]) is None}
+        return replace(self, data={**self.data, **new})
+
+    def rotated(self, secrets: Mapping[str, str], data: Mapping[str, Fields]) -> Applied:
+        """Note that databases have another password."""
+        return replace(self, secrets=secrets, data={**self.data, **data})
+
+    def switched(
+        self,
+        names: Collection[str],
+        data: Mapping[str, Fields],
+        in_use: Collection[str],
+        retired: Mapping[str, Fields],
+    ) -> Applied:
+        """Note that components use other data stores now.
+
+        `in_use`: all stores of the instance from now on. `retired`: those that are kept for `undo`, as in `kept`. Which
+        migrations and extensions the new data has had is recorded in that data alone.
+        """
+        return replace(
+            self,
+            data={**self.data, **data},
+            migrations={name: each for name, each in self.migrations.items() if name not in names},
+            extensions={name: each for name, each in self.extensions.items() if name not in names},
+            kept={store: each for store, each in self.kept.items() if store not in in_use} | dict(retired),
+        )
+
+    def origin(self, component: str, store: str) -> Fields | None:
+        """Return how the data of a component in this store was made; None if that is not known.
+
+        An entry for another store of it is none: a switch to that store may have been interrupted before this was
+        written too.
+        """
+        made = self.data.get(component)
+        short = short_name(store)
+        return made if made is not None and made.get("store", short) == short else None
+
+
+def short_name(store: str) -> str:
+    """Return the name of a data store without its folder, which may be moved."""
+    return store.rpartition("/")[2]
 
 
 def changed_files(before: Files, now: Files) -> list[str]:

@@ -73,18 +73,25 @@ def pending(component: str, applied: Mapping[str, str], there: Sequence[Migratio
     Raises `migration-edited` and `migration-order`. A missing file of an applied migration is not an error: it may be
     on another branch.
     """
+    if (error := find_conflict(component, applied, there)) is not None:
+        raise error
+    return tuple(each for each in there if each.name not in applied)
+
+
+def find_conflict(component: str, applied: Mapping[str, str], there: Sequence[Migration]) -> StackError | None:
+    """Return why the migrations of a database can't be applied: `migration-edited` or `migration-order`."""
     last = max(map(number_of, applied), default=-1)
     for each in there:
         if applied.get(each.name, each.checksum) != each.checksum:
-            raise StackError(
+            return StackError(
                 "migration-edited",
                 f"{component}: {each.name} was edited after it was applied; nothing was changed",
                 "restore the file, and write the change into a new one",
             )
         if each.name not in applied and each.number < last:
-            raise StackError(
+            return StackError(
                 "migration-order",
                 f"{component}: {each.name} is new, but numbered below an applied one ({last}); nothing was changed",
                 f"give it a number above {last}",
             )
-    return tuple(each for each in there if each.name not in applied)
+    return None

@@ -1,4 +1,4 @@
-"""What `up` would do and why: the difference between what is declared, what was made, and what is there. Pure."""
+"""Plan what `up` would do and why: the difference of what is declared, what was made, and what is there. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stack.applied import Applied
+from stack.applied import Applied, Files, changed_files, short_name
+from stack.errors import StackError
 from stack.fields import Fields, fingerprint, is_hidden
+from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
 from stack.workload import VolumeId
 
@@ -64,15 +66,15 @@ class Action:
 
 @dataclass(frozen=True)
 class DataEffect:
-    """What happens to a data store. No plan of `up` ever deletes any."""
+    """What happens to a data store. No plan of `up` ever deletes any. `content`: what it has now, for people."""
 
     store: str
     effect: Literal["create", "keep"]
-    holds: str = ""
+    content: str = ""
 
     def __str__(self) -> str:
         done = {"create": "is made, empty", "keep": "is kept"}[self.effect]
-        return f"{self.store}: {done}" + (f" ({self.holds})" if self.holds else "")
+        return f"{self.store}: {done}" + (f" ({self.content})" if self.content else "")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Plan:
     """All actions of an `up`, in the order of the declaration, and their consequences for data.
 
     `migrations`: the names of those that each database is still to have, `extensions` the same. `superusers`: the
-    declared user of each database that is still to become an ordinary one.
+    declared user of each database that is still to become an ordinary one. `missing`: the names of the migrations that
+    a database has had and that are no longer in its folder. `unsure`: the databases whose data alone knows which it has
+    had, as after a restore.
     """
 
     instance: str
@@ -90,6 +94,8 @@ class Plan:
     migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     superusers: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset()
 
     @property
     def something(self) -> bool:
@@ -125,22 +131,35 @@ class Plan:
 
 @dataclass(frozen=True)
 class Declared:
-    """What there should be.
+    """What is declared, whether or not it changed.
 
-    `components`: the fields of each. `stores`: each volume by the engine's name for it. Of those that
-    changed since the last `up`, and of no others: `sources`, the files of a component's source (none where it was
-    never built), and `secrets`, the secrets that it reads. `migrations` and `extensions`: those that a database lacks.
-    `superusers`: as in `Plan`. `builds`: the engine makes an image of a source, and does not run in it.
+    `components`: the fields of each. `stores`: each volume by the engine's name for it. `sources`: the files of each
+    component that has a source. `secrets`: a digest of each secret that exists, and `reads`: the secrets that each
+    component reads. `migrations`, `extensions` and `users`: of each database. `builds`: the engine makes an image of a
+    source, and does not run in it.
     """
 
     components: Mapping[str, Fields]
     stores: Mapping[VolumeId, str] = field(default_factory=dict)
-    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    superusers: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Files] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    migrations: Mapping[str, Sequence[Migration]] = field(default_factory=dict)
+    extensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict)
     builds: bool = True
+
+    def exists(self, component: str, observed: Observed) -> bool:
+        """Whether the data of a database is there."""
+        return self.stores.get(VolumeId.of(component)) in observed.stores
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What changed since the last `up`, of the components concerned: the files of a source, and the secrets."""
+
+    sources: Mapping[str, Sequence[str]]
+    secrets: Mapping[str, Sequence[str]]
 
 
 def make_plan(
@@ -149,20 +168,110 @@ def make_plan(
     declared: Declared,
     made: Applied,
     observed: Observed,
-    holds: Mapping[str, str] | None = None,
+    contents: Mapping[str, str] | None = None,
 ) -> Plan:
-    """The plan. `holds` says, for people, what the data of a component holds now."""
-    actions = [_action(name, declared, made, observed) for name in declared.components]
+    """Compare what is declared with what was made and with what is there. `contents`: see `DataEffect`, by component.
+
+    Migrations that conflict with those applied are left out, all of them: `find_migration_conflict` says why.
+    """
+    changes = _Changes(
+        _changed_sources(declared, made, observed), changed_secrets(declared.reads, made.secrets, declared.secrets)
+    )
+    actions = [_action(name, declared, changes, made, observed) for name in declared.components]
     actions += [
         _removal(name, made, state) for name, state in observed.components.items() if name not in declared.components
     ]
-    data = tuple(_data(declared, observed, holds or {}))
-    return Plan(instance, engine, tuple(actions), data, declared.migrations, declared.extensions, declared.superusers)
+    had = _applied_migrations(declared, made, observed)
+    return Plan(
+        instance,
+        engine,
+        tuple(actions),
+        data=tuple(_data(declared, observed, contents or {})),
+        migrations=_lacking_migrations(declared, had),
+        extensions=_lacking_extensions(declared, made, observed),
+        superusers=_superusers(declared, made, observed),
+        missing=_missing_migrations(declared, had),
+        unsure=frozenset(
+            name for name in declared.migrations if declared.exists(name, observed) and name not in made.migrations
+        ),
+    )
 
 
-def _data(declared: Declared, observed: Observed, holds: Mapping[str, str]) -> Iterator[DataEffect]:
+def find_migration_conflict(declared: Declared, made: Applied, observed: Observed) -> StackError | None:
+    """Return why the migrations of a database can't be applied, as far as is known which it has had."""
+    had = _applied_migrations(declared, made, observed)
+    return next(
+        filter(None, (find_conflict(name, had[name], each) for name, each in declared.migrations.items())), None
+    )
+
+
+def changed_secrets(
+    reads: Mapping[str, Sequence[str]], before: Mapping[str, str], now: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return the secrets that changed, of each component that reads one of them. `before` and `now`: digests."""
+    # One whose file is gone is made again, with another value.
+    changed = {each for each in {**now, **before} if before.get(each, now.get(each)) != now.get(each)}
+    concerned = {name: [each for each in ids if each in changed] for name, ids in reads.items()}
+    return {name: ids for name, ids in concerned.items() if ids}
+
+
+def _changed_sources(declared: Declared, made: Applied, observed: Observed) -> dict[str, list[str]]:
+    """Return the changed files of each source; an empty list if it was never built."""
+    changed = {}
+    for name, files in declared.sources.items():
+        known = made.sources.get(name)
+        if declared.builds and (known is None or name not in observed.images):
+            changed[name] = list[str]()
+        elif known is not None and (different := changed_files(known, files)):
+            changed[name] = different
+    return changed
+
+
+def _applied_migrations(declared: Declared, made: Applied, observed: Observed) -> dict[str, Mapping[str, str]]:
+    """Return the checksums of the migrations that each database has had, as far as is known of the data that exists."""
+    return {
+        name: made.migrations.get(name, {}) if declared.exists(name, observed) else {} for name in declared.migrations
+    }
+
+
+def _lacking_migrations(declared: Declared, had: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    if any(find_conflict(name, had[name], each) for name, each in declared.migrations.items()):
+        return {}
+    lacking = {
+        name: tuple(each.name for each in migrations if each.name not in had[name])
+        for name, migrations in declared.migrations.items()
+    }
+    return {name: names for name, names in lacking.items() if names}
+
+
+def _missing_migrations(declared: Declared, had: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    missing = {
+        name: tuple(each for each in had[name] if each not in {file.name for file in migrations})
+        for name, migrations in declared.migrations.items()
+    }
+    return {name: names for name, names in missing.items() if names}
+
+
+def _lacking_extensions(declared: Declared, made: Applied, observed: Observed) -> dict[str, tuple[str, ...]]:
+    lacking = {}
+    for name, extensions in declared.extensions.items():
+        had = made.extensions.get(name, ()) if declared.exists(name, observed) else ()
+        lacking[name] = tuple(each for each in extensions if each not in had)
+    return {name: names for name, names in lacking.items() if names}
+
+
+def _superusers(declared: Declared, made: Applied, observed: Observed) -> dict[str, str]:
+    return {
+        name: user
+        for name, user in declared.users.items()
+        if declared.exists(name, observed)
+        if short_name(declared.stores[VolumeId.of(name)]) not in made.separated
+    }
+
+
+def _data(declared: Declared, observed: Observed, contents: Mapping[str, str]) -> Iterator[DataEffect]:
     for volume, store in declared.stores.items():
-        yield DataEffect(store, "keep" if store in observed.stores else "create", holds.get(volume, ""))
+        yield DataEffect(store, "keep" if store in observed.stores else "create", contents.get(volume, ""))
     for store in sorted(observed.stores.difference(declared.stores.values())):
         yield DataEffect(store, "keep", "nothing that is declared uses it")
 
@@ -173,12 +282,12 @@ def _removal(name: str, made: Applied, state: ComponentState) -> Action:
     return Action(name, "remove", (reason,), drift=not known)
 
 
-def _action(name: str, declared: Declared, made: Applied, observed: Observed) -> Action:
-    builds = declared.builds and name in declared.sources
-    return replace(_judged(name, declared, made, observed), builds=builds)
+def _action(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
+    builds = declared.builds and name in changes.sources
+    return replace(_judged(name, declared, changes, made, observed), builds=builds)
 
 
-def _judged(name: str, declared: Declared, made: Applied, observed: Observed) -> Action:
+def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
     state = observed.components.get(name)
     if state is None:
         return _creation(name, made, observed)
@@ -187,11 +296,11 @@ def _judged(name: str, declared: Declared, made: Applied, observed: Observed) ->
         return _change(name, fields, made, state)
     if drifted := _drifted(fields, state):
         return Action(name, "recreate", ("it was changed by hand",), drifted, drift=True, forced=True)
-    if name in declared.secrets:
-        reasons = tuple(f"the secret {secret} changed" for secret in declared.secrets[name])
+    if name in changes.secrets:
+        reasons = tuple(f"the secret {secret} changed" for secret in changes.secrets[name])
         return Action(name, "recreate", reasons, forced=True)
-    if name in declared.sources:
-        reasons = (_files(declared.sources[name]),)
+    if name in changes.sources:
+        reasons = (_files(changes.sources[name]),)
         return Action(name, "rebuild", reasons) if declared.builds else Action(name, "restart", reasons, forced=True)
     wanted = observed.images.get(name)
     if wanted is not None and wanted != state.image_id:

@@ -133,7 +133,7 @@ class State:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Applied()
 
-    def remember_applied(self, applied: Applied) -> None:
+    def save_applied(self, applied: Applied) -> None:
         self.write(_APPLIED, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
 
     def write(self, name: str, text: str, mode: int = 0o600) -> Path:

@@ -32,8 +32,9 @@ from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
 from stack.verdict.judge import brief
 from stack.version import __version__
+from stack.workflow.blockers import find_blocker
+from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
-from stack.workflow.planning import find_obstacle, identities, secret_digests
 from stack.workflow.ports import holder_of
 
 _OLDEST_PYTHON = (3, 11)
@@ -269,8 +270,8 @@ def _logins(patient: Patient) -> Iterator[Finding]:
         # A password that is gone is told with the secrets.
         if not made[name]["password"] or not opened.engine.volumes.has_data(name):
             continue
-        if (obstacle := find_obstacle(opened, opened.state.applied(), {name: made[name]})) is not None:
-            yield failed(f"{name} login", obstacle)
+        if (blocker := find_blocker(opened, opened.state.applied(), {name: made[name]})) is not None:
+            yield failed(f"{name} login", blocker)
             continue
         state = patient.observed.components.get(name)
         if state is not None and state.running:

@@ -6,8 +6,8 @@ from stack.progress import Progress
 from stack.report import Report, with_note
 from stack.results.lifecycle import DownResult
 from stack.settings import Settings
+from stack.workflow.journal import Journal
 from stack.workflow.opening import change
-from stack.workflow.planning import try_remember_wanted
 
 
 def down(settings: Settings, progress: Progress) -> Report[DownResult]:
@@ -17,7 +17,8 @@ def down(settings: Settings, progress: Progress) -> Report[DownResult]:
         left = opened.engine.resources()
         if left.containers or left.networks:
             progress.step(f"{opened.instance.name}: removing its components")
-            note = try_remember_wanted(opened, "down")
+            journal = Journal(opened.state)
+            note = journal.try_save(journal.applied.wanting("down"))
             opened.engine.down()
     text = f"{opened.instance.name} is down"
     if left.volumes:

@@ -13,7 +13,7 @@ from stack.style import Style
 from stack.workflow.opening import look
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
-from stack.workflow.planning import survey
+from stack.workflow.planning import compute_plan
 from stack.workflow.ports import preview
 from stack.workflow.saved_plan import save_plan
 
@@ -21,14 +21,14 @@ from stack.workflow.saved_plan import save_plan
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
     opened = preview(look(settings), settings)
-    surveyed, notices = survey(opened, holdings=True), opened.literal_notices
-    data = extended(PlanResult, planned_changes(surveyed), notices=notices)
+    context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.literal_notices
+    data = extended(PlanResult, planned_changes(context), notices=notices)
     if output is not None:
         save_plan(output, data)
-    ends = ExitCode.CHANGES if exit_code and (surveyed.plan.something or surveyed.obstacle) else ExitCode.DONE
+    ends = ExitCode.CHANGES if exit_code and (context.plan.something or context.blocker) else ExitCode.DONE
 
     def text(style: Style) -> str:
         notes = [style.wrapped(notice, "note: ", "    ") for notice in notices]
-        return "\n".join([*plan_lines(surveyed, style), *(["", *notes] if notes else [])])
+        return "\n".join([*plan_lines(context, style), *(["", *notes] if notes else [])])
 
     return Report.drawn("plan", text, data, int(ends))

@@ -17,9 +17,9 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.workflow.confirming import Confirm
+from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
-from stack.workflow.planning import try_remember_wanted
 from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
 from stack.workflow.restoring import loading
 from stack.workload import PortId
@@ -44,7 +44,8 @@ def reset(
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         saved = _save(settings, opened, accepts, progress) if saves else None
         progress.step(f"{name}: deleting")
-        try_remember_wanted(opened, "down")
+        journal = Journal(opened.state)
+        journal.try_save(journal.applied.wanting("down"))
         opened.engine.destroy()
         deleted, ports = _deletable(opened, left), _chosen_ports(opened.instance)
         _forget(opened)

@@ -13,6 +13,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.lifecycle import RotateResult
 from stack.settings import Settings
+from stack.workflow.journal import Journal
 from stack.workflow.opening import change, find_component
 from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all
 
@@ -24,7 +25,9 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
         if database.login is None:
             raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")
         opened.engine.check()
-        rotated = rotate_all(opened, [database, *lost_passwords(opened, database)], progress, timeout)
+        rotated = rotate_all(
+            opened, Journal(opened.state), [database, *lost_passwords(opened, database)], progress, timeout
+        )
     data = RotateResult(opened.instance.name, name, tuple(rotated.restarted))
     return Report("rotate", text_of(opened.instance, database, rotated), data)
 

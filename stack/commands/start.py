@@ -9,9 +9,9 @@ from stack.results.lifecycle import StartResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import await_ready, remember_ready
+from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import change, require_up
-from stack.workflow.planning import try_remember_wanted
 from stack.workflow.summary import component_statuses, url_lines
 
 
@@ -25,7 +25,8 @@ def start(settings: Settings, progress: Progress, timeout: float = 120) -> Repor
                 verdict = await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         except StackError as error:
             raise stop_loops(opened.engine, before, error) from error
-        note = try_remember_wanted(opened, "up")
+        journal = Journal(opened.state)
+        note = journal.try_save(journal.applied.wanting("up"))
         remember_ready(opened.state, verdict.observed)
     data = StartResult(
         instance=opened.instance.name,

@@ -6,8 +6,8 @@ from stack.progress import Progress
 from stack.report import Report, with_note
 from stack.results.lifecycle import StopResult
 from stack.settings import Settings
+from stack.workflow.journal import Journal
 from stack.workflow.opening import change, require_up
-from stack.workflow.planning import try_remember_wanted
 
 
 def stop(settings: Settings, progress: Progress) -> Report[StopResult]:
@@ -15,8 +15,9 @@ def stop(settings: Settings, progress: Progress) -> Report[StopResult]:
     with change(settings, progress) as opened:
         require_up(opened.instance, opened.engine.observe())
         progress.step(f"{opened.instance.name}: stopping")
+        journal = Journal(opened.state)
         # First, so that an interrupted stop is recognised.
-        note = try_remember_wanted(opened, "stopped")
+        note = journal.try_save(journal.applied.wanting("stopped"))
         opened.engine.stop()
     text = f"{opened.instance.name} is stopped; `stackctl start` starts it again"
     data = StopResult(opened.instance.name, notices=(note,) if note else ())

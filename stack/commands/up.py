@@ -11,10 +11,9 @@ from stack.report import Report
 from stack.results.instances import UpResult
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
+from stack.workflow.journal import Journal
 from stack.workflow.opening import change, default_engine, on_next_engine
-from stack.workflow.planning import (
-    check_sources,
-)
+from stack.workflow.planning import check_sources
 from stack.workflow.ports import registered
 
 
@@ -34,11 +33,12 @@ def up(
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
         check_sources(opened)
+        journal = Journal(opened.state)
         if not opened.state.exists():
             opened.engine.check()
         try:
             with registered(opened, settings) as ready:
-                return converge(ready, progress, wish)
+                return converge(ready, journal, progress, wish)
         except StackError as error:
             other = on_next_engine(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -48,4 +48,4 @@ def up(
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
         with registered(other, settings) as ready:
-            return converge(ready, progress, wish)
+            return converge(ready, journal, progress, wish)

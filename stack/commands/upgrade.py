@@ -14,9 +14,9 @@ from stack.results.stored import NothingToUpgrade, UpgradeResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.shelf import Shelf
+from stack.workflow.identities import data_version
 from stack.workflow.keeping import save
 from stack.workflow.opening import Opened, change, find_component
-from stack.workflow.planning import data_version
 from stack.workflow.ports import registered
 from stack.workflow.replacing import fill_new_stores, quiet, require_room, take_over
 from stack.workflow.restoring import loading
@@ -40,7 +40,7 @@ def upgrade(
     with change(settings, progress) as opened:
         product = _checked(opened, name, version)
         opened.engine.check()
-        made = data_version(opened, name)
+        made = data_version(opened, opened.state.applied(), name)
         if made is None or not opened.engine.volumes.has_data(name):
             raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
         if made == version:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stack.applied import Applied
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.progress import Progress, Replacing
@@ -15,18 +16,13 @@ from stack.report import Report
 from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
+from stack.workflow.identities import identities, secret_digests
+from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import change_lines, missing_lines
-from stack.workflow.planning import (
-    Survey,
-    remember_built,
-    remember_intended,
-    remember_made,
-    remember_proved,
-    survey,
-)
+from stack.workflow.planning import PlanContext, compute_plan
 from stack.workflow.ports import automatic_lines, check_ports
 from stack.workflow.preparing import prepare_databases
 from stack.workflow.rotation import finish_rotations
@@ -49,53 +45,53 @@ class UpOptions:
     rollback: bool = False
 
 
-def converge(opened: Opened, progress: Progress, wish: UpOptions) -> Report[UpResult]:
-    """The same for an instance that is opened, and whose lock is held."""
-    _finish_stopping(opened, progress)
-    finish_rotations(opened, progress, wish.timeout)
+def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOptions) -> Report[UpResult]:
+    """Plan, build, start and judge an instance whose lock is held. What `journal` has is saved after each step."""
+    _finish_stopping(opened, journal.applied, progress)
+    finish_rotations(opened, journal, progress, options.timeout)
     _trim_secrets(opened, progress)
-    surveyed = survey(opened)
-    if wish.saved is not None:
-        check_saved(wish.saved, surveyed)
-    if surveyed.obstacle is not None:
-        raise surveyed.obstacle
-    before = surveyed.observed
-    if not surveyed.plan.something:
+    context = compute_plan(opened, journal.applied)
+    if options.saved is not None:
+        check_saved(options.saved, context)
+    if context.blocker is not None:
+        raise context.blocker
+    before = context.observed
+    if not context.plan.something:
         with FinishedJob() as nothing:
-            verdict = await_ready(opened.instance, opened.engine, nothing, before, wish.timeout, progress)
+            verdict = await_ready(opened.instance, opened.engine, nothing, before, options.timeout, progress)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
         remember_ready(opened.state, verdict.observed)
-        return _report(opened, surveyed, verdict)
+        return _report(opened, context, verdict)
     opened.engine.check()
     check_ports(opened, before)
-    replaced = [each.target for each in surveyed.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
+    replaced = [each.target for each in context.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
     progress = Replacing(progress, replaced)
-    progress.announce(lambda style: "\n".join(change_lines(surveyed, style)))
-    _prepare(opened, surveyed)
-    _build(opened, surveyed, progress)
+    progress.announce(lambda style: "\n".join(change_lines(context, style)))
+    secrets = _prepare(opened, journal, context)
+    _build(opened, journal, context, progress)
     began = time.monotonic()
     try:
-        prepared = prepare_databases(opened, surveyed, wish.timeout, progress)
-        with opened.engine.apply(surveyed.plan.forced - prepared.started) as job:
+        prepared = prepare_databases(opened, journal, context, options.timeout, progress)
+        with opened.engine.apply(context.plan.forced - prepared.started) as job:
             verdict = await_ready(
-                opened.instance, opened.engine, job, before, wish.timeout, progress, replaced=surveyed.plan.replaced
+                opened.instance, opened.engine, job, before, options.timeout, progress, replaced=context.plan.replaced
             )
     except StackError as error:
-        remember_made(opened, surveyed)
-        if wish.rollback and opened.engine.revisions.exists():
-            raise _rolled_back(opened, error, progress, wish.timeout) from error
+        journal.save(_made(opened, journal.applied, context, secrets))
+        if options.rollback and opened.engine.revisions.exists():
+            raise _rolled_back(opened, error, progress, options.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
-    remember_made(opened, surveyed)
-    remember_proved(opened)
+    made = _made(opened, journal.applied, context, secrets)
+    journal.save(made.verified(identities(opened, secrets)))
     remember_ready(opened.state, verdict.observed)
     opened.engine.revisions.save()
-    return _report(opened, surveyed, replace(verdict, seconds=time.monotonic() - began), prepared.done)
+    return _report(opened, context, replace(verdict, seconds=time.monotonic() - began), prepared.done)
 
 
-def _finish_stopping(opened: Opened, progress: Progress) -> None:
-    """What a command was stopping when it was cut off may still be told to end, and looks well until it has."""
-    if opened.state.applied().wanted not in ("stopped", "down"):
+def _finish_stopping(opened: Opened, applied: Applied, progress: Progress) -> None:
+    """Stop what an interrupted command was stopping: it may be about to exit, and looks healthy until then."""
+    if applied.wanted not in ("stopped", "down"):
         return
     if any(state.running for state in opened.engine.observe().components.values()):
         progress.step(f"{opened.instance.name}: ending what was being stopped")
@@ -125,16 +121,21 @@ def _trim_secrets(opened: Opened, progress: Progress) -> None:
             progress.step(f"{secret_id}: removed the newline at the end of its file, which is no part of the secret")
 
 
-def _prepare(opened: Opened, surveyed: Survey) -> None:
-    """Make what the engine will read: the record, and the secrets that are not there yet."""
+def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str, str]:
+    """Make what the engine will read: the record, and the secrets that do not exist yet. Returns all their digests."""
     opened.state.remember(opened.record)
-    for secret in opened.instance.stack.secrets("container"):
+    stack = opened.instance.stack
+    for secret in (*stack.secrets("container"), *stack.secrets(opened.engine.traits.target)):
         opened.state.provide_secret(secret.id)
-    remember_intended(opened, surveyed)
+    secrets = secret_digests(opened)
+    declared, observed = context.declared, context.observed
+    new = {name: each for name, each in identities(opened, secrets).items() if not declared.exists(name, observed)}
+    journal.save(journal.applied.intended(declared.components.values(), new))
+    return secrets
 
 
-def _build(opened: Opened, surveyed: Survey, progress: Progress) -> None:
-    built = surveyed.plan.builds
+def _build(opened: Opened, journal: Journal, context: PlanContext, progress: Progress) -> None:
+    built = context.plan.builds
     if not built:
         return
     with opened.engine.build() as job:
@@ -142,7 +143,19 @@ def _build(opened: Opened, surveyed: Survey, progress: Progress) -> None:
             progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
     if exit_code:
         raise job.explain()
-    remember_built(opened, surveyed)
+    journal.save(journal.applied.built({name: context.declared.sources[name] for name in built}))
+
+
+def _made(opened: Opened, applied: Applied, context: PlanContext, secrets: Mapping[str, str]) -> Applied:
+    """Return what is recorded once the engine was told to make all that is declared."""
+    declared, there = context.declared, opened.engine.observe().components
+    kept = {name: files for name, files in applied.sources.items() if name in declared.sources}
+    return applied.made(
+        {name: state.declaration for name, state in there.items()},
+        [*declared.components.values()],
+        kept if declared.builds else declared.sources,
+        secrets,
+    )
 
 
 def _step(output: str) -> str:
@@ -152,9 +165,9 @@ def _step(output: str) -> str:
 
 
 def _report(
-    opened: Opened, surveyed: Survey, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
+    opened: Opened, context: PlanContext, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
 ) -> Report[UpResult]:
-    instance, before = opened.instance, surveyed.observed
+    instance, before = opened.instance, context.observed
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
 
@@ -162,7 +175,7 @@ def _report(
         done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
         lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
         was_done = [f"{each}: {what}" for each, all_done in (prepared or {}).items() for what in all_done]
-        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(surveyed)]
+        below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(context)]
         lines += [style.wrapped(line, "  ") for line in below]
         engine = style.wrapped(f"engine: {opened.choice}", "  ")
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
@@ -178,6 +191,6 @@ def _report(
         notices=tuple(notices),
         components=component_statuses(instance, verdict.observed),
         restarted=verdict.restarted,
-        plan=planned_changes(surveyed),
+        plan=planned_changes(context),
     )
     return Report.drawn("up", text, data)

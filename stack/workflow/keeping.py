@@ -20,8 +20,8 @@ from stack.snapshots.shelf import Shelf, superfluous
 from stack.verdict import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_store
+from stack.workflow.identities import data_version
 from stack.workflow.opening import Opened, with_instance
-from stack.workflow.planning import data_version
 
 _STARTED_WITHIN = 60.0
 
@@ -39,7 +39,8 @@ def with_data(opened: Opened) -> dict[str, DataStore]:
 
 def as_made(opened: Opened) -> Opened:
     """The same instance with each component of the version that made its data, whatever is declared now."""
-    versions = {name: data_version(opened, name) for name in with_data(opened)}
+    applied = opened.state.applied()
+    versions = {name: data_version(opened, applied, name) for name in with_data(opened)}
     wrong = {
         name: version
         for name, version in versions.items()

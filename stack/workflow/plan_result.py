@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from stack.plan import Action
 from stack.results.plans import FieldDifference, Obstacle, PlannedAction, PlannedChanges, StoreEffect
-from stack.workflow.planning import Survey
+from stack.workflow.planning import PlanContext
 
 
-def planned_changes(surveyed: Survey) -> PlannedChanges:
-    plan, obstacle = surveyed.plan, surveyed.obstacle
+def planned_changes(context: PlanContext) -> PlannedChanges:
+    """Return a plan as it is printed with `--json` and saved."""
+    plan, blocker = context.plan, context.blocker
     return PlannedChanges(
         instance=plan.instance,
         engine=plan.engine,
         changes=plan.something,
         actions=tuple(map(_action, plan.actions)),
-        data=tuple(StoreEffect(each.store, each.effect, each.holds) for each in plan.data),
+        data=tuple(StoreEffect(each.store, each.effect, each.content) for each in plan.data),
         migrations=plan.migrations,
         extensions=plan.extensions,
         superusers=plan.superusers,
-        missing_migrations=surveyed.missing,
-        obstacle=Obstacle(obstacle.code, obstacle.message, obstacle.hint) if obstacle else None,
-        basis=surveyed.basis,
+        missing_migrations=plan.missing,
+        obstacle=Obstacle(blocker.code, blocker.message, blocker.hint) if blocker else None,
+        basis=context.basis,
     )
 
 

@@ -6,45 +6,45 @@ from dataclasses import replace
 
 from stack.plan import Action
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
-from stack.workflow.planning import Survey
+from stack.workflow.planning import PlanContext
 
 _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
 
 
-def plan_lines(surveyed: Survey, style: Style) -> list[str]:
+def plan_lines(context: PlanContext, style: Style) -> list[str]:
     """For people: each component, then each data store."""
-    made = surveyed.plan
+    made = context.plan
     lines = [line for action in made.actions for line in _action_lines(action, style)]
     for effect in made.data:
         store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
-    lines += preparing_lines(surveyed, style, "data: ")
-    lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(surveyed)]
-    if surveyed.obstacle is not None:
-        refusal = f"`up` would refuse ({surveyed.obstacle.code}): {surveyed.obstacle.message}"
-        lines += ["", style.wrapped(refusal), style.wrapped(surveyed.obstacle.hint)]
+    lines += preparing_lines(context, style, "data: ")
+    lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(context)]
+    if context.blocker is not None:
+        refusal = f"`up` would refuse ({context.blocker.code}): {context.blocker.message}"
+        lines += ["", style.wrapped(refusal), style.wrapped(context.blocker.hint)]
     elif not made.something:
         lines += ["", f"{made.instance} is as declared: `up` would change nothing"]
     return lines
 
 
-def change_lines(surveyed: Survey, style: Style) -> list[str]:
+def change_lines(context: PlanContext, style: Style) -> list[str]:
     """For people: what `up` is about to change, and nothing else."""
-    lines = [line for action in surveyed.plan.changes for line in _action_lines(action, style)]
-    return lines + preparing_lines(surveyed, style)
+    lines = [line for action in context.plan.changes for line in _action_lines(action, style)]
+    return lines + preparing_lines(context, style)
 
 
-def missing_lines(surveyed: Survey) -> list[str]:
+def missing_lines(context: PlanContext) -> list[str]:
     """For people: the migrations that were applied and are gone. They may be another branch's."""
     return [
         f"{name} has had {', '.join(names)}, no longer in its folder of migrations"
-        for name, names in surveyed.missing.items()
+        for name, names in context.plan.missing.items()
     ]
 
 
-def preparing_lines(surveyed: Survey, style: Style, lead: str = "") -> list[str]:
+def preparing_lines(context: PlanContext, style: Style, lead: str = "") -> list[str]:
     """For people: what is done in databases before what uses them is made."""
-    plan = surveyed.plan
+    plan = context.plan
     superusers = [
         _marked("recreate", f"{lead}{name}: its user {user} becomes the owner of its database, and no superuser", style)
         for name, user in plan.superusers.items()
@@ -54,14 +54,14 @@ def preparing_lines(surveyed: Survey, style: Style, lead: str = "") -> list[str]
         for name, names in plan.extensions.items()
     ]
     migrations = [
-        _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(surveyed, name)}", style)
+        _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(context, name)}", style)
         for name, names in plan.migrations.items()
     ]
     return [*superusers, *extensions, *migrations]
 
 
-def _unsure(surveyed: Survey, name: str) -> str:
-    return ", unless its data has had that" if name in surveyed.unsure else ""
+def _unsure(context: PlanContext, name: str) -> str:
+    return ", unless its data has had that" if name in context.plan.unsure else ""
 
 
 def _action_lines(action: Action, style: Style) -> list[str]:

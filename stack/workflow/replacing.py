@@ -21,9 +21,11 @@ from stack.snapshots.shelf import Shelf
 from stack.verdict import await_well
 from stack.workflow.access import DataAccess
 from stack.workflow.converge import UpOptions, converge
+from stack.workflow.identities import identities, secret_digests
+from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, data_stores
 from stack.workflow.opening import Opened, with_instance
-from stack.workflow.planning import identities, remember_separated, remember_wanted, secret_digests
+from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
 
@@ -92,31 +94,29 @@ def take_over(
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
     for this, and not by some stackctl before.
     """
-    before, now = opened.engine.volumes.declared(), new.engine.volumes.declared().values()
+    before, now = opened.engine.volumes.declared(), new.engine.volumes.declared()
+    journal = Journal(new.state)
     if opened.engine.observe().exists:
-        remember_wanted(opened, "stopped")
+        journal.save(journal.applied.wanting("stopped"))
         opened.engine.stop()
     new.state.remember(new.record)
-    known, secrets = new.state.applied(), secret_digests(new)
+    secrets, data = secret_digests(new), journal.applied.data
     taken = {name: each for name, each in identities(new, secrets).items() if name in names}
-    # Which migrations the new data has had, it knows itself.
-    had = {name: each for name, each in known.migrations.items() if name not in names}
-    extensions = {name: each for name, each in known.extensions.items() if name not in names}
-    kept = {store: each for store, each in known.kept.items() if store not in now}
+    retired = dict[str, Fields]()
     if keeps is not None:
-        made, passwords = keeps.made.isoformat(), {name: known.data.get(name, {}).get("password", "") for name in names}
-        kept |= {
+        made, passwords = keeps.made.isoformat(), {name: data.get(name, {}).get("password", "") for name in names}
+        retired = {
             store: {"made": made, "password": passwords[volume.component]}
             for volume, store in before.items()
             if volume.component in names
         }
-    new.state.remember_applied(
-        replace(known, data={**known.data, **taken}, migrations=had, extensions=extensions, kept=kept)
-    )
+    applied = journal.applied.switched(names, taken, [*now.values()], retired)
     if made_now:
-        remember_separated(new, [each.name for each in new.instance.stack if each.name in names and each.schema])
+        databases = [each.name for each in new.instance.stack if each.name in names and each.schema]
+        applied = applied.demoted(now[VolumeId.of(name)] for name in databases)
+    journal.save(applied)
     progress.step(f"{new.instance.name}: the new data takes over")
-    report = converge(new, progress, UpOptions(timeout))
+    report = converge(new, journal, progress, UpOptions(timeout))
     _remove_spare_stores(new)
     return report
 
@@ -179,7 +179,8 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
         yield
         return
     progress.step(f"{', '.join(others)}: stopping, so that nobody writes any more")
-    remember_wanted(opened, "stopped")
+    journal = Journal(opened.state)
+    journal.save(journal.applied.wanting("stopped"))
     opened.engine.stop(others)
     try:
         yield
@@ -191,7 +192,7 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
                 await_well(engine, job, _STARTED_WITHIN, progress)
         except StackError as other:
             raise _both(error, other) from error
-        remember_wanted(opened, "up")
+        journal.save(journal.applied.wanting("up"))
         raise
 
 

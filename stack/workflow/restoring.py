@@ -22,9 +22,9 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.workflow.access import data_store
 from stack.workflow.confirming import Confirm
+from stack.workflow.identities import secret_digests
 from stack.workflow.keeping import fate, save, with_data
 from stack.workflow.opening import Opened, with_instance
-from stack.workflow.planning import secret_digests
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
 from stack.workload import VolumeId

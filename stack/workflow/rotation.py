@@ -7,19 +7,21 @@ all have it: a run after a kill in between carries on with the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from stack.applied import Applied
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.model import Component
 from stack.observed import Observed
+from stack.plan import changed_secrets
 from stack.progress import Progress
 from stack.verdict import await_ready
+from stack.workflow.identities import identities, secret_digests
+from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
-from stack.workflow.planning import changed_secrets, identities, secret_digests
+from stack.workflow.planning import secrets_read
 
 _INTERVAL = 0.25
 
@@ -42,8 +44,11 @@ def lost_passwords(opened: Opened, database: Component) -> list[Component]:
     ]
 
 
-def rotate_all(opened: Opened, databases: Sequence[Component], progress: Progress, timeout: float) -> Rotated:
-    engine, state, known = opened.engine, opened.state, opened.state.applied()
+def rotate_all(
+    opened: Opened, journal: Journal, databases: Sequence[Component], progress: Progress, timeout: float
+) -> Rotated:
+    """Give databases other passwords, record that, and restart what needs it. Carries on with what was begun."""
+    engine, state = opened.engine, opened.state
     before, logins = engine.observe_all(), {each.name: each.login for each in databases if each.login}
     for database in databases:
         if not engine.volumes.has_data(database.name):
@@ -73,8 +78,10 @@ def rotate_all(opened: Opened, databases: Sequence[Component], progress: Progres
             )
     for login in logins.values():
         state.settle_secret(login.secret.id)
-    again = to_restart(opened, databases, engine.renew_secrets(), known)
-    _remember(opened, databases)
+    secrets = secret_digests(opened)
+    again = to_restart(opened, databases, engine.renew_secrets(), journal.applied.secrets, secrets)
+    made = identities(opened, secrets)
+    journal.save(journal.applied.rotated(secrets, {database.name: made[database.name] for database in databases}))
     for name, why in again.items():
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
@@ -83,11 +90,18 @@ def rotate_all(opened: Opened, databases: Sequence[Component], progress: Progres
 
 
 def to_restart(
-    opened: Opened, databases: Sequence[Component], stale: Collection[str], known: Applied
+    opened: Opened,
+    databases: Sequence[Component],
+    stale: Collection[str],
+    before: Mapping[str, str],
+    now: Mapping[str, str],
 ) -> dict[str, str]:
-    """Give the components that work with the new secrets only after a restart, and why."""
+    """Return the components that work with the new secrets only after a restart, and why.
+
+    `before` and `now`: the digest of each secret. `stale`: the components that see another file.
+    """
     rotated = {each.login.secret.id for each in databases if each.login}
-    changed = changed_secrets(opened, known, secret_digests(opened))
+    changed = changed_secrets(secrets_read(opened), before, now)
     others = {name: [each for each in ids if each not in rotated] for name, ids in changed.items()}
     why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
     why |= dict.fromkeys(stale, "the file of its secret was deleted while it ran")
@@ -97,7 +111,7 @@ def to_restart(
     return {name: why[name] for name in opened.instance.stack.names if name in why}
 
 
-def finish_rotations(opened: Opened, progress: Progress, timeout: float) -> None:
+def finish_rotations(opened: Opened, journal: Journal, progress: Progress, timeout: float) -> None:
     """Carry on with what was interrupted."""
     begun = [
         each
@@ -105,7 +119,7 @@ def finish_rotations(opened: Opened, progress: Progress, timeout: float) -> None
         if each.login is not None and opened.state.has_coming_secret(each.login.secret.id)
     ]
     if begun:
-        rotate_all(opened, begun, progress, timeout)
+        rotate_all(opened, journal, begun, progress, timeout)
 
 
 def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:
@@ -141,10 +155,3 @@ def named(components: Sequence[Component]) -> str:
     """`web, worker and beat`."""
     names = [component.name for component in components]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def _remember(opened: Opened, databases: Sequence[Component]) -> None:
-    known, secrets = opened.state.applied(), secret_digests(opened)
-    made = identities(opened, secrets)
-    data = {**known.data, **{database.name: made[database.name] for database in databases}}
-    opened.state.remember_applied(replace(known, secrets=secrets, data=data))

@@ -11,7 +11,7 @@ from stack.files import explaining
 from stack.report import as_json
 from stack.results.plans import PlanResult
 from stack.workflow.plan_result import planned_changes
-from stack.workflow.planning import Survey
+from stack.workflow.planning import PlanContext
 
 
 def save_plan(path: Path, plan: PlanResult) -> None:
@@ -19,9 +19,9 @@ def save_plan(path: Path, plan: PlanResult) -> None:
         path.write_text(as_json(encoded(plan), indent=2) + "\n", encoding="utf-8")
 
 
-def check_saved(path: Path, surveyed: Survey) -> None:
+def check_saved(path: Path, context: PlanContext) -> None:
     """Raises `plan-stale` when the world is not as it was when the plan in `path` was saved."""
-    now = planned_changes(surveyed)
+    now = planned_changes(context)
     try:
         with explaining("file-unusable", path, "name the file of a plan"):
             text = path.read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from stack.findings import Finding
 from stack.report import Report
 from stack.results.access import LogLines
 from stack.results.plans import Obstacle
-from stack.workflow.planning import version_differs
+from stack.workflow.blockers import version_differs
 from tests.cli import ROOT
 
 

@@ -13,8 +13,9 @@ from stack.migrations import Migration, pending, read_migrations
 from stack.progress import Silence
 from stack.settings import Settings
 from stack.workflow import preparing
+from stack.workflow.journal import Journal
 from stack.workflow.opening import change
-from stack.workflow.planning import survey
+from stack.workflow.planning import compute_plan
 from tests.unit.fake_engine import FakeEngine, World
 
 FIRST, SECOND, TENTH = (Migration(name, name.encode()) for name in ("1_a.sql", "0002-b.sql", "10_c.sql"))
@@ -104,8 +105,9 @@ def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(PostgresSchema, "migrate", apply)
     with change(Settings(file, None, tmp_path / "state", "embedded"), Silence()) as opened:
         opened.state.provide_secret("db_password")
-        surveyed = survey(opened)
+        journal = Journal(opened.state)
+        context = compute_plan(opened, journal.applied)
         (folder / FIRST.name).write_text("DROP TABLE notes")
         (folder / SECOND.name).write_bytes(SECOND.sql)
-        preparing.prepare_databases(opened, surveyed, 1, Silence())
+        preparing.prepare_databases(opened, journal, context, 1, Silence())
     assert applied == [(FIRST,)]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stack.applied import Applied, Wanted
+from stack.applied import Applied, Files, FileState, Wanted
 from stack.fields import Fields, fingerprint, flatten, is_hidden
+from stack.migrations import Migration
 from stack.observed import ComponentState, Observed
 from stack.plan import Action, DataEffect, Declared, Difference, Plan, make_plan
 from stack.workload import VolumeId
@@ -17,6 +18,13 @@ WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "51
 DB: Fields = {"image": "postgres:18"}
 DECLARED = Declared({"web": WEB, "db": DB}, stores={VolumeId("db"): "p_db-pgdata"})
 MADE = Applied(wanted="up", components=["web", "db"], fields={fingerprint(WEB): WEB, fingerprint(DB): DB})
+
+ROTATED = replace(MADE, secrets={"db_password": "old"})
+BUILT = replace(MADE, sources={"web": {}})
+
+
+def files(*names: str) -> Files:
+    return {name: FileState(1, 1, 0o644, f"digest of {name}") for name in names}
 
 
 def component(fields: Fields, **changes: object) -> ComponentState:
@@ -109,9 +117,11 @@ def test_what_somebody_did_by_hand_is_drift(there: Observed, action: str) -> Non
 def test_only_what_the_engine_would_overlook_is_forced() -> None:
     changed = observed(web=component(WEB, live={"mem_limit": "256m"}), db=component(DB))
     assert plan(there=changed).forced == {"web"}
-    assert plan(replace(DECLARED, secrets={"web": ["db_password"]})).forced == {"web"}
-    assert plan(replace(DECLARED, sources={"web": ["app.py"]}, builds=False)).forced == {"web"}
-    assert plan(replace(DECLARED, sources={"web": ["app.py"]})).forced == frozenset()
+    assert plan(replace(DECLARED, secrets={"db_password": "new"}, reads={"web": ["db_password"]}), ROTATED).forced == {
+        "web"
+    }
+    assert plan(replace(DECLARED, sources={"web": files("app.py")}, builds=False), BUILT).forced == {"web"}
+    assert plan(replace(DECLARED, sources={"web": files("app.py")}), BUILT).forced == frozenset()
     assert plan(replace(DECLARED, components={"web": {"image": "web:2"}, "db": DB})).forced == frozenset()
 
 
@@ -134,22 +144,28 @@ def test_what_is_no_longer_declared_goes_and_its_data_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "why"),
+    ("names", "why"),
     [
-        ([], "its source was not built yet"),
         (["app.py"], "its source changed: app.py"),
         (["a", "b", "c", "d", "e"], "its source changed: a, b, c and 2 more"),
     ],
 )
-def test_source_that_changed_is_built_or_started_again(files: list[str], why: str) -> None:
-    built = of_web(replace(DECLARED, sources={"web": files}))
+def test_source_that_changed_is_built_or_started_again(names: list[str], why: str) -> None:
+    built = of_web(replace(DECLARED, sources={"web": files(*names)}), BUILT)
     assert (built.kind, built.why, built.builds) == ("rebuild", why, True)
-    run = of_web(replace(DECLARED, sources={"web": files}, builds=False))
+    run = of_web(replace(DECLARED, sources={"web": files(*names)}, builds=False), BUILT)
     assert (run.kind, run.why, run.builds) == ("restart", why, False)
 
 
+def test_source_that_was_never_built_is_built() -> None:
+    built = of_web(replace(DECLARED, sources={"web": files("app.py")}))
+    assert (built.kind, built.why, built.builds) == ("rebuild", "its source was not built yet", True)
+    run = of_web(replace(DECLARED, sources={"web": files("app.py")}, builds=False))
+    assert run.kind == "keep"
+
+
 def test_a_change_of_declaration_and_source_is_built_too() -> None:
-    action = of_web(replace(DECLARED, components={"web": {"image": "web:2"}}, sources={"web": ["app.py"]}))
+    action = of_web(replace(DECLARED, components={"web": {"image": "web:2"}}, sources={"web": files("app.py")}))
     assert (action.kind, action.builds) == ("recreate", True)
 
 
@@ -177,8 +193,8 @@ def test_what_an_up_that_failed_never_made_was_not_removed_by_hand() -> None:
     "declared",
     [
         replace(DECLARED, extensions={"db": ("vector",)}),
-        replace(DECLARED, superusers={"db": "student"}),
-        replace(DECLARED, migrations={"db": ("1_notes.sql",)}),
+        replace(DECLARED, users={"db": "student"}),
+        replace(DECLARED, migrations={"db": [Migration("1_notes.sql", b"")]}),
     ],
 )
 def test_what_is_done_in_a_database_is_something_to_do(declared: Declared) -> None:

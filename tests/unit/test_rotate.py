@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from stack.applied import Applied
 from stack.capabilities import Completed
 from stack.commands.rotate import text_of
 from stack.components.postgres import Postgres
@@ -19,6 +18,7 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.instance import Instance
 from stack.model import Stack
 from stack.state import Record, State
+from stack.workflow.identities import secret_digests
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.rotation import Rotated, to_restart
 from tests.unit.fake_engine import FakeEngine, World
@@ -65,20 +65,20 @@ READS_AGAIN = WebApp("web", source=".", port=2, uses=[DB], rereads_secrets=True)
 
 def test_only_an_app_that_reads_its_secrets_once_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
-    why = to_restart(shop, [DB], stale=(), known=shop.state.applied())
+    why = to_restart(shop, [DB], stale=(), before={}, now=secret_digests(shop))
     assert list(why) == ["worker"]
     assert "requests in flight end" in why["worker"]
 
 
 def test_a_component_that_holds_a_deleted_file_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_AGAIN)
-    assert list(to_restart(shop, [DB], stale=("db", "web"), known=shop.state.applied())) == ["web", "db"]
+    assert list(to_restart(shop, [DB], stale=("db", "web"), before={}, now=secret_digests(shop))) == ["web", "db"]
 
 
 def test_what_reads_another_secret_that_was_replaced_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
-    known = Applied(secrets={"db_password": "before", "orders_password": "before"})
-    why = to_restart(shop, [DB], stale=(), known=known)
+    before = {"db_password": "before", "orders_password": "before"}
+    why = to_restart(shop, [DB], stale=(), before=before, now=secret_digests(shop))
     assert list(why) == ["worker", "orders"], "db has its password from inside, and web reads it again"
     assert why["orders"] == "the secret orders_password changed"
 

@@ -31,7 +31,7 @@ from stack.style import PLAIN
 from stack.workflow import ports
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.plan_text import plan_lines
-from stack.workflow.planning import survey
+from stack.workflow.planning import compute_plan
 from stack.workload import Hardening, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 from tests.unit.test_compose_states import CONTAINER, STATE
 
@@ -90,7 +90,8 @@ def test_each_port_and_volume_is_rendered() -> None:
 
 def test_a_plan_has_a_line_for_each_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "run", lambda arguments, timeout: Completed(0, "", ""))
-    lines = plan_lines(survey(opened(tmp_path)), PLAIN)
+    shop = opened(tmp_path)
+    lines = plan_lines(compute_plan(shop, shop.state.applied()), PLAIN)
     data = [line for line in lines if "data:" in line]
     assert len(data) == 2
     assert "p_search-index" in data[0]

@@ -1,0 +1,49 @@
+"""Find out how the data of each component is made: its names, version, password and store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stack.applied import Applied, short_name
+from stack.fields import Fields, digest
+from stack.workflow.opening import Opened
+from stack.workload import TARGETS
+
+# Of data that asks for none.
+_NO_PASSWORD = "none"  # noqa: S105 - the word for it
+
+
+def secret_digests(opened: Opened) -> dict[str, str]:
+    """Return the digest of each secret that exists."""
+    state = opened.state
+    ids = {secret.id for target in TARGETS for secret in opened.instance.stack.secrets(target)}
+    return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
+
+
+def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:
+    """Return how the data of each component would be made now; `secrets`: the digest of each."""
+    return {
+        component.name: {
+            **component.data.identity(),
+            "version": str(opened.engine.version(component.name) or ""),
+            "store": short_name(_store(opened, component.name)),
+            "password": secrets.get(component.login.secret.id, "") if component.login else _NO_PASSWORD,
+        }
+        for component in opened.instance.stack
+        if component.data is not None
+    }
+
+
+def origin(opened: Opened, applied: Applied, name: str) -> Fields | None:
+    """Return how the data of a component was made; None if that is not known of the store that it uses."""
+    return applied.origin(name, _store(opened, name))
+
+
+def data_version(opened: Opened, applied: Applied, name: str) -> int | None:
+    """Return the major version that made the data of a database: as the engine sees it, else as it was recorded."""
+    made = origin(opened, applied, name) or {}
+    return opened.engine.volumes.version(name) or (int(made["version"]) if made.get("version") else None)
+
+
+def _store(opened: Opened, name: str) -> str:
+    return next(store for volume, store in opened.engine.volumes.declared().items() if volume.component == name)
