@@ -11,7 +11,7 @@ from stack.applied import Applied, Files, FileState, Wanted
 from stack.fields import Fields, fingerprint, flatten, is_hidden
 from stack.migrations import Migration
 from stack.observed import ComponentState, Observed
-from stack.plan import Action, DataEffect, Declared, Difference, Plan, make_plan
+from stack.plan import Action, DataEffect, Declared, Difference, Plan, find_migration_conflict, make_plan
 from stack.workload import VolumeId
 
 WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "512m"}
@@ -202,3 +202,53 @@ def test_what_is_done_in_a_database_is_something_to_do(declared: Declared) -> No
     assert plan(declared).something
     assert plan(declared).prepared == {"db"}
     assert not plan().something
+
+
+FIRST, SECOND = Migration("1_notes.sql", b"SELECT 1"), Migration("2_tags.sql", b"SELECT 2")
+WITH_MIGRATIONS = replace(DECLARED, migrations={"db": [FIRST, SECOND]})
+
+
+def test_a_database_gets_the_migrations_that_it_lacks() -> None:
+    made = replace(MADE, migrations={"db": {FIRST.name: FIRST.checksum, "0_gone.sql": "x"}})
+    found = plan(WITH_MIGRATIONS, made)
+    assert found.migrations == {"db": (SECOND.name,)}
+    assert found.missing == {"db": ("0_gone.sql",)}
+    assert found.unsure == frozenset()
+
+
+def test_of_data_that_is_gone_no_migration_counts_as_applied() -> None:
+    made = replace(MADE, migrations={"db": {FIRST.name: FIRST.checksum}}, extensions={"db": ["vector"]})
+    declared = replace(WITH_MIGRATIONS, extensions={"db": ["vector"]}, users={"db": "student"})
+    found = plan(declared, made, observed(frozenset()))
+    assert found.migrations == {"db": (FIRST.name, SECOND.name)}
+    assert found.extensions == {"db": ("vector",)}
+    assert found.superusers == {}
+
+
+def test_migrations_of_data_without_a_record_are_unsure() -> None:
+    assert plan(WITH_MIGRATIONS).unsure == {"db"}
+
+
+def test_an_edited_migration_is_a_conflict_and_none_is_planned() -> None:
+    made = replace(MADE, migrations={"db": {FIRST.name: "edited"}})
+    assert plan(WITH_MIGRATIONS, made).migrations == {}
+    conflict = find_migration_conflict(WITH_MIGRATIONS, made, THERE)
+    assert conflict is not None
+    assert conflict.code == "migration-edited"
+    assert find_migration_conflict(WITH_MIGRATIONS, MADE, THERE) is None
+
+
+def test_a_plan_of_the_same_values_is_the_same_and_opens_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a plan is made of values only")
+
+    declared = replace(
+        WITH_MIGRATIONS, sources={"web": files("app.py")}, secrets={"p": "new"}, reads={"web": ["p"]}, users={"db": "u"}
+    )
+    made = replace(BUILT, secrets={"p": "old"})
+    for name in ("builtins.open", "io.open", "os.open", "os.stat", "subprocess.Popen", "socket.socket"):
+        monkeypatch.setattr(name, refuse)
+    first, second = plan(declared, made), plan(declared, made)
+    monkeypatch.undo()
+    assert first == second
+    assert first.something
