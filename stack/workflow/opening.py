@@ -217,7 +217,7 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
         raise StackError(
             "engine-differs",
             f"{instance.name} is on the engine {own}, and its data with it; {asked} was asked for",
-            f"leave --engine and STACKCTL_ENGINE out, take another --instance NAME, or begin anew with "
+            f"leave --engine and STACKCTL_ENGINE out, take another --instance NAME, or start over with "
             f"`stackctl --engine {own} reset`",
         )
     if own:

@@ -37,8 +37,8 @@ Fill = Callable[[Access], None]
 class Replacement:
     """What is to be put in place of what. `fill` by the name of the database.
 
-    `before`: done once nobody writes any more, and before the new data takes over; gives the snapshot of what was
-    there, if one is made. `needs`: the bytes that the new data may take.
+    `before`: called once nothing writes any more, and before the switch to the new data; returns the snapshot of what
+    was there, if one is made. `needs`: the bytes that the new data may take.
     """
 
     fill: Mapping[str, Fill]
@@ -89,7 +89,7 @@ def take_over(
     timeout: float,
     made_now: bool = True,
 ) -> Report[UpResult]:
-    """Let the stores of `new` be the instance's from now on, and bring it up on them. Nobody may write any more.
+    """Switch the instance to the stores of `new`, and bring it up on them. Nothing may write any more.
 
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
     for this, and not by some stackctl before.
@@ -178,7 +178,7 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
     if not others:
         yield
         return
-    progress.step(f"{', '.join(others)}: stopping, so that nobody writes any more")
+    progress.step(f"{', '.join(others)}: stopping, so that nothing writes any more")
     journal = Journal(opened.state)
     journal.save(journal.applied.wanting("stopped"))
     opened.engine.stop(others)

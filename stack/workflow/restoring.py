@@ -131,7 +131,7 @@ def _save_first(
 
 
 def _nothing() -> None:
-    """Nobody wants what is there to be saved."""
+    """Save nothing of what is there."""
 
 
 def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
@@ -148,8 +148,8 @@ def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
             raise _differs(path, *problem)
 
 
-def _differs(path: Path, problem: str, cure: str) -> StackError:
-    return StackError("snapshot-differs", f"{path.name} does not fit: {problem}; nothing was touched", cure)
+def _differs(path: Path, problem: str, hint: str) -> StackError:
+    return StackError("snapshot-differs", f"{path.name} does not fit: {problem}; nothing was touched", hint)
 
 
 def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest, saves: bool) -> str:
