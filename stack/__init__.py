@@ -13,10 +13,13 @@ A stack file is plain Python that defines `stack`:
 `stackctl --file FILE up` makes it real. What is listed in `__all__` is the public interface of a stack file.
 """
 
+from stack import health
+from stack.components.container import Container
 from stack.components.postgres import Postgres
 from stack.components.redis import CachedValue, Redis
 from stack.components.webapp import WebApp
+from stack.components.worker import Worker
 from stack.errors import DeclarationError
 from stack.model import Stack
 
-__all__ = ["CachedValue", "DeclarationError", "Postgres", "Redis", "Stack", "WebApp"]
+__all__ = ["CachedValue", "Container", "DeclarationError", "Postgres", "Redis", "Stack", "WebApp", "Worker", "health"]

@@ -108,6 +108,9 @@ class Host(Protocol):
     def run(self, component: str, command: Sequence[str], environment: Mapping[str, str]) -> Completed:
         """Run a program of a component, for some seconds at most. Raises `OSError`."""
 
+    def execute(self, component: str, command: Sequence[str], timeout: float) -> Completed:
+        """Run a command as the user of a component and with its environment. Raises `no-answer` after the timeout."""
+
     def exchange(self, port: int, request: bytes, lines: int) -> bytes:
         """Send bytes to a port, and read so many lines. Raises `OSError`."""
 

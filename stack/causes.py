@@ -151,7 +151,8 @@ _KNOWN = (
         r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system|has wrong ownership",
         "permission-denied",
         "{name} may not read or write something that it needs",
-        "it runs as a user without privileges and writes only to /tmp: see the line that names the path",
+        "it runs as a user without privileges and writes only to /tmp and volumes: see the line that names the path; "
+        'a Container may also declare `writable=True`, `tmpfs=[…]`, `capabilities=[…]` or `user="image"`',
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,6 +13,14 @@ from stack.references import Reference, SecretReference, Text, Value, deferred
 
 # More than any machine has: 16 TiB, and a day.
 _MOST_MEMORY, _MOST_CPUS, _MOST_SECONDS = 16 * 2**20, 256, 86400
+_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+# As a component may be named.
+_PART = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_ENGINE_FOLDERS = ("/proc", "/sys", "/dev", "/run/secrets", "/var/run/docker.sock", "/run/docker.sock")
+# A repository in lower case, perhaps with a registry, a tag and a digest (https://pkg.go.dev/github.com/distribution/reference).
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -34,8 +43,8 @@ def checked_port(component: Component, field: str, value: object) -> int:
     return value
 
 
-def checked_memory(component: Component, memory: object, least: int) -> None:
-    _checked_whole(component, "memory", memory, least, _MOST_MEMORY, "MiB")
+def checked_memory(component: Component, memory: object, least: int, field: str = "memory") -> None:
+    _checked_whole(component, field, memory, least, _MOST_MEMORY, "MiB")
 
 
 def checked_cpus(component: Component, cpus: object) -> None:
@@ -79,17 +88,33 @@ def _checked_variable(component: Component, name: object, value: object) -> Valu
     return checked_text(component, path, str(value))
 
 
-def checked_command(component: Component, command: object) -> tuple[Value, ...]:
+def checked_command(component: Component, command: object, field: str = "command") -> tuple[Value, ...]:
     """Return the words of a command, each text or a reference that is not a secret."""
     if isinstance(command, str) or not isinstance(command, Sequence) or not command:
-        raise component.wrong("command", f"{command!r} is not a list of words, like ['python', 'app.py']")
-    return tuple(_checked_word(component, word) for word in command)
+        raise component.wrong(field, f"{command!r} is not a list of words, like ['python', 'app.py']")
+    return tuple(_checked_word(component, field, word) for word in command)
 
 
-def _checked_word(component: Component, word: object) -> Value:
+def _checked_word(component: Component, field: str, word: object) -> Value:
     if isinstance(word, SecretReference) or not isinstance(word, (str, Reference, Text)):
-        raise component.wrong("command", f"{word!r} is not a word of a command")
-    return checked_text(component, "command", word) if isinstance(word, str) else word
+        raise component.wrong(field, f"{word!r} is not a word of a command")
+    return checked_text(component, field, word) if isinstance(word, str) else word
+
+
+def checked_plain(component: Component, field: str, value: object) -> str:
+    """Return text that has no reference in it."""
+    text = checked_text(component, field, value) if isinstance(value, str) else None
+    if not isinstance(text, str):
+        raise component.wrong(field, f"{value!r} is not plain text")
+    return text
+
+
+def checked_image(component: Component, value: object) -> str:
+    """Return the name of an image, as `docker pull` takes it."""
+    text = checked_plain(component, "image", value)
+    if not _IMAGE.fullmatch(text):
+        raise component.wrong("image", f"{value!r} is not the name of an image (like 'nginx:1.29')")
+    return text
 
 
 def checked_text(component: Component, field: str, text: str) -> str | Text:
@@ -102,6 +127,45 @@ def checked_text(component: Component, field: str, text: str) -> str | Text:
         return deferred(text)
     except ValueError as error:
         raise component.wrong(field, str(error)) from None
+
+
+def checked_user(component: Component, value: object) -> str | None:
+    """Return the user and group in numbers; None for `image`, the user that the image names."""
+    if value == "image":
+        return None
+    if not isinstance(value, str) or not _USER.fullmatch(value):
+        raise component.wrong("user", f"{value!r} is not a user and group in numbers, or is root (like 10001:10001)")
+    return value
+
+
+def checked_switch(component: Component, field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise component.wrong(field, f"{value!r} is neither True nor False")
+
+
+def checked_name(component: Component, field: str, value: object) -> str:
+    """Return the name of a part of a component: of a port, or of a volume."""
+    if not isinstance(value, str) or not _PART.fullmatch(value):
+        raise component.wrong(field, f"{value!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
+    return value
+
+
+def checked_mapping(component: Component, field: str, value: object) -> Mapping[object, object]:
+    if not isinstance(value, Mapping):
+        raise component.wrong(field, f"{value!r} is not a mapping, like {{'data': '/data'}}")
+    return value
+
+
+def checked_target(component: Component, field: str, value: object) -> str:
+    """Return the absolute path of a folder in a container."""
+    if not isinstance(value, str) or not value.startswith("/") or posixpath.normpath(value) != value or value == "/":
+        raise component.wrong(field, f"{value!r} is not an absolute path in the container, like '/data'")
+    if any(value == kept or value.startswith(f"{kept}/") for kept in _ENGINE_FOLDERS):
+        raise component.wrong(field, f"{value!r} is a place that the engine or the kernel needs; choose another")
+    text = checked_text(component, field, value)
+    if not isinstance(text, str) or ":" in text:
+        raise component.wrong(field, f"{value!r} is not a plain path: it has a colon or a reference")
+    return text
 
 
 def checked_path(component: Component, field: str, value: object) -> str:

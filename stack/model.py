@@ -68,6 +68,11 @@ class Component:
         """The names of the components that stackctl asks to inspect it."""
         return ()
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """The names of the components whose image and volumes are its own too."""
+        return ()
+
     def exports(self, target: Target) -> Mapping[str, Value]:
         """What a component that uses it gets, by the end of the variable: `HOST`, `PASSWORD_FILE`."""
         return {}
@@ -174,6 +179,7 @@ class Stack:
             raise DeclarationError("Stack", f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
         self._check_components()
         self._check_uses()
+        self._check_shares()
         self._check_cycles()
         self._check_reads()
         self._check_environments()
@@ -241,6 +247,13 @@ class Stack:
                         f"{component.name}/uses", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
                     )
 
+    def _check_shares(self) -> None:
+        for component in self.components:
+            for shared in component.shares:
+                if shared not in self.names:
+                    listed = ", ".join(self.names)
+                    raise self.wrong(f"{component.name}/of", f"{shared!r} is not in the stack (it has {listed})")
+
     def _check_reads(self) -> None:
         for component in self.components:
             for read in component.reads:
@@ -271,12 +284,12 @@ class Stack:
                     suffixes = self[used].exports("process")
                     if variable in {f"{variable_prefix(used)}_{suffix}" for suffix in suffixes}:
                         raise self.wrong(path, f"is given by {used!r} already; choose another name")
-            for word in workload.command or ():
+            for word in (*(workload.entrypoint or ()), *(workload.command or ())):
                 self._check_references(component, f"{component.name}/command", word)
 
     def _check_references(self, component: Component, path: str, value: Value) -> None:
         for reference in references_in(value):
-            if reference.component not in (component.name, *component.needs):
+            if reference.component not in (component.name, *component.needs, *component.shares):
                 raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
 
     def _check_ports(self) -> None:

@@ -61,13 +61,15 @@ class Volume:
     """A named volume: data that outlives its component, at `target` in its container.
 
     `base`: what an engine for containers calls its first revision. `initialized`: a process makes the folder by
-    itself, and takes one that is there for complete.
+    itself, and takes one that is there for complete. `owned`: a new one is given to the user that a container runs as;
+    else it has the owner that the image gives this folder.
     """
 
     id: VolumeId
     base: str
     target: str
     initialized: bool = False
+    owned: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class File:
 
 @dataclass(frozen=True)
 class Healthcheck:
-    """How a container is asked for its health. `test` None asks as the image's own HEALTHCHECK says. In seconds.
+    """How a container is asked for its health. In seconds.
+
+    `test` None asks as the image's own HEALTHCHECK says; an empty one asks nothing, whatever the image says.
 
     `start_period` ends with the first good answer. It is longer than any wait for a start: an engine that calls a slow
     component unhealthy gives up on what uses it, whatever the timeout of `up`.
@@ -104,6 +108,13 @@ class HttpCheck:
 
 
 @dataclass(frozen=True)
+class TcpCheck:
+    """A connection from outside that a published component accepts, and does not close at once, when it works."""
+
+    port: PortId
+
+
+@dataclass(frozen=True)
 class Limits:
     """What a component may use: memory in MiB, CPUs, processes and threads."""
 
@@ -116,7 +127,8 @@ class Limits:
 class Hardening:
     """What a container may do beyond its work. Each default is the safe one; `user` None: the image's own user.
 
-    `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory.
+    `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory. `shm`: the MiB
+    of its /dev/shm, None for the engine's default.
     """
 
     user: str | None
@@ -125,6 +137,15 @@ class Hardening:
     capabilities: tuple[str, ...] = ()
     new_privileges: bool = False
     egress: bool = False
+    shm: int | None = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """How an image is made of a source: the stage of its Dockerfile to stop at, and the values of its arguments."""
+
+    target: str | None = None
+    args: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,8 @@ class Workload:
     file); a process has a `command`, which begins with the name of a program, and runs in `source` if it has one.
     `stop_signal` asks it to end, None for the image's own; `stop_grace` is the time in seconds from there to the kill.
     `init`: a process of the engine's own passes signals on in its container, and reaps what ends there.
+    `entrypoint` replaces that of the image. `build` says how the image is made of `source`; `image_of` names another
+    component that makes it of the same source, and is built in its place.
     `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for.
     """
@@ -142,10 +165,13 @@ class Workload:
     limits: Limits
     hardening: Hardening
     stop_grace: int
-    stop_signal: Literal["TERM", "INT"] | None = None
+    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] | None = None
     init: bool = False
     image: str | None = None
     source: str | None = None
+    build: Build = Build()
+    image_of: str | None = None
+    entrypoint: tuple[Value, ...] | None = None
     command: tuple[Value, ...] | None = None
     prepare: tuple[Value, ...] = ()
     environment: Mapping[str, Value] = field(default_factory=dict)
@@ -154,7 +180,7 @@ class Workload:
     files: tuple[File, ...] = ()
     secrets: tuple[SecretReference, ...] = ()
     healthcheck: Healthcheck | None = None
-    http: HttpCheck | None = None
+    probe: HttpCheck | TcpCheck | None = None
 
     @property
     def published(self) -> tuple[Port, ...]:

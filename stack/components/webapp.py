@@ -5,42 +5,42 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Literal, Self
 
 from stack.checking import (
     checked_command,
     checked_cpus,
     checked_environment,
     checked_memory,
-    checked_path,
     checked_port,
     checked_seconds,
+    checked_switch,
+    checked_user,
     used_names,
 )
 from stack.errors import DeclarationError
 from stack.fields import is_secret_name
 from stack.model import Component
+from stack.parts import USER, check_origin, checked_volumes, located, volumes_of
 from stack.references import Reference, Value
 from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
-# A user of no image: whatever the Dockerfile says, the app never runs as root.
-USER = "10001:10001"
-
 _PATH = re.compile(r"/[!-~]*")
-_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True)
 class WebApp(Component):
-    """A web app that is built from `source` and published on 127.0.0.1.
+    """A web app that is built from `source`, or runs an `image`, and is published on 127.0.0.1.
 
-    - `source`: the folder with its Dockerfile, relative to the stack file.
-    - `port`: where it listens in its container; `publish`: the port on this machine (default: the same). The app
-      gets in `BIND` and `PORT` where it has to listen: in a container 0.0.0.0 and `port`, without one 127.0.0.1 and
-      `publish`.
+    - `source`: the folder with its Dockerfile, relative to the stack file; `image`: the name of an image instead.
+    - `port`: where it listens in its container; `publish`: the port on this machine (default: the same), None for an
+      app that only other components reach. The app gets in `BIND` and `PORT` where it has to listen: in a container
+      0.0.0.0 and `port`, without one 127.0.0.1 and `publish`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
-      has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside.
+      has one, is what the engine asks; `up`, `status` and `wait` ask this path of a published app from outside.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
+    - `volumes`: named folders that outlive the app and are in snapshots, `{"media": "/app/media"}`. The app gets the
+      path of each, which is another without a container: `VOLUME_MEDIA`.
     - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
     - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
@@ -51,9 +51,9 @@ class WebApp(Component):
     Raises `DeclarationError` for a wrong value.
     """
 
-    source: str
+    source: str | None = None
     port: int = 8000
-    publish: int | None = None
+    publish: int | Literal["same"] | None = "same"
     health: str = "/health"
     command: Sequence[Value] | None = None
     environment: Mapping[str, Value | int | float] = field(default_factory=dict)
@@ -63,22 +63,23 @@ class WebApp(Component):
     cpus: float = 2.0
     stop_grace: int = 20
     rereads_secrets: bool = False
+    image: str | None = None
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked_path(self, "source", self.source)
+        check_origin(self, self.image, self.source)
         checked_port(self, "port", self.port)
-        if self.publish is not None:
+        if self.publish not in (None, "same"):
             checked_port(self, "publish", self.publish)
         if not isinstance(self.health, str) or not _PATH.fullmatch(self.health):
             raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
-        if not isinstance(self.user, str) or not _USER.fullmatch(self.user):
-            raise self.wrong("user", f"{self.user!r} is not a user and group in numbers, or is root (like 10001:10001)")
+        checked_user(self, self.user)
         checked_memory(self, self.memory, least=16)
         checked_cpus(self, self.cpus)
         checked_seconds(self, "stop_grace", self.stop_grace)
-        if not isinstance(self.rereads_secrets, bool):
-            raise self.wrong("rereads_secrets", f"{self.rereads_secrets!r} is neither True nor False")
+        checked_switch(self, "rereads_secrets", self.rereads_secrets)
+        self._freeze("volumes", checked_volumes(self, self.volumes))
         self._freeze("environment", checked_environment(self, self.environment))
         self._freeze("uses", used_names(self, self.uses))
         if self.command is not None:
@@ -100,16 +101,19 @@ class WebApp(Component):
 
     def workload(self, target: Target) -> Workload:
         port = PortId.of(self.name)
+        publish = self.port if self.publish == "same" else self.publish
         own = Workload(
+            image=self.image if target == "container" else None,
             source=self.source,
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
-            hardening=Hardening(user=self.user, tmpfs=("/tmp",), egress=True),  # noqa: S108 - in the container
+            hardening=Hardening(user=checked_user(self, self.user), tmpfs=("/tmp",), egress=True),  # noqa: S108 - in the container
             init=True,
-            ports=(Port(port, self.port, self.publish or self.port),),
+            ports=(Port(port, self.port, publish),),
+            volumes=volumes_of(self, self.volumes),
             healthcheck=Healthcheck(test=None),
-            http=HttpCheck(port, self.health),
+            probe=None if publish is None else HttpCheck(port, self.health),
             stop_grace=self.stop_grace,
         )
         if target == "container":
@@ -127,5 +131,4 @@ class WebApp(Component):
         return replace(self, environment={name: hidden if is_secret_name(name) else value for name, value in values})
 
     def _environment(self) -> Mapping[str, Value]:
-        where = {"BIND": Reference(self.name, "bind"), "PORT": Reference(self.name, "port")}
-        return where | dict(checked_environment(self, self.environment))
+        return located(self.name, ("",), tuple(self.volumes)) | dict(checked_environment(self, self.environment))

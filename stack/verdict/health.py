@@ -9,12 +9,12 @@ from stack.engines.base import Engine
 from stack.instance import Instance
 from stack.observed import Listening, Observed
 from stack.verdict.judge import Answer, assess, misplaced
-from stack.verdict.probe import Probe, ask, http_probe
+from stack.verdict.probe import Probe, ask, ask_url
 from stack.verdict.ready import found_ready
 
 # For a command that looks: an app that needs longer is not healthy either.
 _TIMEOUT = 2.0
-_quick_probe = partial(http_probe, timeout=_TIMEOUT)
+_quick_probe = partial(ask_url, timeout=_TIMEOUT)
 
 
 def observe(instance: Instance, engine: Engine, probe: Probe = _quick_probe) -> Observed:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.verdict.judge import Answer
-from stack.workload import HttpCheck
+from stack.workload import HttpCheck, TcpCheck
 
 # Where a published port is. The name in the URL may also have another address, behind which another server listens.
 _HOST = "127.0.0.1"
@@ -23,18 +23,21 @@ TIMEOUT = 5.0
 _LONGEST_BODY = 65536
 _LONGEST_TEXT = 200
 _MOST_REDIRECTS = 5
+_TCP = "tcp://"
+# A server that sends nothing by itself; one behind a proxy that is not there yet is closed within a millisecond.
+_STAYS_OPEN = 0.3
 
 
 Probe = Callable[[str], Answer]
 
 
-def published(instance: Instance) -> Mapping[str, HttpCheck]:
-    """The request that each component answers which is asked from outside: its port is published."""
+def published(instance: Instance) -> Mapping[str, HttpCheck | TcpCheck]:
+    """Return what each component is asked from outside whose port is published."""
     workloads = {name: instance.stack[name].workload("container") for name in instance.stack.names}
     return {
-        name: workload.http
+        name: workload.probe
         for name, workload in workloads.items()
-        if workload.http is not None and workload.http.port in instance.ports
+        if workload.probe is not None and workload.probe.port in instance.ports
     }
 
 
@@ -43,7 +46,7 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
     running = {name: state for name, state in observed.components.items() if state.running}
     # The engine knows the port also when what was remembered of the instance is lost.
     urls = {
-        name: f"http://localhost:{_port(running[name], check, instance)}{check.path}"
+        name: _url(check, _port(running[name], check, instance))
         for name, check in published(instance).items()
         if name in running
     }
@@ -62,8 +65,12 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
     return late | answers
 
 
-def _port(state: ComponentState, check: HttpCheck, instance: Instance) -> int:
+def _port(state: ComponentState, check: HttpCheck | TcpCheck, instance: Instance) -> int:
     return state.ports.get(check.port) or instance.ports[check.port]
+
+
+def _url(check: HttpCheck | TcpCheck, port: int) -> str:
+    return f"http://localhost:{port}{check.path}" if isinstance(check, HttpCheck) else f"{_TCP}localhost:{port}"
 
 
 def accepts(port: int) -> bool:
@@ -73,6 +80,26 @@ def accepts(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def ask_url(url: str, timeout: float = TIMEOUT) -> Answer:
+    """Ask at a URL: send a request, or for `tcp://` only connect."""
+    return tcp_probe(url, timeout) if url.startswith(_TCP) else http_probe(url, timeout)
+
+
+def tcp_probe(url: str, timeout: float = TIMEOUT) -> Answer:
+    """Connect, and see whether the connection stays open: an engine's proxy accepts one that the component refuses."""
+    port = urllib.parse.urlsplit(url).port or 0
+    try:
+        with socket.create_connection((_HOST, port), timeout) as connection:
+            connection.settimeout(_STAYS_OPEN)
+            if not connection.recv(1):
+                return Answer(False, f"{url} closes a connection at once")
+    except TimeoutError:
+        return Answer(True, f"{url} accepts connections")
+    except OSError as error:
+        return Answer(False, f"no connection to {url}: {clean(str(error) or type(error).__name__)}")
+    return Answer(True, f"{url} accepts connections")
 
 
 def http_probe(url: str, timeout: float = TIMEOUT) -> Answer:

@@ -36,7 +36,7 @@ from stack.verdict.judge import (
     sick,
 )
 from stack.verdict.listen import ListenCheck
-from stack.verdict.probe import Probe, accepts, ask, http_probe, published
+from stack.verdict.probe import Probe, accepts, ask, ask_url, published
 from stack.verdict.ready import found_ready
 
 _INTERVAL = 0.25
@@ -180,7 +180,7 @@ def await_ready(
     before: Observed,
     timeout: float,
     progress: Progress,
-    probe: Probe = http_probe,
+    probe: Probe = ask_url,
     clock: Clock | None = None,
     replaced: Collection[str] = (),
 ) -> Verdict:

@@ -66,5 +66,5 @@ def data_store(component: Component) -> DataStore | None:
     from stack.snapshots.volumes import VolumeFiles
 
     workload = component.workload("container")
-    names = tuple(volume.id.name for volume in workload.volumes)
+    names = tuple(volume.id.name for volume in workload.volumes if volume.id.component == component.name)
     return VolumeFiles(component.name, names, workload.hardening.user) if names else None

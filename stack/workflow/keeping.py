@@ -97,7 +97,7 @@ def save(
         raise StackError("snapshot-exists", f"{path} is there already", "choose another name, or delete that one first")
     if output is None:
         shelf.prepare()
-    cold = [each for each, data in saved.items() if data.cold]
+    cold = _writers(opened.instance.stack, [each for each, data in saved.items() if data.cold])
     with Writer(path) as archive:
         components = {}
         with at_rest(made, cold, progress):
@@ -121,6 +121,12 @@ def save(
     if manifest.automatic:
         _make_room(shelf, now)
     return path, manifest
+
+
+def _writers(stack: Stack, owners: Collection[str]) -> list[str]:
+    """Return the components that may write to the volumes of some: those themselves, and those that share them."""
+    volumes = {each.name: each.workload("container").volumes for each in stack}
+    return [name for name, used in volumes.items() if any(each.id.component in owners for each in used)]
 
 
 def _make_room(shelf: Shelf, now: datetime) -> None:

@@ -63,7 +63,7 @@ class Depot(Component):
             command=("python3", "-c", PROGRAM, *words),
             ports=(Port(http, 8080, 18080), Port(admin, 8081, 18081)),
             volumes=tuple(volumes),
-            http=HttpCheck(http, "/"),
+            probe=HttpCheck(http, "/"),
             limits=Limits(memory=128, cpus=1.0, pids=64),
             hardening=Hardening(user=None),
             stop_signal="TERM",

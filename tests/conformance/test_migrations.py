@@ -34,7 +34,7 @@ class Schema:
         self.cli = cli
         self.folder = folder / "migrations"
         self.folder.mkdir()
-        source = (PLAYGROUND.parent / web.source).resolve()
+        source = (PLAYGROUND.parent / str(web.source)).resolve()
         (folder / "own.py").write_text(STACK.format(source=str(source)), encoding="utf-8")
         self.write("0001_visits.sql", (source / "migrations" / "0001_visit_counter.sql").read_text(encoding="utf-8"))
 

@@ -38,7 +38,7 @@ class Declared:
 
         self.file = folder / "shop.py"
         self.source = folder / "service"
-        shutil.copytree(PLAYGROUND.parent / web.source, self.source, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PLAYGROUND.parent / str(web.source), self.source, ignore=shutil.ignore_patterns("__pycache__"))
         self.write()
 
     def write(self, more: str = "", user: str = "student", **environment: object) -> None:

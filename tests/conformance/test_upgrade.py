@@ -47,7 +47,7 @@ class Own:
         from stack.playground import web
         from stack.settings import PLAYGROUND
 
-        source = str((PLAYGROUND.parent / web.source).resolve())
+        source = str((PLAYGROUND.parent / str(web.source)).resolve())
         assert self.cli.file is not None
         self.cli.file.write_text(STACK.format(version=version, source=source), encoding="utf-8")
 

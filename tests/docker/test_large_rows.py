@@ -33,7 +33,7 @@ def test_a_row_that_is_too_large_to_save_is_named_and_the_server_goes_on(
     cli = new_cli(file=file)
 
     def declare(memory: int) -> None:
-        source = str((PLAYGROUND.parent / web.source).resolve())
+        source = str((PLAYGROUND.parent / str(web.source)).resolve())
         file.write_text(STACK.format(memory=memory, source=source), encoding="utf-8")
 
     declare(1024)

@@ -65,6 +65,7 @@ DOCKER = {
     "--mount type=volume,src=shop_data,dst=/data,volume-nocopy redis:8 -": (
         arguments.create_container("copy", "redis:8", "shop_data", "/data", {"a": "b"})
     ),
+    """import --change 'LABEL "a"="b\\"c"' - empty:latest""": arguments.import_image("empty:latest", {"a": 'b"c'}),
     "cp copy:/data/. -": arguments.copy_out("copy", "/data"),
     "cp - copy:/data": arguments.copy_in("copy", "/data"),
     "image tag web web:good": arguments.tag("web", "web:good"),

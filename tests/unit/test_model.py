@@ -92,7 +92,10 @@ WRONG: Mapping[str, Make] = {
     ),
     "db/image: Postgres has no such field": lambda: Postgres("db", image="postgis"),  # type: ignore[call-arg]
     "web/enviroment: WebApp has no such field; did you mean 'environment'?": lambda: web(enviroment={}),
-    "web: WebApp(…): missing a required argument: 'source'": lambda: WebApp("web"),  # type: ignore[call-arg]
+    "web/image: and source are both missing: a component runs an image, or is built from a folder with a Dockerfile": (
+        lambda: WebApp("web")
+    ),
+    "Postgres: Postgres(…): missing a required argument: 'name'": lambda: Postgres(user="db"),  # type: ignore[call-arg]
     "shop/volumes: Stack has no such field": lambda: Stack("shop", [db], volumes=[]),  # type: ignore[call-arg]
     "CachedValue/db: CachedValue has no such field": lambda: CachedValue(key="k", db=db),  # type: ignore[call-arg]
     "cache/inspect/database: 'db' is not a Postgres": lambda: Redis(
@@ -232,7 +235,7 @@ def test_a_secret_shows_itself_to_nobody() -> None:
 def test_the_fields_there_are_stand_in_the_hint() -> None:
     with pytest.raises(DeclarationError) as raised:
         Redis("cache", version=7)  # type: ignore[call-arg]
-    assert raised.value.hint == "it has: name, inspect, memory, cpus"
+    assert raised.value.hint == "it has: name, inspect, memory, cpus, durable"
 
 
 def test_a_reference_in_a_text_is_found_again() -> None:

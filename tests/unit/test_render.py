@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Postgres, Redis, Stack, WebApp
+from stack import Container, Postgres, Redis, Stack, WebApp, Worker, health
 from stack.declaration import load_stack
 from stack.engines.compose.render import render
 from stack.instance import Instance, default_ports
@@ -19,6 +19,35 @@ from stack.settings import PLAYGROUND
 FOLDER = Path("/project")
 db = Postgres("db")
 cache = Redis("cache")
+
+WEB = WebApp("web", source="app", command=["serve"], publish=None, uses=[db], volumes={"media": "/srv/media"})
+CONTAINERS = Stack(
+    "shop",
+    [
+        WEB,
+        Worker("worker", of=WEB, command=["work"]),
+        Container(
+            "files",
+            image="registry.example:5000/files/server:3",
+            command=["serve", "$5"],
+            entrypoint=["/init"],
+            process=["serve"],
+            ports={"http": 9000, "console": 9001},
+            publish={"http": 9000},
+            volumes={"data": "/data"},
+            health=health.command(["probe", "--price=$5"], interval=3, timeout=2, retries=1),
+            user="image",
+            writable=True,
+            capabilities=["CHOWN", "SETUID"],
+            egress=False,
+            shm=64,
+            stop_signal="QUIT",
+        ),
+        Container("tool", source="tool", target="prod", args={"PRICE": "$5"}, process=["tool"], tmpfs=[]),
+        db,
+        Redis("queue", durable=True),
+    ],
+)
 
 
 def instance(stack: Stack, **changes: Any) -> Instance:
@@ -85,6 +114,7 @@ CASES: Mapping[str, Instance] = {
             ],
         )
     ),
+    "containers": instance(CONTAINERS),
     "odd-path": instance(PLAYGROUND_STACK, folder=Path("/my $HOME/it's"), state=Path("/my $HOME/it's/.stackctl/p")),
 }
 
@@ -98,7 +128,7 @@ def test_the_same_instance_gives_the_same_text() -> None:
     assert render(CASES["two-apps"]) == render(CASES["two-apps"])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "containers"])
 def test_every_service_is_hardened(name: str) -> None:
     project = yaml.safe_load(render(CASES[name]))
     for service, settings in project["services"].items():
@@ -113,6 +143,14 @@ def test_every_service_is_hardened(name: str) -> None:
         assert all(port.startswith("127.0.0.1:") for port in settings.get("ports", [])), where
         ways_out = [name for name in settings["networks"] if not project["networks"][name].get("internal")]
         assert ways_out == ([service] if "ports" in settings else []), where
+
+
+def test_a_container_is_relaxed_only_as_it_is_declared() -> None:
+    services = yaml.safe_load(render(CASES["containers"]))["services"]
+    assert {name for name, each in services.items() if not each["read_only"]} == {"files"}
+    assert {name for name, each in services.items() if "user" not in each} == {"files"}
+    assert services["files"]["cap_add"] == ["CHOWN", "SETUID"]
+    assert all(each["cap_drop"] == ["ALL"] for each in services.values())
 
 
 @pytest.mark.parametrize("name", CASES)

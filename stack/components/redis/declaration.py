@@ -1,4 +1,4 @@
-"""Redis: a copy of what PostgreSQL holds. It keeps nothing on disk and forgets the least used when full."""
+"""Redis: a cache that keeps nothing on disk and forgets the least used when full, or a durable store of its own."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from stack.calls import check_call
-from stack.capabilities import Host, Programs, ProgramSearch
-from stack.checking import checked_cpus, checked_memory, checked_text
+from stack.capabilities import DataStore, Host, Programs, ProgramSearch
+from stack.checking import checked_cpus, checked_memory, checked_switch, checked_text
 from stack.components.postgres import Postgres
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.model import Component
 from stack.references import Reference, SecretReference, Value
-from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Workload
+from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 IMAGE = "redis:8"
 USER = "999:999"
@@ -44,15 +44,18 @@ class CachedValue:
 
 @dataclass(frozen=True)
 class Redis(Component):
-    """A Redis server used as a cache. It has a password where others than those who use it can reach it.
+    """A Redis server. It has a password where others than its users can reach it.
 
-    `inspect` is what `stackctl inspect cache` shows. `memory` is in MiB, half of it for keys and values.
-    Raises `DeclarationError` for a wrong value.
+    By default it is a cache: it keeps nothing on disk, and forgets the least used keys when it is full. `durable`: it
+    is a store, such as a queue: each change goes to an append-only file in a volume within a second, it refuses changes
+    when it is full, and its data is in snapshots. `inspect` is what `stackctl inspect` shows of it. `memory` is in MiB,
+    half of it for keys and values. Raises `DeclarationError` for a wrong value.
     """
 
     inspect: CachedValue | None = None
     memory: int = 128
     cpus: float = 1.0
+    durable: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +63,7 @@ class Redis(Component):
             self._check_inspect(self.inspect)
         checked_memory(self, self.memory, least=32)
         checked_cpus(self, self.cpus)
+        checked_switch(self, "durable", self.durable)
 
     def _check_inspect(self, inspect: object) -> None:
         if not isinstance(inspect, CachedValue):
@@ -102,7 +106,8 @@ class Redis(Component):
     def workload(self, target: Target) -> Workload:
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
-            hardening=Hardening(user=USER, tmpfs=("/data", "/tmp")),  # noqa: S108 - paths in the container
+            hardening=Hardening(user=USER, tmpfs=("/tmp",) if self.durable else ("/data", "/tmp")),  # noqa: S108 - in it
+            volumes=(Volume(VolumeId.of(self.name), f"{self.name}-data", "/data"),) if self.durable else (),
             ports=(Port(PortId.of(self.name), PORT),),
             command=self._server(),
             stop_grace=_STOP_GRACE,
@@ -128,7 +133,16 @@ class Redis(Component):
 
     @property
     def emptying(self) -> tuple[str, ...]:
-        return ("redis-cli", "FLUSHALL")
+        return () if self.durable else ("redis-cli", "FLUSHALL")
+
+    @property
+    def data(self) -> DataStore | None:
+        if not self.durable:
+            return None
+        # Only a command that saves or loads needs it.
+        from stack.components.redis.data import RedisFiles
+
+        return RedisFiles(self.name, ("",), USER)
 
     @property
     def check(self) -> RedisCheck:
@@ -141,8 +155,9 @@ class Redis(Component):
     def _server(self) -> tuple[str, ...]:
         # fmt: off
         return (
-            "redis-server", "--save", "", "--appendonly", "no",
-            "--maxmemory", f"{self.memory // 2}mb", "--maxmemory-policy", "allkeys-lru",
+            "redis-server", "--save", "", "--appendonly", "yes" if self.durable else "no",
+            "--maxmemory", f"{self.memory // 2}mb",
+            "--maxmemory-policy", "noeviction" if self.durable else "allkeys-lru",
         )
         # fmt: on
 

@@ -13,7 +13,7 @@ from stack.engines.compose import files, machine, mounts, offline, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
-from stack.engines.compose.volumes import ComposeVolumes
+from stack.engines.compose.volumes import ComposeVolumes, give_to_users
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
 from stack.engines.docker.objects import READ_TIMEOUT, existing, inspect, listed
 from stack.engines.docker.session import ContainerSession
@@ -124,6 +124,7 @@ class ComposeEngine(Engine):
         if recreate:
             # Compose recreates only what is configured differently, and these are not.
             client.read(self._project.remove(recreate), client.STOP_TIMEOUT)
+        give_to_users(self._instance)
         return self._start(self._project.up(only))
 
     def start(self) -> Job:

@@ -15,7 +15,7 @@ from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
-from stack.workload import Healthcheck, VolumeId, Workload
+from stack.workload import Build, Healthcheck, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -65,7 +65,11 @@ def volumes(instance: Instance) -> dict[VolumeId, str]:
 
 def images(instance: Instance) -> dict[str, str]:
     """Map each component to its image; Compose chooses the name of one that it builds."""
-    return {name: workload_of(instance, name).image or f"{instance.project}-{name}" for name in instance.stack.names}
+    return {name: _image(instance, name, workload_of(instance, name)) for name in instance.stack.names}
+
+
+def _image(instance: Instance, name: str, workload: Workload) -> str:
+    return workload.image or f"{instance.project}-{workload.image_of or name}"
 
 
 def _fields(service: Mapping[str, Any]) -> dict[str, str]:
@@ -115,15 +119,14 @@ def _network(instance: Instance, network: Network) -> dict[str, Any]:
 def _service(instance: Instance, name: str, workload: Workload, networks: list[str]) -> dict[str, Any]:
     component = instance.stack[name]
     service: dict[str, Any] = {}
-    if workload.image is not None:
-        service["image"] = workload.image
+    if workload.image is not None or workload.image_of is not None:
+        service["image"] = _image(instance, name, workload)
     else:
-        service["build"] = {
-            "context": _literal(str(instance.source(name))),
-            "dockerfile": _literal(str(instance.dockerfile(name))),
-        }
+        service["build"] = _build(instance, name, workload.build)
     if workload.init:
         service["init"] = True
+    if workload.entrypoint is not None:
+        service["entrypoint"] = [_literal(resolve(instance, word)) for word in workload.entrypoint]
     if workload.command is not None:
         service["command"] = [_literal(resolve(instance, word)) for word in workload.command]
     hardening = workload.hardening
@@ -139,7 +142,7 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["ports"] = [f"127.0.0.1:{instance.ports[port.id]}:{port.number}" for port in workload.published]
     service["networks"] = networks
     if workload.volumes:
-        service["volumes"] = [f"{instance.store_name(volume)}:{volume.target}" for volume in workload.volumes]
+        service["volumes"] = [_mount(instance, volume) for volume in workload.volumes]
     if workload.secrets:
         service["secrets"] = [secret.id for secret in workload.secrets]
     if workload.files:
@@ -148,6 +151,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["healthcheck"] = _healthcheck(workload.healthcheck)
     if workload.stop_signal is not None:
         service["stop_signal"] = f"SIG{workload.stop_signal}"
+    if hardening.shm is not None:
+        service["shm_size"] = f"{hardening.shm}m"
     added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
     return service | {
         "restart": "unless-stopped",
@@ -165,6 +170,24 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     }
 
 
+def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
+    where = {
+        "context": _literal(str(instance.source(name))),
+        "dockerfile": _literal(str(instance.dockerfile(name))),
+    }
+    target = {"target": build.target} if build.target else {}
+    args = {"args": {key: _literal(value) for key, value in build.args.items()}} if build.args else {}
+    return where | target | args
+
+
+def _mount(instance: Instance, volume: Volume) -> str | dict[str, Any]:
+    """Mount a volume. Docker would give an empty one the content and the owner that its image has there."""
+    store = instance.store_name(volume)
+    if not volume.owned:
+        return f"{store}:{volume.target}"
+    return {"type": "volume", "source": store, "target": volume.target, "volume": {"nocopy": True}}
+
+
 def _marked(service: dict[str, Any]) -> dict[str, Any]:
     return service | {"labels": service["labels"] | {LABEL_DECLARATION: fingerprint(_fields(service))}}
 
@@ -172,11 +195,13 @@ def _marked(service: dict[str, Any]) -> dict[str, Any]:
 def _condition(instance: Instance, needed: str) -> str:
     """Wait for health if the stack declares the check; an app's image may have none."""
     check = workload_of(instance, needed).healthcheck
-    return "service_healthy" if check is not None and check.test is not None else "service_started"
+    return "service_healthy" if check is not None and check.test else "service_started"
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     """Render a health check. Docker takes what is left out from the image, so its own check keeps its own numbers."""
+    if check.test == ():
+        return {"disable": True}
     asked = (
         {}
         if check.test is None

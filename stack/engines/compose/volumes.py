@@ -1,12 +1,15 @@
 """Find, read, write and delete the volumes of a project.
 
-The files of a volume pass as a tar through a container that mounts it and never runs: so it works with any image, also
-with one that has neither a shell nor `tar`.
+The files of a volume pass as a tar through a container that mounts it and never runs. Its image is empty: the image of
+the component may have neither a shell nor `tar`, and need not exist yet.
 """
 
 from __future__ import annotations
 
 import contextlib
+import posixpath
+import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from typing import IO
 
@@ -15,14 +18,17 @@ from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
 from stack.engines.docker import arguments, client, removal
-from stack.engines.docker.objects import READ_TIMEOUT, listed
+from stack.engines.docker.objects import READ_TIMEOUT, existing, listed
 from stack.engines.process import Pipe
 from stack.errors import StackError
 from stack.instance import Instance
+from stack.state import State
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
 _ONE_OFF = "com.docker.compose.oneoff"
+_GIVEN = "compose/volumes-given"
+_FOLDER_MODE = 0o750
 
 
 class ComposeVolumes(Volumes):
@@ -52,19 +58,66 @@ class ComposeVolumes(Volumes):
 
     @contextlib.contextmanager
     def write(self, volume: VolumeId) -> Iterator[IO[bytes]]:
-        with _mounted(self._instance, volume) as (container, target):
-            command = client.command(arguments.copy_in(container, target))
-            with Pipe(command, client.environment(), feed=True) as pipe:
-                try:
-                    yield pipe.input
-                except BrokenPipeError as error:
-                    pipe.finish()
-                    raise _failed("restore-failed", volume, "written", pipe.complaint) from error
-                if pipe.finish():
-                    raise _failed("restore-failed", volume, "written", pipe.complaint)
+        with _mounted(self._instance, volume) as (container, target), _copied_in(container, target, volume) as sink:
+            yield sink
 
     def free_space(self) -> int | None:
         return machine.free_space()
+
+
+def give_to_users(instance: Instance) -> None:
+    """Give each new volume that a component owns to the user that its container runs as: Docker makes it root's.
+
+    A note in the state says which were given, because Docker can't change a label of a volume.
+    """
+    owners, noted = _owners(instance), instance.state / _GIVEN
+    given = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
+    missing = {volume: user for volume, user in owners.items() if _note(instance, volume, user) not in given}
+    for volume, user in missing.items():
+        _give(instance, volume, user)
+    if missing:
+        notes = [_note(instance, *each) for each in owners.items()]
+        State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes))
+
+
+def _owners(instance: Instance) -> dict[VolumeId, str]:
+    """Return the user and group in numbers of each volume that has to be given to them."""
+    workloads = {name: render.workload_of(instance, name) for name in instance.stack.names}
+    return {
+        volume.id: workload.hardening.user
+        for name, workload in workloads.items()
+        for volume in workload.volumes
+        if volume.owned and volume.id.component == name and workload.hardening.user is not None
+    }
+
+
+def _note(instance: Instance, volume: VolumeId, user: str) -> str:
+    return f"{render.volumes(instance)[volume]} {user}"
+
+
+def _give(instance: Instance, volume: VolumeId, user: str) -> None:
+    with _mounted(instance, volume) as (container, target):
+        # Docker skips an entry for the folder that it copies into.
+        parent, name = posixpath.split(target)
+        folder = tarfile.TarInfo(name)
+        folder.type, folder.mode = tarfile.DIRTYPE, _FOLDER_MODE
+        folder.uid, folder.gid = map(int, user.split(":"))
+        folder.mtime = int(time.time())
+        with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
+            tar.addfile(folder)
+
+
+@contextlib.contextmanager
+def _copied_in(container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
+    command = client.command(arguments.copy_in(container, folder))
+    with Pipe(command, client.environment(), feed=True) as pipe:
+        try:
+            yield pipe.input
+        except BrokenPipeError as error:
+            pipe.finish()
+            raise _failed("restore-failed", volume, "written", pipe.complaint) from error
+        if pipe.finish():
+            raise _failed("restore-failed", volume, "written", pipe.complaint)
 
 
 @contextlib.contextmanager
@@ -73,18 +126,29 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     await_offline_servers(instance)
     name = f"{instance.project}-{volume.component}-copy"
     (declared,) = (each for each in render.workload_of(instance, volume.component).volumes if each.id == volume)
-    store, image = render.volumes(instance)[volume], render.images(instance)[volume.component]
-    labels = render.labels(instance) | {
-        render.LABEL_PROJECT: instance.project,
-        "com.docker.compose.volume": instance.store_name(declared),
-    }
+    store = render.volumes(instance)[volume]
+    project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
+    labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT)
+    image = _empty_image(instance, project)
     own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
     client.read(arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT)
     try:
         yield name, declared.target
     finally:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT)
+
+
+def _empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
+    """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
+    image = f"{instance.project}-volumes:latest"
+    if not existing([image]):
+        with Pipe(client.command(arguments.import_image(image, labels)), client.environment(), feed=True) as pipe:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.input.write(bytes(tarfile.RECORDSIZE))
+            if pipe.finish():
+                raise client.failed("import", pipe.complaint)
+    return image
 
 
 def _failed(code: str, volume: VolumeId, what: str, output: str) -> StackError:

@@ -6,6 +6,7 @@ the arguments: every user of the machine can read them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 # An image whose tag moved to a newer build has only its id.
@@ -96,6 +97,12 @@ def create_container(name: str, image: str, volume: str, target: str, labels: Ma
         image,
         "-",
     ]
+
+
+def import_image(name: str, labels: Mapping[str, str]) -> list[str]:
+    """Make an image of a tar from standard input."""
+    changes = [f"LABEL {json.dumps(key)}={json.dumps(value)}" for key, value in labels.items()]
+    return ["import", *(word for change in changes for word in ("--change", change)), "-", name]
 
 
 def copy_out(container: str, folder: str) -> list[str]:

@@ -139,7 +139,8 @@ class EmbeddedEngine(Engine):
         programs = self._supervisor.programs()
         sections, applied = self._configuration.sections(), self._configuration.applied()
         ports = self._ports
-        observer = observe.Observer(self._instance, self._home, ports, lambda: LocalHost(self._layout(ports)))
+        host = lambda: LocalHost(self._layout(ports), session=self.session)  # noqa: E731
+        observer = observe.Observer(self._instance, self._home, ports, host)
         states = observer.observe(programs or sections, programs)
         return Observed(
             {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.capabilities import Completed
+from stack.capabilities import Completed, Session
 from stack.engines import process
 from stack.engines.embedded.layout import HOST, Layout
 from stack.model import Component
@@ -21,10 +21,11 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class LocalHost:
-    """An instance in its home, with the ports that were chosen for it."""
+    """An instance in its home, with the ports that were chosen for it. `session`: opens one in a component."""
 
     layout: Layout
     address: str = HOST
+    session: Callable[[str], Session] | None = None
 
     def port(self, component: str, name: str = "") -> int:
         return self.layout.port(component, name)
@@ -50,6 +51,10 @@ class LocalHost:
         tools = self.layout.programs[component].tools
         found = next((folder / program for folder in tools if (folder / program).exists()), Path(program))
         return process.run([str(found), *words], environment, _TIMEOUT)
+
+    def execute(self, component: str, command: Sequence[str], timeout: float) -> Completed:
+        assert self.session is not None  # noqa: S101 - the engine gives it to whatever is asked for its health
+        return self.session(component).run(command, timeout)
 
     def exchange(self, port: int, request: bytes, lines: int) -> bytes:
         with socket.create_connection((self.address, port), timeout=_TIMEOUT) as connection:

@@ -81,7 +81,9 @@ class Observer:
     def _health(self, name: str, start_log: StartLog) -> tuple[Health, str]:
         """Run the component's health check, and return its problem too."""
         check = self.instance.stack[name].check if name in self.instance.stack.names else None
-        if check is None or not any(port.component == name for port in self.ports):
+        declared = declared_process(self.instance, name)
+        unknown = declared is None or not {port.id for port in declared.ports} <= self.ports.keys()
+        if check is None or unknown:
             return "none", ""
         problem = check.problem(self.host())
         if problem is None:

@@ -91,7 +91,10 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
-            **{f"data{_suffix(volume.id)}": layout.home.volume(volume.id).name for volume in process.volumes},
+            **{
+                f"data{_volume_suffix(name, volume.id)}": layout.home.volume(volume.id).name
+                for volume in process.volumes
+            },
             **({"virtual_env": str(layout.virtual_envs[name])} if name in layout.virtual_envs else {}),
             CONFIGURATION: GENERATED,
         }
@@ -120,6 +123,11 @@ def _port_fields(instance: Instance, process: Workload) -> dict[str, object]:
 
 def _suffix(part: PortId) -> str:
     return f".{part.name}" if part.name else ""
+
+
+def _volume_suffix(name: str, volume: VolumeId) -> str:
+    """Tell the volumes of a component by their names, and those that it shares by their component too."""
+    return _suffix(volume) if volume.component == name else f".{volume}"
 
 
 def _shown(value: Value) -> str:

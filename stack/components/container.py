@@ -1,0 +1,263 @@
+"""A container: any image, or a folder with a Dockerfile, with what it listens on, keeps and may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal, Self
+
+from stack import health as ways
+from stack.capabilities import Check
+from stack.checking import (
+    checked_command,
+    checked_cpus,
+    checked_environment,
+    checked_mapping,
+    checked_memory,
+    checked_name,
+    checked_plain,
+    checked_port,
+    checked_seconds,
+    checked_switch,
+    checked_target,
+    checked_user,
+    used_names,
+)
+from stack.errors import DeclarationError
+from stack.fields import is_secret_name
+from stack.model import Component, sequence
+from stack.parts import (
+    USER,
+    CommandCheck,
+    check_origin,
+    checked_health,
+    checked_volumes,
+    healthcheck_of,
+    located,
+    probe_of,
+    volumes_of,
+)
+from stack.references import Reference, Value, variable_prefix
+from stack.workload import Build, Hardening, Limits, Port, PortId, Target, Workload
+
+TMP = "/tmp"  # noqa: S108 - in the container
+_SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2")
+# Those that Docker gives by default, and that an image may need which begins as root. Any other opens the machine.
+_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Container(Component):
+    """A container of an `image`, or of one that is built from the folder `source`.
+
+    - `target`, `args`: the stage of the Dockerfile to build, and the values of its arguments.
+    - `command`, `entrypoint`: replace those of the image; lists of words.
+    - `ports`: what it listens on, by a name, `{"http": 9000, "console": 9001}`; `publish`: the ports of this machine
+      for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
+    - `volumes`: named folders that outlive it, `{"data": "/var/lib/data"}`; they are in snapshots.
+    - `environment`: plain values and references; a secret goes to a variable that ends in `_FILE`.
+    - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, …
+    - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
+    - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
+      first port) and `PORT_CONSOLE`, and the folder of a volume in `VOLUME_DATA`. A container built from `source` has
+      the same variables.
+    - `user`: the numeric user and group, or `image` for the image's own, which may be root.
+    - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
+      `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
+      published: Docker publishes no port of a network without a way out.
+    - `memory` and `shm` in MiB; `stop_grace` in seconds; `init`: an init process of the engine's reaps its children.
+
+    Raises `DeclarationError` for a wrong value.
+    """
+
+    image: str | None = None
+    source: str | None = None
+    target: str | None = None
+    args: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[Value] | None = None
+    entrypoint: Sequence[Value] | None = None
+    process: Sequence[Value] | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    publish: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
+    uses: Sequence[Component | str] = ()
+    health: ways.Health | None = None
+    user: str = USER
+    writable: bool = False
+    tmpfs: Sequence[str] = (TMP,)
+    capabilities: Sequence[str] = ()
+    egress: bool = True
+    init: bool = True
+    memory: int = 512
+    shm: int | None = None
+    cpus: float = 2.0
+    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] | None = None
+    stop_grace: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_image()
+        for name in ("command", "entrypoint", "process"):
+            if getattr(self, name) is not None:
+                self._freeze(name, checked_command(self, getattr(self, name), name))
+        self._check_ports()
+        self._check_volumes()
+        self._freeze("environment", checked_environment(self, self.environment))
+        self._freeze("uses", used_names(self, self.uses))
+        checked_health(self, self.health, tuple(self.ports), tuple(self.publish))
+        checked_user(self, self.user)
+        for name in ("writable", "egress", "init"):
+            checked_switch(self, name, getattr(self, name))
+        self._check_capabilities()
+        checked_memory(self, self.memory, least=6)
+        if self.shm is not None:
+            checked_memory(self, self.shm, least=1, field="shm")
+        checked_cpus(self, self.cpus)
+        if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
+            raise self.wrong("stop_signal", f"{self.stop_signal!r} is none of {', '.join(_SIGNALS)}")
+        checked_seconds(self, "stop_grace", self.stop_grace)
+
+    def _freeze(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_image(self) -> None:
+        check_origin(self, self.image, self.source)
+        if self.image is not None and (self.target is not None or self.args):
+            name = "args" if self.target is None else "target"
+            raise self.wrong(name, "is for an image that is built; give a source, or leave it out")
+        if self.target is not None:
+            checked_plain(self, "target", self.target)
+        args = checked_mapping(self, "args", self.args)
+        plain = {
+            checked_plain(self, "args", key): checked_plain(self, f"args/{key}", value) for key, value in args.items()
+        }
+        self._freeze("args", MappingProxyType(plain))
+
+    def _check_ports(self) -> None:
+        ports = checked_mapping(self, "ports", self.ports)
+        numbers = {
+            checked_name(self, "ports", name): checked_port(self, f"ports/{name}", port) for name, port in ports.items()
+        }
+        for name, port in numbers.items():
+            if list(numbers.values()).count(port) > 1:
+                raise self.wrong(f"ports/{name}", f"{port} stands twice")
+        published: dict[str, int] = {}
+        for key, value in checked_mapping(self, "publish", self.publish).items():
+            if key not in numbers:
+                listed = ", ".join(map(repr, numbers)) or "none"
+                raise self.wrong("publish", f"{key!r} is none of its ports; `ports` has {listed}")
+            published[str(key)] = checked_port(self, f"publish/{key}", value)
+        self._freeze("ports", MappingProxyType(numbers))
+        self._freeze("publish", MappingProxyType(published))
+
+    def _check_volumes(self) -> None:
+        self._freeze("volumes", checked_volumes(self, self.volumes))
+        folders = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
+        self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in folders))
+        for folder in self.volumes.values():
+            if folder in self.tmpfs:
+                raise self.wrong("tmpfs", f"{folder!r} is a volume too; it is kept in memory or on disk")
+
+    def _check_capabilities(self) -> None:
+        names = sequence(f"{self.name}/capabilities", self.capabilities)
+        for each in names:
+            if each not in _CAPABILITIES:
+                problem = f"{each!r} is refused: it reaches beyond the container, or is not a capability"
+                raise DeclarationError(
+                    f"{self.name}/capabilities", problem, f"those that an image may need are {', '.join(_CAPABILITIES)}"
+                )
+        self._freeze("capabilities", names)
+
+    @property
+    def role(self) -> str:
+        return "container"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return used_names(self, self.uses)
+
+    @property
+    def host(self) -> Reference:
+        return Reference(self.name, "host")
+
+    def port(self, name: str = "") -> Reference:
+        """Refer to one of its ports by its name; without it to the first."""
+        if name not in ("", *self.ports) or not self.ports:
+            raise self.wrong("ports", f"{name!r} is none of its ports; it has {', '.join(self.ports) or 'none'}")
+        return Reference(self.name, "port", name)
+
+    def exports(self, target: Target) -> Mapping[str, Value]:
+        if not self.ports:
+            return {}
+        others = {f"{variable_prefix(name)}_PORT": self.port(name) for name in self.ports}
+        return {"HOST": self.host, "PORT": self.port(), **others}
+
+    def workload(self, target: Target) -> Workload:
+        ports = tuple(
+            Port(PortId.of(self.name, name), port, self.publish.get(name)) for name, port in self.ports.items()
+        )
+        own = Workload(
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=512),
+            hardening=Hardening(
+                user=checked_user(self, self.user),
+                read_only=not self.writable,
+                tmpfs=tuple(self.tmpfs),
+                capabilities=tuple(self.capabilities),
+                egress=self.egress,
+                shm=self.shm,
+            ),
+            stop_grace=self.stop_grace,
+            stop_signal=self.stop_signal,
+            ports=ports,
+            volumes=volumes_of(self, self.volumes),
+            probe=probe_of(self.name, self.health, tuple(self.publish)),
+            source=self.source,
+            environment=checked_environment(self, self.environment),
+        )
+        return self._in_container(own) if target == "container" else self._as_process(own)
+
+    def _in_container(self, own: Workload) -> Workload:
+        return replace(
+            own,
+            image=self.image,
+            build=Build(self.target, self.args),
+            entrypoint=_words(self.entrypoint),
+            command=_words(self.command),
+            environment=own.environment if self.source is None else self._located | dict(own.environment),
+            healthcheck=healthcheck_of(self.health),
+            init=self.init,
+        )
+
+    def _as_process(self, own: Workload) -> Workload:
+        if self.process is None:
+            raise DeclarationError(
+                f"{self.name}/process",
+                "is missing; the embedded engine runs no image",
+                f"say how it starts without one, Container({self.name!r}, …, process=[…]), or use Docker",
+            )
+        return replace(
+            own,
+            command=_words(self.process),
+            environment=self._located | dict(own.environment),
+            stop_signal=self.stop_signal or "TERM",
+        )
+
+    @property
+    def _located(self) -> dict[str, Value]:
+        return located(self.name, tuple(self.ports), tuple(self.volumes))
+
+    @property
+    def check(self) -> Check | None:
+        return CommandCheck(self.name, self.health) if isinstance(self.health, ways.Command) else None
+
+    def without_secrets(self, hidden: str) -> Self:
+        values = self.environment.items()
+        return replace(self, environment={name: hidden if is_secret_name(name) else value for name, value in values})
+
+
+def _words(words: Sequence[Value] | None) -> tuple[Value, ...] | None:
+    return None if words is None else tuple(words)

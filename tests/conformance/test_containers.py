@@ -1,0 +1,171 @@
+"""A stack of your own on both engines: an app with a volume, a worker beside it, a container, and a durable Redis."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Cli, eventually
+from tests.ports import own_port
+
+STACK = """\
+from stack import Container, Redis, Stack, WebApp, Worker, health
+
+queue = Redis("queue", durable=True)
+web = WebApp(
+    "web", source="app", health="/", uses=[queue], volumes={"media": "/srv/media"}, command=["python3", "app.py"]
+)
+worker = Worker("worker", of=web, command=["python3", "worker.py"])
+files = Container(
+    "files",
+    image="python:3.14-slim",
+    command=["python3", "-m", "http.server", "9000", "--directory", "/data"],
+    process=["sh", "-c", 'exec python3 -m http.server "$PORT" --bind "$BIND" --directory "$VOLUME_DATA"'],
+    ports={"http": 9000},
+    publish={"http": 9000},
+    volumes={"data": "/data"},
+    health=health.tcp(),
+)
+api = Container(
+    "api",
+    source="app",
+    command=["python3", "private.py"],
+    process=["python3", "private.py"],
+    ports={"http": 9001},
+    health=health.command(["python3", "-c", "print('well')"]),
+)
+stack = Stack("shop", [web, worker, files, api, queue])
+"""
+APP = {
+    # The folder of the volume has another owner in the image, which must not be that of the volume.
+    "Dockerfile": "FROM python:3.14-slim\nRUN mkdir -p /srv/media\nWORKDIR /app\nCOPY . .\n",
+    "app.py": """\
+import http.server, json, os, pathlib
+media = pathlib.Path(os.environ["VOLUME_MEDIA"])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/":
+            (media / self.path[1:]).write_text("todo")
+        body = json.dumps({path.name: path.read_text() for path in media.iterdir()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Handler).serve_forever()
+""",
+    "worker.py": """\
+import os, pathlib, time
+print("the worker works", flush=True)
+while True:
+    for path in pathlib.Path(os.environ["VOLUME_MEDIA"]).iterdir():
+        if path.read_text() == "todo":
+            path.write_text("done")
+    time.sleep(0.1)
+""",
+    "private.py": """\
+import http.server, os
+address = (os.environ["BIND"], int(os.environ["PORT_HTTP"]))
+http.server.HTTPServer(address, http.server.BaseHTTPRequestHandler).serve_forever()
+""",
+}
+
+
+class Shop(Cli):
+    """The command line for an instance of that stack."""
+
+    def open(self) -> dict[str, object]:
+        return self.data("up", "--port", f"web={self.port}", "--port", f"files={self.port + 1}")
+
+    def put(self, name: str) -> None:
+        assert self.get(f"/{name}")[0] == 200
+        eventually(lambda: self.files.get(name) == "done")
+
+    @property
+    def files(self) -> dict[str, str]:
+        status, answer = self.get()
+        assert status == 200, answer
+        return answer
+
+    def redis(self, *words: str) -> str:
+        return self.ok("exec", "queue", "--", "redis-cli", *words).stdout
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
+    folder: Path = tmp_path_factory.mktemp("shop")
+    folder.chmod(0o755)
+    (folder / "shop.py").write_text(STACK)
+    (folder / "app").mkdir()
+    for name, text in APP.items():
+        (folder / "app" / name).write_text(text)
+    cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
+    try:
+        cli.open()
+        yield cli
+    finally:
+        cli.reset()
+
+
+def test_all_of_it_is_up_and_stays_as_it_is(shop: Shop) -> None:
+    assert shop.open()["changed"] is False
+    components = shop.data("status")["components"]
+    assert {name: each["state"] for name, each in components.items()} == dict.fromkeys(components, "running")
+    assert {components[name]["health"] for name in ("web", "files", "api", "queue")} == {"healthy"}
+    with urllib.request.urlopen(f"http://127.0.0.1:{shop.port + 1}") as response:
+        assert "Directory listing" in response.read().decode()
+    assert "the worker works" in shop.ok("logs", "worker").stdout
+
+
+def test_a_worker_shares_the_volume_of_its_app(shop: Shop) -> None:
+    shop.put("shared")
+    assert "web:media" not in json.dumps(shop.data("plan")["actions"]), "nothing is changed"
+    assert [each["effect"] for each in shop.data("plan")["data"]] == ["keep"] * 3
+
+
+def test_files_and_keys_are_saved_restored_and_brought_back(shop: Shop) -> None:
+    shop.put("first")
+    shop.redis("RPUSH", "jobs", "1", "2")
+    shop.ok("snapshot", "save", "one")
+    saved = shop.files
+    shop.put("second")
+    shop.redis("DEL", "jobs")
+    later = shop.files
+    shop.ok("snapshot", "restore", "one", "--yes")
+    assert shop.files == saved
+    assert shop.redis("LRANGE", "jobs", "0", "-1").split() == ["1", "2"]
+    shop.ok("undo", "--yes")
+    assert shop.files == later
+    assert shop.redis("EXISTS", "jobs") == "0\n"
+    shop.put("third")
+
+
+def test_keys_outlive_a_stop_and_a_new_container(shop: Shop) -> None:
+    shop.redis("SET", "lasting", "yes")
+    shop.ok("down")
+    shop.open()
+    assert shop.redis("GET", "lasting") == "yes\n"
+
+
+def test_a_reset_instance_comes_back_though_its_image_is_gone(shop: Shop) -> None:
+    shop.put("kept")
+    before = shop.files
+    shop.ok("reset", "--yes")
+    assert shop.get()[0] == 0, "nothing answers any more"
+    shop.ok("undo", "--yes")
+    shop.open()
+    assert shop.files == before
+    shop.put("new")
+
+
+def test_a_change_of_the_source_reaches_the_worker_too(shop: Shop) -> None:
+    source = shop.folder / "app" / "worker.py"
+    source.write_text(source.read_text().replace("the worker works", "the new worker works"))
+    changed = {each["component"] for each in shop.data("plan")["actions"]}
+    assert {"web", "worker", "api"} <= changed
+    shop.open()
+    eventually(lambda: "the new worker works" in shop.ok("logs", "worker").stdout)
