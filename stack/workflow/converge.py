@@ -11,6 +11,7 @@ from pathlib import Path
 from stack.applied import Applied
 from stack.engines.process import FinishedJob
 from stack.errors import StackError
+from stack.observed import Observed
 from stack.progress import Progress, Replacing
 from stack.report import Report
 from stack.results.instances import UpResult
@@ -61,6 +62,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
             verdict = await_ready(opened.instance, opened.engine, nothing, before, options.timeout, progress)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
+        _record_unrecorded(opened, journal, context, verdict.observed)
         remember_ready(opened.state, verdict.observed)
         return _report(opened, context, verdict)
     opened.engine.check()
@@ -78,11 +80,11 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
                 opened.instance, opened.engine, job, before, options.timeout, progress, replaced=context.plan.replaced
             )
     except StackError as error:
-        journal.save(_made(opened, journal.applied, context, secrets))
+        journal.save(_made(journal.applied, context, opened.engine.observe(), secrets))
         if options.rollback and opened.engine.revisions.exists():
             raise _rolled_back(opened, error, progress, options.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
-    made = _made(opened, journal.applied, context, secrets)
+    made = _made(journal.applied, context, opened.engine.observe(), secrets)
     journal.save(made.verified(identities(opened, secrets)))
     remember_ready(opened.state, verdict.observed)
     opened.engine.revisions.save()
@@ -146,12 +148,21 @@ def _build(opened: Opened, journal: Journal, context: PlanContext, progress: Pro
     journal.save(journal.applied.built({name: context.declared.sources[name] for name in built}))
 
 
-def _made(opened: Opened, applied: Applied, context: PlanContext, secrets: Mapping[str, str]) -> Applied:
+def _record_unrecorded(opened: Opened, journal: Journal, context: PlanContext, observed: Observed) -> None:
+    """Record all that is ready if an `up` that was killed after it made that did not: later changes show by it."""
+    secrets = context.declared.secrets
+    made = _made(journal.applied, context, observed, secrets).verified(identities(opened, secrets))
+    before = journal.applied
+    if (before.wanted, set(before.components), before.secrets) != (made.wanted, set(made.components), made.secrets):
+        journal.save(made)
+
+
+def _made(applied: Applied, context: PlanContext, there: Observed, secrets: Mapping[str, str]) -> Applied:
     """Return what is recorded once the engine was told to make all that is declared."""
-    declared, there = context.declared, opened.engine.observe().components
+    declared = context.declared
     kept = {name: files for name, files in applied.sources.items() if name in declared.sources}
     return applied.made(
-        {name: state.declaration for name, state in there.items()},
+        {name: state.declaration for name, state in there.components.items()},
         [*declared.components.values()],
         kept if declared.builds else declared.sources,
         secrets,
