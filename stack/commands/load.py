@@ -17,7 +17,8 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.shelf import Shelf
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.journal import Journal
+from stack.workflow.keeping import backup_notice, save, with_data
 from stack.workflow.opening import Opened, change, pick_database, require_running
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Replacement, replace_data
@@ -63,7 +64,7 @@ def load_in_place(
         component, dumps = pick_database(found.instance, name)
         found.engine.check()
         replaced = component in with_data(found)
-        asked = f"This replaces the data of {component} by that of {_called(source)}; {fate(saves)}."
+        asked = f"This replaces the data of {component} by that of {_called(source)}; {backup_notice(saves)}."
         if replaced and not confirm(asked):
             raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
         with (
@@ -83,7 +84,9 @@ def load_in_place(
                 dumps.fill(access, opened.engine.version(component) or 0, load, progress)
 
             needed = source.stat().st_size * _GROWS if source else 0
-            report = replace_data(opened, Replacement({component: put}, before, needed), progress, timeout)
+            report = replace_data(
+                opened, Journal(opened.state), Replacement({component: put}, before, needed), progress, timeout
+            )
     text = f"{opened.instance.name} has the data of {_called(source)} now"
     return report.headed("load", text, ReplaceResult(opened.instance.name, component, report.data))
 

@@ -20,7 +20,7 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, with_data
 from stack.workflow.opening import Opened, change
-from stack.workflow.replacing import fill_new_stores, quiet, remove_new_stores, require_room
+from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
 from stack.workflow.restoring import loading
 from stack.workload import PortId
 
@@ -42,9 +42,9 @@ def reset(
         saves = saves and bool(held)
         if not confirm(_announcement(opened, left, bool(held), saves)):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-        saved = _save(settings, opened, accepts, progress) if saves else None
-        progress.step(f"{name}: deleting")
         journal = Journal(opened.state)
+        saved = _save(settings, opened, journal, accepts, progress) if saves else None
+        progress.step(f"{name}: deleting")
         journal.try_save(journal.applied.wanting("down"))
         opened.engine.destroy()
         deleted, ports = _deletable(opened, left), _chosen_ports(opened.instance)
@@ -72,12 +72,12 @@ def _chosen_ports(instance: Instance) -> dict[PortId, int]:
     return {name: port for name, port in instance.ports.items() if port != declared[name]}
 
 
-def _save(settings: Settings, opened: Opened, accepts: bool, progress: Progress) -> Path:
+def _save(settings: Settings, opened: Opened, journal: Journal, accepts: bool, progress: Progress) -> Path:
     try:
-        with quiet(opened, progress):
+        with quiesced(opened, journal, progress):
             path, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, "reset", progress)
             try:
-                _prove(as_made(opened), path, manifest, accepts, progress)
+                _prove(as_made(opened), journal, path, manifest, accepts, progress)
             except BaseException:
                 path.unlink()
                 raise
@@ -88,13 +88,13 @@ def _save(settings: Settings, opened: Opened, accepts: bool, progress: Progress)
     return path
 
 
-def _prove(opened: Opened, path: Path, manifest: Manifest, accepts: bool, progress: Progress) -> None:
+def _prove(opened: Opened, journal: Journal, path: Path, manifest: Manifest, accepts: bool, progress: Progress) -> None:
     """Load a snapshot beside what it was made of, and remove that again. Raises what `undo` would fail with."""
     progress.step(f"{path.name}: loading it once, to be sure that `undo` can")
     require_room(opened, manifest.size)
     with open_archive(path) as archive:
         fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
-        remove_new_stores(fill_new_stores(opened, fill, progress), fill)
+        remove_new_stores(fill_new_stores(opened, journal, fill, progress), fill)
 
 
 def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> str:

@@ -22,13 +22,13 @@ def up(
     progress: Progress,
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
-    wish: UpOptions | None = None,
+    options: UpOptions | None = None,
 ) -> Report[UpResult]:
     """Plan, build, start and judge.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
-    wish = wish or UpOptions()
+    options = options or UpOptions()
     with change(settings, progress, ports, system_binaries) as opened:
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
@@ -38,7 +38,7 @@ def up(
             opened.engine.check()
         try:
             with registered(opened, settings) as ready:
-                return converge(ready, journal, progress, wish)
+                return converge(ready, journal, progress, options)
         except StackError as error:
             other = on_next_engine(opened, error.message) if error.code == "image-unavailable" else None
             if other is None:
@@ -48,4 +48,4 @@ def up(
         # What Docker made of it until here; it holds no data, for there was no instance before.
         opened.engine.destroy()
         with registered(other, settings) as ready:
-            return converge(ready, journal, progress, wish)
+            return converge(ready, journal, progress, options)

@@ -1,7 +1,7 @@
 """`stackctl upgrade`: take the data of a database along to the major version that is declared now.
 
 The old server writes a snapshot, the new one loads it into a new store, what came out is compared, and only then the
-new store takes over. The old one stays as it was, for `undo`.
+instance switches to the new store. The old one stays as it was, for `undo`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.shelf import Shelf
 from stack.workflow.identities import data_version
+from stack.workflow.journal import Journal
 from stack.workflow.keeping import save
 from stack.workflow.opening import Opened, change, find_component
 from stack.workflow.ports import registered
-from stack.workflow.replacing import fill_new_stores, quiet, require_room, take_over
+from stack.workflow.replacing import fill_new_stores, quiesced, require_room, switch_data
 from stack.workflow.restoring import loading
 
 
@@ -40,7 +41,8 @@ def upgrade(
     with change(settings, progress) as opened:
         product = _checked(opened, name, version)
         opened.engine.check()
-        made = data_version(opened, opened.state.applied(), name)
+        journal = Journal(opened.state)
+        made = data_version(opened, journal.applied, name)
         if made is None or not opened.engine.volumes.has_data(name):
             raise StackError("nothing-to-save", f"there is no data of {name} yet", "`stackctl up` makes it")
         if made == version:
@@ -54,7 +56,7 @@ def upgrade(
             )
         with registered(opened, settings) as ready:
             shelf = Shelf(settings.state_root, opened.instance.name)
-            report = _upgrade(ready, shelf, name, keeps, accepts, progress, timeout)
+            report = _upgrade(ready, journal, shelf, name, keeps, accepts, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
     text = f"{name} is on {product} {version}, and was on {made}; {after}"
     data = UpgradeResult(name, made, version, changed=True, up=report.data)
@@ -76,19 +78,26 @@ def _checked(opened: Opened, name: str, version: int) -> str:
 
 
 def _upgrade(
-    opened: Opened, shelf: Shelf, name: str, keeps: bool, accepts: bool, progress: Progress, timeout: float
+    opened: Opened,
+    journal: Journal,
+    shelf: Shelf,
+    name: str,
+    keeps: bool,
+    accepts: bool,
+    progress: Progress,
+    timeout: float,
 ) -> Report[UpResult]:
-    with quiet(opened, progress):
+    with quiesced(opened, journal, progress):
         path, manifest = save(opened, shelf, None, "upgrade", progress)
         try:
             require_room(opened, manifest.size)
             with open_archive(path) as archive:
                 fill = {name: loading(opened, archive, name, accepts, progress)}
-                new = fill_new_stores(opened, fill, progress)
+                new = fill_new_stores(opened, journal, fill, progress)
         except BaseException:
             path.unlink()
             raise
-    report = take_over(opened, new, fill, manifest if keeps else None, progress, timeout)
+    report = switch_data(opened, new, journal, fill, manifest if keeps else None, progress, timeout)
     if not keeps:
         path.unlink()
     return report

@@ -12,7 +12,7 @@ from stack.verdict.health import observe
 from stack.verdict.judge import Answer, Failure, judge
 from stack.verdict.probe import Probe, complaints, http_probe
 from stack.verdict.ready import remember_ready
-from stack.verdict.watch import Clock, SystemClock, Verdict, await_proved, await_ready, await_well
+from stack.verdict.watch import Clock, SystemClock, Verdict, await_ready, await_verified, await_well
 
 __all__ = [
     "Answer",
@@ -21,8 +21,8 @@ __all__ = [
     "Probe",
     "SystemClock",
     "Verdict",
-    "await_proved",
     "await_ready",
+    "await_verified",
     "await_well",
     "complaints",
     "http_probe",

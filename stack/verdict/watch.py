@@ -232,7 +232,7 @@ def await_ready(
     raise AssertionError
 
 
-def await_proved(
+def await_verified(
     instance: Instance,
     engine: Engine,
     database: Component,

@@ -27,18 +27,18 @@ _STARTED_WITHIN = 60.0
 
 
 def data_stores(opened: Opened) -> dict[str, DataStore]:
-    """The components that keep data, with how it is saved."""
+    """Return the components that keep data, with how it is saved."""
     found = {each.name: data_store(each) for each in opened.instance.stack}
     return {name: data for name, data in found.items() if data is not None}
 
 
 def with_data(opened: Opened) -> dict[str, DataStore]:
-    """Those of which there is data."""
+    """Return those of which there is data."""
     return {name: data for name, data in data_stores(opened).items() if opened.engine.volumes.has_data(name)}
 
 
 def as_made(opened: Opened) -> Opened:
-    """The same instance with each component of the version that made its data, whatever is declared now."""
+    """Return the same instance with each component of the version that made its data, whatever is declared now."""
     applied = opened.state.applied()
     versions = {name: data_version(opened, applied, name) for name in with_data(opened)}
     wrong = {
@@ -72,8 +72,8 @@ def at_rest(opened: Opened, names: Collection[str], progress: Progress) -> Itera
             await_ready(opened.instance, opened.engine, job, stopped, _STARTED_WITHIN, progress)
 
 
-def fate(saves: bool) -> str:
-    """What becomes of what is replaced, for people."""
+def backup_notice(saves: bool) -> str:
+    """Say what becomes of what is replaced, for people."""
     return f"what it holds now is {'saved first: `stackctl undo`' if saves else 'NOT saved'}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stack.capabilities import Schema
 from stack.engines.process import FinishedJob
 from stack.progress import Progress
-from stack.verdict import await_proved
+from stack.verdict import await_verified
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
 from stack.workflow.planning import PlanContext
@@ -39,7 +39,7 @@ def prepare_databases(
     with opened.engine.apply(context.plan.forced.intersection(first), first) if first else FinishedJob() as job:
         for component in stack:
             if component.schema is not None and component.name in names:
-                await_proved(opened.instance, opened.engine, component, job, context.observed, timeout, progress)
+                await_verified(opened.instance, opened.engine, component, job, context.observed, timeout, progress)
                 done[component.name] = tuple(
                     _prepare(opened, journal, context, component.name, component.schema, progress)
                 )

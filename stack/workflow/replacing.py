@@ -1,7 +1,6 @@
-"""Put other data in the place of an instance's own: in a new store beside it, which takes over at one moment.
+"""Replace the data of an instance: fill new volumes beside those in use, and switch to them at one point in time.
 
-Until that moment everything that is killed or fails leaves the instance as it was; from there on the new data is
-its data.
+A kill or a failure before the switch leaves the instance as it was; after it the new data is its data.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stack.applied import Applied
 from stack.capabilities import Access
 from stack.errors import StackError
 from stack.fields import Fields
@@ -46,28 +46,30 @@ class Replacement:
     needs: int
 
 
-def replace_data(opened: Opened, wanted: Replacement, progress: Progress, timeout: float) -> Report[UpResult]:
-    """Fill new stores, stop those who write, let the new stores take over, and bring everything up on them.
+def replace_data(
+    opened: Opened, journal: Journal, wanted: Replacement, progress: Progress, timeout: float
+) -> Report[UpResult]:
+    """Fill new stores, stop what writes, switch to the new stores, and bring everything up on them.
 
-    Hold the lock. Gives the report of `up`. Raises what hinders it: `disk-full` before anything is done.
+    Hold the lock. Returns the report of `up`. Raises `disk-full` before anything is done.
     """
     require_room(opened, wanted.needs)
-    new = fill_new_stores(opened, wanted.fill, progress)
+    new = fill_new_stores(opened, journal, wanted.fill, progress)
     try:
-        with quiet(opened, progress):
+        with quiesced(opened, journal, progress):
             keeps = wanted.before()
     except BaseException:
         remove_new_stores(new, wanted.fill)
         raise
-    return take_over(opened, new, wanted.fill, keeps, progress, timeout)
+    return switch_data(opened, new, journal, wanted.fill, keeps, progress, timeout)
 
 
-def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress) -> Opened:
-    """The same instance with databases in new stores, filled. Where that fails nothing of it remains."""
+def fill_new_stores(opened: Opened, journal: Journal, fill: Mapping[str, Fill], progress: Progress) -> Opened:
+    """Return the same instance with databases in new stores, filled. If that fails nothing of it remains."""
     for secret in opened.instance.stack.secrets("container"):
         opened.state.provide_secret(secret.id)
-    # Also what a command that was killed left, for nothing uses it.
-    _remove_spare_stores(opened)
+    # Also what a killed command left, for nothing uses it.
+    _remove_spare_stores(opened, journal.applied)
     new = _with_new_stores(opened, fill)
     try:
         for name in new.instance.stack.names:
@@ -80,9 +82,10 @@ def fill_new_stores(opened: Opened, fill: Mapping[str, Fill], progress: Progress
     return new
 
 
-def take_over(
+def switch_data(
     opened: Opened,
     new: Opened,
+    journal: Journal,
     names: Collection[str],
     keeps: Manifest | None,
     progress: Progress,
@@ -92,10 +95,9 @@ def take_over(
     """Switch the instance to the stores of `new`, and bring it up on them. Nothing may write any more.
 
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
-    for this, and not by some stackctl before.
+    for this, and not by an earlier stackctl.
     """
     before, now = opened.engine.volumes.declared(), new.engine.volumes.declared()
-    journal = Journal(new.state)
     if opened.engine.observe().exists:
         journal.save(journal.applied.wanting("stopped"))
         opened.engine.stop()
@@ -115,14 +117,14 @@ def take_over(
         databases = [each.name for each in new.instance.stack if each.name in names and each.schema]
         applied = applied.demoted(now[VolumeId.of(name)] for name in databases)
     journal.save(applied)
-    progress.step(f"{new.instance.name}: the new data takes over")
+    progress.step(f"{new.instance.name}: switching to the new data")
     report = converge(new, journal, progress, UpOptions(timeout))
-    _remove_spare_stores(new)
+    _remove_spare_stores(new, journal.applied)
     return report
 
 
 def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
-    """The same instance with each volume of these components in a revision that is not there yet."""
+    """Return the same instance with each volume of these components in a revision that does not exist yet."""
     there = set(opened.engine.volumes.existing())
     moved = opened
     for volume in [each for each in opened.engine.volumes.declared() if each.component in names]:
@@ -133,9 +135,9 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
     return moved
 
 
-def _remove_spare_stores(opened: Opened) -> None:
+def _remove_spare_stores(opened: Opened, applied: Applied) -> None:
     """Delete the stores of declared databases that are in use no more, and that `undo` does not need."""
-    stores = {*opened.engine.volumes.declared().values(), *kept_stores(opened)}
+    stores = {*opened.engine.volumes.declared().values(), *kept_stores(opened, applied)}
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.volumes.declared()
     for store in opened.engine.volumes.existing():
         ours = any(store == first or store.startswith(f"{first}.") for first in firsts.values())
@@ -143,9 +145,10 @@ def _remove_spare_stores(opened: Opened) -> None:
             opened.engine.volumes.remove(store)
 
 
-def kept_stores(opened: Opened) -> dict[str, Fields]:
-    """The stores that are as they were when a snapshot was made: the last for `undo`, and those before an upgrade."""
-    kept = opened.state.applied().kept
+def kept_stores(opened: Opened, applied: Applied) -> dict[str, Fields]:
+    """Return the stores that are as they were when a snapshot was made: the last for `undo`, and those before an
+    upgrade."""
+    kept = applied.kept
     if not kept:
         return {}
     automatic = Shelf(opened.state.folder.parent, opened.instance.name).automatic()
@@ -167,10 +170,10 @@ def _remove_stores(opened: Opened, stores: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
+def quiesced(opened: Opened, journal: Journal, progress: Progress) -> Iterator[None]:
     """Stop all but the databases: what they would still write would be neither saved nor in what comes next.
 
-    A cache forgets by that what it copied. Where the block fails they are started again.
+    A cache forgets by that what it copied. If the block fails they are started again.
     """
     running = {name for name, state in opened.engine.observe().components.items() if state.state != "exited"}
     serving = {name for name, data in data_stores(opened).items() if not data.cold}
@@ -179,7 +182,6 @@ def quiet(opened: Opened, progress: Progress) -> Iterator[None]:
         yield
         return
     progress.step(f"{', '.join(others)}: stopping, so that nothing writes any more")
-    journal = Journal(opened.state)
     journal.save(journal.applied.wanting("stopped"))
     opened.engine.stop(others)
     try:
@@ -211,6 +213,7 @@ def _both(first: BaseException, other: StackError) -> BaseException:
 
 
 def require_room(opened: Opened, needed: int) -> None:
+    """Raise `disk-full` if the engine has less space for volumes."""
     free = opened.engine.volumes.free_space()
     if free is not None and free < needed:
         raise StackError(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from stack.applied import Applied
 from stack.capabilities import Access
 from stack.errors import StackError
 from stack.instance import generation_of
@@ -23,10 +24,11 @@ from stack.snapshots.shelf import Shelf
 from stack.workflow.access import data_store
 from stack.workflow.confirming import Confirm
 from stack.workflow.identities import secret_digests
-from stack.workflow.keeping import fate, save, with_data
+from stack.workflow.journal import Journal
+from stack.workflow.keeping import backup_notice, save, with_data
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.ports import registered
-from stack.workflow.replacing import Fill, Replacement, kept_stores, quiet, replace_data, take_over
+from stack.workflow.replacing import Fill, Replacement, kept_stores, quiesced, replace_data, switch_data
 from stack.workload import VolumeId
 
 
@@ -41,7 +43,7 @@ def bring_back(
     accepts: bool,
     timeout: float,
 ) -> Report[RestoreResult]:
-    """Hold the lock."""
+    """Replace the data of an instance by that of a snapshot. Hold the lock."""
     manifest = read_manifest(path)
     opened.engine.check()
     _check_fits(opened, path, manifest)
@@ -53,7 +55,7 @@ def bring_back(
         archive.verify()
         with registered(opened, settings) as ready:
             before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
-            report = _replace(ready, archive, before, accepts, progress, timeout)
+            report = _replace(ready, Journal(ready.state), archive, before, accepts, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
     text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
     data = RestoreResult(opened.instance.name, manifest.name, manifest.rows, report.data)
@@ -62,6 +64,7 @@ def bring_back(
 
 def _replace(
     opened: Opened,
+    journal: Journal,
     archive: Archive,
     before: Callable[[], Manifest | None],
     accepts: bool,
@@ -69,17 +72,17 @@ def _replace(
     timeout: float,
 ) -> Report[UpResult]:
     manifest = archive.manifest
-    if (kept := _with_kept_stores(opened, manifest)) is not None:
-        with quiet(opened, progress):
+    if (kept := _with_kept_stores(opened, journal.applied, manifest)) is not None:
+        with quiesced(opened, journal, progress):
             keeps = before()
-        return take_over(opened, kept, manifest.components, keeps, progress, timeout, made_now=False)
+        return switch_data(opened, kept, journal, manifest.components, keeps, progress, timeout, made_now=False)
 
     fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
-    return replace_data(opened, Replacement(fill, before, manifest.size), progress, timeout)
+    return replace_data(opened, journal, Replacement(fill, before, manifest.size), progress, timeout)
 
 
 def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress: Progress) -> Fill:
-    """What fills a server with the component `name` of a snapshot; its user has the instance's password then.
+    """Return what fills a server with the component `name` of a snapshot; its user has the instance's password then.
 
     `accepts`: also without what this server can't have.
     """
@@ -96,7 +99,7 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
 
 
 def runs_here(opened: Opened, manifest: Manifest) -> bool:
-    """Whether the declared versions can take the data."""
+    """Say whether the declared versions can take the data."""
     names = opened.instance.stack.names
     return all(
         (data := data_store(opened.instance.stack[name])) is not None
@@ -106,9 +109,9 @@ def runs_here(opened: Opened, manifest: Manifest) -> bool:
     )
 
 
-def _with_kept_stores(opened: Opened, manifest: Manifest) -> Opened | None:
-    """The instance on the stores that were left as they were for `undo`, if these can be served as they are."""
-    there, generations = kept_stores(opened), dict(opened.instance.generations)
+def _with_kept_stores(opened: Opened, applied: Applied, manifest: Manifest) -> Opened | None:
+    """Return the instance on the stores that were left as they were for `undo`, if these can be served as they are."""
+    there, generations = kept_stores(opened, applied), dict(opened.instance.generations)
     secrets = secret_digests(opened)
     for name, saved in manifest.components.items():
         component = opened.instance.stack[name]
@@ -135,7 +138,7 @@ def _nothing() -> None:
 
 
 def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
-    """Raises `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
+    """Raise `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
     for name, saved in manifest.components.items():
         data = data_store(opened.instance.stack[name]) if name in opened.instance.stack.names else None
         if data is None:
@@ -156,5 +159,5 @@ def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest,
     names = ", ".join(replaced)
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
-        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {fate(saves)}."
+        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}."
     )

@@ -110,7 +110,7 @@ class Place:
         named: set[str] = set()
         if self.state.exists():
             opened = opening.look(self.settings)
-            named = {*opened.engine.volumes.declared().values(), *replacing.kept_stores(opened)}
+            named = {*opened.engine.volumes.declared().values(), *replacing.kept_stores(opened, self.state.applied())}
         else:
             assert not self.state.folder.exists(), "a command leaves the folder of an instance that does not exist"
         assert named.issuperset(stores), "data is left that no record names"

@@ -101,7 +101,7 @@ def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pyte
     (folder / FIRST.name).write_bytes(FIRST.sql)
     world = World()
     monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(world, instance))
-    monkeypatch.setattr(preparing, "await_proved", lambda *_: None)
+    monkeypatch.setattr(preparing, "await_verified", lambda *_: None)
     monkeypatch.setattr(PostgresSchema, "migrate", apply)
     with change(Settings(file, None, tmp_path / "state", "embedded"), Silence()) as opened:
         opened.state.provide_secret("db_password")
