@@ -59,7 +59,7 @@ class DataAccess:
 
 
 def data_store(component: Component) -> DataStore | None:
-    """How the data of a component is saved: in its own way, else as the files of its volumes; None if it has none."""
+    """Return how the data of a component is saved: in its own way, else as files of its volumes; None without data."""
     if component.data is not None:
         return component.data
     # Only a command that saves or loads needs it.

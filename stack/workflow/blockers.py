@@ -1,4 +1,4 @@
-"""Find what keeps `up` from being applied: data that what is declared does not fit. Nothing is started then."""
+"""Find what refuses a plan: data that does not fit what is declared. Nothing is started then."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ _STEP_LENGTH = 80
 
 @dataclass(frozen=True)
 class UpOptions:
-    """How `up` is to go about it. `timeout` in seconds is for the time from the start of the components.
+    """Options of `up`. `timeout`: the seconds from the start of the components until they are ready.
 
-    `saved`: the file of a plan that has to hold still. `rollback`: put back what ran when what is new fails.
+    `saved`: the file of a plan that must not have become stale. `rollback`: put back what ran if what is new fails.
     """
 
     timeout: float = 120
@@ -101,14 +101,14 @@ def _finish_stopping(opened: Opened, applied: Applied, progress: Progress) -> No
 
 
 def _left(opened: Opened, error: StackError) -> StackError:
-    """The same failure, with what can be done about what is left of it."""
+    """Return the same failure, with what can be done about what is left of it."""
     if not opened.engine.revisions.exists():
         return error
     return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
 
 
 def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
-    """The same failure, after what ran before was put back."""
+    """Put back what ran before, and return the same failure."""
     progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
     with opened.engine.revisions.restore() as job:
         await_well(opened.engine, job, timeout, progress)
@@ -170,7 +170,7 @@ def _made(applied: Applied, context: PlanContext, there: Observed, secrets: Mapp
 
 
 def _step(output: str) -> str:
-    """The last step that a build began: `#9 [build 4/6] RUN make` gives `[build 4/6] RUN make`."""
+    """Return the last step that a build began: `#9 [build 4/6] RUN make` gives `[build 4/6] RUN make`."""
     steps = re.findall(r"^#\d+ (\[[^\]\n]*\d+/\d+\].*)$", output, re.MULTILINE)
     return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 

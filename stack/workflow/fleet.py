@@ -70,13 +70,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Gathered:
-    """All instances, and by engine why one could not be asked."""
+    """All instances that were found, and by engine why one could not be asked."""
 
     members: tuple[Member, ...]
     silent: Mapping[str, StackError]
 
     def silent_lines(self, named: str | None, every: bool = False) -> list[str]:
-        """For people: what can't be told, and why. `named`: the engine that was asked for.
+        """Say, for people, what is unknown, and why. `named`: the engine that was asked for.
 
         Nothing is missing from an engine that has no instance, as Docker on a machine without it, unless `every` one
         is asked for.

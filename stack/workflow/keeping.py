@@ -82,7 +82,7 @@ def save(
 ) -> tuple[Path, Manifest]:
     """Make a snapshot of all databases that have data, at `output` or else on the shelf, where `name` is its name.
 
-    Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else hinders it.
+    Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else prevents it.
     """
     now = datetime.now(UTC)
     made = as_made(opened)
@@ -130,7 +130,7 @@ def _writers(stack: Stack, owners: Collection[str]) -> list[str]:
 
 
 def _make_room(shelf: Shelf, now: datetime) -> None:
-    """Only what commands made by themselves goes by itself."""
+    """Delete the oldest automatic snapshots; those that a user made are kept."""
     for item in superfluous(shelf.items(), now):
         item.path.unlink()
 

@@ -33,7 +33,7 @@ def stop_loops(engine: Engine, before: Observed, error: StackError) -> StackErro
 
 
 def restart_lines(restarted: Mapping[str, int]) -> list[str]:
-    """For people: what is up and still may not be well."""
+    """Say, for people, what is up and may still be unhealthy."""
     return [
         f"warning: {name} ended and was started again {times(count)} meanwhile; `stackctl logs {name}` shows why"
         for name, count in restarted.items()

@@ -185,7 +185,7 @@ def _engine(choice: Choice, instance: Instance, record: Record) -> Engine:
 
 
 def with_ports(opened: Opened, ports: Mapping[PortId, int], automatic: Sequence[PortId]) -> Opened:
-    """The same instance with ports that are to be remembered; those of `automatic` were chosen for it."""
+    """Return the same instance with ports that are to be recorded; those of `automatic` were chosen for it."""
     instance = replace(opened.instance, ports={**opened.instance.ports, **ports})
     record = replace(opened.record, ports=ports)
     engine = _engine(opened.choice, instance, record)
@@ -193,7 +193,7 @@ def with_ports(opened: Opened, ports: Mapping[PortId, int], automatic: Sequence[
 
 
 def with_instance(opened: Opened, instance: Instance) -> Opened:
-    """The same with another declaration, or with data in other stores."""
+    """Return the same with another declaration, or with data in other stores."""
     record = replace(opened.record, generations=instance.generations)
     return replace(opened, instance=instance, record=record, engine=_engine(opened.choice, instance, record))
 
@@ -276,7 +276,7 @@ def _chosen(declared: Mapping[PortId, int], ports: Mapping[str | None, PortChoic
 
 
 def _named_ports(declared: Mapping[PortId, int], name: str) -> list[PortId]:
-    """The port of that name, or the only one of the component of that name."""
+    """Find the port of that name, or the only one of the component of that name."""
     found = [port for port in declared if port == name] or [port for port in declared if port.component == name]
     if len(found) != 1:
         problem = "publishes no port" if not found else "publishes several ports"
@@ -285,7 +285,7 @@ def _named_ports(declared: Mapping[PortId, int], name: str) -> list[PortId]:
 
 
 def find_component(instance: Instance, name: str) -> Component:
-    """Raises `service-unknown`, which lists those there are."""
+    """Find a component. Raises `service-unknown`, which lists those there are."""
     if name not in instance.stack.names:
         error = StackError(
             "service-unknown",
@@ -298,7 +298,7 @@ def find_component(instance: Instance, name: str) -> Component:
 
 
 def pick_database(instance: Instance, name: str | None) -> tuple[str, Dumps]:
-    """The component whose data is dumped and loaded: the one named, else the only one."""
+    """Find the component whose data is dumped and loaded: the one named, else the only one."""
     if name is not None:
         component = find_component(instance, name)
         if component.dumps is None:
@@ -311,13 +311,13 @@ def pick_database(instance: Instance, name: str | None) -> tuple[str, Dumps]:
 
 
 def require_up(instance: Instance, observed: Observed) -> None:
-    """Raises `instance-down` when nothing of the instance exists."""
+    """Raise `instance-down` if nothing of the instance exists."""
     if not observed.exists:
         raise StackError("instance-down", f"{instance.name} is not up", "run `stackctl up` first")
 
 
 def require_running(instance: Instance, observed: Observed, name: str) -> None:
-    """Raises `instance-down` or `component-down` unless a component can be asked."""
+    """Raise `instance-down` or `component-down` unless a component can be asked."""
     require_up(instance, observed)
     component = observed.components.get(name)
     if component is None or not component.running:

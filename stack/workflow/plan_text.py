@@ -12,7 +12,7 @@ _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
 
 
 def plan_lines(context: PlanContext, style: Style) -> list[str]:
-    """For people: each component, then each data store."""
+    """Say, for people, what happens to each component, then to each data store."""
     made = context.plan
     lines = [line for action in made.actions for line in _action_lines(action, style)]
     for effect in made.data:
@@ -29,13 +29,13 @@ def plan_lines(context: PlanContext, style: Style) -> list[str]:
 
 
 def change_lines(context: PlanContext, style: Style) -> list[str]:
-    """For people: what `up` is about to change, and nothing else."""
+    """Say, for people, what `up` is about to change, and nothing else."""
     lines = [line for action in context.plan.changes for line in _action_lines(action, style)]
     return lines + preparing_lines(context, style)
 
 
 def missing_lines(context: PlanContext) -> list[str]:
-    """For people: the migrations that were applied and are gone. They may be another branch's."""
+    """Say, for people, which applied migrations have no file any more. They may be another branch's."""
     return [
         f"{name} has had {', '.join(names)}, no longer in its folder of migrations"
         for name, names in context.plan.missing.items()
@@ -43,7 +43,7 @@ def missing_lines(context: PlanContext) -> list[str]:
 
 
 def preparing_lines(context: PlanContext, style: Style, lead: str = "") -> list[str]:
-    """For people: what is done in databases before what uses them is made."""
+    """Say, for people, what is done in databases before what uses them is made."""
     plan = context.plan
     superusers = [
         _marked("recreate", f"{lead}{name}: its user {user} becomes the owner of its database, and no superuser", style)
@@ -65,7 +65,7 @@ def _unsure(context: PlanContext, name: str) -> str:
 
 
 def _action_lines(action: Action, style: Style) -> list[str]:
-    """The action with its reasons, and below it each field that differs."""
+    """Write the action with its reasons, and below it each field that differs."""
     why = f", because {'; '.join(action.reasons)}" if action.reasons else ""
     drift = " (drift)" if action.drift else ""
     fields = [
@@ -76,7 +76,7 @@ def _action_lines(action: Action, style: Style) -> list[str]:
 
 
 def _marked(kind: str, text: object, style: Style, indent: int = 0) -> str:
-    """Text behind the mark of what is done; what stays as it is steps back."""
+    """Write text behind the mark of what is done; what stays as it is in a dim colour."""
     mark, colour = _MARKS.get(kind, ("~", YELLOW))
     line = style.wrapped(str(text), f"{' ' * indent}{mark} ", " " * (indent + 4))
     if kind == "keep":

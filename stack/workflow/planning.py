@@ -30,13 +30,13 @@ class PlanContext:
 
     @property
     def basis(self) -> str:
-        """A digest of all that the plan was made from: it is another one once any of that has changed."""
+        """A digest of all that the plan was made from: it changes as soon as any of that does."""
         declared, plan = self.declared, self.plan
-        things = {name: (state.id, state.state, state.image_id) for name, state in self.observed.components.items()}
-        wholes = [
+        components = {name: (state.id, state.state, state.image_id) for name, state in self.observed.components.items()}
+        inputs = [
             {name: fingerprint(fields) for name, fields in declared.components.items()},
             {name: [(path, state.digest) for path, state in files.items()] for name, files in declared.sources.items()},
-            things,
+            components,
             dict(self.observed.images),
             sorted(self.observed.stores),
             {
@@ -47,7 +47,7 @@ class PlanContext:
             dict(plan.superusers),
             self.blocker.message if self.blocker else None,
         ]
-        return digest(json.dumps(wholes, sort_keys=True))
+        return digest(json.dumps(inputs, sort_keys=True))
 
 
 def compute_plan(opened: Opened, applied: Applied, contents: bool = False) -> PlanContext:

@@ -47,7 +47,7 @@ def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
 
 
 def resolve_ports(opened: Opened, reserved: Collection[int], observe: Callable[[], Observed]) -> Opened:
-    """The instance with a port for each component that is to get one automatically, not one of `reserved`.
+    """Return the instance with a port for each component that is to get one automatically, not one of `reserved`.
 
     `observe` is called only if a port has to be chosen.
     """
@@ -67,7 +67,7 @@ def _is_automatic(opened: Opened, name: PortId, ports: Mapping[PortId, int]) -> 
 
 
 def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Observed, reserved: Collection[int]) -> int:
-    """The declared port or the one that it has, else the next free one. The declared one where there is none."""
+    """Choose the declared port or the one that it has, else the next free one; the declared one if none is free."""
     declared = default_ports(opened.instance.stack)[name]
     component = observed.components.get(name.component)
     own = component.ports.get(name) if component is not None else None
@@ -80,7 +80,7 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
 
 
 def preview(opened: Opened, settings: Settings, observe: Callable[[], Observed] | None = None) -> Opened:
-    """The instance with the ports that `up` would give it now. Without `observe` its engine is asked for its own."""
+    """Return the instance with the ports that `up` would give it now. Without `observe` its own engine is asked."""
     reserved = Registry(settings.registry).ports(opened.instance.project)
     return resolve_ports(opened, reserved, observe or opened.engine.observe)
 
@@ -97,7 +97,7 @@ def automatic_lines(opened: Opened) -> list[str]:
 
 
 def check_ports(opened: Opened, before: Observed) -> None:
-    """Raises `port-taken`: asked before anything is changed, with an answer that helps.
+    """Raise `port-taken` before anything is changed, with what has the port and how to free it.
 
     A race is still caught by the engine.
     """

@@ -28,7 +28,7 @@ _INTERVAL = 0.25
 
 @dataclass(frozen=True)
 class Rotated:
-    """The databases that have another password now, and the components that were restarted for it."""
+    """What a rotation did: the databases that have another password now, and the components restarted for it."""
 
     databases: tuple[str, ...]
     restarted: tuple[str, ...]
@@ -123,7 +123,7 @@ def finish_rotations(opened: Opened, journal: Journal, progress: Progress, timeo
 
 
 def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:
-    """Until the database answers on its own socket: by any other way it may ask for a password that is lost."""
+    """Wait until the database answers on its own socket: by any other way it may ask for a password that is lost."""
     start = time.monotonic()
     while not _answers_inside(opened, database):
         if job.wait(_INTERVAL):
@@ -147,11 +147,11 @@ def _runs(observed: Observed, database: Component) -> bool:
 
 
 def readers(instance: Instance, database: Component) -> list[Component]:
-    """The components that use a database."""
+    """Return the components that use a database."""
     return [each for each in instance.stack if database.name in each.needs]
 
 
 def named(components: Sequence[Component]) -> str:
-    """`web, worker and beat`."""
+    """Join names for people: `web, worker and beat`."""
     names = [component.name for component in components]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -15,12 +15,13 @@ from stack.workflow.planning import PlanContext
 
 
 def save_plan(path: Path, plan: PlanResult) -> None:
+    """Write a plan to a file. Raises `file-unusable`."""
     with explaining("file-unusable", path, "name a file in a folder that can be written to"):
         path.write_text(as_json(encoded(plan), indent=2) + "\n", encoding="utf-8")
 
 
 def check_saved(path: Path, context: PlanContext) -> None:
-    """Raises `plan-stale` when the world is not as it was when the plan in `path` was saved."""
+    """Raise `plan-stale` if anything has changed since the plan in `path` was saved."""
     now = planned_changes(context)
     try:
         with explaining("file-unusable", path, "name the file of a plan"):
@@ -37,7 +38,7 @@ def check_saved(path: Path, context: PlanContext) -> None:
     moved = [f"{action.component}: {action.action}" for action in now.actions if encoded(action) not in actions]
     raise StackError(
         "plan-stale",
-        f"the plan in {path} is of another world: something has changed since it was made; nothing was done",
+        f"the plan in {path} is stale: something has changed since it was made; nothing was done",
         "look with `stackctl plan`, and save it again if that is what you want",
         "\n".join(["now it would be:", *moved] if moved else []),
     )

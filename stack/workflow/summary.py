@@ -45,7 +45,7 @@ def _component_status(component: ComponentState | None) -> ComponentStatus:
 
 
 def problem(component: ComponentState) -> str | None:
-    """What is wrong with a component that runs, as far as it is known; on one line."""
+    """Return what is wrong with a component that runs, as far as it is known; on one line."""
     if not component.running or component.well:
         return None
     if component.health == "unstable":
