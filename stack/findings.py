@@ -17,13 +17,13 @@ class Finding:
     `check`: what was looked at.
     `level`: how it is.
     `message`: what was found.
-    `cure`: what to type or do; empty if nothing is wrong.
+    `fix`: what to type or do; empty if nothing is wrong.
     """
 
     check: str
     level: Level
     message: str
-    cure: str = ""
+    fix: str = ""
 
 
 def ok(check: str, message: str) -> Finding:

@@ -46,7 +46,7 @@ class Holder:
     """The owner of a port, for people, and how to free the port; `state` is the folder of the owner if an instance."""
 
     who: str
-    cure: str
+    fix: str
     state: Path | None = None
 
 
@@ -83,10 +83,10 @@ def any_free() -> int:
             return port
 
 
-def next_free(port: int, spared: Collection[int] = ()) -> int | None:
-    """Return the first free port from `port` on that is not in `spared`; None if none nearby is free."""
+def next_free(port: int, reserved: Collection[int] = ()) -> int | None:
+    """Return the first free port from `port` on that is not in `reserved`; None if none nearby is free."""
     near = range(port, min(port + _TRIED, 65536))
-    return next((each for each in near if each not in spared and is_free(each)), None)
+    return next((each for each in near if each not in reserved and is_free(each)), None)
 
 
 def listener(port: int) -> Listener | None:

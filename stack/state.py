@@ -175,12 +175,12 @@ class State:
     def settle_secret(self, secret_id: str) -> None:
         """Make the coming value the secret's own, in the same file: a container sees that file, not its name."""
         path = self.folder / "secrets" / secret_id
-        coming = path.with_name(f"{secret_id}.next")
+        pending = path.with_name(f"{secret_id}.next")
         with _explained(path):
             path.chmod(0o600)
-            path.write_text(coming.read_text(encoding="utf-8"), encoding="utf-8")
+            path.write_text(pending.read_text(encoding="utf-8"), encoding="utf-8")
             path.chmod(_SECRET_MODE)
-            coming.unlink()
+            pending.unlink()
 
     def trim_secret(self, secret_id: str) -> bool:
         """Cut the newline that an editor or `echo` left at the end of a secret, and say whether there was one.

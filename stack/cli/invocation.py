@@ -17,7 +17,7 @@ _COMMAND = re.compile(rf"`stackctl (?P<options>(?:--\S+ {_VALUE} )*)(?P<rest>[^`
 # These act on all instances of the machine, or on none.
 _WITHOUT_INSTANCE = ("ls", "prune", "schema", "version")
 # The fields of a report's data that contain commands to type.
-_HINTS = ("hint", "cure", "fix")
+_HINTS = ("hint", "fix")
 
 
 @dataclass(frozen=True)

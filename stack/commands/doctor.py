@@ -1,4 +1,4 @@
-"""`stackctl doctor`: what is wrong with this machine or with the instance, each with a cure.
+"""`stackctl doctor`: what is wrong with this machine or with the instance, each with a fix.
 
 To add a check: a function below, and its line in `CHECKS`. What an engine needs is examined by the engine.
 """
@@ -42,7 +42,7 @@ _COLOURS: Mapping[Level, str] = {"ok": GREEN, "warn": YELLOW, "fail": RED}
 
 
 @dataclass(frozen=True)
-class Patient:
+class Subject:
     """What is examined. Without `opened` or `observed` they could not be had, and `problem` says why."""
 
     settings: Settings
@@ -51,7 +51,7 @@ class Patient:
     problem: StackError | None = None
 
 
-Check = Callable[[Patient], Iterable[Finding]]
+Check = Callable[[Subject], Iterable[Finding]]
 
 
 def doctor(settings: Settings) -> Report[DoctorResult]:
@@ -64,12 +64,12 @@ def doctor(settings: Settings) -> Report[DoctorResult]:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    patient = _patient(settings)
-    return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, patient)]
+    subject = _subject(settings)
+    return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, subject)]
 
 
 def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
-    """A line a finding, its cure below it, and what it comes to."""
+    """A line a finding, its fix below it, and what it comes to."""
     found = list(findings)
     width = max((len(finding.check) for finding in found), default=0)
     lines = []
@@ -77,26 +77,26 @@ def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
         front = f"{finding.level:<4}  {finding.check:<{width}}  "
         line = style.wrapped(style.paths(" ".join(finding.message.split())), front)
         lines.append(line.replace(finding.level, style.paint(finding.level, _COLOURS[finding.level]), 1))
-        if finding.cure:
-            lines.append(style.wrapped(style.paths(finding.cure), f"{' ' * len(front)}→ "))
+        if finding.fix:
+            lines.append(style.wrapped(style.paths(finding.fix), f"{' ' * len(front)}→ "))
     counts = {level: sum(finding.level == level for finding in found) for level in _COLOURS}
     lines += ["", f"{counts['fail']} failed, {counts['warn']} to look at, {counts['ok']} well"]
     return "\n".join(lines)
 
 
-def _patient(settings: Settings) -> Patient:
+def _subject(settings: Settings) -> Subject:
     try:
         opened = look(settings)
     except StackError as error:
-        return Patient(settings, None, None, error)
+        return Subject(settings, None, None, error)
     try:
         _check_answers(opened.engine)
-        return Patient(settings, opened, observe(opened.instance, opened.engine))
+        return Subject(settings, opened, observe(opened.instance, opened.engine))
     except StackError as error:
-        return Patient(settings, opened, None, error)
+        return Subject(settings, opened, None, error)
     except Exception as error:
         what = f"its engine told what is not understood: {type(error).__name__}: {error}"
-        return Patient(settings, opened, None, StackError("bug", what, "see what is told of the engine above"))
+        return Subject(settings, opened, None, StackError("bug", what, "see what is told of the engine above"))
 
 
 def _check_answers(engine: Engine) -> None:
@@ -108,10 +108,10 @@ def _check_answers(engine: Engine) -> None:
             raise
 
 
-def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
+def _guarded(name: str, check: Check, subject: Subject) -> Iterator[Finding]:
     """A check that can't be carried out is a finding too, whatever stands in its way: others follow."""
     try:
-        yield from check(patient)
+        yield from check(subject)
     except StackError as error:
         yield failed(name, error)
     except Exception as error:
@@ -119,7 +119,7 @@ def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
         yield Finding(name, "fail", what, "report it, with what `stackctl doctor --bundle FILE` writes")
 
 
-def _versions(patient: Patient) -> Iterator[Finding]:
+def _versions(subject: Subject) -> Iterator[Finding]:
     yield of_python(sys.version_info[:3], sys.executable)
 
 
@@ -131,20 +131,20 @@ def of_python(version: tuple[int, ...], executable: str) -> Finding:
     return ok("python", found)
 
 
-def _engines(patient: Patient) -> Iterator[Finding]:
+def _engines(subject: Subject) -> Iterator[Finding]:
     """The engine of the instance has to be well; of the other one it is good to know."""
-    for name, engine in _every_engine(patient).items():
-        own = patient.opened is not None and patient.opened.engine.name == name
-        for finding in _guarded(name, lambda _, engine=engine, own=own: engine.examine(own), patient):  # type: ignore[misc]
-            yield finding if own else _unneeded(finding, patient.opened is not None)
+    for name, engine in _every_engine(subject).items():
+        own = subject.opened is not None and subject.opened.engine.name == name
+        for finding in _guarded(name, lambda _, engine=engine, own=own: engine.examine(own), subject):  # type: ignore[misc]
+            yield finding if own else _unneeded(finding, subject.opened is not None)
 
 
-def _every_engine(patient: Patient) -> dict[str, Engine]:
-    if patient.opened is not None:
-        opened = patient.opened
+def _every_engine(subject: Subject) -> dict[str, Engine]:
+    if subject.opened is not None:
+        opened = subject.opened
         others = {name: make(opened.instance) for name, make in ENGINES.items() if name != opened.engine.name}
         return {opened.engine.name: opened.engine} | others
-    instance = _any_instance(patient.settings)
+    instance = _any_instance(subject.settings)
     return {name: make(instance) for name, make in ENGINES.items()}
 
 
@@ -161,17 +161,17 @@ def _unneeded(finding: Finding, known: bool) -> Finding:
     return replace(finding, level="warn") if finding.level == "fail" else finding
 
 
-def _state(patient: Patient) -> Iterator[Finding]:
-    root = patient.settings.state_root
+def _state(subject: Subject) -> Iterator[Finding]:
+    root = subject.settings.state_root
     there = next(folder for folder in (root, *root.parents) if folder.is_dir())
     yield disk("state disk", shutil.disk_usage(there).free, str(there))
     if not os.access(there, os.W_OK | os.X_OK):
-        cure = "give it to yourself, or set STACKCTL_STATE to another folder"
-        yield Finding("state folder", "fail", f"{there} can't be written", cure)
+        fix = "give it to yourself, or set STACKCTL_STATE to another folder"
+        yield Finding("state folder", "fail", f"{there} can't be written", fix)
         return
-    if patient.opened is None:
+    if subject.opened is None:
         return
-    instance = patient.opened.instance
+    instance = subject.opened.instance
     if not instance.state.is_dir():
         yield ok("state folder", f"{instance.state} is not there yet: `stackctl up` makes it")
         return
@@ -180,7 +180,7 @@ def _state(patient: Patient) -> Iterator[Finding]:
         yield Finding("state folder", "fail", f"{folder} is open to others", f"`chmod 700 {folder}`")
     if not open_ones:
         yield ok("state folder", f"{instance.state} is its owner's alone")
-    yield from _secrets(patient.opened, engine_answers=patient.problem is None)
+    yield from _secrets(subject.opened, engine_answers=subject.problem is None)
 
 
 def _open(folder: Path) -> bool:
@@ -193,53 +193,53 @@ def _secrets(opened: Opened, engine_answers: bool) -> Iterator[Finding]:
     for secret in missing:
         file = opened.instance.secret_file(secret.id)
         if engine_answers and opened.engine.volumes.has_data(secret.component):
-            cure = f"put the file back; or give the data a new password with `stackctl rotate {secret.component}`"
-            yield Finding("secrets", "fail", f"there is data of {secret.component}, but {file} is gone", cure)
+            fix = f"put the file back; or give the data a new password with `stackctl rotate {secret.component}`"
+            yield Finding("secrets", "fail", f"there is data of {secret.component}, but {file} is gone", fix)
         else:
             yield Finding("secrets", "warn", f"{file} is not there", "`stackctl up` makes it")
     if not missing:
         yield ok("secrets", f"{len(secrets)} there")
 
 
-def _ports(patient: Patient) -> Iterator[Finding]:
-    if patient.opened is None:
+def _ports(subject: Subject) -> Iterator[Finding]:
+    if subject.opened is None:
         return
-    instance = patient.opened.instance
-    components = patient.observed.components if patient.observed else {}
+    instance = subject.opened.instance
+    components = subject.observed.components if subject.observed else {}
     for name, port in instance.ports.items():
         own = components.get(name.component)
         if own is not None and own.running and port in own.ports.values():
             yield ok("ports", f"{port} is published by {name}")
         elif is_free(port):
             yield ok("ports", f"{port}, for {name}, is free")
-        elif instance.name != instance.stack.name and name not in patient.opened.record.ports:
+        elif instance.name != instance.stack.name and name not in subject.opened.record.ports:
             yield ok("ports", f"{port}, for {name}, is taken: `stackctl up` chooses the next free one")
         else:
             # Where the instance can't be seen, it may well be its own.
-            holder = holder_of(port, patient.settings.registry)
-            yield of_taken_port(name, port, holder, certain=patient.observed is not None)
+            holder = holder_of(port, subject.settings.registry)
+            yield of_taken_port(name, port, holder, certain=subject.observed is not None)
 
 
 def of_taken_port(name: str, port: int, holder: Holder, certain: bool) -> Finding:
-    cure = f"choose another with `stackctl up --port {name}=PORT`, or end what has it: {holder.cure}"
+    fix = f"choose another with `stackctl up --port {name}=PORT`, or end what has it: {holder.fix}"
     message = f"{port}, which {name} publishes, is taken by {holder.who}"
-    return Finding("ports", "fail" if certain else "warn", message, cure)
+    return Finding("ports", "fail" if certain else "warn", message, fix)
 
 
-def _instance(patient: Patient) -> Iterator[Finding]:
-    if patient.problem is not None:
-        problem = patient.problem
+def _instance(subject: Subject) -> Iterator[Finding]:
+    if subject.problem is not None:
+        problem = subject.problem
         yield Finding("instance", "fail", f"it can't be examined: {problem.message}", problem.hint)
-    if patient.opened is None or patient.observed is None:
+    if subject.opened is None or subject.observed is None:
         return
-    name = patient.opened.instance.name
-    if not patient.observed.running:
-        what = "is stopped" if patient.observed.exists else "is not up"
+    name = subject.opened.instance.name
+    if not subject.observed.running:
+        what = "is stopped" if subject.observed.exists else "is not up"
         yield ok("instance", f"{name} {what}")
         return
-    yield ok("instance", f"{name} on {patient.opened.choice}")
-    for component in patient.opened.instance.stack.names:
-        yield of_component(component, patient.observed.components.get(component))
+    yield ok("instance", f"{name} on {subject.opened.choice}")
+    for component in subject.opened.instance.stack.names:
+        yield of_component(component, subject.observed.components.get(component))
 
 
 def of_component(name: str, component: ComponentState | None) -> Finding:
@@ -259,10 +259,10 @@ def of_component(name: str, component: ComponentState | None) -> Finding:
     return ok(name, component.summary)
 
 
-def _logins(patient: Patient) -> Iterator[Finding]:
+def _logins(subject: Subject) -> Iterator[Finding]:
     """Whether each database that has data accepts the password in its file, as far as that can be known now."""
-    opened = patient.opened
-    if opened is None or patient.observed is None:
+    opened = subject.opened
+    if opened is None or subject.observed is None:
         return
     databases = {each.name: each for each in opened.instance.stack if each.login is not None}
     made = identities(opened, secret_digests(opened))
@@ -273,7 +273,7 @@ def _logins(patient: Patient) -> Iterator[Finding]:
         if (blocker := find_blocker(opened, opened.state.applied(), {name: made[name]})) is not None:
             yield failed(f"{name} login", blocker)
             continue
-        state = patient.observed.components.get(name)
+        state = subject.observed.components.get(name)
         if state is not None and state.running:
             yield of_login(database, opened.engine.session(name, state))
 
@@ -291,8 +291,8 @@ def of_login(database: Component, session: Session) -> Finding:
     return Finding(check, "fail", f"it can't be logged in to: {said}", f"look at `stackctl logs {database.name}`")
 
 
-def _literals(patient: Patient) -> Iterator[Finding]:
-    for component, variable in patient.opened.literal if patient.opened else ():
+def _literals(subject: Subject) -> Iterator[Finding]:
+    for component, variable in subject.opened.literal if subject.opened else ():
         yield Finding("stack file", "warn", warning(component, variable), FIX.format(variable=variable))
 
 

@@ -14,7 +14,7 @@ from stack.report import Report, size
 from stack.results.stored import LoadResult, ReplaceResult
 from stack.settings import Settings
 from stack.snapshots.manifest import Manifest
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.workflow.confirming import Confirm
 from stack.workflow.journal import Journal
@@ -75,7 +75,7 @@ def load_in_place(
             def before() -> Manifest | None:
                 if not (replaced and saves):
                     return None
-                return save(opened, Shelf(settings.state_root, opened.instance.name), None, "load", progress)[1]
+                return save(opened, SnapshotStore(settings.state_root, opened.instance.name), None, "load", progress)[1]
 
             def put(access: Access) -> None:
                 def load(session: Session) -> int:

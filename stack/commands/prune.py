@@ -56,14 +56,14 @@ def prune(
         return Report("prune", said, _result(pruning, removed=False))
     if not confirm(text):
         raise StackError("cancelled", "nothing was removed", "answer y, or say --yes, to remove it")
-    spared = tuple(member for member in pruning.orphans if not _remove(member, pruning, settings, progress))
-    pruning = replace(pruning, orphans=tuple(member for member in pruning.orphans if member not in spared))
+    skipped = tuple(member for member in pruning.orphans if not _remove(member, pruning, settings, progress))
+    pruning = replace(pruning, orphans=tuple(member for member in pruning.orphans if member not in skipped))
     for engine in {engine for engine, _ in pruning.images}:
         FLEETS[engine].remove_images([image for its, image in pruning.images if its == engine])
     kept = [volume for member in pruning.orphans for volume in pruning.keeps(member)]
     done = "removed" + (f"; data is kept ({', '.join(kept)})" if kept else "")
-    done += f"; kept, because it is there again: {', '.join(each.instance for each in spared)}" if spared else ""
-    return Report("prune", done, _result(pruning, removed=True, spared=spared))
+    done += f"; kept, because it is there again: {', '.join(each.instance for each in skipped)}" if skipped else ""
+    return Report("prune", done, _result(pruning, removed=True, skipped=skipped))
 
 
 def choose(gathered: Gathered, images: tuple[tuple[str, str], ...], named: str | None, data: bool) -> Pruning:
@@ -145,8 +145,8 @@ def announcement(pruning: Pruning, gathered: Gathered, engine: str | None = None
             lines.append(f"Kept, because it is DATA of {member.instance}: {', '.join(kept)}; --data removes it too")
     for member in pruning.foreign:
         where = f"{member.instance} on {member.engine} ({member.states[0]})"
-        cure = f"`stackctl --instance {member.instance} prune` removes it"
-        lines.append(f"Kept, because it was not made from here: {where}; {cure}")
+        fix = f"`stackctl --instance {member.instance} prune` removes it"
+        lines.append(f"Kept, because it was not made from here: {where}; {fix}")
     lines += gathered.silent_lines(engine)
     return "\n".join(lines)
 
@@ -164,7 +164,7 @@ def _parts(member: Member, data: bool) -> dict[Removable, tuple[str, ...]]:
     return {kind: names for kind, names in parts.items() if names}
 
 
-def _result(pruning: Pruning, removed: bool, spared: Sequence[Member] = ()) -> PruneResult:
+def _result(pruning: Pruning, removed: bool, skipped: Sequence[Member] = ()) -> PruneResult:
     return PruneResult(
         removed=removed,
         orphans=tuple(
@@ -177,7 +177,7 @@ def _result(pruning: Pruning, removed: bool, spared: Sequence[Member] = ()) -> P
             )
             for member in pruning.orphans
         ),
-        there_again=tuple(member.instance for member in spared),
+        there_again=tuple(member.instance for member in skipped),
         images=tuple(image for _, image in pruning.images),
         foreign=tuple(ForeignInstance(member.instance, member.engine, member.states) for member in pruning.foreign),
     )

@@ -15,7 +15,7 @@ from stack.results.lifecycle import Deletable, NothingToReset, ResetResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, with_data
@@ -75,7 +75,9 @@ def _chosen_ports(instance: Instance) -> dict[PortId, int]:
 def _save(settings: Settings, opened: Opened, journal: Journal, accepts: bool, progress: Progress) -> Path:
     try:
         with quiesced(opened, journal, progress):
-            path, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, "reset", progress)
+            path, manifest = save(
+                opened, SnapshotStore(settings.state_root, opened.instance.name), None, "reset", progress
+            )
             try:
                 _prove(as_made(opened), journal, path, manifest, accepts, progress)
             except BaseException:

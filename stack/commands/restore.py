@@ -8,7 +8,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
 from stack.workflow.opening import change
 from stack.workflow.restoring import bring_back
@@ -26,5 +26,5 @@ def restore(
 ) -> Report[RestoreResult]:
     """Replace the data by that of a snapshot, of this instance by its `name` or any other's in a `file`."""
     with change(settings, progress) as opened:
-        path = file or Shelf(settings.state_root, opened.instance.name).find(name or "")
+        path = file or SnapshotStore(settings.state_root, opened.instance.name).find(name or "")
         return bring_back(settings, opened, progress, confirm, path, "restore", saves, accepts, timeout)

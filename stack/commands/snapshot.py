@@ -24,7 +24,7 @@ from stack.results.stored import (
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest, Saved
-from stack.snapshots.shelf import Item, Shelf
+from stack.snapshots.store import SnapshotEntry, SnapshotStore
 from stack.style import Column, Style, table
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import save
@@ -46,8 +46,8 @@ def save_snapshot(
     """Save the data of all databases while they serve, under a name or into a file."""
     with change(settings, progress) as opened:
         opened.engine.check()
-        shelf = Shelf(settings.state_root, opened.instance.name)
-        path, manifest = save(opened, shelf, name, "asked", progress, output)
+        snapshots = SnapshotStore(settings.state_root, opened.instance.name)
+        path, manifest = save(opened, snapshots, name, "asked", progress, output)
     taken = path.stat().st_size
     text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
     return Report("snapshot save", text, extended(SnapshotSaved, _content(manifest), path=path, bytes=taken))
@@ -55,20 +55,22 @@ def save_snapshot(
 
 def list_snapshots(settings: Settings) -> Report[SnapshotList]:
     """All snapshots of the instance, the newest first, and what they take."""
-    shelf = _shelf(settings)
-    items = shelf.items()
+    snapshots = _snapshots(settings)
+    items = snapshots.items()
     total = sum(item.bytes for item in items)
     rows = [_row(item) for item in items]
 
     def text(style: Style) -> str:
-        return f"{table(_LIST, rows, style)}\n{size(total)} in {style.path(shelf.folder)}" if rows else "no snapshots"
+        return (
+            f"{table(_LIST, rows, style)}\n{size(total)} in {style.path(snapshots.folder)}" if rows else "no snapshots"
+        )
 
     return Report.drawn("snapshot list", text, SnapshotList(total, tuple(map(_listed, items))))
 
 
 def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Report[SnapshotShown]:
     """What is in a snapshot, table by table, after every byte of it was checked."""
-    path = file or _shelf(settings).find(name or "")
+    path = file or _snapshots(settings).find(name or "")
     with open_archive(path) as archive:
         archive.verify()
         manifest = archive.manifest
@@ -93,9 +95,9 @@ def show_snapshot(settings: Settings, name: str | None, file: Path | None) -> Re
 def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: Confirm) -> Report[SnapshotDeleted]:
     """Delete a snapshot, after saying what it holds. No command that reads it is cut off."""
     with change(settings, progress) as opened:
-        shelf = Shelf(settings.state_root, opened.instance.name)
-        path = shelf.find(name)
-        (item,) = [each for each in shelf.items() if each.path == path]
+        snapshots = SnapshotStore(settings.state_root, opened.instance.name)
+        path = snapshots.find(name)
+        (item,) = [each for each in snapshots.items() if each.path == path]
         holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
         if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
@@ -103,8 +105,8 @@ def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: 
     return Report("snapshot delete", f"{name} is deleted", SnapshotDeleted(name, item.bytes))
 
 
-def _shelf(settings: Settings) -> Shelf:
-    return Shelf(settings.state_root, look(settings).instance.name)
+def _snapshots(settings: Settings) -> SnapshotStore:
+    return SnapshotStore(settings.state_root, look(settings).instance.name)
 
 
 def _product(saved: Saved) -> str:
@@ -116,7 +118,7 @@ def _why(manifest: Manifest) -> str:
     return f"before {manifest.reason}" if manifest.automatic else "by `snapshot save`"
 
 
-def _row(item: Item) -> tuple[str, ...]:
+def _row(item: SnapshotEntry) -> tuple[str, ...]:
     if item.manifest is None:
         return (visible(item.name), "-", "can't be used", "-", "-", size(item.bytes))
     made = f"{item.manifest.made.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -124,7 +126,7 @@ def _row(item: Item) -> tuple[str, ...]:
     return (visible(item.name), made, _why(item.manifest), rows, data, size(item.bytes))
 
 
-def _listed(item: Item) -> ListedSnapshot | UnusableSnapshot:
+def _listed(item: SnapshotEntry) -> ListedSnapshot | UnusableSnapshot:
     if item.manifest is None:
         return UnusableSnapshot(item.problem, item.name, item.path, item.bytes)
     content = replace(_content(item.manifest), name=item.name)

@@ -10,7 +10,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
 from stack.workflow.opening import change, reopen
 from stack.workflow.restoring import bring_back, runs_here
@@ -26,10 +26,10 @@ def undo(
 ) -> Report[RestoreResult]:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
     with change(settings, progress) as opened:
-        shelf = Shelf(settings.state_root, opened.instance.name)
+        snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         # After an upgrade whose declaration went back, what is older than that may be the newest that can run.
-        suits = opened.state.exists() and shelf.newest_automatic(partial(runs_here, opened))
-        newest = suits or shelf.newest_automatic()
+        suits = opened.state.exists() and snapshots.newest_automatic(partial(runs_here, opened))
+        newest = suits or snapshots.newest_automatic()
         if newest is None or newest.manifest is None:
             raise StackError(
                 "nothing-to-undo",

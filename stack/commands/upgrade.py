@@ -13,7 +13,7 @@ from stack.results.instances import UpResult
 from stack.results.stored import NothingToUpgrade, UpgradeResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.workflow.identities import data_version
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import save
@@ -55,8 +55,8 @@ def upgrade(
                 f"declare version={made}; or bring back what was before an upgrade with `stackctl undo`",
             )
         with registered(opened, settings) as ready:
-            shelf = Shelf(settings.state_root, opened.instance.name)
-            report = _upgrade(ready, journal, shelf, name, keeps, accepts, progress, timeout)
+            snapshots = SnapshotStore(settings.state_root, opened.instance.name)
+            report = _upgrade(ready, journal, snapshots, name, keeps, accepts, progress, timeout)
     after = "its old data is kept for `stackctl undo`" if keeps else "its old data is NOT kept"
     text = f"{name} is on {product} {version}, and was on {made}; {after}"
     data = UpgradeResult(name, made, version, changed=True, up=report.data)
@@ -80,7 +80,7 @@ def _checked(opened: Opened, name: str, version: int) -> str:
 def _upgrade(
     opened: Opened,
     journal: Journal,
-    shelf: Shelf,
+    snapshots: SnapshotStore,
     name: str,
     keeps: bool,
     accepts: bool,
@@ -88,7 +88,7 @@ def _upgrade(
     timeout: float,
 ) -> Report[UpResult]:
     with quiesced(opened, journal, progress):
-        path, manifest = save(opened, shelf, None, "upgrade", progress)
+        path, manifest = save(opened, snapshots, None, "upgrade", progress)
         try:
             require_room(opened, manifest.size)
             with open_archive(path) as archive:

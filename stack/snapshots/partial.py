@@ -12,7 +12,7 @@ SUFFIX = ".zip"
 FOLDER = ".snapshots"
 
 
-def shelf_folder(state_root: Path, instance: str) -> Path:
+def snapshots_folder(state_root: Path, instance: str) -> Path:
     """Where the snapshots of an instance are."""
     return state_root / FOLDER / instance
 
@@ -23,6 +23,6 @@ def remove_partial(state_root: Path, instance: str) -> None:
     What can't be deleted is no reason for the command to fail.
     """
     with suppress(OSError):
-        for path in shelf_folder(state_root, instance).iterdir():
+        for path in snapshots_folder(state_root, instance).iterdir():
             if (name := final_name(path.name)) and name.endswith(SUFFIX):
                 path.unlink()

@@ -10,7 +10,7 @@ from stack.engines.process import Job
 from stack.errors import StackError
 from stack.model import Stack
 from stack.observed import Observed
-from stack.verdict.judge import Answer, Failure, Misplaced, brief, deepest_first, is_well, role_of, sick
+from stack.verdict.judge import Answer, Failure, Misplaced, brief, deepest_first, is_well, role_of, unhealthy
 
 # What is shown of a log; and what is searched, for between two attempts there may be more.
 _LOG_LINES = 12
@@ -56,11 +56,11 @@ def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
         return error
     if cause := recognise("a component", error.output):
         return StackError(cause.code, f"{cause.message} ({error.message})", f"{cause.hint}; {_LEFT}", error.output)
-    return None if sick(observed) else error
+    return None if unhealthy(observed) else error
 
 
 def given_up(stack: Stack, read: ReadLog, observed: Observed) -> StackError:
-    culprit = deepest_first(stack, sick(observed))[0]
+    culprit = deepest_first(stack, unhealthy(observed))[0]
     state = observed.components[culprit]
     problem = f"{culprit} is {state.summary}, and others wait for it"
     if state.health_output:

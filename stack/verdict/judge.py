@@ -63,8 +63,8 @@ def judge(stack: Stack, observed: Observed, before: Observed, starting: Collecti
         restarts = restarts_since(before.components.get(name), component)
         if failure := _failure(name, component, restarts, role_of(stack, name), name in starting):
             failures[name] = failure
-    coming = {name for name, state in observed.components.items() if name not in failures and not is_well(state)}
-    certain = [name for name in failures if coming.isdisjoint(_used_by(stack, name))]
+    pending = {name for name, state in observed.components.items() if name not in failures and not is_well(state)}
+    certain = [name for name in failures if pending.isdisjoint(_used_by(stack, name))]
     return next((failures[name] for name in deepest_first(stack, certain)), None)
 
 
@@ -263,6 +263,6 @@ def changed(before: Observed, observed: Observed, replaced: Collection[str] = ()
     return Observed({name: now for name, now in observed.components.items() if not is_old(name, now)})
 
 
-def sick(observed: Observed) -> list[str]:
+def unhealthy(observed: Observed) -> list[str]:
     """What was started and is not well."""
     return [name for name, state in observed.components.items() if not is_well(state) and state.state != "created"]

@@ -33,7 +33,7 @@ from stack.verdict.judge import (
     restarted,
     role_of,
     settled,
-    sick,
+    unhealthy,
 )
 from stack.verdict.listen import ListenCheck
 from stack.verdict.probe import Probe, accepts, ask, ask_url, published
@@ -314,7 +314,7 @@ def _read_failure(stack: Stack, read: ReadLog, observed: Observed, patient: bool
 
     Of what runs only a database is sure not to get over it; `patient`: not even that.
     """
-    for name in deepest_first(stack, sick(observed)):
+    for name in deepest_first(stack, unhealthy(observed)):
         state = observed.components[name]
         if name not in stack.names or (state.running and (patient or stack[name].data is None)):
             continue

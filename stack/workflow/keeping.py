@@ -16,7 +16,7 @@ from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
-from stack.snapshots.shelf import Shelf, superfluous
+from stack.snapshots.store import SnapshotStore, superfluous
 from stack.verdict import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_store
@@ -78,9 +78,14 @@ def backup_notice(saves: bool) -> str:
 
 
 def save(
-    opened: Opened, shelf: Shelf, name: str | None, reason: Reason, progress: Progress, output: Path | None = None
+    opened: Opened,
+    snapshots: SnapshotStore,
+    name: str | None,
+    reason: Reason,
+    progress: Progress,
+    output: Path | None = None,
 ) -> tuple[Path, Manifest]:
-    """Make a snapshot of all databases that have data, at `output` or else on the shelf, where `name` is its name.
+    """Make a snapshot of all databases that have data, at `output` or else in the snapshots, where `name` is its name.
 
     Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else prevents it.
     """
@@ -91,12 +96,12 @@ def save(
         raise StackError(
             "nothing-to-save", f"{opened.instance.name} has no data to save", "`stackctl up` makes a database"
         )
-    named = name or shelf.free_name(reason, now)
-    path = output or shelf.path(named)
+    named = name or snapshots.free_name(reason, now)
+    path = output or snapshots.path(named)
     if path.exists():
         raise StackError("snapshot-exists", f"{path} is there already", "choose another name, or delete that one first")
     if output is None:
-        shelf.prepare()
+        snapshots.prepare()
     cold = _writers(opened.instance.stack, [each for each, data in saved.items() if data.cold])
     with Writer(path) as archive:
         components = {}
@@ -119,7 +124,7 @@ def save(
         taken = archive.finish(manifest)
     progress.step(f"saved as {path.name if output is None else path} ({count(manifest.rows, 'row')}, {size(taken)})")
     if manifest.automatic:
-        _make_room(shelf, now)
+        _make_room(snapshots, now)
     return path, manifest
 
 
@@ -129,9 +134,9 @@ def _writers(stack: Stack, owners: Collection[str]) -> list[str]:
     return [name for name, used in volumes.items() if any(each.id.component in owners for each in used)]
 
 
-def _make_room(shelf: Shelf, now: datetime) -> None:
+def _make_room(snapshots: SnapshotStore, now: datetime) -> None:
     """Delete the oldest automatic snapshots; those that a user made are kept."""
-    for item in superfluous(shelf.items(), now):
+    for item in superfluous(snapshots.items(), now):
         item.path.unlink()
 
 

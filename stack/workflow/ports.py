@@ -116,7 +116,7 @@ def _taken(instance: Instance, name: str, port: int, holder: Holder) -> StackErr
     return StackError(
         "port-taken",
         f"port {port} of localhost, which {name} publishes, is taken by {holder.who}",
-        f"choose another, like `stackctl up --port {choice}`, or end what has it: {holder.cure}",
+        f"choose another, like `stackctl up --port {choice}`, or end what has it: {holder.fix}",
     )
 
 
@@ -130,7 +130,7 @@ def holder_of(port: int, registry: Path | None = None) -> Holder:
         if (holder := fleet.holder(port, process)) is not None:
             entries = Registry(registry).entries() if registry and holder.state else []
             entry = next((each for each in entries if each.state == holder.state), None)
-            return holder if entry is None else replace(holder, cure=_stop_command(entry))
+            return holder if entry is None else replace(holder, fix=_stop_command(entry))
     if process is not None:
         return Holder(str(process), f"`kill {process.process}`")
     return Holder("a program that this user may not see", "`sudo ss -ltnp` names it")

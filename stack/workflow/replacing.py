@@ -17,7 +17,7 @@ from stack.progress import Progress
 from stack.report import Report, size
 from stack.results.instances import UpResult
 from stack.snapshots.manifest import Manifest
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.verdict import await_well
 from stack.workflow.access import DataAccess
 from stack.workflow.converge import UpOptions, converge
@@ -151,7 +151,7 @@ def kept_stores(opened: Opened, applied: Applied) -> dict[str, Fields]:
     kept = applied.kept
     if not kept:
         return {}
-    automatic = Shelf(opened.state.folder.parent, opened.instance.name).automatic()
+    automatic = SnapshotStore(opened.state.folder.parent, opened.instance.name).automatic()
     moments = {each.made.isoformat() for place, each in enumerate(automatic) if not place or each.reason == "upgrade"}
     there = opened.engine.volumes.existing()
     return {store: each for store, each in kept.items() if each["made"] in moments and store in there}

@@ -20,7 +20,7 @@ from stack.settings import Settings
 from stack.snapshots.archive import Archive, damaged, read_manifest
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
-from stack.snapshots.shelf import Shelf
+from stack.snapshots.store import SnapshotStore
 from stack.workflow.access import data_store
 from stack.workflow.confirming import Confirm
 from stack.workflow.identities import secret_digests
@@ -129,7 +129,7 @@ def _with_kept_stores(opened: Opened, applied: Applied, manifest: Manifest) -> O
 def _save_first(
     settings: Settings, opened: Opened, command: Literal["restore", "undo"], progress: Progress
 ) -> Manifest:
-    _, manifest = save(opened, Shelf(settings.state_root, opened.instance.name), None, command, progress)
+    _, manifest = save(opened, SnapshotStore(settings.state_root, opened.instance.name), None, command, progress)
     return manifest
 
 

@@ -177,7 +177,7 @@ def test_doctor_finds_an_instance_well(up: Cli) -> None:
     own = {"compose": ("docker client", "docker compose", "docker daemon", "docker clock", "docker orphans"),
            "embedded": ("embedded postgres", "embedded valkey-server", "embedded orphans")}  # fmt: skip
     assert set(own[up.engine]) <= set(found)
-    assert all(check["cure"] for check in found.values() if check["level"] != "ok"), found
+    assert all(check["fix"] for check in found.values() if check["level"] != "ok"), found
     assert not [check for check in found.values() if check["level"] == "fail"]
 
 
@@ -188,8 +188,8 @@ def test_doctor_names_what_is_broken_and_how_to_mend_it(up: Cli) -> None:
     (up.state / "secrets" / "db_password").rename(up.state / "elsewhere")
     found = checks(up, exit_code=1)
     assert found["db"]["level"] == "fail"
-    assert " logs db" in found["db"]["cure"]
-    assert found["state folder"]["cure"] == f"`chmod 700 {up.state}`"
+    assert " logs db" in found["db"]["fix"]
+    assert found["state folder"]["fix"] == f"`chmod 700 {up.state}`"
     assert (found["secrets"]["level"], str(up.state / "secrets" / "db_password") in found["secrets"]["message"]) == (
         "fail",
         True,
@@ -213,7 +213,7 @@ def test_doctor_names_what_runs_although_its_folder_is_gone(cli: Cli) -> None:
             for check in cli.run("--json", "doctor").envelope["data"]["checks"]
             if check["check"] == ("embedded orphans" if embedded else "docker orphans")
         ]
-        named = f"{found['message']}; {found['cure']}"
+        named = f"{found['message']}; {found['fix']}"
         return str(named) if str(folder) in named and found["level"] == "warn" else ""
 
     named = orphans()

@@ -303,11 +303,11 @@ def test_a_disk_that_is_nearly_full_is_told_and_nothing_is_written(up: Cli, smal
 def test_a_reset_that_can_not_save_deletes_nothing(cli: Cli) -> None:
     cli.up()
     count = cli.visit()
-    shelf = cli.folder / ".stackctl" / ".snapshots"
-    shelf.parent.mkdir(exist_ok=True)
-    shelf.write_text("in the way")
+    snapshots = cli.folder / ".stackctl" / ".snapshots"
+    snapshots.parent.mkdir(exist_ok=True)
+    snapshots.write_text("in the way")
     error: dict[str, Any] = cli.fails("reset", "--yes", code="state-unusable")
     assert "nothing was deleted" in error["hint"]
     assert "--no-snapshot" in error["hint"]
-    shelf.unlink()
+    snapshots.unlink()
     assert cli.visit() == count + 1, "what was stopped to save it was started again"

@@ -1,4 +1,4 @@
-"""`doctor`: each check judges one thing, a cure stands where something is wrong, and nothing that is broken ends it."""
+"""`doctor`: each check judges one thing, a fix stands where something is wrong, and nothing that is broken ends it."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def test_a_docker_that_is_well() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_docker_is_told_with_a_cure(docker: Docker, check: str, level: str, message: str) -> None:
+def test_what_is_wrong_with_docker_is_told_with_a_fix(docker: Docker, check: str, level: str, message: str) -> None:
     finding = found(of_docker(docker), check)
     assert (finding.level, message in finding.message) == (level, True), finding
-    assert finding.cure
+    assert finding.fix
 
 
 def test_a_disk_that_cannot_be_seen_is_not_judged() -> None:
@@ -112,7 +112,7 @@ def test_images_are_told_when_missing_and_when_old() -> None:
     assert [finding.level for finding in lines] == ["warn", "warn"]
     assert lines[0].message == "not on this machine: shop-web"
     assert lines[1].message.startswith("postgres:18 is 120 days old")
-    assert "docker pull postgres:18" in lines[1].cure
+    assert "docker pull postgres:18" in lines[1].fix
     assert levels(of_images({"redis:8": young}, NOW)) == {"docker images": "ok"}
 
 
@@ -153,7 +153,7 @@ def answering(answer: Completed) -> Session:
     ],
 )
 def test_each_check_judges_one_thing(finding: Finding, level: str) -> None:
-    assert (finding.level, bool(finding.cure)) == (level, level != "ok"), finding
+    assert (finding.level, bool(finding.fix)) == (level, level != "ok"), finding
 
 
 def test_a_server_that_does_not_start_here_is_told(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def embedded(folder: Path, file: Path = PLAYGROUND) -> Settings:
 def test_an_engine_that_the_instance_does_not_need_may_be_broken(tmp_path: Path) -> None:
     lines = examine(embedded(tmp_path))
     docker = next(finding for finding in lines if "docker" in finding.message)
-    assert (docker.level, docker.cure) == ("ok", ""), docker
+    assert (docker.level, docker.fix) == ("ok", ""), docker
     assert "this instance does not need it" in docker.message
     on_docker = examine(replace(embedded(tmp_path), engine="compose"))
     assert any(finding.level == "fail" and "no `docker` command" in finding.message for finding in on_docker)
@@ -260,7 +260,7 @@ def test_a_state_that_others_can_read_and_a_secret_that_is_not_there_are_told(tm
     assert found(lines, "secrets").level == "warn"
     state.folder.chmod(0o755)
     line = found(examine(embedded(tmp_path)), "state folder")
-    assert (line.level, line.cure) == ("fail", f"`chmod 700 {state.folder}`")
+    assert (line.level, line.fix) == ("fail", f"`chmod 700 {state.folder}`")
 
 
 @pytest.mark.usefixtures("no_docker")
@@ -293,7 +293,7 @@ def test_the_exit_code_says_whether_something_failed(
     envelope = json.loads(capsys.readouterr().out)
     assert (envelope["command"], envelope["ok"], envelope["error"]) == ("doctor", False, None)
     assert envelope["data"]["failed"] >= 1
-    assert {"check", "level", "message", "cure"} == set(envelope["data"]["checks"][0])
+    assert {"check", "level", "message", "fix"} == set(envelope["data"]["checks"][0])
     assert list(tmp_path.iterdir()) == [], "to examine makes nothing"
 
 
@@ -342,4 +342,4 @@ def test_a_docker_that_hangs_is_a_line_too(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(ComposeEngine, "check", silent)
     line = found(examine(replace(embedded(tmp_path), engine="compose")), "instance")
-    assert (line.level, line.cure) == ("fail", "restart it")
+    assert (line.level, line.fix) == ("fail", "restart it")

@@ -71,12 +71,12 @@ def test_an_error_keeps_its_exit_code_and_cause() -> None:
 
 
 def test_hints_in_data_are_completed_and_nothing_else() -> None:
-    finding = Finding("ports", "fail", "`stackctl up`", cure="`stackctl up`")
+    finding = Finding("ports", "fail", "`stackctl up`", fix="`stackctl up`")
     data = {"checks": (finding,), "obstacle": Obstacle("not-up", "`stackctl up`", hint="`stackctl up`")}
     completed = GIVEN.report(Report("doctor", "`stackctl up`", data))
     assert completed.text == f"`stackctl {OPTIONS} up`"
     assert completed.data == {
-        "checks": (replace(finding, cure=f"`stackctl {OPTIONS} up`"),),
+        "checks": (replace(finding, fix=f"`stackctl {OPTIONS} up`"),),
         "obstacle": Obstacle("not-up", "`stackctl up`", hint=f"`stackctl {OPTIONS} up`"),
     }
 

@@ -127,7 +127,7 @@ def test_a_process_of_another_instance_is_told_with_its_name(configuration: str,
     found = EmbeddedFleet().holder(8000, supervised(configuration))
     assert found is not None
     assert f"instance '{instance}'" in found.who
-    assert found.cure == f"`stackctl --instance {instance} stop`"
+    assert found.fix == f"`stackctl --instance {instance} stop`"
 
 
 @pytest.mark.parametrize("engine", ["compose", "embedded"])
@@ -141,15 +141,15 @@ def test_an_instance_that_has_a_port_is_stopped_by_a_command_with_its_stack_file
     for name, fleet in FLEETS.items():
         monkeypatch.setattr(type(fleet), "holder", lambda *_, own=name == engine: held if own else None)
 
-    def cure(file: Path, state: Path) -> str:
+    def fix(file: Path, state: Path) -> str:
         registry.enter(Entry("p", "shop", engine, state, file, {}, "2026-01-02T03:04:05+00:00"))
-        return operation.holder_of(80, tmp_path / "registry").cure
+        return operation.holder_of(80, tmp_path / "registry").fix
 
     assert operation.holder_of(80, tmp_path / "registry") == held, "it is in no list"
-    assert cure(file, state) == f"`stackctl --file '{file}' --instance shop stop`"
-    assert cure(PLAYGROUND, state) == f"`STACKCTL_STATE='{state.parent}' stackctl --instance shop stop`"
+    assert fix(file, state) == f"`stackctl --file '{file}' --instance shop stop`"
+    assert fix(PLAYGROUND, state) == f"`STACKCTL_STATE='{state.parent}' stackctl --instance shop stop`"
     elsewhere = tmp_path / "shop.py"
-    assert cure(elsewhere, state).startswith(f"`STACKCTL_STATE='{state.parent}' stackctl --file {elsewhere} ")
+    assert fix(elsewhere, state).startswith(f"`STACKCTL_STATE='{state.parent}' stackctl --file {elsewhere} ")
 
 
 @pytest.mark.parametrize("words", [("nginx",), ("supervisord", "-c", "/etc/supervisord.conf"), ()])

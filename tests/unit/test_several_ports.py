@@ -151,7 +151,7 @@ def test_doctor_finds_each_port_published_by_its_component(monkeypatch: pytest.M
     docker_has(monkeypatch, BINDINGS)
     monkeypatch.setattr(doctor, "is_free", lambda port: False)
     held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
-    target = doctor.Patient(Settings(Path("/shop.py"), None, Path("/")), held, held.engine.observe())
+    target = doctor.Subject(Settings(Path("/shop.py"), None, Path("/")), held, held.engine.observe())
     assert [finding.message for finding in doctor.CHECKS["ports"](target)] == [
         "9300 is published by search",
         "5700 is published by search:console",

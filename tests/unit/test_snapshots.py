@@ -26,7 +26,7 @@ from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table
 from stack.errors import StackError, UsageError
 from stack.snapshots.archive import CHUNK, RESERVE, Writer, opened, read_manifest
 from stack.snapshots.manifest import Manifest, Member, Reason
-from stack.snapshots.shelf import KEPT, KEPT_FOR, Item, Shelf, superfluous
+from stack.snapshots.store import KEPT, KEPT_FOR, SnapshotEntry, SnapshotStore, superfluous
 from stack.snapshots.streams import packing, unpacked
 from stack.snapshots.zstandard import zstd
 
@@ -209,92 +209,92 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert raised.value.code == "file-unusable"
 
 
-# The shelf
+# The snapshots
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    made = Shelf(tmp_path / ".stackctl", "playground")
+def snapshots(tmp_path: Path) -> SnapshotStore:
+    made = SnapshotStore(tmp_path / ".stackctl", "playground")
     made.prepare()
     return made
 
 
-def test_a_shelf_is_its_owners_alone(shelf: Shelf) -> None:
-    assert oct(shelf.folder.stat().st_mode & 0o777) == "0o700"
-    assert oct(shelf.folder.parent.stat().st_mode & 0o777) == "0o700"
+def test_the_folder_of_snapshots_is_its_owners_alone(snapshots: SnapshotStore) -> None:
+    assert oct(snapshots.folder.stat().st_mode & 0o777) == "0o700"
+    assert oct(snapshots.folder.parent.stat().st_mode & 0o777) == "0o700"
 
 
 @pytest.mark.parametrize("name", ["a", "0", "before-the-demo", "v1.2_final", "a" * 61])
-def test_a_name_is_the_name_of_its_file(shelf: Shelf, name: str) -> None:
-    assert shelf.path(name) == shelf.folder / f"{name}.zip"
+def test_a_name_is_the_name_of_its_file(snapshots: SnapshotStore, name: str) -> None:
+    assert snapshots.path(name) == snapshots.folder / f"{name}.zip"
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "-x", "../other", "a/b", "Demo", "a b", "ä", "a\n", "a" * 62])
-def test_what_is_no_name_is_refused(shelf: Shelf, name: str) -> None:
+def test_what_is_no_name_is_refused(snapshots: SnapshotStore, name: str) -> None:
     with pytest.raises(UsageError, match="is not a name for a snapshot"):
-        shelf.path(name)
+        snapshots.path(name)
 
 
 @given(st.text())
-def test_whatever_is_taken_for_a_name_stays_on_the_shelf(name: str) -> None:
-    shelf = Shelf(Path("/state"), "playground")
+def test_whatever_is_taken_for_a_name_stays_in_the_folder(name: str) -> None:
+    snapshots = SnapshotStore(Path("/state"), "playground")
     try:
-        path = shelf.path(name)
+        path = snapshots.path(name)
     except UsageError:
         return
-    assert path.parent == shelf.folder
+    assert path.parent == snapshots.folder
     assert not path.name.startswith(".")
 
 
-def test_a_name_that_is_made_says_when_and_why_and_is_free(shelf: Shelf) -> None:
+def test_a_name_that_is_made_says_when_and_why_and_is_free(snapshots: SnapshotStore) -> None:
     local = f"{NOW.astimezone():%Y-%m-%d-%H%M%S}"
-    assert shelf.free_name("asked", NOW) == local
+    assert snapshots.free_name("asked", NOW) == local
     for expected in (f"before-reset-{local}", f"before-reset-{local}-2", f"before-reset-{local}-3"):
-        assert shelf.free_name("reset", NOW) == expected
-        shelf.path(expected).touch()
+        assert snapshots.free_name("reset", NOW) == expected
+        snapshots.path(expected).touch()
 
 
-def test_the_newest_comes_first_and_what_can_not_be_read_last(shelf: Shelf) -> None:
-    assert shelf.items() == []
+def test_the_newest_comes_first_and_what_can_not_be_read_last(snapshots: SnapshotStore) -> None:
+    assert snapshots.items() == []
     for name, days in (("b", 2), ("c", 0), ("a", 1)):
-        write(shelf.path(name), manifest(name, made=NOW - timedelta(days=days)))
-    shelf.path("broken").write_text("nothing")
-    (shelf.folder / ".d.zip.1234").touch()
-    (shelf.folder / ".hidden.zip").touch()
-    items = shelf.items()
+        write(snapshots.path(name), manifest(name, made=NOW - timedelta(days=days)))
+    snapshots.path("broken").write_text("nothing")
+    (snapshots.folder / ".d.zip.1234").touch()
+    (snapshots.folder / ".hidden.zip").touch()
+    items = snapshots.items()
     assert [item.name for item in items] == ["c", "a", "b", "broken"]
     assert [item.manifest is None for item in items] == [False, False, False, True]
     assert "it is no snapshot" in items[-1].problem
-    assert items[0].bytes == shelf.path("c").stat().st_size
+    assert items[0].bytes == snapshots.path("c").stat().st_size
 
 
-def test_a_snapshot_is_found_by_its_name_and_others_are_named_where_it_is_not(shelf: Shelf) -> None:
+def test_a_snapshot_is_found_by_its_name_and_others_are_named_where_it_is_not(snapshots: SnapshotStore) -> None:
     with pytest.raises(StackError, match="there are: none"):
-        shelf.find("demo")
-    write(shelf.path("demo"))
-    assert shelf.find("demo") == shelf.path("demo")
+        snapshots.find("demo")
+    write(snapshots.path("demo"))
+    assert snapshots.find("demo") == snapshots.path("demo")
     with pytest.raises(StackError, match="there are: demo") as raised:
-        shelf.find("other")
+        snapshots.find("other")
     assert raised.value.code == "snapshot-unknown"
 
 
-def test_undo_brings_back_the_newest_that_a_command_made(shelf: Shelf) -> None:
-    assert shelf.newest_automatic() is None
-    write(shelf.path("asked"), manifest("asked"))
-    assert shelf.newest_automatic() is None
-    write(shelf.path("old"), manifest("old", "reset", NOW - timedelta(days=2)))
-    write(shelf.path("new"), manifest("new", "load", NOW - timedelta(days=1)))
-    newest = shelf.newest_automatic()
+def test_undo_brings_back_the_newest_that_a_command_made(snapshots: SnapshotStore) -> None:
+    assert snapshots.newest_automatic() is None
+    write(snapshots.path("asked"), manifest("asked"))
+    assert snapshots.newest_automatic() is None
+    write(snapshots.path("old"), manifest("old", "reset", NOW - timedelta(days=2)))
+    write(snapshots.path("new"), manifest("new", "load", NOW - timedelta(days=1)))
+    newest = snapshots.newest_automatic()
     assert newest is not None
     assert newest.name == "new"
 
 
-def _item(reason: Reason | None, age: timedelta, number: int = 0) -> Item:
+def _item(reason: Reason | None, age: timedelta, number: int = 0) -> SnapshotEntry:
     made = manifest(f"s{number}", reason, NOW - age) if reason else None
-    return Item(Path(f"/shelf/s{number}.zip"), 1, made)
+    return SnapshotEntry(Path(f"/snapshots/s{number}.zip"), 1, made)
 
 
-def _ages(items: Sequence[Item]) -> list[int]:
+def _ages(items: Sequence[SnapshotEntry]) -> list[int]:
     return [(NOW - item.manifest.made).days for item in items if item.manifest]
 
 

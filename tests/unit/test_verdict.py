@@ -227,8 +227,8 @@ def test_a_server_that_ends_without_an_error_is_told_as_that() -> None:
 
 def test_the_deepest_that_fails_is_the_culprit() -> None:
     stack = Stack("shop", [WebApp("web", source=".", uses=["db"]), Postgres("db")])
-    sick = replace(UP, health="unhealthy", health_output="no")
-    found = judge(stack, scene(web=sick, db=sick), NOTHING)
+    unhealthy = replace(UP, health="unhealthy", health_output="no")
+    found = judge(stack, scene(web=unhealthy, db=unhealthy), NOTHING)
     assert found is not None
     assert found.component == "db"
 

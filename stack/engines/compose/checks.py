@@ -91,9 +91,9 @@ def _clock(docker: Docker) -> Finding:
     theirs = datetime.fromisoformat(str(docker.info["SystemTime"]))
     skew = max(docker.asked - theirs, theirs - docker.answered, timedelta())
     if skew > _MOST_SKEW:
-        cure = "set both by NTP; of Docker Desktop, restart its virtual machine"
+        fix = "set both by NTP; of Docker Desktop, restart its virtual machine"
         message = f"the daemon's clock and that of this machine differ by {skew.total_seconds():.0f} s"
-        return Finding("docker clock", "warn", message, cure)
+        return Finding("docker clock", "warn", message, fix)
     return ok("docker clock", "agrees with this machine's")
 
 
@@ -119,5 +119,5 @@ def of_orphans(orphans: Sequence[Labelled]) -> Finding:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     message = f"left of instances whose state folder is gone: {', '.join(names[:_SHOWN])}{more}"
     folders = ", ".join(sorted({orphan.state for orphan in orphans})[:_SHOWN])
-    cure = f"`stackctl prune` removes them; or bring the folder back: {folders}"
-    return Finding("docker orphans", "warn", message, cure)
+    fix = f"`stackctl prune` removes them; or bring the folder back: {folders}"
+    return Finding("docker orphans", "warn", message, fix)

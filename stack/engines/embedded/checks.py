@@ -30,8 +30,8 @@ def of_programs(programs: Iterable[Programs]) -> Iterator[Finding]:
 
 
 def _does_not_run(check: str, program: Path, problem: str) -> Finding:
-    cure = "use the servers of the system with --use-system-binaries, or Docker with --engine compose"
-    return Finding(check, "fail", f"{program} does not run on this machine: {problem}", cure)
+    fix = "use the servers of the system with --use-system-binaries, or Docker with --engine compose"
+    return Finding(check, "fail", f"{program} does not run on this machine: {problem}", fix)
 
 
 def of_isolation(notices: Sequence[str]) -> Iterator[Finding]:
@@ -50,8 +50,8 @@ def of_orphans() -> Finding:
         return ok("embedded orphans", "no processes without their instance")
     shown = ", ".join(f"process {number} of {folder}" for number, folder in orphans)
     numbers = " ".join(str(number) for number, _ in orphans)
-    cure = f"`stackctl prune` ends it, and so does `kill {numbers}`"
-    return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", cure)
+    fix = f"`stackctl prune` ends it, and so does `kill {numbers}`"
+    return Finding("embedded orphans", "warn", f"the folder of what runs is gone: {shown}", fix)
 
 
 def supervisors(of: Callable[[int], bool] | None = None) -> Iterator[tuple[Path, int]]:

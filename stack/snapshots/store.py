@@ -12,7 +12,7 @@ from stack.errors import StackError, UsageError
 from stack.files import explaining
 from stack.snapshots.archive import read_manifest
 from stack.snapshots.manifest import Manifest, Reason
-from stack.snapshots.partial import SUFFIX, shelf_folder
+from stack.snapshots.partial import SUFFIX, snapshots_folder
 
 KEPT = 10
 KEPT_FOR = timedelta(days=30)
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
 
 
 @dataclass(frozen=True)
-class Item:
+class SnapshotEntry:
     """A snapshot that lies there: its bytes on the disk, and what it says of itself, or why it can't be used."""
 
     path: Path
@@ -33,11 +33,11 @@ class Item:
         return self.path.name.removesuffix(SUFFIX)
 
 
-class Shelf:
+class SnapshotStore:
     """The snapshots of one instance."""
 
     def __init__(self, state_root: Path, instance: str) -> None:
-        self.folder = shelf_folder(state_root, instance)
+        self.folder = snapshots_folder(state_root, instance)
 
     def prepare(self) -> None:
         """Make the folder, for its owner alone. Raises `state-unusable`."""
@@ -62,7 +62,7 @@ class Shelf:
             number += 1
         return name if number == 1 else f"{name}-{number}"
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[SnapshotEntry]:
         """All of them, the newest first; those that can't be read last."""
         paths = sorted(self.folder.glob(f"[!.]*{SUFFIX}")) if self.folder.is_dir() else []
         return sorted(map(_item, paths), key=_age, reverse=True)
@@ -77,7 +77,7 @@ class Shelf:
             )
         return path
 
-    def newest_automatic(self, suits: Callable[[Manifest], bool] = lambda _: True) -> Item | None:
+    def newest_automatic(self, suits: Callable[[Manifest], bool] = lambda _: True) -> SnapshotEntry | None:
         """What `undo` brings back: the newest of those that a command made by itself and that suit."""
         found = (item for item in self.items() if item.manifest and item.manifest.automatic and suits(item.manifest))
         return next(found, None)
@@ -87,7 +87,7 @@ class Shelf:
         return [item.manifest for item in self.items() if item.manifest and item.manifest.automatic]
 
 
-def superfluous(items: Iterable[Item], now: datetime) -> Sequence[Item]:
+def superfluous(items: Iterable[SnapshotEntry], now: datetime) -> Sequence[SnapshotEntry]:
     """Of those that commands made by themselves the oldest beyond `KEPT`, and the old; the newest always stays."""
     automatic = [item for item in items if item.manifest is not None and item.manifest.automatic]
     return [
@@ -97,13 +97,13 @@ def superfluous(items: Iterable[Item], now: datetime) -> Sequence[Item]:
     ]
 
 
-def _item(path: Path) -> Item:
+def _item(path: Path) -> SnapshotEntry:
     taken = path.stat().st_size
     try:
-        return Item(path, taken, read_manifest(path))
+        return SnapshotEntry(path, taken, read_manifest(path))
     except StackError as error:
-        return Item(path, taken, None, error.message)
+        return SnapshotEntry(path, taken, None, error.message)
 
 
-def _age(item: Item) -> tuple[bool, float]:
+def _age(item: SnapshotEntry) -> tuple[bool, float]:
     return (item.manifest is not None, item.manifest.made.timestamp() if item.manifest else 0)
