@@ -17,7 +17,13 @@ from stack import Container, Redis, Stack, WebApp, Worker, health
 
 queue = Redis("queue", durable=True)
 web = WebApp(
-    "web", source="app", health="/", uses=[queue], volumes={"media": "/srv/media"}, command=["python3", "app.py"]
+    "web",
+    source="app",
+    publish=23871,
+    health="/",
+    uses=[queue],
+    volumes={"media": "/srv/media"},
+    command=["python3", "app.py"],
 )
 worker = Worker("worker", of=web, command=["python3", "worker.py"])
 files = Container(
@@ -26,7 +32,7 @@ files = Container(
     command=["python3", "-m", "http.server", "9000", "--directory", "/data"],
     process=["sh", "-c", 'exec python3 -m http.server "$PORT" --bind "$BIND" --directory "$VOLUME_DATA"'],
     ports={"http": 9000},
-    publish={"http": 9000},
+    publish={"http": 23872},
     volumes={"data": "/data"},
     health=health.tcp(),
 )

@@ -48,7 +48,7 @@ def go_on(load: Load, more: int = 50) -> None:
     eventually(lambda: load.acknowledged() >= goal)
 
 
-def test_everything_is_exact_while_postgresql_crashes_and_redis_is_flushed_and_poisoned(
+def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
     new_cli: Callable[..., Cli], tmp_path: Path
 ) -> None:
     file = tmp_path / "one.py"
@@ -64,7 +64,7 @@ def test_everything_is_exact_while_postgresql_crashes_and_redis_is_flushed_and_p
     assert cli.data("inspect", "cache")["agreement"] == "agrees"
 
 
-def test_nothing_is_lost_or_counted_twice_while_redis_crashes_and_everything_is_started_again(cli: Cli) -> None:
+def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
     cli.up()
     # A worker that reaches Redis again reads there what another could not yet store.
     with judged(cli, exact_reads=False) as load:

@@ -176,7 +176,7 @@ FALLS = """
     """
 
 
-def test_an_app_that_falls_after_it_was_up_is_not_called_up_and_can_be_fixed(new_cli: Make, tmp_path: Path) -> None:
+def test_an_app_that_crashes_later_is_not_up_and_can_be_fixed(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, textwrap.dedent(FALLS) + answering(200)))
     cli.up()
     eventually(lambda: cli.data("status")["components"]["web"]["restarts"] >= 2)
@@ -244,7 +244,7 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
     assert " reset" in error["hint"]
 
 
-def test_a_database_of_another_major_version_is_the_culprit_and_not_who_waits_for_it(kept: Cli) -> None:
+def test_a_database_of_another_version_is_the_culprit(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("down")
     store = _store(kept)
@@ -294,9 +294,7 @@ def test_a_database_that_may_not_read_its_data_is_told(kept: Cli) -> None:
     assert kept.visit() == count + 1, "the data was not touched"
 
 
-def test_an_app_that_answers_with_an_error_is_told_with_its_answer_when_time_is_over(
-    new_cli: Make, tmp_path: Path
-) -> None:
+def test_an_error_answer_of_an_app_is_shown_at_the_timeout(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, answering(503, "no licence")))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "6", code="not-ready")
     assert "503" in error["message"]
@@ -304,7 +302,7 @@ def test_an_app_that_answers_with_an_error_is_told_with_its_answer_when_time_is_
     assert " logs web" in error["hint"]
 
 
-def test_the_one_that_never_answers_is_the_culprit_and_not_the_one_that_uses_it(new_cli: Make, tmp_path: Path) -> None:
+def test_the_component_that_never_answers_is_the_culprit(new_cli: Make, tmp_path: Path) -> None:
     source(tmp_path, "api", "import threading; print('I listen to nobody', flush=True); threading.Event().wait()")
     source(tmp_path, "web", answering(200))
     file = stack_file(

@@ -196,7 +196,7 @@ def left(cli: Cli) -> object:
     return found["state"], found["running"], plan["orphans"]
 
 
-def test_what_is_left_of_an_instance_without_its_folder_is_shown_and_a_dry_run_keeps_it(orphan: Cli) -> None:
+def test_leftovers_are_shown_and_a_dry_run_keeps_them(orphan: Cli) -> None:
     line = row(orphan)
     assert (line["state"], line["running"]) == ("orphaned", True)
     assert "stackctl prune" in orphan.ok("ls").stdout

@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_is_cut_off_loses_nothing_and_the_next_up_carries_on(kept: Cli, command: str) -> None:
+def test_an_interrupted_command_loses_nothing(kept: Cli, command: str) -> None:
     cli, count = kept, kept.visit()
     other = {"reset": 1}.get(command)
     if command == "restore":

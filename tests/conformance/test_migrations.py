@@ -51,7 +51,7 @@ def schema(new_cli: Make, tmp_path: Path) -> Schema:
     return Schema(new_cli(file=tmp_path / "own.py"), tmp_path)
 
 
-def test_each_migration_is_applied_once_in_order_and_before_the_app_begins(schema: Schema) -> None:
+def test_each_migration_is_applied_once_in_order_before_the_app(schema: Schema) -> None:
     cli = schema.cli
     schema.write("10_second.sql", "INSERT INTO notes VALUES ('from the second')")
     schema.write("9_first.sql", "CREATE TABLE notes (text text); -- no semicolon at the end of the next\nSELECT 1")
@@ -77,7 +77,7 @@ def test_each_migration_is_applied_once_in_order_and_before_the_app_begins(schem
 
 
 @on_one_engine
-def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schema: Schema) -> None:
+def test_a_failing_migration_is_rolled_back_and_touches_no_app(schema: Schema) -> None:
     cli = schema.cli
     schema.write("0002_bad.sql", "CREATE TABLE half (a int);\nINSERT INTO half VALUES ('no number');")
     error = cli.fails("up", "--port", str(cli.port), code="migration-failed")
@@ -104,7 +104,7 @@ def test_a_migration_that_fails_leaves_nothing_of_it_and_nobody_is_touched(schem
 
 
 @on_one_engine
-def test_a_migration_without_a_transaction_is_noted_only_when_it_succeeded(schema: Schema) -> None:
+def test_a_migration_without_transaction_is_recorded_on_success(schema: Schema) -> None:
     cli = schema.cli
     cli.up()
     head = "-- stackctl: no-transaction\n"

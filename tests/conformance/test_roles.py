@@ -193,7 +193,7 @@ def test_the_declared_user_owns_its_database_and_runs_no_program(notes: Cli) -> 
     assert notes.data("plan")["changes"] is False
 
 
-def test_up_makes_an_ordinary_user_of_a_superuser_and_gives_it_all_that_it_had(notes: Cli) -> None:
+def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
     notes.ok("up")
     make_old(notes)
     before = json.loads(psql(notes, _PRIVILEGES))

@@ -56,7 +56,7 @@ def test_a_rotation_loses_no_request(kept: Cli) -> None:
     assert kept.visit() == count + len(statuses) + 2
 
 
-def test_a_lost_password_is_made_anew_from_inside(kept: Cli) -> None:
+def test_a_lost_password_is_replaced_from_inside(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("down")
     (kept.state / "secrets" / "db_password").unlink()

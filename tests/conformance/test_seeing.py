@@ -136,7 +136,7 @@ def test_events_tell_the_same_story_on_every_engine(kept: Cli) -> None:
     assert (ended["to"], isinstance(ended["exit_code"], int)) == ("exited", True)
 
 
-def test_events_end_when_interrupted_and_when_nobody_reads(up: Cli) -> None:
+def test_events_end_when_interrupted_or_without_a_reader(up: Cli) -> None:
     with up.start("events") as following:
         assert following.stdout is not None
         assert json.loads(following.stdout.readline())["to"] == "healthy"
@@ -181,7 +181,7 @@ def test_doctor_finds_an_instance_well(up: Cli) -> None:
     assert not [check for check in found.values() if check["level"] == "fail"]
 
 
-def test_doctor_names_what_is_broken_and_how_to_mend_it(up: Cli) -> None:
+def test_doctor_names_what_is_broken_and_the_fix(up: Cli) -> None:
     stop = {"compose": ["docker", "compose", "stop", "db"], "embedded": ["supervisorctl", "stop", "db"]}[up.engine]
     subprocess.run(stop, env=up.whole_environment | up.data("env"), check=True, capture_output=True)
     up.state.chmod(0o755)

@@ -146,7 +146,7 @@ def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> N
 
 
 @pytest.mark.long
-def test_a_restore_under_load_can_be_undone_and_loses_nothing_that_was_acknowledged(kept: Cli) -> None:
+def test_a_restore_under_load_can_be_undone_without_loss(kept: Cli) -> None:
     kept.ok("snapshot", "save", "before")
     load = Load(lambda: [kept.port], readers=0)
     load.start()
@@ -204,9 +204,7 @@ def test_a_damaged_file_is_refused_before_anything_is_touched(
 
 
 @on_one_engine
-def test_a_snapshot_that_does_not_come_out_as_it_was_saved_does_not_take_over(
-    up: Cli, snapshot: Path, tmp_path: Path
-) -> None:
+def test_a_snapshot_that_differs_once_loaded_is_not_used(up: Cli, snapshot: Path, tmp_path: Path) -> None:
     forged = tmp_path / "forged.zip"
     with zipfile.ZipFile(snapshot) as archive, zipfile.ZipFile(forged, "w") as copy:
         for name in archive.namelist():

@@ -61,7 +61,7 @@ def own(new_cli: Make, tmp_path: Path) -> Own:
     return Own(new_cli(file=tmp_path / "versioned.py"))
 
 
-def test_an_upgrade_takes_the_data_along_and_undo_brings_the_old_version_back(own: Own) -> None:
+def test_an_upgrade_keeps_the_data_and_undo_restores_the_old(own: Own) -> None:
     cli = own.cli
     cli.up()
     assert [cli.visit() for _ in range(3)] == [1, 2, 3]
@@ -108,7 +108,7 @@ def test_the_old_data_of_an_upgrade_is_kept_through_an_undo_of_it(own: Own) -> N
 
 
 @on_one_engine
-def test_who_is_killed_right_after_the_new_data_took_over_has_upgraded(own: Own) -> None:
+def test_a_kill_after_the_switch_leaves_an_upgraded_instance(own: Own) -> None:
     cli = own.cli
     cli.up()
     count = cli.visit()

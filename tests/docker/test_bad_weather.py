@@ -71,7 +71,7 @@ def test_any_app_with_a_dockerfile_is_a_web_app(new_cli: Make, tmp_path: Path) -
     assert cli.get("/ready")[1]["BY"] == "me", "a command replaces that of the image"
 
 
-def test_source_that_changed_is_built_anew(new_cli: Make, tmp_path: Path) -> None:
+def test_a_changed_source_is_rebuilt(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, "stop_grace=1"))
     cli.up()
     source = tmp_path / "app" / "app.py"
@@ -86,7 +86,7 @@ def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, 
     assert f"404 from http://localhost:{cli.port}/nowhere" in error["message"]
 
 
-def test_an_app_that_does_not_get_well_in_time_is_told_with_what_its_check_said(new_cli: Make, tmp_path: Path) -> None:
+def test_an_unhealthy_app_is_reported_with_the_output_of_its_check(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, "stop_grace=1", with_check("echo not well; exit 1")))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "8", code="not-ready")
     assert "web starting" in error["message"]
@@ -316,7 +316,7 @@ PROCESS_APP = """
 
 
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-def test_without_images_a_new_instance_is_embedded_unless_docker_was_asked_for(new_cli: Make, tmp_path: Path) -> None:
+def test_without_images_an_instance_is_embedded_unless_asked(new_cli: Make, tmp_path: Path) -> None:
     files = {"Dockerfile": "FROM localhost:1/nothing/of-this-name:1\n", "app.py": PROCESS_APP}
     file = app(tmp_path, 'command=["python3", "app.py"], stop_grace=1', files)
     asked = new_cli(file=file)

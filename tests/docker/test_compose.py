@@ -78,7 +78,7 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
 
 
-def test_a_server_beside_it_that_was_made_and_never_started_is_in_nobodys_way(cli: Cli) -> None:
+def test_an_offline_server_that_never_started_blocks_nothing(cli: Cli) -> None:
     """What a `snapshot restore` leaves that is killed, with its Compose, in between."""
     cli.up()
     cli.ok("snapshot", "save", "saved")

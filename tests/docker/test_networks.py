@@ -119,7 +119,7 @@ def test_an_app_reaches_what_it_uses_by_address_and_nothing_else(name: str, shop
     assert reached(shop, name, addresses) == REACHED[name]
 
 
-def test_an_instance_of_one_network_for_all_moves_to_its_own_and_keeps_its_data(kept: Cli, tmp_path: Path) -> None:
+def test_an_instance_moves_to_networks_of_its_own_and_keeps_its_data(kept: Cli, tmp_path: Path) -> None:
     """As an earlier stackctl made it."""
     count = kept.visit()
     project = yaml.safe_load(kept.ok("render").stdout)

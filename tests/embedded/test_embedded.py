@@ -247,7 +247,7 @@ def test_data_that_cannot_be_used_is_told_and_not_touched(
     assert one.processes() == []
 
 
-def test_everybody_else_needs_a_password(up: Running) -> None:
+def test_other_users_need_a_password(up: Running) -> None:
     ports = json.loads(up.home.ports.read_text())
     # On the socket the owner of the data needs none, and a root who tests is not the owner.
     sockets = {str(up.home.runtime): "Peer authentication failed"} if os.geteuid() == 0 else {}
@@ -355,7 +355,7 @@ def test_a_plain_users_instance_is_that_users(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"{{{user.pw_uid}}} {{'0o700'}}\n"), ended.stderr
 
 
-def test_a_runtime_folder_of_somebody_else_is_refused(one: Running) -> None:
+def test_a_runtime_folder_of_another_user_is_refused(one: Running) -> None:
     one.engine.check()
     one.make_home(one.home.runtime.parent)
     one.home.runtime.symlink_to("/tmp")

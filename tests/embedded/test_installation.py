@@ -25,7 +25,7 @@ def engine() -> str:
 
 
 @pytest.mark.long
-def test_a_machine_without_a_wheel_is_told_and_everything_else_is_installed(tmp_path: Path) -> None:
+def test_a_missing_wheel_is_reported_and_the_rest_installed(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "README.md", "stackctl.py", "stack", "service"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)

@@ -128,9 +128,7 @@ def replace(path: str) -> None:
         copy.replace(path)
 
 
-def test_an_instance_of_the_shared_user_moves_to_its_own_and_keeps_its_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_instance_gets_a_user_of_its_own_and_keeps_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As an earlier stackctl made it, or a machine that allows no private view of files."""
     with running(tmp_path) as one, monkeypatch.context() as refusing:
         refusing.setattr(accounts, "why_shared", lambda: "no mounts")

@@ -37,7 +37,7 @@ def engine() -> str:
     return "embedded"
 
 
-def test_after_a_power_cut_up_ends_ready_and_nothing_acknowledged_is_lost_or_counted_twice(cli: Cli) -> None:
+def test_a_power_cut_loses_and_repeats_nothing_acknowledged(cli: Cli) -> None:
     chosen = random.Random(SEED)
     cli.up()
     load = Load(lambda: [cli.port], PAGES, visitors=8, readers=2)

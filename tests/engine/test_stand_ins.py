@@ -197,7 +197,7 @@ def test_postgres_has_its_commands_on_the_path(database: Life, command: str) -> 
     assert f"{command} (PostgreSQL) 18." in database.box.ok(command, "--version")
 
 
-def test_postgres_makes_the_declared_user_a_superuser_and_the_declared_database(database: Life) -> None:
+def test_postgres_creates_the_declared_superuser_and_database(database: Life) -> None:
     query = "SELECT current_user, rolsuper, current_database() FROM pg_roles WHERE rolname = current_user"
     assert database.one(query) == "visitor|t|visits"
 
@@ -220,7 +220,7 @@ def test_postgres_demands_a_password_over_the_network(database: Life) -> None:
     assert "no password supplied" in done.stderr
 
 
-def test_postgres_trusts_loopback_so_that_a_health_check_needs_no_password(database: Life) -> None:
+def test_postgres_trusts_loopback_for_health_checks(database: Life) -> None:
     done = database.ask("SELECT 1", password="", host="127.0.0.1")
     assert done.stdout.strip() == "1", done.stderr
 
@@ -247,7 +247,7 @@ def test_postgres_keeps_its_data_in_a_folder_of_the_major_version(database: Life
     assert database.one("SHOW data_directory") == "/var/lib/postgresql/18/docker"
 
 
-def test_postgres_says_at_each_start_that_it_may_not_change_its_socket_folder(database: Life) -> None:
+def test_postgres_warns_about_its_socket_folder_at_each_start(database: Life) -> None:
     line = "chmod: changing permissions of '/var/run/postgresql': Operation not permitted"
     assert line in database.first_log
     assert line in database.box.log()

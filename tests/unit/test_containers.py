@@ -155,7 +155,7 @@ def test_an_image_gets_only_the_variables_that_are_declared() -> None:
     assert set(process(box(**options)).environment) == located
 
 
-def test_without_docker_a_container_runs_its_process_or_says_what_is_missing() -> None:
+def test_without_docker_a_container_runs_its_process() -> None:
     assert process(box(process=["run", "it"], command=["other"])).command == ("run", "it")
     with pytest.raises(DeclarationError, match="the embedded engine runs no image") as raised:
         process(box())

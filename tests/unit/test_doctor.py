@@ -215,7 +215,7 @@ def test_an_engine_that_the_instance_does_not_need_may_be_broken(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("no_docker")
-def test_a_stack_file_that_is_broken_is_a_line_and_the_machine_is_still_examined(tmp_path: Path) -> None:
+def test_with_a_broken_stack_file_the_machine_is_still_examined(tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
     file.write_text("1 / 0\n", encoding="utf-8")
     lines = examine(embedded(tmp_path, file))
@@ -225,7 +225,7 @@ def test_a_stack_file_that_is_broken_is_a_line_and_the_machine_is_still_examined
 
 
 @pytest.mark.usefixtures("no_docker")
-def test_a_port_that_is_taken_is_told_with_who_has_it_unless_another_will_be_chosen(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_with_its_holder(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -252,7 +252,7 @@ def test_a_record_that_is_damaged_is_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_docker")
-def test_a_state_that_others_can_read_and_a_secret_that_is_not_there_are_told(tmp_path: Path) -> None:
+def test_a_readable_state_and_a_missing_secret_are_reported(tmp_path: Path) -> None:
     state = State(tmp_path / "state" / "playground")
     state.remember(Record("stackctl-playground-000000", {}, "embedded"))
     lines = examine(embedded(tmp_path))
@@ -319,7 +319,7 @@ def test_a_bundle_is_written_although_all_is_broken_but_never_over_a_file(
 
 
 @pytest.mark.usefixtures("no_docker")
-def test_a_name_that_is_no_text_is_written_as_it_is_and_shown_as_an_escape(
+def test_an_undecodable_name_is_written_raw_and_shown_escaped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -167,7 +167,7 @@ def made(path: Path, mode: int = 0o755) -> Path:
     return path
 
 
-def test_what_everybody_reaches_needs_no_view(open_path: Path) -> None:
+def test_paths_open_to_all_users_need_no_mount(open_path: Path) -> None:
     assert plan_mounts([made(open_path / "python")]) == BindMounts()
 
 
@@ -215,7 +215,7 @@ def test_a_link_or_a_file_in_the_place_of_a_private_folder_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_private_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     made(tmp_path / "run", 0o700)
     os.chown(tmp_path / "run", 12345, 12345)
     with pytest.raises(StackError, match="is not a folder of the user"):
@@ -333,7 +333,7 @@ def test_a_program_gets_its_variables_and_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of a process in /proc")
-def test_what_an_earlier_run_left_in_the_background_ends_with_the_next_start(tmp_path: Path) -> None:
+def test_background_processes_of_a_run_end_with_the_next_start(tmp_path: Path) -> None:
     def started(name: str) -> list[str]:
         run = ["--run", str(tmp_path / "runs" / name), "--folder", "/", "PATH=/usr/bin:/bin"]
         background = ["sh", "-c", "setsid sleep 600 </dev/null >/dev/null 2>&1 & echo $!"]

@@ -94,7 +94,7 @@ def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> Non
         look(settings(tmp_path))
 
 
-def test_only_an_engine_that_nobody_chose_gives_way(tmp_path: Path, docker: Docker) -> None:
+def test_only_an_engine_chosen_by_default_gives_way(tmp_path: Path, docker: Docker) -> None:
     docker(None)
     moved = on_next_engine(look(settings(tmp_path)), "no images")
     assert moved is not None

@@ -124,6 +124,6 @@ def test_until_ready_ends_when_the_verdict_is_so(follow: Follow, monkeypatch: py
     assert world.shown == 3, "it is asked again as long as the answer is no"
 
 
-def test_it_ends_quietly_when_nobody_reads(follow: Follow) -> None:
+def test_it_ends_quietly_without_a_reader(follow: Follow) -> None:
     exit_code, lines, world = follow(UP, UP, UP, patience=1)
     assert (exit_code, len(lines), world.shown) == (0, 1, 1)

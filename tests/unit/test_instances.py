@@ -63,7 +63,7 @@ def test_an_instance_is_as_its_components_are(tmp_path: Path, components: dict[s
     assert bool(made.urls) == (condition in ("up", "degraded"))
 
 
-def test_an_instance_of_which_nothing_is_found_is_absent_or_unknown_if_it_was_not_asked_for(
+def test_an_instance_that_is_not_found_is_absent_or_unknown(
     tmp_path: Path,
 ) -> None:
     assert member(entry(tmp_path), None).condition == "absent"
@@ -106,7 +106,7 @@ def test_data_is_kept_and_said_to_be_until_it_is_asked_for(tmp_path: Path) -> No
     assert "DATA: pgdata" in prune.announcement(with_it, gathered(orphan))
 
 
-def test_where_only_data_is_left_there_is_nothing_to_do_without_asking_for_it(tmp_path: Path) -> None:
+def test_data_that_is_left_is_removed_only_on_request(tmp_path: Path) -> None:
     orphan = member(entry(tmp_path / "gone"), found(tmp_path / "gone", left=Resources(volumes=("pgdata",))))
     assert not prune.choose(gathered(orphan), (), None, data=False)
     assert prune.choose(gathered(orphan), (), None, data=True)

@@ -212,7 +212,7 @@ def test_only_where_others_can_reach_it_a_cache_has_a_password() -> None:
     assert stack.secrets("process") == (cache.password,)
 
 
-def test_a_process_needs_the_command_that_a_container_has_from_its_dockerfile() -> None:
+def test_a_process_needs_a_command_of_its_own() -> None:
     with pytest.raises(DeclarationError, match="shop/web/command: is missing") as raised:
         Stack("shop", [web()]).workload("web", "process")
     assert "WebApp(command=[…])" in raised.value.hint
@@ -224,7 +224,7 @@ def test_only_who_uses_a_database_gets_its_password() -> None:
     assert stack.workload("api", "container").secrets == ()
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
+def test_a_secret_never_shows_its_value() -> None:
     secret = Secret("hunter2")
     assert [repr(secret), str(secret), f"{secret}", f"{[secret]}"] == ["***", "***", "***", "[***]"]
     assert secret.reveal() == "hunter2"

@@ -47,7 +47,7 @@ def test_an_app_shares_a_network_with_what_it_uses_and_what_uses_it_alone(name: 
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_a_store_is_on_internal_networks_alone_and_an_app_can_be_published(name: str) -> None:
+def test_a_store_is_on_internal_networks_alone(name: str) -> None:
     stack = STACKS[name]
     open_to = {n: network.members for n, network in plan_networks(stack).items() if not network.internal}
     assert open_to == {component.name: (component.name,) for component in stack if isinstance(component, WebApp)}
@@ -75,7 +75,7 @@ def test_another_store_of_an_app_leaves_those_that_it_has_where_they_are() -> No
     assert before.keys() == after.keys()
 
 
-def test_ten_apps_with_three_stores_fit_into_the_address_ranges_that_docker_has() -> None:
+def test_ten_apps_with_three_stores_fit_into_dockers_address_ranges() -> None:
     stores = [db, cache, Redis("queue")]
     apps = [app(f"web{number}", "db", "cache", "queue", port=8000 + number) for number in range(10)]
     assert len(members(*apps, *stores)) == 20

@@ -20,7 +20,7 @@ def test_there_are_all_that_the_script_makes_and_each_is_small() -> None:
 
 
 @pytest.mark.parametrize("command", TERMINALS)
-def test_a_terminal_shows_its_command_and_asks_nobody(command: str) -> None:
+def test_a_terminal_shows_its_command_and_asks_nothing(command: str) -> None:
     text = (PICTURES / f"{command}.svg").read_text(encoding="utf-8")
     words = "".join(ElementTree.fromstring(text).itertext()).replace("\N{NO-BREAK SPACE}", " ")
     assert f"$ stackctl {command}" in words

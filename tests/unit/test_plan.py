@@ -109,7 +109,7 @@ def test_the_path_of_a_secret_is_none() -> None:
         ),
     ],
 )
-def test_what_somebody_did_by_hand_is_drift(there: Observed, action: str) -> None:
+def test_a_manual_change_is_drift(there: Observed, action: str) -> None:
     found = of_web(there=there)
     assert (str(found), found.drift) == (action, True)
 
@@ -169,7 +169,7 @@ def test_a_change_of_declaration_and_source_is_built_too() -> None:
     assert (action.kind, action.builds) == ("recreate", True)
 
 
-def test_an_image_that_was_pulled_anew_is_used() -> None:
+def test_a_newly_pulled_image_is_used() -> None:
     there = replace(THERE, images={"web": "sha256:2", "db": "sha256:1"})
     assert str(of_web(there=there)) == "web: recreate, because the image web:1 is another one now"
 

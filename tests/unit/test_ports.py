@@ -44,7 +44,7 @@ def listening(address: str = "127.0.0.1") -> Iterator[int]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])
-def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named(address: str) -> None:
+def test_a_port_in_use_is_not_free_and_its_holder_is_named(address: str) -> None:
     with listening(address) as port:
         assert not ports.is_free(port)
         found = ports.listener(port)
@@ -131,7 +131,7 @@ def test_a_process_of_another_instance_is_told_with_its_name(configuration: str,
 
 
 @pytest.mark.parametrize("engine", ["compose", "embedded"])
-def test_an_instance_that_has_a_port_is_stopped_by_a_command_with_its_stack_file(
+def test_the_command_to_free_a_port_has_the_stack_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     file, registry = tmp_path / "my shop" / "shop.py", Registry(tmp_path / "registry")
@@ -153,7 +153,7 @@ def test_an_instance_that_has_a_port_is_stopped_by_a_command_with_its_stack_file
 
 
 @pytest.mark.parametrize("words", [("nginx",), ("supervisord", "-c", "/etc/supervisord.conf"), ()])
-def test_a_process_of_nobody_we_know_is_no_instance(words: tuple[str, ...]) -> None:
+def test_an_unknown_process_is_no_instance(words: tuple[str, ...]) -> None:
     assert EmbeddedFleet().holder(8000, Listener(7, (words,))) is None
     assert EmbeddedFleet().holder(8000, None) is None
 
@@ -208,13 +208,11 @@ def test_a_named_instance_gets_the_declared_port_if_free_else_the_next(tmp_path:
     assert port_of(opened(tmp_path)) == 8002
 
 
-def test_the_ports_of_other_instances_are_reserved_also_while_they_are_down(tmp_path: Path, taken: set[int]) -> None:
+def test_ports_of_other_instances_are_reserved_while_they_are_down(tmp_path: Path, taken: set[int]) -> None:
     assert port_of(opened(tmp_path), reserved=(8000, 8001)) == 8002
 
 
-def test_the_instance_of_its_stack_has_the_declared_port_and_nothing_is_remembered(
-    tmp_path: Path, taken: set[int]
-) -> None:
+def test_a_declared_port_is_used_and_not_remembered(tmp_path: Path, taken: set[int]) -> None:
     taken.add(8000)
     for name in (None, "shop"):
         resolved = operation.resolve_ports(opened(tmp_path, name), (), lambda: NOTHING)
@@ -232,7 +230,7 @@ def test_an_asked_port_replaces_the_remembered_one(tmp_path: Path, taken: set[in
 
 
 @pytest.mark.parametrize("asked", [{None: "auto"}, {"web": "auto"}])
-def test_auto_chooses_anew(tmp_path: Path, taken: set[int], asked: dict[str | None, PortChoice]) -> None:
+def test_auto_chooses_again(tmp_path: Path, taken: set[int], asked: dict[str | None, PortChoice]) -> None:
     assert port_of(opened(tmp_path, "shop", asked)) == 8000
     assert port_of(opened(tmp_path, "shop", asked, remembered={"web": 8005})) == 8000
     taken.add(8000)

@@ -70,7 +70,7 @@ def test_what_its_name_says_is_secret_is_hidden_and_the_rest_is_not(text: str, r
     assert REDACTOR.text(text) == redacted
 
 
-def test_nobody_learns_who_wrote_it() -> None:
+def test_a_bundle_does_not_reveal_its_author() -> None:
     text = "/home/ada/shop by ada (canada) at /home/ada"
     assert REDACTOR.text(text) == "~/shop by <user> (canada) at ~"
 

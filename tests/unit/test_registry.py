@@ -101,7 +101,7 @@ def test_an_error_under_the_lock_is_raised_and_releases_it(registry: Registry, m
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"schema": 99}', '{"schema": 1}', '{"schema": 1, "ports": 7}'])
-def test_a_damaged_entry_is_none_and_is_mended(registry: Registry, tmp_path: Path, text: str) -> None:
+def test_a_damaged_entry_is_none_and_is_repaired(registry: Registry, tmp_path: Path, text: str) -> None:
     made = entry(tmp_path)
     registry.enter(made)
     (path,) = (tmp_path / "state" / ".instances").glob("*.json")
@@ -112,7 +112,7 @@ def test_a_damaged_entry_is_none_and_is_mended(registry: Registry, tmp_path: Pat
     assert json.loads(path.read_text(encoding="utf-8"))["schema"] == 1
 
 
-def test_a_folder_that_cannot_be_used_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_an_unusable_folder_blocks_nothing(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     registry = Registry(tmp_path / "state" / ".instances")
     made = entry(tmp_path)

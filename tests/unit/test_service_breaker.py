@@ -79,7 +79,7 @@ def test_an_attempt_that_reports_nothing_does_not_block_the_next(breaker: Breake
     assert breaker.allows()
 
 
-def test_one_success_closes_it_for_everybody(breaker: Breaker) -> None:
+def test_one_success_closes_it_for_all_callers(breaker: Breaker) -> None:
     _fail(breaker, 3)
     breaker.succeeded()
     assert not breaker.is_open

@@ -268,7 +268,7 @@ def test_the_newest_comes_first_and_what_can_not_be_read_last(snapshots: Snapsho
     assert items[0].bytes == snapshots.path("c").stat().st_size
 
 
-def test_a_snapshot_is_found_by_its_name_and_others_are_named_where_it_is_not(snapshots: SnapshotStore) -> None:
+def test_a_snapshot_is_found_by_its_name_or_the_others_are_listed(snapshots: SnapshotStore) -> None:
     with pytest.raises(StackError, match="there are: none"):
         snapshots.find("demo")
     write(snapshots.path("demo"))
@@ -303,7 +303,7 @@ def test_of_what_commands_made_only_so_many_are_kept() -> None:
     assert _ages(superfluous(items, NOW)) == [KEPT, KEPT + 1, KEPT + 2]
 
 
-def test_of_what_commands_made_the_old_goes_but_the_newest_stays_however_old() -> None:
+def test_old_automatic_snapshots_go_and_the_newest_stays() -> None:
     days = KEPT_FOR.days
     assert superfluous([_item("reset", KEPT_FOR)], NOW) == []
     assert superfluous([_item("reset", timedelta(days=5 * days))], NOW) == []
@@ -311,7 +311,7 @@ def test_of_what_commands_made_the_old_goes_but_the_newest_stays_however_old() -
     assert _ages(superfluous(young_and_old, NOW)) == [days + 1, days + 2]
 
 
-def test_what_was_asked_for_and_what_can_not_be_read_never_goes_and_takes_nobodys_place() -> None:
+def test_requested_and_unreadable_snapshots_never_go() -> None:
     asked = [_item("asked", timedelta(days=1000 + day)) for day in range(2 * KEPT)]
     automatic = [_item("undo", timedelta(days=day)) for day in range(KEPT)]
     broken = [_item(None, timedelta()) for _ in range(2 * KEPT)]
@@ -359,12 +359,12 @@ def test_the_roles_are_made_without_the_one_that_is_there(tmp_path: Path) -> Non
     assert _roles(tmp_path / "plain.zip", "student", text) == f"-- Roles\n\n{kept}"
 
 
-def test_a_name_that_needs_quotes_and_means_something_in_a_pattern_is_found_too(tmp_path: Path) -> None:
+def test_a_name_with_quotes_and_wildcards_is_found_too(tmp_path: Path) -> None:
     text = 'CREATE ROLE "a.c (1)";\nCREATE ROLE "abc (1)";\n'
     assert _roles(tmp_path / "odd.zip", "a.c (1)", text) == 'CREATE ROLE "abc (1)";\n'
 
 
-def test_what_the_first_role_of_its_server_granted_that_of_this_one_grants(tmp_path: Path) -> None:
+def test_grants_of_the_first_role_are_those_of_the_role_here(tmp_path: Path) -> None:
     text = "GRANT team TO app WITH INHERIT TRUE GRANTED BY student;\nGRANT team TO app GRANTED BY boss;\n"
     own = text.replace("BY student", 'BY "stackctl_admin"')
     assert _roles(tmp_path / "before.zip", "student", text) == own

@@ -57,7 +57,7 @@ def test_a_copy_serves_if_the_record_is_damaged_or_gone(state: State, text: str 
     assert state.record() == record
 
 
-def test_a_damaged_record_without_a_copy_says_what_is_lost_and_what_to_type(state: State) -> None:
+def test_a_damaged_record_without_a_copy_says_what_is_lost(state: State) -> None:
     path = state.write("record.json", "{")
     state.write("record.copy.json", "{")
     with pytest.raises(StackError) as raised:
@@ -217,9 +217,7 @@ class Said:
 
 
 @pytest.mark.parametrize("noted", ["", "{}", "[]", '{"process": 1}', '{"process": 1, "since": 0}', '{"process": "x"}'])
-def test_whoever_waits_says_so_once_also_where_nobody_said_who_has_it(
-    state: State, monkeypatch: pytest.MonkeyPatch, noted: str
-) -> None:
+def test_a_waiting_command_says_so_once(state: State, monkeypatch: pytest.MonkeyPatch, noted: str) -> None:
     monkeypatch.setattr(state_module, "_LOCK_TIMEOUT", 0.3)
     monkeypatch.setattr(state_module, "_LOCK_NOTICE", 0.05)
     said = Said()

@@ -101,12 +101,12 @@ def test_what_was_there_before_is_seen_twice_sooner() -> None:
     assert verdict(scene(), before=scene()).seconds == pytest.approx(0.1)
 
 
-def test_a_component_that_restarts_behind_the_answer_has_to_stay_up_for_a_while() -> None:
+def test_a_component_that_restarts_has_to_stay_up_for_a_while() -> None:
     once = replace(UP, restarts=1)
     assert verdict(scene(), scene(web=once)).seconds > 2
 
 
-def test_a_component_that_was_made_anew_behind_the_answer_has_to_be_seen_twice() -> None:
+def test_a_recreated_component_has_to_be_seen_twice() -> None:
     other = replace(UP, id="2")
     assert verdict(scene(), scene(web=other)).seconds > 0.25
 
@@ -203,7 +203,7 @@ def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str
 
 
 @pytest.mark.parametrize("started", [BORN, datetime(2126, 1, 2, tzinfo=UTC)])
-def test_an_error_quotes_what_was_written_since_the_last_start_or_since_up_began(started: datetime) -> None:
+def test_an_error_quotes_only_lines_of_this_run(started: datetime) -> None:
     world = world_of(scene(web=replace(UP, state="exited", exit_code=1, since=started)))
     clock = FakeClock()
     began = datetime.now(UTC)
@@ -233,7 +233,7 @@ def test_the_deepest_that_fails_is_the_culprit() -> None:
     assert found.component == "db"
 
 
-def test_what_fails_while_something_that_it_uses_may_still_become_well_is_not_certain() -> None:
+def test_no_failure_is_certain_while_a_dependency_may_recover() -> None:
     stack = Stack("shop", [WebApp("web", source=".", uses=["api"]), WebApp("api", source=".", port=1, uses=["db"]),
                            Postgres("db")])  # fmt: skip
     loop = replace(UP, state="restarting", restarts=5, exit_code=1)
@@ -278,9 +278,7 @@ HEALTH = "application/health+json"
         *[(HEALTH, odd, []) for odd in ("", "[]", "{}", "ok", '{"checks": []}', '{"checks": {"a": 1, "b": [2]}}')],
     ],
 )  # fmt: skip
-def test_an_app_that_serves_on_without_a_part_of_what_it_uses_is_not_ready(
-    kind: str, body: str, wrong: list[str]
-) -> None:
+def test_an_app_without_one_of_its_dependencies_is_not_ready(kind: str, body: str, wrong: list[str]) -> None:
     assert complaints(kind, body.encode()) == wrong
 
 
@@ -292,7 +290,7 @@ def test_an_app_that_serves_on_without_a_part_of_what_it_uses_is_not_ready(
         (Listening(frozenset(), 8000, True), 40, "not ready after 40 s: web unhealthy, db healthy; 503 from /health"),
     ],
 )
-def test_an_app_that_no_request_can_reach_is_told_as_soon_as_that_is_certain(
+def test_an_unreachable_app_is_reported_as_soon_as_it_is_certain(
     listens: Listening, seconds: float, message: str
 ) -> None:
     clock = FakeClock()
@@ -348,7 +346,7 @@ def gives_up(*scenes: Observed, output: str = "dependency failed to start") -> t
     return raised.value, clock.time
 
 
-def test_when_the_engine_gives_up_on_a_component_it_is_watched_until_it_is_clear_what_is_wrong() -> None:
+def test_after_the_engine_gives_up_the_cause_is_still_awaited() -> None:
     first, coming = replace(UP, state="restarting", exit_code=1), replace(UP, health="starting", restarts=1)
     created = replace(UP, state="created")
     error, seconds = gives_up(scene(created, first), scene(created, coming), scene(created, replace(first, restarts=4)))
@@ -356,7 +354,7 @@ def test_when_the_engine_gives_up_on_a_component_it_is_watched_until_it_is_clear
     assert error.output == "db: the last words"
 
 
-def test_when_that_does_not_become_clear_the_component_is_named_with_what_its_check_said() -> None:
+def test_without_a_cause_the_output_of_the_check_is_shown() -> None:
     error, seconds = gives_up(scene(replace(UP, state="created"), replace(UP, health="starting", health_output="no")))
     assert (error.code, error.message) == (
         "unhealthy",

@@ -64,7 +64,7 @@ def test_it_waits_for_what_is_not_there_yet_and_then_for_the_verdict(wait: Wait)
 @pytest.mark.parametrize(
     "first", [EXITED, replace(UP, health="unhealthy"), replace(EXITED, restarts=9), replace(UP, restarts=9)]
 )
-def test_what_is_broken_may_be_mended_by_somebody(wait: Wait, first: ComponentState) -> None:
+def test_a_broken_component_may_be_repaired_meanwhile(wait: Wait, first: ComponentState) -> None:
     assert wait(first, first, UP)[0].exit_code == 0
 
 
