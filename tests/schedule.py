@@ -15,6 +15,8 @@ _ALONE = (
 )
 # But for these, whose tests share what their module made.
 _SHARING = (
+    "tests/conformance/test_any_component.py",
+    "tests/conformance/test_containers.py",
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_plan.py",
     "tests/conformance/test_readme.py",

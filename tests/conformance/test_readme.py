@@ -112,12 +112,20 @@ def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: st
         assert part in ended.stdout, ended.stdout
 
 
-def test_the_stack_file_of_the_readme_is_a_stack(tmp_path: Path, engine: str) -> None:
-    (example,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    file = tmp_path / "shop.py"
-    command = 'command=["python", "app.py"], ' if engine == "embedded" else ""
-    file.write_text(example.replace("uses=", f"{command}uses="), encoding="utf-8")
+def test_each_stack_file_of_the_readme_is_a_stack(tmp_path: Path, engine: str) -> None:
+    first, second = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    if engine == "embedded":
+        # As it says below: without Docker an app has to declare its command, and a container its process.
+        first = first.replace("uses=", 'command=["python", "app.py"], uses=')
+        second = second.replace("ports=", 'process=["meilisearch"], ports=')
+    assert re.search(r"DB_PASSWORD_FILE.*db_password", rendered(first, tmp_path, engine))
+    assert re.search(r"VOLUME_MEDIA.*media", rendered(second, tmp_path, engine))
+
+
+def rendered(example: str, folder: Path, engine: str) -> str:
+    file = folder / "shop.py"
+    file.write_text(example, encoding="utf-8")
     words = [str(ROOT / ".venv/bin/stackctl"), "--file", str(file), "--engine", engine, "render"]
-    rendered = subprocess.run(words, capture_output=True, text=True, env=environment(engine), check=False)
-    assert rendered.returncode == 0, rendered.stderr
-    assert re.search(r"DB_PASSWORD_FILE.*db_password", rendered.stdout), rendered.stdout
+    found = subprocess.run(words, capture_output=True, text=True, env=environment(engine), check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
