@@ -25,7 +25,7 @@ class Tcp:
 class Command:
     """A command in the component, which ends with 0. Times in seconds."""
 
-    words: tuple[str, ...]
+    words: Sequence[str]
     interval: float
     timeout: float
     retries: int
@@ -46,4 +46,4 @@ def tcp(port: str = "") -> Tcp:
 
 def command(words: Sequence[str], interval: float = 10, timeout: float = 5, retries: int = 3) -> Command:
     """Run a command, at first twice a second and then each `interval` seconds; `retries` failures make it unhealthy."""
-    return Command(tuple(words) if isinstance(words, (list, tuple)) else (words,), interval, timeout, retries)  # type: ignore[arg-type]
+    return Command(words, interval, timeout, retries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from stack.checking import (
     checked_mapping,
     checked_name,
     checked_path,
+    checked_plain,
     checked_seconds,
     checked_target,
 )
@@ -77,17 +78,18 @@ def checked_health(component: Component, value: object, ports: tuple[str, ...], 
     if value.port not in ("", *ports):
         raise component.wrong("health", f"{value.port!r} is none of its ports ({', '.join(ports) or 'it has none'})")
     if not published or value.port not in ("", *published):
-        named = value.port or "none of its ports"
-        raise component.wrong(
-            "health", f"{named} is not published, so it can't be asked from outside; use health.command([…])"
-        )
+        problem = f"{value.port!r} is not published" if value.port else "none of its ports is published"
+        raise component.wrong("health", f"{problem}, so it can't be asked from outside; use health.command([…])")
     if isinstance(value, health.Http) and not (isinstance(value.path, str) and value.path.startswith("/")):
         raise component.wrong("health", f"{value.path!r} is not a path of a URL (it starts with /)")
 
 
 def _check_command(component: Component, asked: health.Command) -> None:
-    if not asked.words or not all(isinstance(word, str) for word in asked.words):
-        raise component.wrong("health", f"{list(asked.words)!r} is not a list of words, like ['curl', '-f', URL]")
+    words = asked.words
+    if isinstance(words, str) or not isinstance(words, Sequence) or not words:
+        raise component.wrong("health", f"{words!r} is not a list of words, like ['curl', '-f', URL]")
+    for word in words:
+        checked_plain(component, "health", word)
     for name, value in (("interval", asked.interval), ("timeout", asked.timeout), ("retries", asked.retries)):
         checked_seconds(component, f"health/{name}", value)
 

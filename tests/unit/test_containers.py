@@ -69,10 +69,10 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/shm: 0 is not an amount in MiB (at least 1)": lambda: box(shm=0),
     "box/stop_signal: 'SIGTERM' is none of TERM, INT, QUIT, HUP, USR1, USR2": lambda: box(stop_signal="SIGTERM"),
     "box/health: '/' is none of health.http(…), health.tcp(…), health.command(…), None": lambda: box(health="/"),
-    "box/health: none of its ports is not published, so it can't be asked from outside; use health.command([…])": (
+    "box/health: none of its ports is published, so it can't be asked from outside; use health.command([…])": (
         lambda: box(ports={"web": 80}, health=health.http())
     ),
-    "box/health: admin is not published, so it can't be asked from outside; use health.command([…])": lambda: box(
+    "box/health: 'admin' is not published, so it can't be asked from outside; use health.command([…])": lambda: box(
         ports={"web": 80, "admin": 81}, publish={"web": 8080}, health=health.tcp("admin")
     ),
     "box/health: 'x' is none of its ports (it has none)": lambda: box(health=health.tcp("x")),
@@ -80,6 +80,10 @@ WRONG: dict[str, Callable[[], object]] = {
         ports={"web": 80}, publish={"web": 8080}, health=health.http("ready")
     ),
     "box/health: [] is not a list of words, like ['curl', '-f', URL]": lambda: box(health=health.command([])),
+    "box/health: 'curl -f x' is not a list of words, like ['curl', '-f', URL]": lambda: box(
+        health=health.command("curl -f x")
+    ),
+    "box/health: 7 is not plain text": lambda: box(health=health.command(["curl", 7])),  # type: ignore[list-item]
     "box/health/retries: 0 is not an amount in seconds (at least 1)": lambda: box(
         health=health.command(["true"], retries=0)
     ),
