@@ -139,6 +139,17 @@ class Hardening:
     egress: bool = False
     shm: int | None = None
 
+    @property
+    def relaxed(self) -> tuple[str, ...]:
+        """What it allows beyond the safe defaults, for people; that a component reaches the outside is no exception."""
+        allowed = {
+            "runs as the user of its image, which may be root": self.user is None,
+            "may write to its root file system": not self.read_only,
+            f"has the capabilities {', '.join(self.capabilities)}": bool(self.capabilities),
+            "may gain privileges": self.new_privileges,
+        }
+        return tuple(what for what, holds in allowed.items() if holds)
+
 
 @dataclass(frozen=True)
 class Build:

@@ -296,6 +296,16 @@ def _literals(subject: Subject) -> Iterator[Finding]:
         yield Finding("stack file", "warn", warning(component, variable), FIX.format(variable=variable))
 
 
+def _hardening(subject: Subject) -> Iterator[Finding]:
+    """Name each declared exception from the hardening of containers."""
+    if subject.opened is None or subject.opened.engine.traits.target != "container":
+        return
+    stack = subject.opened.instance.stack
+    for name in stack.names:
+        if relaxed := stack.workload(name, "container").hardening.relaxed:
+            yield ok("hardening", f"{name} {', '.join(relaxed)}, as declared")
+
+
 CHECKS: Mapping[str, Check] = {
     "python": _versions,
     "engines": _engines,
@@ -304,4 +314,5 @@ CHECKS: Mapping[str, Check] = {
     "instance": _instance,
     "login": _logins,
     "stack file": _literals,
+    "hardening": _hardening,
 }

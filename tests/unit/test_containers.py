@@ -131,6 +131,15 @@ def test_a_container_is_hardened_but_for_what_it_names() -> None:
     assert (open_.egress, open_.shm, open_.new_privileges) == (False, 64, False)
 
 
+def test_each_relaxation_has_a_sentence_for_doctor() -> None:
+    assert container(box()).hardening.relaxed == ()
+    assert container(box(user="image", writable=True, capabilities=["CHOWN", "KILL"])).hardening.relaxed == (
+        "runs as the user of its image, which may be root",
+        "may write to its root file system",
+        "has the capabilities CHOWN, KILL",
+    )
+
+
 def test_each_port_is_exported_by_its_name_and_the_first_without() -> None:
     exported = box(ports={"http": 9000, "admin-ui": 9001}).exports("container")
     assert exported == {

@@ -244,6 +244,20 @@ def test_a_taken_port_is_reported_with_its_holder(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_docker")
+def test_a_relaxed_container_is_a_line_on_an_engine_for_containers(tmp_path: Path) -> None:
+    file = tmp_path / "shop.py"
+    file.write_text(
+        "from stack import Container, Stack\n"
+        "stack = Stack('shop', [Container('box', image='a', process=['a'], writable=True)])\n",
+        encoding="utf-8",
+    )
+    lines = examine(replace(embedded(tmp_path, file), engine="compose"))
+    relaxed = [line for line in lines if line.check == "hardening"]
+    assert [line.message for line in relaxed] == ["box may write to its root file system, as declared"]
+    assert not [line for line in examine(embedded(tmp_path, file)) if line.check == "hardening"]
+
+
+@pytest.mark.usefixtures("no_docker")
 def test_a_record_that_is_damaged_is_a_line(tmp_path: Path) -> None:
     state = State(tmp_path / "state" / "playground")
     state.write("record.json", "{")
