@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,18 @@ def test_a_user_keeps_its_name_when_users_of_the_machine_change(tmp_path: Path) 
         assert one.engine.session("db").run(["id", "-gn"]).stdout == "stackctl\n"
         assert one.process("db") == server
         assert "stackctl" not in Path("/etc/passwd").read_text(encoding="utf-8")
+
+
+def test_a_crashed_server_starts_again_without_the_name_of_its_user(tmp_path: Path) -> None:
+    """Nothing gives it back until the next command: the supervisor alone starts it."""
+    with running(tmp_path) as one:
+        one.stack = Stack("named", [Postgres("db")])
+        one.up()
+        log, ready = one.home.log("db"), "ready to accept connections"
+        starts = log.read_text().count(ready)
+        replace("/etc/passwd")
+        os.kill(one.process("db"), signal.SIGQUIT)
+        eventually(lambda: log.read_text().count(ready) > starts, within=20)
 
 
 def test_a_new_database_finds_the_name_of_its_user_again(tmp_path: Path) -> None:

@@ -104,7 +104,12 @@ def _admit_owner(options: argparse.Namespace, data: Path) -> None:
     So a lost password can be replaced. That user can read the data anyway. Data of before an administrator's role was
     made has a rule for the declared user alone.
     """
-    owner = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        owner = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        # The users of the machine have changed since, and the next command gives this one its name again. It was let
+        # in when the data was made, and the server does not need it to start.
+        return
     roles = (options.admin, options.user)
     _complete(data / "pg_hba.conf", [f'local all "{role}" peer map={_OWNER}' for role in roles])
     _complete(data / "pg_ident.conf", [f'{_OWNER} "{owner}" "{role}"' for role in roles])
