@@ -153,6 +153,10 @@ class Component:
     def wrong(self, field: str, problem: str) -> DeclarationError:
         return DeclarationError(f"{self.name}/{field}", problem)
 
+    def _freeze(self, field: str, value: object) -> None:
+        """Put what was checked in the place of what was given, while the component is made."""
+        object.__setattr__(self, field, value)
+
 
 @dataclass(frozen=True)
 class Stack:

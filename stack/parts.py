@@ -18,12 +18,14 @@ from stack.checking import (
     checked_target,
 )
 from stack.errors import StackError
+from stack.fields import is_secret_name
 from stack.model import Component
 from stack.references import Reference, Value, variable_prefix
 from stack.workload import Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
 
 # A user of no image: whatever an image says, nothing runs as root.
 USER = "10001:10001"
+TMP = "/tmp"  # noqa: S108 - in the container
 _LONGEST_LINE = 300
 
 
@@ -65,6 +67,11 @@ def located(name: str, ports: tuple[str, ...], volumes: tuple[str, ...]) -> dict
     where: dict[str, Value] = {"BIND": Reference(name, "bind"), "PORT": Reference(name, "port")} if ports else {}
     where |= {f"PORT_{variable_prefix(each)}": Reference(name, "port", each) for each in ports if each}
     return where | {f"VOLUME_{variable_prefix(each)}": Reference(name, "volume", each) for each in volumes}
+
+
+def without_secrets(environment: Mapping[str, Value | int | float], hidden: str) -> dict[str, Value | int | float]:
+    """Return an environment with `hidden` for each value that is a secret by its name."""
+    return {name: hidden if is_secret_name(name) else value for name, value in environment.items()}
 
 
 def checked_health(component: Component, value: object, ports: tuple[str, ...], published: tuple[str, ...]) -> None:

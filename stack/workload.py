@@ -15,6 +15,8 @@ from stack.references import SecretReference, Value
 Target = Literal["container", "process"]
 """What an engine runs. Every user of a machine reaches its processes; a container is reached by what uses it alone."""
 TARGETS: tuple[Target, ...] = ("container", "process")
+StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
+"""What asks a component to end."""
 
 
 class PortId(str):
@@ -176,7 +178,7 @@ class Workload:
     limits: Limits
     hardening: Hardening
     stop_grace: int
-    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] | None = None
+    stop_signal: StopSignal | None = None
     init: bool = False
     image: str | None = None
     source: str | None = None

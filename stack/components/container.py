@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Self, get_args
 
 from stack import health as ways
 from stack.capabilities import Check
@@ -25,9 +25,9 @@ from stack.checking import (
     used_names,
 )
 from stack.errors import DeclarationError
-from stack.fields import is_secret_name
 from stack.model import Component, sequence
 from stack.parts import (
+    TMP,
     USER,
     CommandCheck,
     check_origin,
@@ -37,12 +37,12 @@ from stack.parts import (
     located,
     probe_of,
     volumes_of,
+    without_secrets,
 )
 from stack.references import Reference, Value, variable_prefix
-from stack.workload import Build, Hardening, Limits, Port, PortId, Target, Workload
+from stack.workload import Build, Hardening, Limits, Port, PortId, StopSignal, Target, Workload
 
-TMP = "/tmp"  # noqa: S108 - in the container
-_SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2")
+_SIGNALS = get_args(StopSignal)
 # Those that Docker gives by default, and that an image may need which begins as root. Any other opens the machine.
 _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
@@ -95,7 +95,7 @@ class Container(Component):
     memory: int = 512
     shm: int | None = None
     cpus: float = 2.0
-    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] | None = None
+    stop_signal: StopSignal | None = None
     stop_grace: int = 20
 
     def __post_init__(self) -> None:
@@ -120,9 +120,6 @@ class Container(Component):
         if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
             raise self.wrong("stop_signal", f"{self.stop_signal!r} is none of {', '.join(_SIGNALS)}")
         checked_seconds(self, "stop_grace", self.stop_grace)
-
-    def _freeze(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
     def _check_image(self) -> None:
         check_origin(self, self.image, self.source)
@@ -255,8 +252,7 @@ class Container(Component):
         return CommandCheck(self.name, self.health) if isinstance(self.health, ways.Command) else None
 
     def without_secrets(self, hidden: str) -> Self:
-        values = self.environment.items()
-        return replace(self, environment={name: hidden if is_secret_name(name) else value for name, value in values})
+        return replace(self, environment=without_secrets(self.environment, hidden))
 
 
 def _words(words: Sequence[Value] | None) -> tuple[Value, ...] | None:

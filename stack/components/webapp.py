@@ -19,9 +19,8 @@ from stack.checking import (
     used_names,
 )
 from stack.errors import DeclarationError
-from stack.fields import is_secret_name
 from stack.model import Component
-from stack.parts import USER, check_origin, checked_volumes, located, volumes_of
+from stack.parts import TMP, USER, check_origin, checked_volumes, located, volumes_of, without_secrets
 from stack.references import Reference, Value
 from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
@@ -85,9 +84,6 @@ class WebApp(Component):
         if self.command is not None:
             self._freeze("command", checked_command(self, self.command))
 
-    def _freeze(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
-
     @property
     def role(self) -> str:
         return "web app"
@@ -108,7 +104,7 @@ class WebApp(Component):
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
-            hardening=Hardening(user=checked_user(self, self.user), tmpfs=("/tmp",), egress=True),  # noqa: S108 - in the container
+            hardening=Hardening(user=checked_user(self, self.user), tmpfs=(TMP,), egress=True),
             init=True,
             ports=(Port(port, self.port, publish),),
             volumes=volumes_of(self, self.volumes),
@@ -127,8 +123,7 @@ class WebApp(Component):
         return replace(own, stop_signal="TERM")
 
     def without_secrets(self, hidden: str) -> Self:
-        values = self.environment.items()
-        return replace(self, environment={name: hidden if is_secret_name(name) else value for name, value in values})
+        return replace(self, environment=without_secrets(self.environment, hidden))
 
     def _environment(self) -> Mapping[str, Value]:
         return located(self.name, ("",), tuple(self.volumes)) | dict(checked_environment(self, self.environment))

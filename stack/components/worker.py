@@ -17,12 +17,12 @@ from stack.checking import (
     checked_user,
     used_names,
 )
-from stack.components.container import TMP, Container
+from stack.components.container import Container
 from stack.components.webapp import WebApp
-from stack.fields import is_secret_name
 from stack.health import Command
 from stack.model import Component
 from stack.parts import (
+    TMP,
     USER,
     CommandCheck,
     check_origin,
@@ -31,6 +31,7 @@ from stack.parts import (
     healthcheck_of,
     located,
     volumes_of,
+    without_secrets,
 )
 from stack.references import Value
 from stack.workload import Hardening, Healthcheck, Limits, Target, Workload
@@ -80,9 +81,6 @@ class Worker(Component):
         checked_cpus(self, self.cpus)
         checked_seconds(self, "stop_grace", self.stop_grace)
         checked_switch(self, "rereads_secrets", self.rereads_secrets)
-
-    def _freeze(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
     def _check_app(self) -> None:
         if self.of is None:
@@ -141,12 +139,8 @@ class Worker(Component):
         return CommandCheck(self.name, self.health) if self.health is not None else None
 
     def without_secrets(self, hidden: str) -> Self:
-        values = self.environment.items()
-        return replace(
-            self,
-            of=self.of.without_secrets(hidden) if self.of is not None else None,
-            environment={name: hidden if is_secret_name(name) else value for name, value in values},
-        )
+        app = self.of.without_secrets(hidden) if self.of is not None else None
+        return replace(self, of=app, environment=without_secrets(self.environment, hidden))
 
 
 def _beside(app: WebApp | Container, own: Workload, target: Target) -> Workload:

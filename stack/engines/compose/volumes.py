@@ -70,14 +70,15 @@ def give_to_users(instance: Instance) -> None:
 
     A note in the state says which were given, because Docker can't change a label of a volume.
     """
-    owners, noted = _owners(instance), instance.state / _GIVEN
+    stores, noted = render.volumes(instance), instance.state / _GIVEN
+    owners = _owners(instance)
+    notes = {volume: f"{stores[volume]} {user}" for volume, user in owners.items()}
     given = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
-    missing = {volume: user for volume, user in owners.items() if _note(instance, volume, user) not in given}
-    for volume, user in missing.items():
-        _give(instance, volume, user)
+    missing = [volume for volume, note in notes.items() if note not in given]
+    for volume in missing:
+        _give(instance, volume, owners[volume])
     if missing:
-        notes = [_note(instance, *each) for each in owners.items()]
-        State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes))
+        State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes.values()))
 
 
 def _owners(instance: Instance) -> dict[VolumeId, str]:
@@ -89,10 +90,6 @@ def _owners(instance: Instance) -> dict[VolumeId, str]:
         for volume in workload.volumes
         if volume.owned and volume.id.component == name and workload.hardening.user is not None
     }
-
-
-def _note(instance: Instance, volume: VolumeId, user: str) -> str:
-    return f"{render.volumes(instance)[volume]} {user}"
 
 
 def _give(instance: Instance, volume: VolumeId, user: str) -> None:
