@@ -7,20 +7,16 @@ import re
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Any worker can run a test of these at any time: it has instances of its own, or that of its worker.
-_ALONE = (
-    "tests/conformance/",
-    "tests/docker/",
-    "tests/embedded/test_installation.py",
-    "tests/embedded/test_power_cut.py",
-)
+ALONE = ("tests/conformance/", "tests/docker/")
 # But for these, whose tests share what their module made.
-_SHARING = (
+SHARING = (
     "tests/conformance/test_any_component.py",
     "tests/conformance/test_containers.py",
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_plan.py",
     "tests/conformance/test_readme.py",
     "tests/conformance/test_sources.py",
+    "tests/docker/test_networks.py",
     "tests/docker/test_package.py",
 )
 # What takes longest begins first, so that no worker is left alone with it at the end.
@@ -50,7 +46,7 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
-    if nodeid.startswith(_ALONE) and file not in _SHARING:
+    if nodeid.startswith(ALONE) and file not in SHARING:
         return nodeid
     engine = re.search(r"\[(compose|embedded)\b", nodeid)
     return f"{file}-{engine[1]}" if engine else file

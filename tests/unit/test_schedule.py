@@ -1,0 +1,35 @@
+"""Which worker runs a test: what a module made is made once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli import ROOT
+from tests.schedule import ALONE, SHARING, together
+
+# A fixture of the module itself; one that a test is given indirectly is a parameter and makes nothing.
+_MAKES = re.compile(r'^@pytest\.fixture\(scope="module"', re.MULTILINE)
+SPREAD = sorted(
+    file.relative_to(ROOT).as_posix()
+    for file in (ROOT / "tests").rglob("test_*.py")
+    if file.relative_to(ROOT).as_posix().startswith(ALONE)
+)
+
+
+@pytest.mark.parametrize("file", SPREAD)
+def test_a_module_that_makes_something_is_run_by_one_worker(file: str) -> None:
+    makes = _MAKES.search((ROOT / file).read_text(encoding="utf-8")) is not None
+    assert not makes or file in SHARING, f"{file} has a fixture of its module: each worker would make its own"
+
+
+@pytest.mark.parametrize("file", SHARING)
+def test_each_module_that_is_kept_together_exists(file: str) -> None:
+    assert file in SPREAD
+
+
+def test_a_module_is_kept_together_on_each_engine() -> None:
+    file = SHARING[0]
+    assert together(f"{file}::test_a[compose]") == together(f"{file}::test_b[compose-1]")
+    assert together(f"{file}::test_a[compose]") != together(f"{file}::test_a[embedded]")
