@@ -55,6 +55,7 @@ IMAGES = (
     Image("postgres:17", "postgres", "trixie", (("MAJOR", "17"), ("PGDATA", _OLD_DATA), ("DATA", _OLD_DATA))),
     Image("redis:8", "redis", "forky", (("MAJOR", "8"),)),
     Image("python:3.14-slim", "python", "forky", (("VERSION", "3.14"),)),
+    Image("node:24-slim", "node", "forky", (("VERSION", "24"),)),
 )
 
 # What no one needs in a base, left out of it.
@@ -75,7 +76,7 @@ def ensure_images() -> None:
     need = f"No registry gives {', '.join(image.name for image in refused)}: {reason}"
     say(need)
     require_debian_root(need, "Give the engine a way to a registry")
-    say("building stand-ins from Debian's packages (about a minute)")
+    say("building stand-ins from Debian's packages (about two minutes)")
     with alone():
         # Another run may have built them meanwhile.
         missing = missing_images()

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.docker
 POSTGRES = "postgres:18"
 REDIS = "redis:8"
 PYTHON = "python:3.14-slim"
+NODE = "node:24-slim"
 
 # How the stack runs every container.
 LEAST_PRIVILEGE = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--tmpfs", "/tmp")
@@ -366,3 +367,36 @@ def test_python_runs_an_environment_with_least_privilege_as_any_user(bench: Benc
 @pytest.mark.parametrize("compiler", ["gcc", "cc", "g++", "clang"])
 def test_python_comes_without_a_compiler(python: Box, compiler: str) -> None:
     assert python.exec("sh", "-c", f"command -v {compiler}").returncode != 0, f"{compiler} is there"
+
+
+# Node
+
+
+@pytest.fixture(scope="module")
+def node(bench: Bench) -> Box:
+    return bench.run(NODE, "sleep", "600", options=["--network=none", "--user=10001:10001", *LEAST_PRIVILEGE])
+
+
+def test_node_is_of_the_version_it_is_named_after(node: Box) -> None:
+    assert node.ok("node", "--version").startswith("v24.")
+    assert setting("image", NODE, "Config.Cmd") == ["node"]
+
+
+def test_node_runs_a_program_with_least_privilege_as_any_user(node: Box) -> None:
+    assert node.ok("node", "--print", "process.getuid()") == "10001"
+
+
+def test_npm_makes_and_installs_a_package(node: Box) -> None:
+    make = "mkdir -p /tmp/made /tmp/app && cd /tmp/made && npm init --yes && npm pack --pack-destination /tmp"
+    node.ok("sh", "-c", make, npm_config_cache="/tmp/npm")
+    install = "cd /tmp/app && npm init --yes && npm install --offline ../made-1.0.0.tgz && ls node_modules"
+    assert node.ok("sh", "-c", install, npm_config_cache="/tmp/npm").endswith("made")
+
+
+def test_node_has_the_user_of_the_official_image(node: Box) -> None:
+    assert node.ok("id", "-u", "node") == "1000"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "cc", "g++", "clang"])
+def test_node_comes_without_a_compiler(node: Box, compiler: str) -> None:
+    assert node.exec("sh", "-c", f"command -v {compiler}").returncode != 0, f"{compiler} is there"
