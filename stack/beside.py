@@ -10,8 +10,10 @@ from stack.checking import (
     checked_command,
     checked_cpus,
     checked_environment,
+    checked_labels,
     checked_memory,
     checked_seconds,
+    checked_ulimits,
     checked_user,
     used_names,
 )
@@ -56,6 +58,8 @@ class Beside(Component):
     memory: int = 512
     cpus: float = 2.0
     stop_grace: int = 20
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,6 +74,8 @@ class Beside(Component):
         checked_memory(self, self.memory, least=16)
         checked_cpus(self, self.cpus)
         checked_seconds(self, "stop_grace", self.stop_grace)
+        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
+        self._freeze("labels", checked_labels(self, self.labels))
 
     def _check_app(self) -> None:
         if self.of is None:
@@ -103,11 +109,12 @@ class Beside(Component):
             source=self.source,
             command=checked_command(self, self.command),
             environment=located(self.name, (), tuple(self.volumes)) | dict(checked_environment(self, self.environment)),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256, ulimits=self.ulimits),
             hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True),
             init=True,
             volumes=volumes_of(self, self.volumes),
             healthcheck=Healthcheck(test=()),
+            labels=self.labels,
             stop_grace=self.stop_grace,
             stop_signal="TERM" if target == "process" else None,
         )

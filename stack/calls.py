@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 
 from stack.errors import DeclarationError
+from stack.refused import FIELDS
 
 
 def check_call(kind: type, arguments: Sequence[object], named: Mapping[str, object]) -> None:
@@ -18,14 +19,22 @@ def check_call(kind: type, arguments: Sequence[object], named: Mapping[str, obje
     name = arguments[0] if arguments else named.get("name", kind.__name__)
     for field in named:
         if field not in signature.parameters:
-            close = difflib.get_close_matches(field, signature.parameters, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            fields = ", ".join(signature.parameters)
-            raise DeclarationError(f"{name}/{field}", f"{kind.__name__} has no such field{meant}", f"it has: {fields}")
+            raise _unknown(kind, name, field, list(signature.parameters))
     try:
         signature.bind(*arguments, **named)
     except TypeError as error:
         raise DeclarationError(str(name), f"{kind.__name__}(…): {error}", f"write {_call(kind, signature)}") from None
+
+
+def _unknown(kind: type, name: object, field: str, fields: Sequence[str]) -> DeclarationError:
+    refused = FIELDS.get(field)
+    if refused is not None:
+        return DeclarationError(f"{name}/{field}", refused.problem, refused.instead)
+    close = difflib.get_close_matches(field, fields, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return DeclarationError(
+        f"{name}/{field}", f"{kind.__name__} has no such field{meant}", f"it has: {', '.join(fields)}"
+    )
 
 
 def _call(kind: type, signature: inspect.Signature) -> str:

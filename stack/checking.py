@@ -6,10 +6,14 @@ import math
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from types import MappingProxyType
 
+from stack.errors import DeclarationError
 from stack.model import Component, sequence
 from stack.references import Reference, SecretReference, Text, Value, deferred
+from stack.refused import EXAMPLES
+from stack.workload import HOST_GATEWAY
 
 # More than any machine has: 16 TiB, and a day.
 _MOST_MEMORY, _MOST_CPUS, _MOST_SECONDS = 16 * 2**20, 256, 86400
@@ -22,6 +26,15 @@ _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_OUR_LABELS = ("stackctl.", "com.docker.")
+# As `man 2 setrlimit` has them.
+_ULIMITS = (
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
+)  # fmt: skip
+_UNLIMITED = -1
 
 
 def used_names(component: Component, uses: object) -> tuple[str, ...]:
@@ -152,7 +165,8 @@ def checked_name(component: Component, field: str, value: object) -> str:
 
 def checked_mapping(component: Component, field: str, value: object) -> Mapping[object, object]:
     if not isinstance(value, Mapping):
-        raise component.wrong(field, f"{value!r} is not a mapping, like {{'data': '/data'}}")
+        example = EXAMPLES.get(field, "{'name': 'value'}")
+        raise DeclarationError(f"{component.name}/{field}", f"{value!r} is not a mapping", f"write it like {example}")
     return value
 
 
@@ -174,3 +188,51 @@ def checked_path(component: Component, field: str, value: object) -> str:
         raise component.wrong(field, f"{value!r} is not the path of a folder")
     checked_text(component, field, value)
     return value
+
+
+def checked_labels(component: Component, labels: object) -> Mapping[str, str]:
+    """Return the labels of a container. Those with which stackctl and Compose know their own are not free."""
+    return MappingProxyType(
+        {
+            _checked_label(component, name): checked_plain(component, f"labels/{name}", value)
+            for name, value in checked_mapping(component, "labels", labels).items()
+        }
+    )
+
+
+def _checked_label(component: Component, name: object) -> str:
+    if not isinstance(name, str) or not _LABEL.fullmatch(name):
+        raise component.wrong("labels", f"{name!r} is not the name of a label (like 'com.example.team')")
+    if name.startswith(_OUR_LABELS):
+        raise component.wrong("labels", f"{name!r} begins like a label of stackctl or Docker; choose another")
+    return name
+
+
+def checked_ulimits(component: Component, ulimits: object) -> Mapping[str, int]:
+    """Return the limits of each process of a container, by their names; -1 for none."""
+    given = checked_mapping(component, "ulimits", ulimits)
+    for name, value in given.items():
+        if name not in _ULIMITS:
+            raise component.wrong("ulimits", f"{name!r} is none of {', '.join(_ULIMITS)}")
+        if not isinstance(value, int) or isinstance(value, bool) or not _UNLIMITED <= value < 2**63:
+            raise component.wrong(f"ulimits/{name}", f"{value!r} is not a whole number (-1 for no limit)")
+    return MappingProxyType({str(name): int(str(value)) for name, value in given.items()})
+
+
+def checked_extra_hosts(component: Component, hosts: object) -> Mapping[str, str]:
+    """Return the addresses of hosts that are not in the stack, by their names."""
+    given = checked_mapping(component, "extra_hosts", hosts)
+    for name, address in given.items():
+        if not isinstance(name, str) or not _HOST_NAME.fullmatch(name):
+            raise component.wrong("extra_hosts", f"{name!r} is not the name of a host")
+        if address != HOST_GATEWAY and not _is_address(address):
+            problem = f"{address!r} is neither an IP address nor {HOST_GATEWAY!r}, which is this machine"
+            raise component.wrong(f"extra_hosts/{name}", problem)
+    return MappingProxyType({str(name): str(address) for name, address in given.items()})
+
+
+def _is_address(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(ip_address(value))
+    except ValueError:
+        return False

@@ -17,6 +17,10 @@ Target = Literal["container", "process"]
 TARGETS: tuple[Target, ...] = ("container", "process")
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
 """What asks a component to end."""
+Restart = Literal["always", "on-failure", "no"]
+"""When an engine starts a component again that ended by itself; `on-failure`: unless it ended with 0."""
+HOST_GATEWAY = "host-gateway"
+"""Stands for the address of the machine that a container runs on."""
 
 
 class PortId(str):
@@ -118,11 +122,15 @@ class TcpCheck:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a component may use: memory in MiB, CPUs, processes and threads."""
+    """What a component may use: memory in MiB, CPUs, processes and threads.
+
+    `ulimits`: of each process of a container, by their names as in `man setrlimit`; -1 for none.
+    """
 
     memory: int
     cpus: float
     pids: int
+    ulimits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Hardening:
     """What a container may do beyond its work. Each default is the safe one; `user` None: the image's own user.
 
     `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory. `shm`: the MiB
-    of its /dev/shm, None for the engine's default.
+    of its /dev/shm, None for the engine's default. `extra_hosts`: the addresses of names of hosts outside the stack.
     """
 
     user: str | None
@@ -140,6 +148,7 @@ class Hardening:
     new_privileges: bool = False
     egress: bool = False
     shm: int | None = None
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def relaxed(self) -> tuple[str, ...]:
@@ -149,6 +158,7 @@ class Hardening:
             "may write to its root file system": not self.read_only,
             f"has the capabilities {', '.join(self.capabilities)}": bool(self.capabilities),
             "may gain privileges": self.new_privileges,
+            "reaches this machine": HOST_GATEWAY in self.extra_hosts.values(),
         }
         return tuple(what for what, holds in allowed.items() if holds)
 
@@ -172,7 +182,8 @@ class Workload:
     `entrypoint` replaces that of the image. `build` says how the image is made of `source`; `image_of` names another
     component that makes it of the same source, and is built in its place.
     `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
-    command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for.
+    command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
+    container, for programs that look for them.
     """
 
     limits: Limits
@@ -192,6 +203,8 @@ class Workload:
     volumes: tuple[Volume, ...] = ()
     files: tuple[File, ...] = ()
     secrets: tuple[SecretReference, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = "always"
     healthcheck: Healthcheck | None = None
     probe: HttpCheck | TcpCheck | None = None
 

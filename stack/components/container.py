@@ -13,6 +13,8 @@ from stack.checking import (
     checked_command,
     checked_cpus,
     checked_environment,
+    checked_extra_hosts,
+    checked_labels,
     checked_mapping,
     checked_memory,
     checked_name,
@@ -21,6 +23,7 @@ from stack.checking import (
     checked_seconds,
     checked_switch,
     checked_target,
+    checked_ulimits,
     checked_user,
     used_names,
 )
@@ -40,9 +43,10 @@ from stack.parts import (
     without_secrets,
 )
 from stack.references import Reference, Value, variable_prefix
-from stack.workload import Build, Hardening, Limits, Port, PortId, StopSignal, Target, Workload
+from stack.workload import Build, Hardening, Limits, Port, PortId, Restart, StopSignal, Target, Workload
 
 _SIGNALS = get_args(StopSignal)
+_RESTARTS = get_args(Restart)
 # Those that Docker gives by default, and that an image may need which begins as root. Any other opens the machine.
 _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
@@ -68,7 +72,11 @@ class Container(Component):
     - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
       `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
       published: Docker publishes no port of a network without a way out.
+      `extra_hosts`: addresses of hosts outside the stack, `{"host.docker.internal": "host-gateway"}` for this machine.
     - `memory` and `shm` in MiB; `stop_grace` in seconds; `init`: an init process of the engine's reaps its children.
+      `ulimits`: of each of its processes, `{"nofile": 65536}`; `labels`: for programs that look for containers.
+    - `restart`: whether it is started again when it ends by itself, `always`, `on-failure` (unless it ended with 0) or
+      `no`. It is expected to run in any case: `up` fails for one that ended, whatever its exit code.
 
     Raises `DeclarationError` for a wrong value.
     """
@@ -97,6 +105,10 @@ class Container(Component):
     cpus: float = 2.0
     stop_signal: StopSignal | None = None
     stop_grace: int = 20
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = "always"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,6 +132,11 @@ class Container(Component):
         if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
             raise self.wrong("stop_signal", f"{self.stop_signal!r} is none of {', '.join(_SIGNALS)}")
         checked_seconds(self, "stop_grace", self.stop_grace)
+        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
+        self._freeze("labels", checked_labels(self, self.labels))
+        self._freeze("extra_hosts", checked_extra_hosts(self, self.extra_hosts))
+        if self.restart not in _RESTARTS:
+            raise self.wrong("restart", f"{self.restart!r} is none of {', '.join(_RESTARTS)}")
 
     def _check_image(self) -> None:
         check_origin(self, self.image, self.source)
@@ -198,7 +215,7 @@ class Container(Component):
             Port(PortId.of(self.name, name), port, self.publish.get(name)) for name, port in self.ports.items()
         )
         own = Workload(
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=512),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=512, ulimits=self.ulimits),
             hardening=Hardening(
                 user=checked_user(self, self.user),
                 read_only=not self.writable,
@@ -206,7 +223,10 @@ class Container(Component):
                 capabilities=tuple(self.capabilities),
                 egress=self.egress,
                 shm=self.shm,
+                extra_hosts=self.extra_hosts,
             ),
+            labels=self.labels,
+            restart=self.restart,
             stop_grace=self.stop_grace,
             stop_signal=self.stop_signal,
             ports=ports,

@@ -11,10 +11,12 @@ from stack.checking import (
     checked_command,
     checked_cpus,
     checked_environment,
+    checked_labels,
     checked_memory,
     checked_port,
     checked_seconds,
     checked_switch,
+    checked_ulimits,
     checked_user,
     used_names,
 )
@@ -45,7 +47,7 @@ class WebApp(Component):
     - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
       without being started again.
     - `user`: the numeric user and group that it runs as; `memory` in MiB; `stop_grace`: the seconds that it gets to
-      finish what is in flight.
+      finish what is in flight. `ulimits` and `labels`: as those of a `Container`.
 
     Raises `DeclarationError` for a wrong value.
     """
@@ -64,6 +66,8 @@ class WebApp(Component):
     rereads_secrets: bool = False
     image: str | None = None
     volumes: Mapping[str, str] = field(default_factory=dict)
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +83,8 @@ class WebApp(Component):
         checked_seconds(self, "stop_grace", self.stop_grace)
         checked_switch(self, "rereads_secrets", self.rereads_secrets)
         self._freeze("volumes", checked_volumes(self, self.volumes))
+        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
+        self._freeze("labels", checked_labels(self, self.labels))
         self._freeze("environment", checked_environment(self, self.environment))
         self._freeze("uses", used_names(self, self.uses))
         if self.command is not None:
@@ -103,11 +109,12 @@ class WebApp(Component):
             source=self.source,
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256, ulimits=self.ulimits),
             hardening=Hardening(user=checked_user(self, self.user), tmpfs=(TMP,), egress=True),
             init=True,
             ports=(Port(port, self.port, publish),),
             volumes=volumes_of(self, self.volumes),
+            labels=self.labels,
             healthcheck=Healthcheck(test=None),
             probe=None if publish is None else HttpCheck(port, self.health),
             stop_grace=self.stop_grace,

@@ -23,7 +23,8 @@ class Worker(Beside):
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of
       those of the app.
     - `health`: `health.command([…])`, or None: it is well while it runs. The check of the app's image is not asked.
-    - `user`, `memory` in MiB, `cpus`, `stop_grace` in seconds, `rereads_secrets`: as those of an app.
+    - `user`, `memory` in MiB, `cpus`, `stop_grace` in seconds, `rereads_secrets`, `ulimits`, `labels`: as those of an
+      app.
 
     It reaches the internet. Raises `DeclarationError` for a wrong value.
     """

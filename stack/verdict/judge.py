@@ -26,6 +26,7 @@ _SIGNALS = {
     1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
     15: "SIGTERM",
 }  # fmt: skip
+_HAS_TO_RUN = "it has to go on running: declare what ends when its work is done as a `Job`"
 # For so many seconds after its start an app that gives no good answer is starting.
 _STARTS_WITHIN = 60.0
 # So many seconds has a component to run to be stable after it was started again; and after a few times.
@@ -119,7 +120,7 @@ def _failure(name: str, component: ComponentState, restarts: int, role: str, sta
     if looping:
         return Failure(name, "crash-loop", f"{name} ends again and again ({restarts} restarts, {how})")
     if component.state in ("exited", "dead"):
-        return Failure(name, "component-exited", f"{name} ended ({how})")
+        return Failure(name, "component-exited", f"{name} ended ({how})", "" if component.exit_code else _HAS_TO_RUN)
     if component.running and component.health == "starting":
         cause = recognise(name, component.health_output, role)
         if cause is not None and cause.code in _CERTAIN:

@@ -15,7 +15,7 @@ from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
-from stack.workload import Build, Healthcheck, Volume, VolumeId, Workload
+from stack.workload import Build, Healthcheck, Restart, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -24,6 +24,8 @@ LABEL_DECLARATION = "stackctl.declaration"
 # Compose puts this label on everything that it creates; it identifies an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
+# What is stopped by a command stays so when the daemon starts again.
+_RESTARTS: Mapping[Restart, str] = {"always": "unless-stopped", "on-failure": "on-failure", "no": "no"}
 # Nothing but the container itself reaches its loopback address.
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
@@ -153,9 +155,13 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["stop_signal"] = f"SIG{workload.stop_signal}"
     if hardening.shm is not None:
         service["shm_size"] = f"{hardening.shm}m"
+    if hardening.extra_hosts:
+        service["extra_hosts"] = [f"{name}={address}" for name, address in hardening.extra_hosts.items()]
+    if workload.limits.ulimits:
+        service["ulimits"] = dict(workload.limits.ulimits)
     added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
     return service | {
-        "restart": "unless-stopped",
+        "restart": _RESTARTS[workload.restart],
         "stop_grace_period": f"{workload.stop_grace}s",
         "read_only": hardening.read_only,
         "tmpfs": list(hardening.tmpfs),
@@ -166,7 +172,7 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         "cpus": workload.limits.cpus,
         "pids_limit": workload.limits.pids,
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
-        "labels": _labels(instance),
+        "labels": {name: _literal(value) for name, value in workload.labels.items()} | _labels(instance),
     }
 
 

@@ -18,12 +18,13 @@ from stack.engines.embedded.supervisor import SUPERVISORD
 from stack.fields import digest
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health
-from stack.workload import PortId
+from stack.workload import PortId, Workload
 
 # A server that does not answer counts as starting for so many seconds after its start.
 _START_PERIOD = 60.0
 _EXITS_SEARCHED = 1000
-# Supervisord's words in those that every engine uses. `EXITED` lasts until the program is started again, at once.
+# Supervisord's words in those that every engine uses. `EXITED` lasts until the program is started again, at once, if it
+# is to be.
 _STATES: Mapping[str, EngineState] = {
     "STARTING": "running",
     "RUNNING": "running",
@@ -60,10 +61,12 @@ class Observer:
         }
 
     def _component(self, name: str, program: Program | None, start_log: StartLog) -> ComponentState:
+        declared = declared_process(self.instance, name)
         state = _state(program, start_log)
+        if state == "restarting" and declared is not None and self._rests(name, declared, program):
+            state = "exited"
         health, problem = self._health(name, start_log) if state == "running" else ("none", "")
         since = start_log.since or (program.since if program is not None else None)
-        declared = declared_process(self.instance, name)
         return ComponentState(
             id=start_log.id,
             state=state,
@@ -90,6 +93,12 @@ class Observer:
             return "healthy", ""
         now = time.time()
         return ("starting" if now - (start_log.since or now) < _START_PERIOD else "unhealthy"), problem
+
+    def _rests(self, name: str, declared: Workload, program: Program | None) -> bool:
+        """Say whether what ended is not started again."""
+        if program is None or program.state != "EXITED":
+            return False
+        return declared.restart == "no" or (declared.restart == "on-failure" and self._last_exit_code(name) == 0)
 
     def _last_exit_code(self, name: str) -> int:
         """Find the exit code of a component that ended by itself."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stack.engines.embedded.layout import HOST, Layout
 from stack.errors import DeclarationError
 from stack.fields import flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, Value, resolved
-from stack.workload import PortId, VolumeId, Workload
+from stack.workload import PortId, Restart, VolumeId, Workload
 
 # A field whose value changes if the file is edited by hand.
 CONFIGURATION = "configuration"
@@ -47,8 +47,8 @@ _PROGRAM = """
 [program:{name}]
 command = {command}
 priority = {priority}
-autorestart = true
-startsecs = 1
+autorestart = {restart}
+startsecs = {held_after}
 startretries = 100
 stopsignal = {stop_signal}
 stopwaitsecs = {stop_grace}
@@ -58,6 +58,9 @@ stdout_logfile = logs/{name}.log
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 3
 """
+
+
+_RESTARTS: Mapping[Restart, str] = {"always": "true", "on-failure": "unexpected", "no": "false"}
 
 
 def render(instance: Instance, layout: Layout) -> str:
@@ -91,6 +94,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
+            **({"restart": process.restart} if process.restart != "always" else {}),
             **{
                 f"data{_volume_suffix(name, volume.id)}": layout.home.volume(volume.id).name
                 for volume in process.volumes
@@ -144,6 +148,9 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
         command=quote(command(instance, layout, name)),
         # What is used is started first and stopped last.
         priority=100 * (1 + instance.stack.depth(name)),
+        restart=_RESTARTS[process.restart],
+        # A program that ends earlier is started again in any case.
+        held_after=0 if process.restart == "no" else 1,
         stop_signal=process.stop_signal,
         stop_grace=process.stop_grace,
     )

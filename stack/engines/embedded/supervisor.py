@@ -99,10 +99,17 @@ class Supervisor:
             self._reset_start_log(name)
             control.add(name)
         for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
-            if program.state in ("STOPPED", "FATAL") and program.name in (only or self._instance.stack.names):
+            if self._rests(program) and program.name in (only or self._instance.stack.names):
                 self._reset_start_log(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)
+
+    def _rests(self, program: Program) -> bool:
+        """Say whether supervisord does not start a program again by itself."""
+        if program.state == "EXITED":
+            declared = declared_process(self._instance, program.name)
+            return declared is not None and declared.restart != "always"
+        return program.state in ("STOPPED", "FATAL")
 
     def _restore_name(self) -> None:
         """Give the servers' user its name again if it lost it, because programs like `initdb` need one."""

@@ -1,0 +1,162 @@
+"""The options of what any image may need: wrong values, what Compose calls otherwise, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stack import Container, DeclarationError, Redis, Stack, WebApp, Worker
+from stack.model import Component
+from stack.refused import FIELDS
+from stack.workload import Workload
+
+
+def box(**options: Any) -> Container:
+    values: dict[str, Any] = {"image": "nginx:1.29"}
+    return Container("box", **(values | options))
+
+
+def web(**options: Any) -> WebApp:
+    return WebApp("web", source="app", command=["serve"], **options)
+
+
+def workload(component: Component, target: Any = "container") -> Workload:
+    return Stack("shop", [component]).workload(component.name, target)
+
+
+WRONG: dict[str, Callable[[], object]] = {
+    "box/labels: ['a=b'] is not a mapping": lambda: box(labels=["a=b"]),
+    "box/labels: 'a b' is not the name of a label (like 'com.example.team')": lambda: box(labels={"a b": "c"}),
+    "box/labels: 'stackctl.state' begins like a label of stackctl or Docker; choose another": lambda: box(
+        labels={"stackctl.state": "/"}
+    ),
+    "box/labels: 'com.docker.compose.project' begins like a label of stackctl or Docker; choose another": lambda: box(
+        labels={"com.docker.compose.project": "x"}
+    ),
+    "box/labels/team: 7 is not plain text": lambda: box(labels={"team": 7}),
+    "web/labels/team: None is not plain text": lambda: web(labels={"team": None}),
+    "box/ulimits: 65536 is not a mapping": lambda: box(ulimits=65536),
+    "box/ulimits: 'files' is none of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, "
+    "rtprio, rttime, sigpending, stack": lambda: box(ulimits={"files": 1}),
+    "box/ulimits/nofile: '65536' is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": "65536"}),
+    "box/ulimits/nofile: True is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": True}),
+    "box/ulimits/core: -2 is not a whole number (-1 for no limit)": lambda: box(ulimits={"core": -2}),
+    "box/extra_hosts: ['a:1.2.3.4'] is not a mapping": lambda: box(extra_hosts=["a:1.2.3.4"]),
+    "box/extra_hosts: 'a b' is not the name of a host": lambda: box(extra_hosts={"a b": "10.0.0.1"}),
+    "box/extra_hosts/api: '10.0.0' is neither an IP address nor 'host-gateway', which is this machine": lambda: box(
+        extra_hosts={"api": "10.0.0"}
+    ),
+    "box/extra_hosts/api: 7 is neither an IP address nor 'host-gateway', which is this machine": lambda: box(
+        extra_hosts={"api": 7}
+    ),
+    "box/restart: 'unless-stopped' is none of always, on-failure, no": lambda: box(restart="unless-stopped"),
+    "box/restart: False is none of always, on-failure, no": lambda: box(restart=False),
+}
+
+
+@pytest.mark.parametrize(("message", "make"), WRONG.items(), ids=WRONG)
+def test_a_wrong_value_raises_with_its_path(message: str, make: Callable[[], object]) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        make()
+    assert raised.value.message == message
+
+
+COMPOSE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "privileged": (
+        {"privileged": True},
+        "is refused: it opens this machine to the container",
+        "declare what it needs, like Container(capabilities=['CHOWN']) or tmpfs=['/run']",
+    ),
+    "devices": (
+        {"devices": ["/dev/dri"]},
+        "is refused: it opens this machine to the container",
+        "run what needs a device outside of the stack, and give its address in environment=",
+    ),
+    "pid": (
+        {"pid": "host"},
+        "is refused: it opens this machine to the container",
+        "a container sees its own processes; init=True reaps them",
+    ),
+    "ipc": (
+        {"ipc": "host"},
+        "is refused: it opens this machine to the container",
+        "declare shm=64, the MiB of its own /dev/shm",
+    ),
+    "network_mode": (
+        {"network_mode": "host"},
+        "is refused: a container has a network of its own, on which `uses` is the firewall",
+        "declare ports= and publish=, and what it reaches in uses=",
+    ),
+    "cap_add": (
+        {"cap_add": ["SYS_ADMIN"]},
+        "is `capabilities` here",
+        "declare what it needs, like Container(capabilities=['CHOWN']) or tmpfs=['/run']",
+    ),
+    "depends_on": (
+        {"depends_on": ["db"]},
+        "is `uses` here",
+        "declare uses=[db]: it starts after db, reaches it, and gets DB_HOST, DB_PORT, …",
+    ),
+    "env_file": (
+        {"env_file": ".env"},
+        "is not a field: which variables an app has would depend on a file",
+        "declare each in environment={'LOG': …}",
+    ),
+    "restart_policy": (
+        {"restart_policy": "always"},
+        "is `restart` here",
+        "declare restart='always', 'on-failure' or 'no'",
+    ),
+    "healthcheck": (
+        {"healthcheck": {"test": ["CMD", "true"]}},
+        "is `health` here",
+        "declare health=health.http('/ready'), health.tcp() or health.command(['…'])",
+    ),
+    "ports": (
+        {"ports": ["8080:80"]},
+        "['8080:80'] is not a mapping",
+        "write it like {'http': 80}; publish={'http': 8080} opens it on this machine",
+    ),
+    "volumes": (
+        {"volumes": ["./x:/y"]},
+        "['./x:/y'] is not a mapping",
+        "write it like {'data': '/data'}; a file beside the stack file goes to files=, a source folder to mounts=",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "problem", "hint"), COMPOSE.values(), ids=COMPOSE)
+def test_a_field_of_compose_is_answered_with_what_there_is(options: dict[str, Any], problem: str, hint: str) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        box(**options)
+    (field,) = options
+    assert (raised.value.message, raised.value.hint) == (f"box/{field}: {problem}", hint)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_kind_has_a_field_that_is_refused(field: str) -> None:
+    makers: list[Callable[..., object]] = [box, web, lambda **options: Redis("cache", **options)]
+    for make in makers:
+        with pytest.raises(DeclarationError) as raised:
+            make(**{field: "x"})
+        assert raised.value.problem == FIELDS[field].problem
+
+
+def test_every_app_may_have_labels_and_limits_of_its_processes() -> None:
+    options: dict[str, Any] = {"labels": {"team": "shop"}, "ulimits": {"nofile": 65536, "memlock": -1}}
+    for component in (box(**options), web(**options), Worker("worker", image="x", command=["work"], **options)):
+        made = workload(component)
+        assert (made.labels, made.limits.ulimits) == (options["labels"], options["ulimits"])
+
+
+def test_a_host_outside_the_stack_has_the_name_that_it_is_given() -> None:
+    hosts = {"host.docker.internal": "host-gateway", "legacy": "10.1.2.3", "six": "fd00::1"}
+    hardening = workload(box(extra_hosts=hosts)).hardening
+    assert (hardening.extra_hosts, hardening.relaxed) == (hosts, ("reaches this machine",))
+
+
+def test_what_ended_is_started_again_as_declared() -> None:
+    assert workload(box()).restart == "always"
+    assert workload(box(restart="on-failure", process=["run"]), "process").restart == "on-failure"
