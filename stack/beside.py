@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, Self
 
-from stack.checking import (
-    checked_command,
-    checked_cpus,
-    checked_environment,
-    checked_labels,
-    checked_memory,
-    checked_seconds,
-    checked_ulimits,
-    checked_user,
-    used_names,
-)
+from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.model import Component
-from stack.parts import TMP, USER, check_origin, checked_volumes, located, volumes_of, without_secrets
+from stack.parts import TMP, USER, check_origin, located, volumes_of
+from stack.program import Program
 from stack.references import Value
-from stack.workload import Hardening, Healthcheck, Limits, Target, Workload
+from stack.workload import Hardening, Healthcheck, Target, Workload
 
 
 class App(Protocol):
@@ -38,44 +29,42 @@ class App(Protocol):
     @property
     def needs(self) -> tuple[str, ...]: ...
 
+    @property
+    def informs(self) -> tuple[str, ...]: ...
+
+    @property
+    def reached(self) -> tuple[str, ...]: ...
+
     def workload(self, target: Target) -> Workload: ...
 
     def without_secrets(self, hidden: str) -> Self: ...
 
 
 @dataclass(frozen=True)
-class Beside(Component):
+class Beside(Program):
     """A process without a port that has what an app has, or an image or a source of its own."""
 
     command: Sequence[Value] = ()
     of: App | None = None
     image: str | None = None
     source: str | None = None
-    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
+    _: KW_ONLY
     uses: Sequence[Component | str] | None = None
-    volumes: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
-    memory: int = 512
-    cpus: float = 2.0
-    stop_grace: int = 20
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("command", checked_command(self, self.command))
         self._check_app()
-        self._freeze("environment", checked_environment(self, self.environment))
-        if self.uses is not None:
-            self._freeze("uses", used_names(self, self.uses))
-        self._freeze("volumes", checked_volumes(self, self.volumes))
+
+    def _check_relations(self) -> None:
+        given = {} if self.uses is None else {"uses": self.uses}
+        for relation, names in related_names(self, **given, after=self.after, reaches=self.reaches).items():
+            self._freeze(relation, names)
+
+    def _check_user(self) -> None:
         if self.user is not None:
-            checked_user(self, self.user)
-        checked_memory(self, self.memory, least=16)
-        checked_cpus(self, self.cpus)
-        checked_seconds(self, "stop_grace", self.stop_grace)
-        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
-        self._freeze("labels", checked_labels(self, self.labels))
+            super()._check_user()
 
     def _check_app(self) -> None:
         if self.of is None:
@@ -95,9 +84,20 @@ class Beside(Component):
 
     @property
     def needs(self) -> tuple[str, ...]:
+        theirs = self.of.needs if self.of is not None and self.uses is None else ()
+        return tuple(dict.fromkeys([*self.informs, *theirs, *used_names(self, self.after)]))
+
+    @property
+    def informs(self) -> tuple[str, ...]:
         if self.uses is not None:
             return used_names(self, self.uses)
-        return self.of.needs if self.of is not None else ()
+        return self.of.informs if self.of is not None else ()
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        theirs = self.of.reached if self.of is not None else ()
+        own = used_names(self, self.reaches)
+        return tuple(name for name in dict.fromkeys([*theirs, *own]) if name != self.name and name not in self.needs)
 
     @property
     def shares(self) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class Beside(Component):
             source=self.source,
             command=checked_command(self, self.command),
             environment=located(self.name, (), tuple(self.volumes)) | dict(checked_environment(self, self.environment)),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256, ulimits=self.ulimits),
+            limits=self.limits,
             hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True),
             init=True,
             volumes=volumes_of(self, self.volumes),
@@ -141,4 +141,4 @@ class Beside(Component):
 
     def without_secrets(self, hidden: str) -> Self:
         app = self.of.without_secrets(hidden) if self.of is not None else None
-        return replace(self, of=app, environment=without_secrets(self.environment, hidden))
+        return replace(super().without_secrets(hidden), of=app)

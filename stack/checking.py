@@ -37,17 +37,31 @@ _ULIMITS = (
 _UNLIMITED = -1
 
 
-def used_names(component: Component, uses: object) -> tuple[str, ...]:
+def used_names(component: Component, uses: object, field: str = "uses") -> tuple[str, ...]:
     """Return the names in `uses=[…]`, which takes components and names of components."""
     names = []
-    for used in sequence(f"{component.name}/uses", uses):
+    for used in sequence(f"{component.name}/{field}", uses):
         if not isinstance(used, (Component, str)):
-            raise component.wrong("uses", f"{used!r} is neither a component nor the name of one")
+            raise component.wrong(field, f"{used!r} is neither a component nor the name of one")
         names.append(used.name if isinstance(used, Component) else used)
     for name in names:
         if names.count(name) > 1:
-            raise component.wrong("uses", f"{name!r} is listed twice")
+            raise component.wrong(field, f"{name!r} is listed twice")
     return tuple(names)
+
+
+def related_names(component: Component, **fields: object) -> Mapping[str, tuple[str, ...]]:
+    """Return the names in each of `uses=[…]`, `after=[…]` and `reaches=[…]`; a name is in one of them."""
+    related = {field: used_names(component, names, field) for field, names in fields.items()}
+    where: dict[str, str] = {}
+    for field, names in related.items():
+        for name in names:
+            if name in where:
+                raise component.wrong(field, f"{name!r} is in `{where[name]}` already")
+            where[name] = field
+    if component.name in related.get("reaches", ()):
+        raise component.wrong("reaches", f"{component.name!r} is the component itself")
+    return related
 
 
 def checked_port(component: Component, field: str, value: object) -> int:

@@ -60,7 +60,17 @@ class Component:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The names of the components that it uses."""
+        """The names of the components that it uses: they are ready before it, and it reaches them."""
+        return ()
+
+    @property
+    def informs(self) -> tuple[str, ...]:
+        """The names of those of them whose variables it gets."""
+        return self.needs
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The names of the components that it reaches besides, whichever of them is ready first."""
         return ()
 
     @property
@@ -226,7 +236,7 @@ class Stack:
     def _exported(self, name: str, target: Target) -> dict[str, Value]:
         return {
             f"{variable_prefix(used)}_{suffix}": value
-            for used in self[name].needs
+            for used in self[name].informs
             for suffix, value in self[used].exports(target).items()
         }
 
@@ -245,10 +255,11 @@ class Stack:
 
     def _check_uses(self) -> None:
         for component in self.components:
-            for used in component.needs:
+            for used in (*component.needs, *component.reached):
                 if used not in self.names:
+                    field = "reaches" if used in component.reached else "uses" if used in component.informs else "after"
                     raise self.wrong(
-                        f"{component.name}/uses", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
+                        f"{component.name}/{field}", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
                     )
 
     def _check_shares(self) -> None:
@@ -282,18 +293,13 @@ class Stack:
         for component in self.components:
             workload = component.workload("container")
             for variable, value in workload.environment.items():
-                path = f"{component.name}/environment/{variable}"
-                self._check_references(component, path, value)
-                for used in component.needs:
-                    suffixes = self[used].exports("process")
-                    if variable in {f"{variable_prefix(used)}_{suffix}" for suffix in suffixes}:
-                        raise self.wrong(path, f"is given by {used!r} already; choose another name")
+                self._check_references(component, f"{component.name}/environment/{variable}", value)
             for word in (*(workload.entrypoint or ()), *(workload.command or ())):
                 self._check_references(component, f"{component.name}/command", word)
 
     def _check_references(self, component: Component, path: str, value: Value) -> None:
         for reference in references_in(value):
-            if reference.component not in (component.name, *component.needs, *component.shares):
+            if reference.component not in (component.name, *component.needs, *component.reached, *component.shares):
                 raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
 
     def _check_ports(self) -> None:

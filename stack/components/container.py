@@ -5,45 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Self, get_args
+from typing import ClassVar, get_args
 
 from stack import health as ways
 from stack.capabilities import Check
 from stack.checking import (
     checked_command,
-    checked_cpus,
     checked_environment,
     checked_extra_hosts,
-    checked_labels,
     checked_mapping,
     checked_memory,
     checked_name,
     checked_plain,
     checked_port,
-    checked_seconds,
     checked_switch,
     checked_target,
-    checked_ulimits,
     checked_user,
-    used_names,
 )
 from stack.errors import DeclarationError
-from stack.model import Component, sequence
+from stack.model import sequence
 from stack.parts import (
     TMP,
-    USER,
     CommandCheck,
     check_origin,
     checked_health,
-    checked_volumes,
     healthcheck_of,
     located,
     probe_of,
     volumes_of,
-    without_secrets,
 )
+from stack.program import Program
 from stack.references import Reference, Value, variable_prefix
-from stack.workload import Build, Hardening, Limits, Port, PortId, Restart, StopSignal, Target, Workload
+from stack.workload import Build, Hardening, Port, PortId, Restart, StopSignal, Target, Workload
 
 _SIGNALS = get_args(StopSignal)
 _RESTARTS = get_args(Restart)
@@ -54,31 +47,26 @@ _CAPABILITIES = (
 
 
 @dataclass(frozen=True)
-class Container(Component):
+class Container(Program):
     """A container of an `image`, or of one that is built from the folder `source`.
 
     - `target`, `args`: the stage of the Dockerfile to build, and the values of its arguments.
     - `command`, `entrypoint`: replace those of the image; lists of words.
     - `ports`: what it listens on, by a name, `{"http": 9000, "console": 9001}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
-    - `volumes`: named folders that outlive it, `{"data": "/var/lib/data"}`; they are in snapshots.
-    - `environment`: plain values and references; a secret goes to a variable that ends in `_FILE`.
-    - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, …
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
       first port) and `PORT_CONSOLE`, and the folder of a volume in `VOLUME_DATA`. A container built from `source` has
       the same variables.
-    - `user`: the numeric user and group, or `image` for the image's own, which may be root.
     - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
       `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
       published: Docker publishes no port of a network without a way out.
       `extra_hosts`: addresses of hosts outside the stack, `{"host.docker.internal": "host-gateway"}` for this machine.
-    - `memory` and `shm` in MiB; `stop_grace` in seconds; `init`: an init process of the engine's reaps its children.
-      `ulimits`: of each of its processes, `{"nofile": 65536}`; `labels`: for programs that look for containers.
+    - `shm` in MiB; `init`: an init process of the engine's reaps its children.
     - `restart`: whether it is started again when it ends by itself, `always`, `on-failure` (unless it ended with 0) or
       `no`. It is expected to run in any case: `up` fails for one that ended, whatever its exit code.
 
-    Raises `DeclarationError` for a wrong value.
+    What else it has, each `Program` has. Raises `DeclarationError` for a wrong value.
     """
 
     image: str | None = None
@@ -90,25 +78,19 @@ class Container(Component):
     process: Sequence[Value] | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     publish: Mapping[str, int] = field(default_factory=dict)
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
-    uses: Sequence[Component | str] = ()
     health: ways.Health | None = None
-    user: str = USER
     writable: bool = False
     tmpfs: Sequence[str] = (TMP,)
     capabilities: Sequence[str] = ()
     egress: bool = True
     init: bool = True
-    memory: int = 512
     shm: int | None = None
-    cpus: float = 2.0
     stop_signal: StopSignal | None = None
-    stop_grace: int = 20
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
     restart: Restart = "always"
+
+    _LEAST_MEMORY: ClassVar[int] = 6
+    _PROCESSES: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,23 +99,15 @@ class Container(Component):
             if getattr(self, name) is not None:
                 self._freeze(name, checked_command(self, getattr(self, name), name))
         self._check_ports()
-        self._check_volumes()
-        self._freeze("environment", checked_environment(self, self.environment))
-        self._freeze("uses", used_names(self, self.uses))
+        self._check_tmpfs()
         checked_health(self, self.health, tuple(self.ports), tuple(self.publish))
-        checked_user(self, self.user)
         for name in ("writable", "egress", "init"):
             checked_switch(self, name, getattr(self, name))
         self._check_capabilities()
-        checked_memory(self, self.memory, least=6)
         if self.shm is not None:
             checked_memory(self, self.shm, least=1, field="shm")
-        checked_cpus(self, self.cpus)
         if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
             raise self.wrong("stop_signal", f"{self.stop_signal!r} is none of {', '.join(_SIGNALS)}")
-        checked_seconds(self, "stop_grace", self.stop_grace)
-        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
-        self._freeze("labels", checked_labels(self, self.labels))
         self._freeze("extra_hosts", checked_extra_hosts(self, self.extra_hosts))
         if self.restart not in _RESTARTS:
             raise self.wrong("restart", f"{self.restart!r} is none of {', '.join(_RESTARTS)}")
@@ -168,8 +142,7 @@ class Container(Component):
         self._freeze("ports", MappingProxyType(numbers))
         self._freeze("publish", MappingProxyType(published))
 
-    def _check_volumes(self) -> None:
-        self._freeze("volumes", checked_volumes(self, self.volumes))
+    def _check_tmpfs(self) -> None:
         folders = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
         self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in folders))
         for folder in self.volumes.values():
@@ -189,10 +162,6 @@ class Container(Component):
     @property
     def role(self) -> str:
         return "container"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return used_names(self, self.uses)
 
     @property
     def host(self) -> Reference:
@@ -215,7 +184,7 @@ class Container(Component):
             Port(PortId.of(self.name, name), port, self.publish.get(name)) for name, port in self.ports.items()
         )
         own = Workload(
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=512, ulimits=self.ulimits),
+            limits=self.limits,
             hardening=Hardening(
                 user=checked_user(self, self.user),
                 read_only=not self.writable,
@@ -270,9 +239,6 @@ class Container(Component):
     @property
     def check(self) -> Check | None:
         return CommandCheck(self.name, self.health) if isinstance(self.health, ways.Command) else None
-
-    def without_secrets(self, hidden: str) -> Self:
-        return replace(self, environment=without_secrets(self.environment, hidden))
 
 
 def _words(words: Sequence[Value] | None) -> tuple[Value, ...] | None:

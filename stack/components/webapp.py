@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from stack.checking import (
-    checked_command,
-    checked_cpus,
-    checked_environment,
-    checked_labels,
-    checked_memory,
-    checked_port,
-    checked_seconds,
-    checked_switch,
-    checked_ulimits,
-    checked_user,
-    used_names,
-)
+from stack.checking import checked_command, checked_environment, checked_port, checked_user
 from stack.errors import DeclarationError
-from stack.model import Component
-from stack.parts import TMP, USER, check_origin, checked_volumes, located, volumes_of, without_secrets
+from stack.parts import TMP, check_origin, located, volumes_of
+from stack.program import Program
 from stack.references import Reference, Value
-from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
+from stack.workload import Hardening, Healthcheck, HttpCheck, Port, PortId, Target, Workload
 
 _PATH = re.compile(r"/[!-~]*")
 
 
 @dataclass(frozen=True)
-class WebApp(Component):
+class WebApp(Program):
     """A web app that is built from `source`, or runs an `image`, and is published on 127.0.0.1.
 
     - `source`: the folder with its Dockerfile, relative to the stack file; `image`: the name of an image instead.
@@ -40,16 +28,9 @@ class WebApp(Component):
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
       has one, is what the engine asks; `up`, `status` and `wait` ask this path of a published app from outside.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
-    - `volumes`: named folders that outlive the app and are in snapshots, `{"media": "/app/media"}`. The app gets the
-      path of each, which is another without a container: `VOLUME_MEDIA`.
-    - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
-    - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
-    - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
-      without being started again.
-    - `user`: the numeric user and group that it runs as; `memory` in MiB; `stop_grace`: the seconds that it gets to
-      finish what is in flight. `ulimits` and `labels`: as those of a `Container`.
+    - `volumes`: the app gets the path of each, which is another without a container: `VOLUME_MEDIA`.
 
-    Raises `DeclarationError` for a wrong value.
+    What else it has, each `Program` has. Raises `DeclarationError` for a wrong value.
     """
 
     source: str | None = None
@@ -57,17 +38,7 @@ class WebApp(Component):
     publish: int | Literal["same"] | None = "same"
     health: str = "/health"
     command: Sequence[Value] | None = None
-    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
-    uses: Sequence[Component | str] = ()
-    user: str = USER
-    memory: int = 512
-    cpus: float = 2.0
-    stop_grace: int = 20
-    rereads_secrets: bool = False
     image: str | None = None
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,26 +48,12 @@ class WebApp(Component):
             checked_port(self, "publish", self.publish)
         if not isinstance(self.health, str) or not _PATH.fullmatch(self.health):
             raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
-        checked_user(self, self.user)
-        checked_memory(self, self.memory, least=16)
-        checked_cpus(self, self.cpus)
-        checked_seconds(self, "stop_grace", self.stop_grace)
-        checked_switch(self, "rereads_secrets", self.rereads_secrets)
-        self._freeze("volumes", checked_volumes(self, self.volumes))
-        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
-        self._freeze("labels", checked_labels(self, self.labels))
-        self._freeze("environment", checked_environment(self, self.environment))
-        self._freeze("uses", used_names(self, self.uses))
         if self.command is not None:
             self._freeze("command", checked_command(self, self.command))
 
     @property
     def role(self) -> str:
         return "web app"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return used_names(self, self.uses)
 
     def exports(self, target: Target) -> Mapping[str, Value]:
         return {"HOST": Reference(self.name, "host"), "PORT": Reference(self.name, "port")}
@@ -109,7 +66,7 @@ class WebApp(Component):
             source=self.source,
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256, ulimits=self.ulimits),
+            limits=self.limits,
             hardening=Hardening(user=checked_user(self, self.user), tmpfs=(TMP,), egress=True),
             init=True,
             ports=(Port(port, self.port, publish),),
@@ -128,9 +85,6 @@ class WebApp(Component):
                 "say how the app starts in its source folder: WebApp(command=[…])",
             )
         return replace(own, stop_signal="TERM")
-
-    def without_secrets(self, hidden: str) -> Self:
-        return replace(self, environment=without_secrets(self.environment, hidden))
 
     def _environment(self) -> Mapping[str, Value]:
         return located(self.name, ("",), tuple(self.volumes)) | dict(checked_environment(self, self.environment))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from stack.beside import Beside
 from stack.capabilities import Check
-from stack.checking import checked_switch
 from stack.components.container import Container
 from stack.components.webapp import WebApp
 from stack.health import Command
@@ -21,23 +20,20 @@ class Worker(Beside):
     - `of`: the app whose image, source, environment, volumes and `uses` it has; or give it its own `image` or `source`.
     - `command`: what it runs; a list of words.
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of
-      those of the app.
+      those of the app. `after`, `reaches`: as those of an app, beside what the app has.
     - `health`: `health.command([…])`, or None: it is well while it runs. The check of the app's image is not asked.
-    - `user`, `memory` in MiB, `cpus`, `stop_grace` in seconds, `rereads_secrets`, `ulimits`, `labels`: as those of an
-      app.
+    - `user`: that of the app, if it is None.
 
-    It reaches the internet. Raises `DeclarationError` for a wrong value.
+    It reaches the internet. What else it has, each `Program` has. Raises `DeclarationError` for a wrong value.
     """
 
     of: WebApp | Container | None = None
     health: Command | None = None
-    rereads_secrets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.health is not None:
             self._check_health(self.health)
-        checked_switch(self, "rereads_secrets", self.rereads_secrets)
 
     def _check_kind(self, app: object) -> None:
         if not isinstance(app, (WebApp, Container)):

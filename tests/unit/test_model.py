@@ -153,9 +153,6 @@ WRONG: Mapping[str, Make] = {
     "shop/web/environment/URL: refers to 'cache', which is not in its uses": lambda: Stack(
         "shop", [web(environment={"URL": cache.host}, uses=[db]), db, cache]
     ),
-    "shop/web/environment/DB_HOST: is given by 'db' already; choose another name": lambda: Stack(
-        "shop", [web(environment={"DB_HOST": "x"}, uses=[db]), db]
-    ),
     "shop/api/publish: 8000 is published by 'web' already": lambda: Stack("shop", [web(), WebApp("api", source=".")]),
     "shop/cache/inspect: reads 'db', which is not in the stack (it has cache)": lambda: Stack(
         "shop", [Redis("cache", inspect=CachedValue("k", db, "SELECT 1"))]

@@ -2,7 +2,7 @@
 
 - A component that is published, or may reach the outside, has a network of its own, named after it: through it come
   requests from outside, and what it asks of the outside leaves. Nothing else is on it.
-- Each relation has an internal network, `web.db`: the user and what it uses, and no way out.
+- Each relation has an internal network, `web.db`: the user and what it uses or reaches, and no way out.
 - Servers that use nothing, are made from an image and have the same users share the networks of the first of them:
   whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
 - What has neither is alone on an internal network of its own.
@@ -28,7 +28,7 @@ class Network:
 def plan_networks(stack: Stack) -> Mapping[str, Network]:
     """Plan the networks of a stack, by name. A dot separates a user from what it uses: no component has one."""
     workloads = {name: stack.workload(name, "container") for name in stack.names}
-    used = {name: stack[name].needs for name in stack.names}
+    used = _relations(stack)
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
     servers = {name for name, workload in workloads.items() if workload.image is not None and not used[name]}
     users = _users(used)
@@ -41,6 +41,18 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
         networks |= {f"{user}.{group[0]}": Network((user, *group)) for group in groups.values()}
     reached = {name for network in networks.values() for name in network.members}
     return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _relations(stack: Stack) -> Mapping[str, Sequence[str]]:
+    """Return what each component has to reach, without what reaches it by a network that is there already."""
+    used: dict[str, list[str]] = {name: list(stack[name].needs) for name in stack.names}
+    joined = {frozenset((user, name)) for user, names in used.items() for name in names}
+    for user in stack.names:
+        for name in stack[user].reached:
+            if (pair := frozenset((user, name))) not in joined:
+                joined.add(pair)
+                used[user].append(name)
+    return used
 
 
 def _is_open(workload: Workload) -> bool:

@@ -1,0 +1,100 @@
+"""What every component has that runs a program of the user's choice: an app, a worker, a job, any container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import ClassVar, Self
+
+from stack.checking import (
+    checked_cpus,
+    checked_environment,
+    checked_labels,
+    checked_memory,
+    checked_seconds,
+    checked_switch,
+    checked_ulimits,
+    checked_user,
+    related_names,
+    used_names,
+)
+from stack.model import Component
+from stack.parts import USER, checked_volumes, without_secrets
+from stack.references import Value
+from stack.workload import Limits
+
+
+@dataclass(frozen=True)
+class Program(Component):
+    """A component that runs a program: its environment, what it uses, its volumes and its limits.
+
+    - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
+    - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
+      `after`: those that it needs and whose variables it does not get. `reaches`: those that it reaches whichever is
+      ready first, also in a circle, without their variables.
+    - `volumes`: named folders that outlive it and are in snapshots, `{"media": "/app/media"}`.
+    - `user`: the numeric user and group that it runs as, or `image` for the image's own, which may be root.
+    - `memory` in MiB; `ulimits`: of each of its processes, `{"nofile": 65536}`; `stop_grace`: the seconds that it gets
+      to finish what is in flight.
+    - `labels`: for programs that look for containers.
+    - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
+      without being started again.
+    """
+
+    _: KW_ONLY
+    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
+    uses: Sequence[Component | str] | None = ()
+    after: Sequence[Component | str] = ()
+    reaches: Sequence[Component | str] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = USER
+    memory: int = 512
+    cpus: float = 2.0
+    stop_grace: int = 20
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    rereads_secrets: bool = False
+
+    # In MiB: with less the engine starts nothing.
+    _LEAST_MEMORY: ClassVar[int] = 16
+    _PROCESSES: ClassVar[int] = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._freeze("environment", checked_environment(self, self.environment))
+        self._check_relations()
+        self._freeze("volumes", checked_volumes(self, self.volumes))
+        self._check_user()
+        checked_memory(self, self.memory, least=self._LEAST_MEMORY)
+        checked_cpus(self, self.cpus)
+        checked_seconds(self, "stop_grace", self.stop_grace)
+        self._freeze("ulimits", checked_ulimits(self, self.ulimits))
+        self._freeze("labels", checked_labels(self, self.labels))
+        checked_switch(self, "rereads_secrets", self.rereads_secrets)
+
+    def _check_relations(self) -> None:
+        related = related_names(self, uses=self.uses, after=self.after, reaches=self.reaches)
+        for relation, names in related.items():
+            self._freeze(relation, names)
+
+    def _check_user(self) -> None:
+        checked_user(self, self.user)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (*self.informs, *used_names(self, self.after))
+
+    @property
+    def informs(self) -> tuple[str, ...]:
+        return used_names(self, self.uses)
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        return used_names(self, self.reaches)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(memory=self.memory, cpus=self.cpus, pids=self._PROCESSES, ulimits=self.ulimits)
+
+    def without_secrets(self, hidden: str) -> Self:
+        return replace(self, environment=without_secrets(self.environment, hidden))
