@@ -44,7 +44,8 @@ from stack.version import __version__
 
 _HELP = """Start and manage a web app, its PostgreSQL and its Redis.
 
-Without --file, commands act on the bundled playground, a visit counter. Your own stack file is plain Python:
+Commands act on the stack file that --file names, else on stackfile.py in this directory, else on the bundled
+playground, a visit counter. A stack file is plain Python:
 
 \b
     from stack import Postgres, Redis, Stack, WebApp

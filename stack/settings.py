@@ -14,6 +14,9 @@ from stack.errors import UsageError
 
 PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
+# The stack file of a folder, if none is named. Not `stack.py`, which `from stack import …` in it would mean for a type
+# checker and an editor.
+STACK_FILE = "stackfile.py"
 # No instance can have this name.
 _REGISTRY = ".instances"
 # What marks a folder as a project; the state of the default stack then lives in it.
@@ -47,8 +50,11 @@ class Settings:
         engine: str | None = None,
     ) -> Settings:
         """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE`, `STACKCTL_ENGINE` and
-        `STACKCTL_FILE_TIMEOUT`, then the defaults. Raises `UsageError` for what is no number of seconds."""
-        chosen = file or _path(environment, "STACKCTL_FILE")
+        `STACKCTL_FILE_TIMEOUT`, then the defaults: the file `stackfile.py` in `folder`, else the playground.
+
+        Raises `UsageError` for what is no number of seconds.
+        """
+        chosen = file or _path(environment, "STACKCTL_FILE") or _stack_file(folder)
         where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
         return cls(
             file=_whole(folder / chosen) if chosen else PLAYGROUND,
@@ -57,6 +63,10 @@ class Settings:
             engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
         )
+
+
+def _stack_file(folder: Path) -> Path | None:
+    return Path(STACK_FILE) if (folder / STACK_FILE).is_file() else None
 
 
 def _engine(chosen: str | None) -> str | None:

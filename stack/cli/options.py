@@ -68,16 +68,15 @@ def options_first(args: list[str]) -> list[str]:
     return [*front[:at], *front[at + 1 :], front[at], *args[len(front) :]]
 
 
+_FILE = "The stack file. Default: stackfile.py here, else the playground."
+
+
 class Shared:
     """The options of every command, allowed before or after it."""
 
-    file = Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="PATH", help="The stack file; the default is the playground.")
-    ]
+    file = Annotated[Path | None, typer.Option("--file", "-f", metavar="PATH", help=_FILE)]
     # In `logs`, `-f` means --follow, as in other tools.
-    long_file = Annotated[
-        Path | None, typer.Option("--file", metavar="PATH", help="The stack file; the default is the playground.")
-    ]
+    long_file = Annotated[Path | None, typer.Option("--file", metavar="PATH", help=_FILE)]
     instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which instance of the stack.")]
     engine = Annotated[
         str | None,

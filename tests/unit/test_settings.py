@@ -30,6 +30,16 @@ def test_the_state_of_a_stack_file_is_beside_it(tmp_path: Path) -> None:
     assert settings.state_root == tmp_path / "deep" / ".stackctl"
 
 
+def test_the_stack_file_of_the_folder_comes_before_the_playground(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "stackfile.py").touch()
+    found = Settings.read({}, tmp_path / "shop")
+    assert (found.file, found.state_root) == (tmp_path / "shop" / "stackfile.py", tmp_path / "shop" / ".stackctl")
+    assert Settings.read({}, tmp_path).file == PLAYGROUND
+    assert Settings.read({"STACKCTL_FILE": "env.py"}, tmp_path / "shop").file == tmp_path / "shop" / "env.py"
+
+
 def test_options_come_before_the_environment(tmp_path: Path) -> None:
     environment = {"STACKCTL_FILE": "env.py", "STACKCTL_INSTANCE": "env", "STACKCTL_STATE": "elsewhere"}
     settings = Settings.read(environment, tmp_path, file=Path("option.py"), instance="option")
