@@ -70,6 +70,13 @@ def checked_port(component: Component, field: str, value: object) -> int:
     return value
 
 
+def checked_publish(component: Component, value: object, usual: int) -> int | None:
+    """Return the port of this machine that a server is published on: `usual` for True, None for no port."""
+    if value is None or value is False:
+        return None
+    return usual if value is True else checked_port(component, "publish", value)
+
+
 def checked_memory(component: Component, memory: object, least: int, field: str = "memory") -> None:
     _checked_whole(component, field, memory, least, _MOST_MEMORY, "MiB")
 

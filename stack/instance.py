@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.model import Stack
-from stack.workload import PortId, Volume, VolumeId
+from stack.workload import WEB, Port, PortId, Volume, VolumeId
 
 _PROJECT = re.compile(r"stackctl-(.+)-[0-9a-f]{6}")
 
@@ -68,7 +68,14 @@ class Instance:
 
     @property
     def urls(self) -> Mapping[PortId, str]:
-        return {name: f"http://localhost:{port}" for name, port in self.ports.items()}
+        """Where each published port answers."""
+        patterns = self.url_patterns
+        return {port: patterns.get(port, WEB).replace("{port}", str(number)) for port, number in self.ports.items()}
+
+    @property
+    def url_patterns(self) -> Mapping[PortId, str]:
+        """How clients name each published port, with `{port}` for its number."""
+        return {port.id: port.url for name in self.stack.names for port in published_ports(self.stack, name)}
 
 
 def generation_mark(generation: int) -> str:
@@ -96,7 +103,11 @@ def default_ports(stack: Stack) -> Mapping[PortId, int]:
     """The port of this machine that each published port asks for."""
     return {
         port.id: port.publish
-        for component in stack
-        for port in component.workload("container").ports
+        for name in stack.names
+        for port in published_ports(stack, name)
         if port.publish is not None
     }
+
+
+def published_ports(stack: Stack, component: str) -> tuple[Port, ...]:
+    return stack[component].workload("container").published

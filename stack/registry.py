@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ _LOCK_INTERVAL = 0.02
 
 @dataclass(frozen=True)
 class Entry:
-    """One instance: `state` is its folder, `file` its stack file, `created` when it was first entered (ISO 8601)."""
+    """One instance: `state` is its folder, `file` its stack file, `created` when it was first entered (ISO 8601).
+
+    `urls`: how clients name those of its ports that are not called as web pages are, with `{port}` for the port.
+    """
 
     project: str
     instance: str
@@ -35,6 +38,7 @@ class Entry:
     file: Path
     ports: Mapping[PortId, int]
     created: str
+    urls: Mapping[PortId, str] = field(default_factory=dict)
 
     @property
     def gone(self) -> bool:
@@ -131,6 +135,7 @@ def _read(path: Path) -> Entry | None:
             file=Path(data["file"]),
             ports={PortId(port): int(number) for port, number in data["ports"].items()},
             created=str(data["created"]),
+            urls={PortId(port): str(url) for port, url in data.get("urls", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

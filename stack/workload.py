@@ -22,6 +22,9 @@ Restart = Literal["always", "on-failure", "no"]
 HOST_GATEWAY = "host-gateway"
 """Stands for the address of the machine that a container runs on."""
 
+WEB = "http://localhost:{port}"
+"""The URL of a port, unless its component says otherwise."""
+
 
 class PortId(str):
     """A port of a component: `web` for the one that needs no name, `search:console` for one with a name.
@@ -54,12 +57,14 @@ class VolumeId(PortId):
 class Port:
     """A port that a component listens on: `number` in its container.
 
-    `publish`: the port of this machine on which it is published, on the loopback address; None if it is not.
+    `publish`: the port of this machine on which it is published, on the loopback address; None if it is not. `url`:
+    how clients of this machine name it then, with `{port}` for that port.
     """
 
     id: PortId
     number: int
     publish: int | None = None
+    url: str = WEB
 
 
 @dataclass(frozen=True)

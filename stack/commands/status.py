@@ -16,7 +16,7 @@ from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.workflow.opening import Opened, look
-from stack.workflow.summary import component_statuses, overall, problem
+from stack.workflow.summary import component_statuses, overall, page_urls, problem, server_lines
 
 _WATCH_INTERVAL = 1.0
 _COLUMNS = (
@@ -91,11 +91,12 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
     names = component_statuses(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
     state = overall(instance, observed)
-    where = "".join(f"  {style.url(url)}" for url in instance.urls.values()) if observed.running else ""
+    where = "".join(f"  {style.url(url)}" for url in page_urls(instance)) if observed.running else ""
     lines = [
         table((*_COLUMNS, last), rows, style, _colour),
         "",
         f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
+        *(server_lines(instance, style) if observed.running else ()),
         style.wrapped(f"engine: {opened.choice}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}

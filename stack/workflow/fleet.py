@@ -12,7 +12,7 @@ from stack.errors import StackError
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
 from stack.settings import Settings
-from stack.workload import PortId
+from stack.workload import WEB, PortId
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Member:
     def urls(self) -> Mapping[PortId, str]:
         """Where it answers now."""
         ports = self.found.ports if self.found and self.running else {}
-        return {name: f"http://localhost:{port}" for name, port in ports.items()}
+        known = self.entry.urls if self.entry else {}
+        return {name: known.get(name, WEB).replace("{port}", str(port)) for name, port in ports.items()}
 
     @property
     def created(self) -> datetime | None:

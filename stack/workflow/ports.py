@@ -17,7 +17,7 @@ from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
-from stack.workload import PortId
+from stack.workload import WEB, PortId
 
 
 @contextmanager
@@ -37,6 +37,7 @@ def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
             file=settings.file,
             ports=opened.instance.ports,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            urls={port: url for port, url in opened.instance.url_patterns.items() if url != WEB},
         )
         is_new = registry.enter(entry)
     try:

@@ -8,6 +8,7 @@ from stack.report import times
 from stack.results.instances import ComponentStatus
 from stack.style import Style
 from stack.verdict.judge import brief
+from stack.workload import WEB, PortId
 
 
 def overall(instance: Instance, observed: Observed) -> InstanceState:
@@ -16,9 +17,27 @@ def overall(instance: Instance, observed: Observed) -> InstanceState:
     return instance_state(words, instance.stack.names)
 
 
+def page_urls(instance: Instance) -> list[str]:
+    """Give the addresses that a browser opens."""
+    patterns = instance.url_patterns
+    return [url for port, url in instance.urls.items() if patterns.get(port, WEB) == WEB]
+
+
+def server_lines(instance: Instance, style: Style) -> list[str]:
+    """For people: where each published server answers that no browser opens, and in which file its password is."""
+    pages = page_urls(instance)
+    return [_line(instance, port, url, style) for port, url in instance.urls.items() if url not in pages]
+
+
 def url_lines(instance: Instance, style: Style) -> list[str]:
     """For people: where each published component answers."""
-    return [f"  {name}: {style.url(url)}" for name, url in instance.urls.items()]
+    return [_line(instance, port, url, style) for port, url in instance.urls.items()]
+
+
+def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
+    files = [instance.secret_file(secret.id) for secret in instance.stack[port.component].secrets("container")]
+    password = f"  (password in {style.path(files[0])})" if files else ""
+    return f"  {port}: {style.url(url)}{password}"
 
 
 def component_statuses(instance: Instance, observed: Observed) -> dict[str, ComponentStatus]:

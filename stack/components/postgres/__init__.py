@@ -1,5 +1,7 @@
 """PostgreSQL: all that is special about it."""
 
-from stack.components.postgres.declaration import ADMIN, OLDEST, PORT, VERSION, Postgres, Rows, read_rows
+from stack.components.postgres.declaration import OLDEST, PORT, VERSION, Postgres
+from stack.components.postgres.fields import ADMIN
+from stack.components.postgres.rows import Rows, read_rows
 
 __all__ = ["ADMIN", "OLDEST", "PORT", "VERSION", "Postgres", "Rows", "read_rows"]

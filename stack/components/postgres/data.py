@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stack.capabilities import Access
-from stack.components.postgres.declaration import Postgres, read_rows
+from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.loading import load_component
 from stack.components.postgres.password import password_statement
+from stack.components.postgres.rows import read_rows
 from stack.components.postgres.saved import pack, unpack
 from stack.components.postgres.saving import save_component
 from stack.components.postgres.server import Server

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
-from stack.checking import checked_cpus, checked_memory, checked_path
+from stack.checking import checked_cpus, checked_memory, checked_path, checked_publish
+from stack.components.postgres.fields import ADMIN, check_database, check_identifier, check_user, checked_extensions
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
 from stack.errors import StackError
-from stack.model import Component, sequence
+from stack.model import Component
 from stack.references import Reference, SecretReference, Value
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
@@ -29,8 +27,6 @@ _DATA_UNTIL_17 = "/var/lib/postgresql/data"
 # The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
 USER = "999:999"
 PORT = 5432
-# The superuser that a server is made with. No app connects as it, and it has no password.
-ADMIN = "stackctl_admin"
 _STOP_GRACE = 60
 _OFFLINE_HINT = "fix what its last lines name, and run this again; the instance's data is as it was"
 # The image runs it once, in the new database and as the administrator, who was made with the password of the user.
@@ -46,13 +42,6 @@ _ROLES_PLACE = "/docker-entrypoint-initdb.d/stackctl-roles.sql"
 # As far as PostgreSQL has counted them.
 _ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
 
-_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-# PostgreSQL keeps roles that begin with `pg_` for itself, and an app is not the server's administrator.
-_RESERVED_USERS = re.compile(r"pg_.*|postgres|public|none")
-# As a control file may be named: `uuid-ossp`.
-_EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TEMPLATES = ("template0", "template1")
-
 
 @dataclass(frozen=True)
 class Postgres(Component):
@@ -63,6 +52,7 @@ class Postgres(Component):
     `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed. `migrations` is a
     folder of SQL files like `0001_notes.sql`, relative to the stack file: `up` applies each once, in their order.
     `extensions` names those that `up` makes before, because only an administrator may make some; the user is none.
+    `publish`: True, or the port of this machine on which its programs reach it too, on 127.0.0.1; True stands for 5432.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
@@ -72,41 +62,24 @@ class Postgres(Component):
     inspect: str | None = None
     migrations: str | None = None
     extensions: Sequence[str] = ()
+    publish: bool | int | None = None
     memory: int = 512
     cpus: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_identifier("user", self.user)
-        self._check_identifier("database", self.database)
-        if _RESERVED_USERS.fullmatch(self.user):
-            raise self.wrong("user", f"{self.user!r} is reserved by PostgreSQL; choose another, like 'app'")
-        if self.user == ADMIN:
-            raise self.wrong("user", f"{self.user!r} is stackctl's own administrator; choose another, like 'app'")
-        if self.database in _TEMPLATES:
-            raise self.wrong("database", f"{self.database!r} is what PostgreSQL copies new databases from")
+        check_user(self, self.user)
+        check_database(self, self.database)
         if self.inspect is not None:
-            self._check_identifier("inspect", self.inspect)
+            check_identifier(self, "inspect", self.inspect)
         if self.migrations is not None:
             checked_path(self, "migrations", self.migrations)
-        self._check_extensions()
+        self._freeze("extensions", checked_extensions(self, self.extensions))
+        self._freeze("publish", checked_publish(self, self.publish, PORT))
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
         checked_memory(self, self.memory, least=64)
         checked_cpus(self, self.cpus)
-
-    def _check_identifier(self, field: str, value: object) -> None:
-        if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
-            raise self.wrong(field, f"{value!r} is not a plain SQL name (a-z, 0-9 and _, at most 63)")
-
-    def _check_extensions(self) -> None:
-        names = sequence(f"{self.name}/extensions", self.extensions)
-        for each in names:
-            if not isinstance(each, str) or not _EXTENSION.fullmatch(each):
-                raise self.wrong("extensions", f"{each!r} is not the name of an extension, like 'pg_trgm'")
-            if names.count(each) > 1:
-                raise self.wrong("extensions", f"{each!r} stands there twice")
-        object.__setattr__(self, "extensions", names)
 
     @property
     def role(self) -> str:
@@ -144,11 +117,15 @@ class Postgres(Component):
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
             hardening=Hardening(user=USER, tmpfs=("/tmp", "/var/run/postgresql")),  # noqa: S108 - in the container
-            ports=(Port(PortId.of(self.name), PORT),),
+            ports=(Port(PortId.of(self.name), PORT, self.publish, self._url),),
             volumes=(self._volume,),
             stop_grace=_STOP_GRACE,
         )
         return self._in_container(plain) if target == "container" else self._as_process(plain)
+
+    @property
+    def _url(self) -> str:
+        return f"postgresql://{self.user}@localhost:{{port}}/{self.database}"
 
     @property
     def _volume(self) -> Volume:
@@ -287,20 +264,3 @@ class Postgres(Component):
         """The SQL that gives the size of the database in bytes, and that for the number of rows of what is shown."""
         counted = f"SELECT count(*) FROM {self.inspect}" if self.inspect else _ALL_ROWS  # noqa: S608 - a checked name
         return "SELECT pg_database_size(current_database())", f"SET statement_timeout = '2s'; {counted}"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The answer to a query: the names of its columns, and its rows as text, NULL as None."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | None, ...], ...]
-
-
-def read_rows(text: str) -> Rows:
-    """What `Postgres.query` writes; a statement without rows writes nothing."""
-    lines = list(csv.reader(io.StringIO(text)))
-    if not lines:
-        return Rows((), ())
-    header, *body = lines
-    return Rows(tuple(header), tuple(tuple(None if cell == r"\N" else cell for cell in row) for row in body))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from stack.capabilities import Ask, Inspection
-from stack.components.postgres.declaration import Postgres, Rows, read_rows
+from stack.components.postgres.declaration import Postgres
+from stack.components.postgres.rows import Rows, read_rows
 from stack.errors import StackError
 from stack.report import count
 from stack.results.access import QueryRows, TableRows

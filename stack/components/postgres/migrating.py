@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stack.components.postgres import read_rows
 from stack.components.postgres.ownership import NEEDS_ADMIN, needs_admin
+from stack.components.postgres.rows import read_rows
 from stack.components.postgres.script import run_each, run_whole
 from stack.components.postgres.server import Server
 from stack.errors import StackError

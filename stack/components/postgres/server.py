@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stack.capabilities import Completed, Pipe, Session
-from stack.components.postgres.declaration import ADMIN, Postgres
+from stack.components.postgres.declaration import Postgres
+from stack.components.postgres.fields import ADMIN
 
 # What a role or a database may be set to, and would end what takes long, or refuse what changes anything.
 _NEUTRAL = {
