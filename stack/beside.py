@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.model import Component
-from stack.parts import TMP, USER, check_origin, located, volumes_of
+from stack.parts import TMP, USER, located, volumes_of
 from stack.program import Program
 from stack.references import Value
 from stack.workload import Hardening, Healthcheck, Target, Workload
@@ -46,8 +46,6 @@ class Beside(Program):
 
     command: Sequence[Value] = ()
     of: App | None = None
-    image: str | None = None
-    source: str | None = None
     _: KW_ONLY
     uses: Sequence[Component | str] | None = None
     user: str | None = None
@@ -55,7 +53,6 @@ class Beside(Program):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("command", checked_command(self, self.command))
-        self._check_app()
 
     def _check_relations(self) -> None:
         given = {} if self.uses is None else {"uses": self.uses}
@@ -66,13 +63,13 @@ class Beside(Program):
         if self.user is not None:
             super()._check_user()
 
-    def _check_app(self) -> None:
+    def _check_origin(self) -> None:
         if self.of is None:
-            check_origin(self, self.image, self.source)
+            super()._check_origin()
             return
         self._check_kind(self.of)
-        for name in ("image", "source"):
-            if getattr(self, name) is not None:
+        for name in ("image", "source", "dockerfile", "target", "args"):
+            if getattr(self, name):
                 raise self.wrong(name, f"is that of {self.of.name!r} already; leave it out, or `of`")
         for name in self.volumes:
             if name in self.of.volumes:
@@ -107,6 +104,7 @@ class Beside(Program):
         own = Workload(
             image=self.image if target == "container" else None,
             source=self.source,
+            build=self.build,
             command=checked_command(self, self.command),
             environment=located(self.name, (), tuple(self.volumes)) | dict(checked_environment(self, self.environment)),
             limits=self.limits,

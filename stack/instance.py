@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.model import Stack
-from stack.workload import WEB, Port, PortId, Volume, VolumeId
+from stack.workload import WEB, Build, Port, PortId, Volume, VolumeId
 
 _PROJECT = re.compile(r"stackctl-(.+)-[0-9a-f]{6}")
 
@@ -38,6 +38,10 @@ class Instance:
         """The absolute folder that a component is built from, if it is built."""
         source = self.stack[component].workload("container").source
         return None if source is None else self.path(source)
+
+    def build(self, component: str) -> Build:
+        """How the image of a component is made of its source."""
+        return self.stack[component].workload("container").build
 
     def path(self, named: str) -> Path:
         """The absolute path of what a stack file names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from stack.errors import StackError
 from stack.fields import is_secret_name
 from stack.model import Component
 from stack.references import Reference, Value, variable_prefix
-from stack.workload import Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
+from stack.workload import DOCKERFILE, Build, Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
 
 # A user of no image: whatever an image says, nothing runs as root.
 USER = "10001:10001"
@@ -40,6 +41,30 @@ def check_origin(component: Component, image: object, source: object) -> None:
         checked_image(component, image)
     else:
         checked_path(component, "source", source)
+
+
+def checked_build(component: Component, image: object, dockerfile: object, target: object, args: object) -> Build:
+    """Return how the image of a component is made of its source. One that has an `image` is not built."""
+    given = {"dockerfile": dockerfile, "target": target, "args": args or None}
+    for name, value in given.items():
+        if image is not None and value is not None:
+            raise component.wrong(name, "is for an image that is built; give a source, or leave it out")
+    plain = {
+        checked_plain(component, "args", key): checked_plain(component, f"args/{key}", value)
+        for key, value in checked_mapping(component, "args", args).items()
+    }
+    return Build(
+        None if target is None else checked_plain(component, "target", target),
+        MappingProxyType(plain),
+        DOCKERFILE if dockerfile is None else _checked_dockerfile(component, dockerfile),
+    )
+
+
+def _checked_dockerfile(component: Component, value: object) -> str:
+    path = posixpath.normpath(checked_plain(component, "dockerfile", value))
+    if path.startswith(("/", "../")) or path in (".", ".."):
+        raise component.wrong("dockerfile", f"{value!r} is not a path in the source (like 'docker/Dockerfile')")
+    return path
 
 
 def checked_volumes(component: Component, volumes: object) -> Mapping[str, str]:

@@ -19,15 +19,18 @@ from stack.checking import (
     used_names,
 )
 from stack.model import Component
-from stack.parts import USER, checked_volumes, without_secrets
+from stack.parts import USER, check_origin, checked_build, checked_volumes, without_secrets
 from stack.references import Value
-from stack.workload import Limits
+from stack.workload import Build, Limits
 
 
 @dataclass(frozen=True)
 class Program(Component):
     """A component that runs a program: its environment, what it uses, its volumes and its limits.
 
+    - `image`: the name of an image; or `source`: the folder of a Dockerfile, relative to the stack file. `dockerfile`:
+      its path in the source, if it is not `Dockerfile`; `target`, `args`: the stage of it to build, and the values of
+      its arguments.
     - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
       `after`: those that it needs and whose variables it does not get. `reaches`: those that it reaches whichever is
@@ -42,6 +45,11 @@ class Program(Component):
     """
 
     _: KW_ONLY
+    image: str | None = None
+    source: str | None = None
+    dockerfile: str | None = None
+    target: str | None = None
+    args: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Value | int | float] = field(default_factory=dict)
     uses: Sequence[Component | str] | None = ()
     after: Sequence[Component | str] = ()
@@ -61,6 +69,8 @@ class Program(Component):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_origin()
+        self._freeze("args", self.build.args)
         self._freeze("environment", checked_environment(self, self.environment))
         self._check_relations()
         self._freeze("volumes", checked_volumes(self, self.volumes))
@@ -71,6 +81,9 @@ class Program(Component):
         self._freeze("ulimits", checked_ulimits(self, self.ulimits))
         self._freeze("labels", checked_labels(self, self.labels))
         checked_switch(self, "rereads_secrets", self.rereads_secrets)
+
+    def _check_origin(self) -> None:
+        check_origin(self, self.image, self.source)
 
     def _check_relations(self) -> None:
         related = related_names(self, uses=self.uses, after=self.after, reaches=self.reaches)
@@ -91,6 +104,11 @@ class Program(Component):
     @property
     def reached(self) -> tuple[str, ...]:
         return used_names(self, self.reaches)
+
+    @property
+    def build(self) -> Build:
+        """How its image is made of its source."""
+        return checked_build(self, self.image, self.dockerfile, self.target, self.args)
 
     @property
     def limits(self) -> Limits:

@@ -55,7 +55,6 @@ FIELDS: Mapping[str, Refused] = {
     "volumes_from": Refused("is not a field", _DATA),
     "volume": Refused("is `volumes` here", _DATA),
     "build": Refused("is `source` here", "declare source='.', and for a Container target= and args="),
-    "dockerfile": Refused("is not a field: it is called Dockerfile", "declare source=, the folder that has it"),
     "context": Refused("is `source` here", "declare source='.'"),
     "healthcheck": Refused(
         "is `health` here", "declare health=health.http('/ready'), health.tcp() or health.command(['…'])"

@@ -11,19 +11,23 @@ from pathlib import Path
 from stack.applied import Files, FileState
 from stack.errors import DeclarationError
 from stack.ignored import Ignored, combined
+from stack.workload import DOCKERFILE, Build
+
+# No source has a file of this name as a path: it is shown in its place.
+_OPTIONS = "(build options)"
 
 
-def check_source(folder: Path, where: str, builds: bool) -> None:
+def check_source(folder: Path, where: str, builds: bool, dockerfile: str = DOCKERFILE) -> None:
     """Raise `DeclarationError` if it is not a folder, or if an image is built from it, has no Dockerfile."""
     if not folder.is_dir():
         problem = "is not a folder" if os.path.lexists(folder) else "does not exist"
         raise DeclarationError(where, f"{folder} {problem}", "name the folder of the app in the stack file")
-    if builds and not (folder / "Dockerfile").is_file():
-        hint = "write a Dockerfile there, or name the folder that has one"
-        raise DeclarationError(where, f"{folder} has no Dockerfile", hint)
+    if builds and not (folder / dockerfile).is_file():
+        hint = "write a Dockerfile there, or name the folder that has one, or its path in the folder: dockerfile='…'"
+        raise DeclarationError(where, f"{folder} has no {dockerfile}", hint)
 
 
-def ignore_text(folder: Path, state_root: Path, where: str) -> str:
+def ignore_text(folder: Path, state_root: Path, where: str, dockerfile: str = DOCKERFILE) -> str:
     """Return the ignore rules of a folder. `state_root` holds the state of instances; `where` is the path of the field.
 
     Raises `DeclarationError` if the rules can't be read, or the source is inside the state.
@@ -36,12 +40,14 @@ def ignore_text(folder: Path, state_root: Path, where: str) -> str:
             f"{folder} lies in {state_root}, which holds the state and the secrets of the instances",
             "set STACKCTL_STATE to a folder of its own",
         )
-    return combined(_own_rules(folder, where), [os.path.relpath(states, source)] if shared == source else [])
+    return combined(
+        _own_rules(folder, where, dockerfile), [os.path.relpath(states, source)] if shared == source else []
+    )
 
 
-def _own_rules(folder: Path, where: str) -> str:
+def _own_rules(folder: Path, where: str, dockerfile: str) -> str:
     """Read the rules as Docker does: those of the Dockerfile take precedence over those of the folder."""
-    for name in ("Dockerfile.dockerignore", ".dockerignore"):
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         try:
             return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
@@ -56,14 +62,16 @@ def _unusable(where: str, path: Path, error: OSError) -> DeclarationError:
     return DeclarationError(where, f"{path}: {error.strerror or error}", hint)
 
 
-def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict[str, FileState]:
+def read_files(
+    folder: Path, state_root: Path, known: Files, where: str, dockerfile: str = DOCKERFILE
+) -> dict[str, FileState]:
     """Read the files of a folder. One whose size and time are those in `known` is not read again, as in git.
 
     Raises `DeclarationError` as `ignore_text` does, and if a file can't be read.
     """
-    ignored = Ignored.read(ignore_text(folder, state_root, where))
+    ignored = Ignored.read(ignore_text(folder, state_root, where, dockerfile))
     files = {}
-    for path in sorted(_paths(folder, ignored)):
+    for path in sorted({*_paths(folder, ignored), *_origin(folder, dockerfile)}):
         try:
             files[path] = _state(folder / path, known.get(path))
         except FileNotFoundError:  # deleted meanwhile
@@ -71,6 +79,17 @@ def read_files(folder: Path, state_root: Path, known: Files, where: str) -> dict
         except OSError as error:
             raise _unusable(where, folder / path, error) from error
     return files
+
+
+def options(build: Build) -> dict[str, FileState]:
+    """Return what an image depends on beside the files of its source, as one more file; nothing if it is the default.
+
+    So an image is built again if only these change, even after a `down`.
+    """
+    if build == Build():
+        return {}
+    text = repr((build.dockerfile, build.target, sorted(build.args.items())))
+    return {_OPTIONS: FileState(0, 0, 0, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())}
 
 
 def check_names(files: Files, where: str) -> None:
@@ -99,6 +118,11 @@ def _paths(folder: Path, ignored: Ignored) -> Iterator[str]:
             path = (here / name).as_posix()
             if not ignored.covers(path) and _counts(Path(parent) / name):
                 yield path
+
+
+def _origin(folder: Path, dockerfile: str) -> Iterator[str]:
+    """Yield the files that say how the image is built: they count even if the rules exclude their folder."""
+    return (name for name in (dockerfile, f"{dockerfile}.dockerignore") if (folder / name).is_file())
 
 
 def _counts(path: Path) -> bool:

@@ -26,6 +26,10 @@ WEB = "http://localhost:{port}"
 """The URL of a port, unless its component says otherwise."""
 
 
+DOCKERFILE = "Dockerfile"
+"""What the file is called that says how an image is made of a source, unless it is declared."""
+
+
 class PortId(str):
     """A port of a component: `web` for the one that needs no name, `search:console` for one with a name.
 
@@ -170,10 +174,14 @@ class Hardening:
 
 @dataclass(frozen=True)
 class Build:
-    """How an image is made of a source: the stage of its Dockerfile to stop at, and the values of its arguments."""
+    """How an image is made of a source: the stage of its Dockerfile to stop at, and the values of its arguments.
+
+    `dockerfile`: the path of the Dockerfile in the source.
+    """
 
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
+    dockerfile: str = DOCKERFILE
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from stack.checking import (
     checked_mapping,
     checked_memory,
     checked_name,
-    checked_plain,
     checked_port,
     checked_switch,
     checked_target,
@@ -27,7 +26,6 @@ from stack.model import sequence
 from stack.parts import (
     TMP,
     CommandCheck,
-    check_origin,
     checked_health,
     healthcheck_of,
     located,
@@ -36,7 +34,7 @@ from stack.parts import (
 )
 from stack.program import Program
 from stack.references import Reference, Value, variable_prefix
-from stack.workload import Build, Hardening, Port, PortId, Restart, StopSignal, Target, Workload
+from stack.workload import Hardening, Port, PortId, Restart, StopSignal, Target, Workload
 
 _SIGNALS = get_args(StopSignal)
 _RESTARTS = get_args(Restart)
@@ -50,7 +48,6 @@ _CAPABILITIES = (
 class Container(Program):
     """A container of an `image`, or of one that is built from the folder `source`.
 
-    - `target`, `args`: the stage of the Dockerfile to build, and the values of its arguments.
     - `command`, `entrypoint`: replace those of the image; lists of words.
     - `ports`: what it listens on, by a name, `{"http": 9000, "console": 9001}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
@@ -71,8 +68,6 @@ class Container(Program):
 
     image: str | None = None
     source: str | None = None
-    target: str | None = None
-    args: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[Value] | None = None
     entrypoint: Sequence[Value] | None = None
     process: Sequence[Value] | None = None
@@ -94,7 +89,6 @@ class Container(Program):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_image()
         for name in ("command", "entrypoint", "process"):
             if getattr(self, name) is not None:
                 self._freeze(name, checked_command(self, getattr(self, name), name))
@@ -111,19 +105,6 @@ class Container(Program):
         self._freeze("extra_hosts", checked_extra_hosts(self, self.extra_hosts))
         if self.restart not in _RESTARTS:
             raise self.wrong("restart", f"{self.restart!r} is none of {', '.join(_RESTARTS)}")
-
-    def _check_image(self) -> None:
-        check_origin(self, self.image, self.source)
-        if self.image is not None and (self.target is not None or self.args):
-            name = "args" if self.target is None else "target"
-            raise self.wrong(name, "is for an image that is built; give a source, or leave it out")
-        if self.target is not None:
-            checked_plain(self, "target", self.target)
-        args = checked_mapping(self, "args", self.args)
-        plain = {
-            checked_plain(self, "args", key): checked_plain(self, f"args/{key}", value) for key, value in args.items()
-        }
-        self._freeze("args", MappingProxyType(plain))
 
     def _check_ports(self) -> None:
         ports = checked_mapping(self, "ports", self.ports)
@@ -210,7 +191,7 @@ class Container(Program):
         return replace(
             own,
             image=self.image,
-            build=Build(self.target, self.args),
+            build=self.build,
             entrypoint=_words(self.entrypoint),
             command=_words(self.command),
             environment=own.environment if self.source is None else self._located | dict(own.environment),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from stack.checking import checked_command, checked_environment, checked_port, checked_user
 from stack.errors import DeclarationError
-from stack.parts import TMP, check_origin, located, volumes_of
+from stack.parts import TMP, located, volumes_of
 from stack.program import Program
 from stack.references import Reference, Value
 from stack.workload import Hardening, Healthcheck, HttpCheck, Port, PortId, Target, Workload
@@ -21,7 +21,6 @@ _PATH = re.compile(r"/[!-~]*")
 class WebApp(Program):
     """A web app that is built from `source`, or runs an `image`, and is published on 127.0.0.1.
 
-    - `source`: the folder with its Dockerfile, relative to the stack file; `image`: the name of an image instead.
     - `port`: where it listens in its container; `publish`: the port on this machine (default: the same), None for an
       app that only other components reach. The app gets in `BIND` and `PORT` where it has to listen: in a container
       0.0.0.0 and `port`, without one 127.0.0.1 and `publish`.
@@ -38,11 +37,9 @@ class WebApp(Program):
     publish: int | Literal["same"] | None = "same"
     health: str = "/health"
     command: Sequence[Value] | None = None
-    image: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_origin(self, self.image, self.source)
         checked_port(self, "port", self.port)
         if self.publish not in (None, "same"):
             checked_port(self, "publish", self.publish)
@@ -64,6 +61,7 @@ class WebApp(Program):
         own = Workload(
             image=self.image if target == "container" else None,
             source=self.source,
+            build=self.build,
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
             limits=self.limits,

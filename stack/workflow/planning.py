@@ -12,7 +12,7 @@ from stack.fields import digest, fingerprint
 from stack.migrations import Migration, read_migrations
 from stack.observed import Observed
 from stack.plan import Declared, Plan, find_migration_conflict, make_plan
-from stack.sources import check_names, check_source, read_files
+from stack.sources import check_names, check_source, options, read_files
 from stack.workflow.access import DataAccess
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
@@ -105,7 +105,7 @@ def secrets_read(opened: Opened) -> dict[str, list[str]]:
 def check_sources(opened: Opened) -> None:
     """Raise `DeclarationError` for a source that the engine can make nothing of."""
     for name, folder in _source_folders(opened).items():
-        check_source(folder, _where(opened, name), opened.engine.traits.builds)
+        check_source(folder, _where(opened, name), opened.engine.traits.builds, opened.instance.build(name).dockerfile)
 
 
 def _source_folders(opened: Opened) -> dict[str, Path]:
@@ -123,14 +123,22 @@ def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
     Raises `DeclarationError`.
     """
     check_sources(opened)
-    folders, read = _source_folders(opened), dict[Path, Files]()
-    for name, folder in folders.items():
-        if folder not in read:
+    read: dict[tuple[Path, str], Files] = {}
+    folders = {
+        name: (folder, opened.instance.build(name).dockerfile) for name, folder in _source_folders(opened).items()
+    }
+    for name, (folder, dockerfile) in folders.items():
+        if (folder, dockerfile) not in read:
             known = applied.sources.get(name, {})
-            read[folder] = read_files(folder, opened.instance.state.parent, known, _where(opened, name))
+            files = read_files(folder, opened.instance.state.parent, known, _where(opened, name), dockerfile)
+            read[folder, dockerfile] = files
             if opened.engine.traits.builds:
-                check_names(read[folder], _where(opened, name))
-    return {name: read[folder] for name, folder in folders.items()}
+                check_names(files, _where(opened, name))
+    return {name: {**read[key], **_options(opened, name)} for name, key in folders.items()}
+
+
+def _options(opened: Opened, name: str) -> Files:
+    return options(opened.instance.build(name)) if opened.engine.traits.builds else {}
 
 
 def _contents(opened: Opened, observed: Observed) -> dict[str, str]:

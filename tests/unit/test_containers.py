@@ -37,6 +37,19 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/target: is for an image that is built; give a source, or leave it out": lambda: box(target="prod"),
     "box/args: is for an image that is built; give a source, or leave it out": lambda: box(args={"A": "b"}),
     "box/args/A: 7 is not plain text": lambda: box(image=None, source="app", args={"A": 7}),
+    "box/dockerfile: is for an image that is built; give a source, or leave it out": lambda: box(dockerfile="D"),
+    "box/dockerfile: '../D' is not a path in the source (like 'docker/Dockerfile')": lambda: box(
+        image=None, source="app", dockerfile="../D"
+    ),
+    "box/dockerfile: '/D' is not a path in the source (like 'docker/Dockerfile')": lambda: box(
+        image=None, source="app", dockerfile="/D"
+    ),
+    "box/dockerfile: 7 is not plain text": lambda: box(image=None, source="app", dockerfile=7),
+    "web/target: is for an image that is built; give a source, or leave it out": lambda: WebApp(
+        "web", image="shop:1", target="prod"
+    ),
+    "web/target: ['prod'] is not plain text": lambda: WebApp("web", source="app", target=["prod"]),  # type: ignore[arg-type]
+    "web/args: ['V=1'] is not a mapping": lambda: WebApp("web", source="app", args=["V=1"]),  # type: ignore[arg-type]
     "box/command: 'serve' is not a list of words, like ['python', 'app.py']": lambda: box(command="serve"),
     "box/entrypoint: 7 is not a word of a command": lambda: box(entrypoint=[7]),
     "box/process: [] is not a list of words, like ['python', 'app.py']": lambda: box(process=[]),
@@ -177,6 +190,9 @@ def test_without_docker_a_container_runs_its_process() -> None:
 def test_an_image_is_built_as_far_as_the_target_with_its_arguments() -> None:
     built = container(box(image=None, source="app", target="prod", args={"V": "1"}))
     assert (built.image, built.source, built.build) == (None, "app", Build("prod", {"V": "1"}))
+    app = WebApp("web", source="app", dockerfile="./docker//web.Dockerfile", target="prod", args={"V": "1"})
+    assert app.workload("container").build == Build("prod", {"V": "1"}, "docker/web.Dockerfile")
+    assert Worker("worker", of=app, command=["work"]).workload("container").build == app.workload("container").build
 
 
 def test_a_worker_has_the_image_environment_volumes_and_uses_of_its_app() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from stack.applied import Files, FileState, changed_files
 from stack.errors import DeclarationError
-from stack.sources import check_names, check_source, ignore_text
+from stack.sources import check_names, check_source, ignore_text, options
 from stack.sources import read_files as read_files_beside
+from stack.workload import Build
 
 NO_STATE = Path("/nowhere/.stackctl")
 
@@ -75,6 +77,24 @@ def test_what_docker_ignores_does_not_count(tmp_path: Path, rules: str, kept: st
     make(tmp_path, *FILES, "__pycache__/app.pyc", ".git/HEAD")
     (tmp_path / ".dockerignore").write_text(rules, encoding="utf-8")
     assert " ".join(read_files(tmp_path, {})) == kept
+
+
+def test_a_dockerfile_of_another_name_counts_with_its_own_rules(tmp_path: Path) -> None:
+    make(tmp_path, "app.py", "notes.md", "docker/web.Dockerfile", "docker/entry.sh")
+    (tmp_path / ".dockerignore").write_text("*.md\ndocker\n", encoding="utf-8")
+    read = partial(read_files_beside, tmp_path, NO_STATE, {}, "shop/web/source", "docker/web.Dockerfile")
+    assert set(read()) == {".dockerignore", "app.py", "docker/web.Dockerfile"}
+    (tmp_path / "docker/web.Dockerfile.dockerignore").write_text("app.py\n", encoding="utf-8")
+    ours = {"docker/entry.sh", "docker/web.Dockerfile", "docker/web.Dockerfile.dockerignore"}
+    assert set(read()) == {".dockerignore", "notes.md", *ours}
+    with pytest.raises(DeclarationError, match=r"has no docker/api\.Dockerfile"):
+        check_source(tmp_path, "shop/web/source", builds=True, dockerfile="docker/api.Dockerfile")
+
+
+def test_build_options_count_as_a_file_if_there_are_any() -> None:
+    assert options(Build()) == {}
+    made = [Build(target="prod"), Build(args={"V": "1"}), Build(args={"V": "2"}), Build(dockerfile="web.Dockerfile")]
+    assert len({options(each)["(build options)"].digest for each in made}) == len(made)
 
 
 def kept(folder: Path, rules: str, *paths: str, state_root: Path = NO_STATE) -> set[str]:

@@ -38,8 +38,9 @@ def _write_mounted(instance: Instance) -> None:
 def _write_build(instance: Instance, name: str, source: Path) -> None:
     """Copy the Dockerfile: BuildKit excludes from the context what a `NAME.dockerignore` beside it matches."""
     state, label = State(instance.state), f"{instance.stack.name}/{name}/source"
-    rules = ignore_text(source, instance.state.parent, label)
-    dockerfile = (source / "Dockerfile").read_bytes().decode("utf-8", "surrogateescape")
+    origin = instance.build(name).dockerfile
+    rules = ignore_text(source, instance.state.parent, label, origin)
+    dockerfile = (source / origin).read_bytes().decode("utf-8", "surrogateescape")
     copy = instance.dockerfile(name).relative_to(instance.state)
     state.write(str(copy), dockerfile)
     state.write(f"{copy}.dockerignore", rules)
