@@ -21,5 +21,17 @@ from stack.components.webapp import WebApp
 from stack.components.worker import Worker
 from stack.errors import DeclarationError
 from stack.model import Stack
+from stack.volume import Volume
 
-__all__ = ["CachedValue", "Container", "DeclarationError", "Postgres", "Redis", "Stack", "WebApp", "Worker", "health"]
+__all__ = [
+    "CachedValue",
+    "Container",
+    "DeclarationError",
+    "Postgres",
+    "Redis",
+    "Stack",
+    "Volume",
+    "WebApp",
+    "Worker",
+    "health",
+]

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.model import Component
-from stack.parts import TMP, USER, located, volumes_of
+from stack.parts import TMP, USER, Volumes, check_volumes_beside, checked_volumes, located, volumes_of
 from stack.program import Program
 from stack.references import Value
 from stack.workload import Hardening, Healthcheck, Target, Workload
@@ -24,7 +24,7 @@ class App(Protocol):
     def environment(self) -> Mapping[str, Value | int | float]: ...
 
     @property
-    def volumes(self) -> Mapping[str, str]: ...
+    def volumes(self) -> Volumes: ...
 
     @property
     def needs(self) -> tuple[str, ...]: ...
@@ -71,9 +71,7 @@ class Beside(Program):
         for name in ("image", "source", "dockerfile", "target", "args"):
             if getattr(self, name):
                 raise self.wrong(name, f"is that of {self.of.name!r} already; leave it out, or `of`")
-        for name in self.volumes:
-            if name in self.of.volumes:
-                raise self.wrong(f"volumes/{name}", f"is a volume of {self.of.name!r} already; choose another name")
+        check_volumes_beside(self, checked_volumes(self, self.volumes), self.of.name, self.of.volumes)
 
     def _check_kind(self, app: object) -> None:
         """Raise `DeclarationError` if `app` is of a kind that this one can't run beside."""
@@ -106,7 +104,7 @@ class Beside(Program):
             source=self.source,
             build=self.build,
             command=checked_command(self, self.command),
-            environment=located(self.name, (), tuple(self.volumes)) | dict(checked_environment(self, self.environment)),
+            environment=located(self.name, (), self.volumes) | dict(checked_environment(self, self.environment)),
             limits=self.limits,
             hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True),
             init=True,
@@ -132,7 +130,7 @@ class Beside(Program):
             source=theirs.source,
             build=theirs.build,
             image_of=app.name if theirs.image is None else None,
-            environment=located(app.name, (), tuple(app.volumes)) | dict(declared) | dict(own.environment),
+            environment=located(app.name, (), app.volumes) | dict(declared) | dict(own.environment),
             volumes=(*theirs.volumes, *own.volumes),
             hardening=replace(theirs.hardening, egress=True),
         )

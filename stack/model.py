@@ -28,7 +28,7 @@ from stack.capabilities import (
 )
 from stack.errors import DeclarationError
 from stack.references import TRACE, Reference, SecretReference, Value, references_in, variable_prefix
-from stack.workload import Target, Workload
+from stack.workload import Target, Volume, Workload
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -169,11 +169,24 @@ class Component:
 
 
 @dataclass(frozen=True)
+class SharedVolume:
+    """A volume that belongs to no component, with the `users` that have it and their user and group in numbers.
+
+    `owner` None: the user of their images. `backup`: snapshots have it.
+    """
+
+    name: str
+    owner: str | None
+    backup: bool
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stack:
     """The declared whole: a name and its components, in the order in which they are shown.
 
     Raises `DeclarationError` when a name stands twice, a used component is missing, components use each other in
-    a circle, a variable is given twice, or two components publish one port.
+    a circle, a variable is given twice, two components publish one port, or a volume is declared in two ways.
     """
 
     name: str
@@ -198,6 +211,7 @@ class Stack:
         self._check_reads()
         self._check_environments()
         self._check_ports()
+        self._check_volumes()
 
     def __iter__(self) -> Iterator[Component]:
         return iter(self.components)
@@ -212,6 +226,19 @@ class Stack:
     @cached_property
     def _by_name(self) -> Mapping[str, Component]:
         return {component.name: component for component in self.components}
+
+    @cached_property
+    def shared_volumes(self) -> Mapping[str, SharedVolume]:
+        """The volumes that belong to no component, by their names; no component has such a name."""
+        found: dict[str, SharedVolume] = {}
+        for component in self.components:
+            workload = component.workload("container")
+            for volume in workload.volumes:
+                if volume.shared:
+                    before = found.get(volume.id)
+                    users = (*before.users, component.name) if before else (component.name,)
+                    found[volume.id] = SharedVolume(volume.id, workload.hardening.user, volume.backup, users)
+        return found
 
     def depth(self, name: str) -> int:
         """How many uses lie below a component: 0 for one that uses none."""
@@ -312,6 +339,34 @@ class Stack:
                         f"{port.publish} is published by {published[port.publish]!r} already",
                     )
                 published[port.publish] = component.name
+
+    def _check_volumes(self) -> None:
+        """Check that each volume has one name, one owner and one way to be saved, and none the name of another."""
+        owners: dict[str, tuple[str, Workload, Volume]] = {}
+        for component in self.components:
+            workload = component.workload("container")
+            for volume in workload.volumes:
+                path = f"{component.name}/volumes/{volume.id.name or volume.id}"
+                if volume.shared and volume.id in self.names:
+                    raise self.wrong(
+                        path, f"{str(volume.id)!r} is the name of a component; choose another for the volume"
+                    )
+                other, theirs, same = owners.setdefault(volume.base, (component.name, workload, volume))
+                if same.id != volume.id:
+                    raise self.wrong(
+                        path, f"would be called {volume.base!r}, as a volume of {other!r} is; choose another name"
+                    )
+                if same.backup != volume.backup:
+                    raise self.wrong(
+                        path, f"is declared with backup={volume.backup}, and with backup={same.backup} in {other!r}"
+                    )
+                mine, its = (each.hardening.user or "the user of its image" for each in (workload, theirs))
+                if volume.shared and mine != its:
+                    raise self.wrong(
+                        path,
+                        f"belongs to {mine} here and to {its} in {other!r}; a volume has one owner, so give both "
+                        "the same `user`",
+                    )
 
 
 def sequence(path: str, value: object) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ from stack.errors import StackError
 from stack.fields import is_secret_name
 from stack.model import Component
 from stack.references import Reference, Value, variable_prefix
+from stack.volume import Volume as SharedVolume
 from stack.workload import DOCKERFILE, Build, Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
 
 # A user of no image: whatever an image says, nothing runs as root.
@@ -67,31 +68,80 @@ def _checked_dockerfile(component: Component, value: object) -> str:
     return path
 
 
-def checked_volumes(component: Component, volumes: object) -> Mapping[str, str]:
-    """Return the folder of each volume, by its name. No two are the same, or one inside the other."""
-    folders = {
-        checked_name(component, "volumes", name): checked_target(component, f"volumes/{name}", folder)
-        for name, folder in checked_mapping(component, "volumes", volumes).items()
-    }
-    for name, folder in folders.items():
-        for other, outer in folders.items():
-            if other != name and f"{folder}/".startswith(f"{outer}/"):
-                raise component.wrong(f"volumes/{name}", f"{folder!r} is in {outer!r}, the folder of {other!r}")
-    return MappingProxyType(folders)
+Volumes = Mapping[str, str | SharedVolume]
+"""The volumes of a component, as declared: the folder of its own by their names, and the shared one of a folder."""
 
 
-def volumes_of(component: Component, folders: Mapping[str, str]) -> tuple[Volume, ...]:
+def checked_volumes(component: Component, volumes: object) -> Volumes:
+    """Return the volumes of a component. No two have one name, and none is inside the folder of another."""
+    given = checked_mapping(component, "volumes", volumes)
+    checked = dict(_checked_volume(component, key, value) for key, value in given.items())
+    names = [_named(key, value)[0] for key, value in checked.items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise component.wrong(f"volumes/{name}", "stands twice; a volume has one folder in a component")
+    _check_apart(component, folders(checked), folders(checked))
+    return MappingProxyType(checked)
+
+
+def check_volumes_beside(component: Component, volumes: Volumes, app: str, theirs: Volumes) -> None:
+    """Check the volumes of a component that has those of an app too."""
+    for name in folders(volumes):
+        if name in folders(theirs):
+            raise component.wrong(f"volumes/{name}", f"is a volume of {app!r} already; choose another name")
+    _check_apart(component, folders(volumes), folders(volumes) | folders(theirs))
+
+
+def _checked_volume(component: Component, key: object, value: object) -> tuple[str, str | SharedVolume]:
+    if isinstance(value, SharedVolume):
+        return checked_target(component, f"volumes/{value.name}", key), value
+    if isinstance(key, str) and key.startswith("/"):
+        raise component.wrong(
+            "volumes",
+            f"{value!r} is no Volume; write {{'media': {key!r}}}, or {{{key!r}: Volume('media')}} to share it",
+        )
+    name = checked_name(component, "volumes", key)
+    return name, checked_target(component, f"volumes/{name}", value)
+
+
+def _check_apart(component: Component, inner: Mapping[str, str], outer: Mapping[str, str]) -> None:
+    """Check that no folder is one of another volume, or inside it, whichever of both is a volume of `inner`."""
+    pairs = [(name, other) for name in inner for other in outer if other != name]
+    both = {**outer, **inner}
+    for name, other in (*pairs, *((other, name) for name, other in pairs)):
+        if f"{both[name]}/".startswith(f"{both[other]}/"):
+            raise component.wrong(f"volumes/{name}", f"{both[name]!r} is in {both[other]!r}, the folder of {other!r}")
+
+
+def _named(key: str, value: str | SharedVolume) -> tuple[str, str]:
+    return (value.name, key) if isinstance(value, SharedVolume) else (key, value)
+
+
+def folders(volumes: Volumes) -> dict[str, str]:
+    """Return the folder of each volume by the name of the volume."""
+    return dict(_named(key, value) for key, value in volumes.items())
+
+
+def volumes_of(component: Component, volumes: Volumes) -> tuple[Volume, ...]:
     name = component.name
-    return tuple(
-        Volume(VolumeId.of(name, each), f"{name}-{each}", folder, owned=True) for each, folder in folders.items()
-    )
+
+    def mounted(key: str, value: str | SharedVolume) -> Volume:
+        if isinstance(value, SharedVolume):
+            own = VolumeId.of(value.name)
+            return Volume(own, value.name, key, owned=True, shared=True, backup=value.backup)
+        return Volume(VolumeId.of(name, key), f"{name}-{key}", value, owned=True)
+
+    return tuple(mounted(key, value) for key, value in volumes.items())
 
 
-def located(name: str, ports: tuple[str, ...], volumes: tuple[str, ...]) -> dict[str, Value]:
+def located(name: str, ports: tuple[str, ...], volumes: Volumes) -> dict[str, Value]:
     """Return the variables that tell a program where it has to listen, and where its volumes are."""
     where: dict[str, Value] = {"BIND": Reference(name, "bind"), "PORT": Reference(name, "port")} if ports else {}
     where |= {f"PORT_{variable_prefix(each)}": Reference(name, "port", each) for each in ports if each}
-    return where | {f"VOLUME_{variable_prefix(each)}": Reference(name, "volume", each) for each in volumes}
+    return where | {
+        f"VOLUME_{variable_prefix(each)}": Reference(name, "shared" if each not in volumes else "volume", each)
+        for each in folders(volumes)
+    }
 
 
 def without_secrets(environment: Mapping[str, Value | int | float], hidden: str) -> dict[str, Value | int | float]:

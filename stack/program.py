@@ -19,7 +19,7 @@ from stack.checking import (
     used_names,
 )
 from stack.model import Component
-from stack.parts import USER, check_origin, checked_build, checked_volumes, without_secrets
+from stack.parts import USER, Volumes, check_origin, checked_build, checked_volumes, without_secrets
 from stack.references import Value
 from stack.workload import Build, Limits
 
@@ -35,7 +35,8 @@ class Program(Component):
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
       `after`: those that it needs and whose variables it does not get. `reaches`: those that it reaches whichever is
       ready first, also in a circle, without their variables.
-    - `volumes`: named folders that outlive it and are in snapshots, `{"media": "/app/media"}`.
+    - `volumes`: named folders that outlive it and are in snapshots, `{"media": "/app/media"}`; and those that other
+      components share, `{"/app/media": media}` with `media = Volume("media")`.
     - `user`: the numeric user and group that it runs as, or `image` for the image's own, which may be root.
     - `memory` in MiB; `ulimits`: of each of its processes, `{"nofile": 65536}`; `stop_grace`: the seconds that it gets
       to finish what is in flight.
@@ -54,7 +55,7 @@ class Program(Component):
     uses: Sequence[Component | str] | None = ()
     after: Sequence[Component | str] = ()
     reaches: Sequence[Component | str] = ()
-    volumes: Mapping[str, str] = field(default_factory=dict)
+    volumes: Volumes = field(default_factory=dict)
     user: str | None = USER
     memory: int = 512
     cpus: float = 2.0

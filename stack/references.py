@@ -43,7 +43,8 @@ class Reference:
     """A fact about a component that only the engine knows.
 
     `host` and `port` are where it answers, `bind` is the address that it has to listen on; `name` says which port, if
-    it is not the first. `volume` is where the volume called `name` is. Of a process there are also `data`, the folder
+    it is not the first. `volume` is where the component finds its volume called `name`, and `shared` where it finds
+    the shared one. Of a process there are also `data`, the folder
     that is its own, `socket`, the folder for its unix sockets, `file`, the path of its file called `name`, `tools`, the
     folder of its programs, and `major`, their version. In an f-string it is a mark from which `deferred` makes a
     `Text`.

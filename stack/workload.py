@@ -75,9 +75,10 @@ class Port:
 class Volume:
     """A named volume: data that outlives its component, at `target` in its container.
 
-    `base`: what an engine for containers calls its first revision. `initialized`: a process makes the folder by
-    itself, and takes one that is there for complete. `owned`: a new one is given to the user that a container runs as;
-    else it has the owner that the image gives this folder.
+    One that is `shared` belongs to no component, and its id is its own name. `base`: what an engine for containers
+    calls its first revision. `initialized`: a process makes the folder by itself, and takes one that is there for
+    complete. `owned`: a new one is given to the user that a container runs as; else it has the owner that the image
+    gives this folder. `backup`: snapshots have it.
     """
 
     id: VolumeId
@@ -85,6 +86,8 @@ class Volume:
     target: str
     initialized: bool = False
     owned: bool = False
+    shared: bool = False
+    backup: bool = True
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from stack.style import GREEN, PLAIN, RED, YELLOW, Style
 from stack.verdict import observe
 from stack.verdict.judge import brief
 from stack.version import __version__
+from stack.workflow.access import unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
@@ -296,6 +297,12 @@ def _literals(subject: Subject) -> Iterator[Finding]:
         yield Finding("stack file", "warn", warning(component, variable), FIX.format(variable=variable))
 
 
+def _volumes(subject: Subject) -> Iterator[Finding]:
+    """Name each volume that is declared to be in no snapshot."""
+    for name in unsaved(subject.opened.instance.stack) if subject.opened else ():
+        yield ok("volumes", f"{name} is not saved, as declared: backup=False")
+
+
 def _hardening(subject: Subject) -> Iterator[Finding]:
     """Name each declared exception from the hardening of containers."""
     if subject.opened is None or subject.opened.engine.traits.target != "container":
@@ -314,5 +321,6 @@ CHECKS: Mapping[str, Check] = {
     "instance": _instance,
     "login": _logins,
     "stack file": _literals,
+    "volumes": _volumes,
     "hardening": _hardening,
 }

@@ -18,7 +18,7 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
 from stack.workflow.journal import Journal
-from stack.workflow.keeping import as_made, save, with_data
+from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
 from stack.workflow.opening import Opened, change
 from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
 from stack.workflow.restoring import loading
@@ -105,6 +105,7 @@ def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> s
     if held:
         after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
         lines.append(f"Its data is {after}.")
+    lines += [f"{line}; nothing brings it back." for line in unsaved_lines(opened)]
     return "\n".join(lines)
 
 

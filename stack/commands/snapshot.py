@@ -26,6 +26,7 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest, Saved
 from stack.snapshots.store import SnapshotEntry, SnapshotStore
 from stack.style import Column, Style, table
+from stack.workflow.access import unsaved
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import save
 from stack.workflow.opening import change, look
@@ -48,9 +49,12 @@ def save_snapshot(
         opened.engine.check()
         snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         path, manifest = save(opened, snapshots, name, "asked", progress, output)
+        left_out = unsaved(opened.instance.stack)
     taken = path.stat().st_size
     text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
-    return Report("snapshot save", text, extended(SnapshotSaved, _content(manifest), path=path, bytes=taken))
+    text = "\n".join([text, *(f"{each} is not saved: backup=False" for each in left_out)])
+    data = extended(SnapshotSaved, _content(manifest), path=path, bytes=taken, unsaved=left_out)
+    return Report("snapshot save", text, data)
 
 
 def list_snapshots(settings: Settings) -> Report[SnapshotList]:

@@ -27,6 +27,7 @@ from stack.parts import (
     TMP,
     CommandCheck,
     checked_health,
+    folders,
     healthcheck_of,
     located,
     probe_of,
@@ -124,9 +125,9 @@ class Container(Program):
         self._freeze("publish", MappingProxyType(published))
 
     def _check_tmpfs(self) -> None:
-        folders = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
-        self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in folders))
-        for folder in self.volumes.values():
+        in_memory = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
+        self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in in_memory))
+        for folder in folders(self.volumes).values():
             if folder in self.tmpfs:
                 raise self.wrong("tmpfs", f"{folder!r} is a volume too; it is kept in memory or on disk")
 
@@ -215,7 +216,7 @@ class Container(Program):
 
     @property
     def _located(self) -> dict[str, Value]:
-        return located(self.name, tuple(self.ports), tuple(self.volumes))
+        return located(self.name, tuple(self.ports), self.volumes)
 
     @property
     def check(self) -> Check | None:

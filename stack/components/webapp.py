@@ -85,4 +85,4 @@ class WebApp(Program):
         return replace(own, stop_signal="TERM")
 
     def _environment(self) -> Mapping[str, Value]:
-        return located(self.name, ("",), tuple(self.volumes)) | dict(checked_environment(self, self.environment))
+        return located(self.name, ("",), self.volumes) | dict(checked_environment(self, self.environment))

@@ -51,7 +51,7 @@ class SnapshotContent:
     `stack`: the stack of that instance.
     `engine`: the engine of that instance.
     `rows`: how many rows it has in all.
-    `components`: the data of each component.
+    `components`: the data of each component, and of each volume that components share.
     """
 
     name: str
@@ -87,7 +87,12 @@ class _Sized(_At):
 # The fields of the last base come first.
 @dataclass(frozen=True)
 class SnapshotSaved(SnapshotContent, _Sized):
-    """A snapshot that was saved."""
+    """A snapshot that was saved.
+
+    `unsaved`: the volumes that it does not have, because they are declared with backup=False.
+    """
+
+    unsaved: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reach the data of a component through its engine; see `stack.capabilities.Access`."""
+"""Reach the data of a component, or of a volume that several share, through its engine; see `capabilities.Access`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO
 
-from stack.capabilities import DataStore, Serve, Session
+from stack.capabilities import DataStore, Login, Serve, Session
 from stack.engines.base import Engine
-from stack.model import Component
+from stack.model import Stack
 from stack.workload import Target, VolumeId
 
 
 @dataclass(frozen=True)
 class DataAccess:
-    """Of one component of an instance."""
+    """Of one component of an instance, or of the shared volume of that name."""
 
     engine: Engine
     component: str
@@ -58,13 +58,36 @@ class DataAccess:
         return self.engine.volumes.free_space()
 
 
-def data_store(component: Component) -> DataStore | None:
-    """Return how the data of a component is saved: in its own way, else as files of its volumes; None without data."""
-    if component.data is not None:
-        return component.data
+def data_owners(stack: Stack) -> tuple[str, ...]:
+    """Return the names of all that may have data: the components, and the volumes that belong to none of them."""
+    return (*stack.names, *stack.shared_volumes)
+
+
+def data_store(stack: Stack, name: str) -> DataStore | None:
+    """Return how the data of a component or a shared volume is saved: in its own way, else as files of its volumes.
+
+    None for one that has no data, is not declared, or is declared not to be saved.
+    """
     # Only a command that saves or loads needs it.
     from stack.snapshots.volumes import VolumeFiles
 
+    if (shared := stack.shared_volumes.get(name)) is not None:
+        return VolumeFiles(name, ("",), shared.owner) if shared.backup else None
+    if name not in stack.names:
+        return None
+    component = stack[name]
+    if component.data is not None:
+        return component.data
     workload = component.workload("container")
     names = tuple(volume.id.name for volume in workload.volumes if volume.id.component == component.name)
     return VolumeFiles(component.name, names, workload.hardening.user) if names else None
+
+
+def login_of(stack: Stack, name: str) -> Login | None:
+    """Return the account of a component; a shared volume has none."""
+    return stack[name].login if name in stack.names else None
+
+
+def unsaved(stack: Stack) -> tuple[str, ...]:
+    """Return the names of the volumes that are declared not to be saved."""
+    return tuple(name for name, each in stack.shared_volumes.items() if not each.backup)

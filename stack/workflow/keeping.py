@@ -19,7 +19,7 @@ from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.store import SnapshotStore, superfluous
 from stack.verdict import await_ready
 from stack.version import __version__
-from stack.workflow.access import DataAccess, data_store
+from stack.workflow.access import DataAccess, data_owners, data_store, unsaved
 from stack.workflow.identities import data_version
 from stack.workflow.opening import Opened, with_instance
 
@@ -27,8 +27,9 @@ _STARTED_WITHIN = 60.0
 
 
 def data_stores(opened: Opened) -> dict[str, DataStore]:
-    """Return the components that keep data, with how it is saved."""
-    found = {each.name: data_store(each) for each in opened.instance.stack}
+    """Return the components and shared volumes that keep data, with how it is saved."""
+    stack = opened.instance.stack
+    found = {name: data_store(stack, name) for name in data_owners(stack)}
     return {name: data for name, data in found.items() if data is not None}
 
 
@@ -40,7 +41,8 @@ def with_data(opened: Opened) -> dict[str, DataStore]:
 def as_made(opened: Opened) -> Opened:
     """Return the same instance with each component of the version that made its data, whatever is declared now."""
     applied = opened.state.applied()
-    versions = {name: data_version(opened, applied, name) for name in with_data(opened)}
+    stack = opened.instance.stack
+    versions = {name: data_version(opened, applied, name) for name in with_data(opened) if name in stack.names}
     wrong = {
         name: version
         for name, version in versions.items()
@@ -48,9 +50,8 @@ def as_made(opened: Opened) -> Opened:
     }
     if not wrong:
         return opened
-    stack = opened.instance.stack
-    components = [each.at_major(wrong[each.name]) if each.name in wrong else each for each in stack]
-    return with_instance(opened, replace(opened.instance, stack=Stack(stack.name, components)))
+    components = tuple(each.at_major(wrong[each.name]) if each.name in wrong else each for each in stack)
+    return with_instance(opened, replace(opened.instance, stack=replace(stack, components=components)))
 
 
 @contextlib.contextmanager
@@ -70,6 +71,12 @@ def at_rest(opened: Opened, names: Collection[str], progress: Progress) -> Itera
         stopped = opened.engine.observe()
         with opened.engine.start() as job:
             await_ready(opened.instance, opened.engine, job, stopped, _STARTED_WITHIN, progress)
+
+
+def unsaved_lines(opened: Opened) -> list[str]:
+    """Say, for people, which data that exists no snapshot has."""
+    volumes = opened.engine.volumes
+    return [f"{name} is not saved: backup=False" for name in unsaved(opened.instance.stack) if volumes.has_data(name)]
 
 
 def backup_notice(saves: bool) -> str:
@@ -129,7 +136,7 @@ def save(
 
 
 def _writers(stack: Stack, owners: Collection[str]) -> list[str]:
-    """Return the components that may write to the volumes of some: those themselves, and those that share them."""
+    """Return the components that may write to the volumes of some, which are components or shared volumes."""
     volumes = {each.name: each.workload("container").volumes for each in stack}
     return [name for name, used in volumes.items() if any(each.id.component in owners for each in used)]
 

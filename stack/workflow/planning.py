@@ -13,7 +13,7 @@ from stack.migrations import Migration, read_migrations
 from stack.observed import Observed
 from stack.plan import Declared, Plan, find_migration_conflict, make_plan
 from stack.sources import check_names, check_source, options, read_files
-from stack.workflow.access import DataAccess
+from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened
@@ -54,7 +54,7 @@ def compute_plan(opened: Opened, applied: Applied, contents: bool = False) -> Pl
     """Plan an `up` of an instance. With `contents` it says what each running database has, which takes a query."""
     observed = opened.engine.observe_all()
     declared = _declared(opened, applied)
-    described = _contents(opened, observed) if contents else {}
+    described = {**(_contents(opened, observed) if contents else {}), **_unsaved(opened)}
     plan = make_plan(opened.instance.name, opened.engine.name, declared, applied, observed, described)
     existing = {
         name: each for name, each in identities(opened, declared.secrets).items() if declared.exists(name, observed)
@@ -139,6 +139,10 @@ def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
 
 def _options(opened: Opened, name: str) -> Files:
     return options(opened.instance.build(name)) if opened.engine.traits.builds else {}
+
+
+def _unsaved(opened: Opened) -> dict[str, str]:
+    return dict.fromkeys(unsaved(opened.instance.stack), "not saved: backup=False")
 
 
 def _contents(opened: Opened, observed: Observed) -> dict[str, str]:

@@ -19,7 +19,7 @@ from stack.results.instances import UpResult
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.verdict import await_well
-from stack.workflow.access import DataAccess
+from stack.workflow.access import DataAccess, data_owners
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
@@ -72,7 +72,7 @@ def fill_new_stores(opened: Opened, journal: Journal, fill: Mapping[str, Fill], 
     _remove_spare_stores(opened, journal.applied)
     new = _with_new_stores(opened, fill)
     try:
-        for name in new.instance.stack.names:
+        for name in data_owners(new.instance.stack):
             if name in fill:
                 progress.step(f"{name}: making a new data store beside the one in use")
                 fill[name](DataAccess(new.engine, name))

@@ -21,7 +21,7 @@ from stack.snapshots.archive import Archive, damaged, read_manifest
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
-from stack.workflow.access import data_store
+from stack.workflow.access import data_owners, data_store, login_of, unsaved
 from stack.workflow.confirming import Confirm
 from stack.workflow.identities import secret_digests
 from stack.workflow.journal import Journal
@@ -87,8 +87,8 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
     `accepts`: also without what this server can't have.
     """
 
-    saved, component = archive.manifest.components[name], opened.instance.stack[name]
-    data, login = data_store(component), component.login
+    saved, stack = archive.manifest.components[name], opened.instance.stack
+    data, login = data_store(stack, name), login_of(stack, name)
     assert data is not None  # noqa: S101 - it was found to fit
 
     def load(access: Access) -> None:
@@ -100,25 +100,28 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
 
 def runs_here(opened: Opened, manifest: Manifest) -> bool:
     """Say whether the declared versions can take the data."""
-    names = opened.instance.stack.names
+    stack = opened.instance.stack
     return all(
-        (data := data_store(opened.instance.stack[name])) is not None
-        and not data.misfit(saved, opened.engine.version(name))
+        (data := data_store(stack, name)) is not None and not data.misfit(saved, _version(opened, name))
         for name, saved in manifest.components.items()
-        if name in names
+        if name in data_owners(stack)
     )
+
+
+def _version(opened: Opened, name: str) -> int | None:
+    """Return the major version that serves the data under a name, or would; a shared volume is served by nothing."""
+    return opened.engine.version(name) if name in opened.instance.stack.names else None
 
 
 def _with_kept_stores(opened: Opened, applied: Applied, manifest: Manifest) -> Opened | None:
     """Return the instance on the stores that were left as they were for `undo`, if these can be served as they are."""
     there, generations = kept_stores(opened, applied), dict(opened.instance.generations)
-    secrets = secret_digests(opened)
+    secrets, stack = secret_digests(opened), opened.instance.stack
     for name, saved in manifest.components.items():
-        component = opened.instance.stack[name]
-        data = data_store(component)
-        if data is None or (opened.engine.version(name) or 0) != data.major(saved):
+        data, login = data_store(stack, name), login_of(stack, name)
+        if data is None or (_version(opened, name) or 0) != data.major(saved):
             return None
-        password = secrets.get(component.login.secret.id) if component.login else ""
+        password = secrets.get(login.secret.id) if login else ""
         as_saved = {"made": manifest.made.isoformat(), "password": password}
         if any(there.get(store) != as_saved for store in saved.volumes.values()):
             return None
@@ -139,16 +142,22 @@ def _nothing() -> None:
 
 def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
     """Raise `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
+    stack = opened.instance.stack
     for name, saved in manifest.components.items():
-        data = data_store(opened.instance.stack[name]) if name in opened.instance.stack.names else None
+        if name in unsaved(stack):
+            problem = f"it holds the files of {name}, which is declared with backup=False: what {name} has now would "
+            raise _differs(
+                path, f"{problem}be replaced and not saved", f'declare Volume("{name}") without backup=False'
+            )
+        data = data_store(stack, name)
         if data is None:
             raise _differs(path, f"it holds the data of {name}, and no database of this name is declared", "declare it")
         try:
-            problem = data.misfit(saved, opened.engine.version(name))
+            misfit = data.misfit(saved, _version(opened, name))
         except ValueError as error:
             raise damaged(path, str(error)) from error
-        if problem is not None:
-            raise _differs(path, *problem)
+        if misfit is not None:
+            raise _differs(path, *misfit)
 
 
 def _differs(path: Path, problem: str, hint: str) -> StackError:
@@ -157,7 +166,8 @@ def _differs(path: Path, problem: str, hint: str) -> StackError:
 
 def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest, saves: bool) -> str:
     names = ", ".join(replaced)
+    stays = "".join(f" {each} stays as it is: backup=False." for each in unsaved(opened.instance.stack))
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
-        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}."
+        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}.{stays}"
     )

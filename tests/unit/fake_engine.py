@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
+import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,17 @@ from tests.unit.clocks import FakeClock
 DONE = Completed(0, "", "")
 
 
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar of files by their paths."""
+    with io.BytesIO() as written:
+        with tarfile.open(fileobj=written, mode="w") as tar:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        return written.getvalue()
+
+
 @dataclass
 class Store:
     """The data of a database: `rows` stands for all of it. `password` is what its role has."""
@@ -45,14 +58,17 @@ class Store:
 class World:
     """All that exists. `step` is called before each look and each change, with its name.
 
-    `mounted`: the store that each database was started on. `scenes`: what looks show, one after the other and the last
-    for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote; `read_since`
-    notes from when they were read last. `answer`: how a command in a component ends.
+    `mounted`: the store that each database was started on. `files`: a tar of each volume that belongs to no database,
+    by its store; `stopped`: what was stopped while each was read. `scenes`: what looks show, one after the other and
+    the last for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote;
+    `read_since` notes from when they were read last. `answer`: how a command in a component ends.
     """
 
     components: dict[str, ComponentState] = field(default_factory=dict)
     mounted: dict[str, str] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     started: int = 0
     step: Callable[[str], None] = lambda name: None
     scenes: Sequence[Observed] = ()
@@ -64,7 +80,8 @@ class World:
     memory: Mapping[str, int] = field(default_factory=dict)
 
     def copy(self) -> World:
-        return World(dict(self.components), dict(self.mounted), copy.deepcopy(self.stores), self.started)
+        stores, files = copy.deepcopy(self.stores), dict(self.files)
+        return World(dict(self.components), dict(self.mounted), stores, files, started=self.started)
 
     def look(self) -> Observed:
         self.shown += 1
@@ -146,26 +163,31 @@ class FakeVolumes(Volumes):
         self._instance = instance
 
     def declared(self) -> Mapping[VolumeId, str]:
-        volumes = [volume for each in _databases(self._instance) for volume in each.workload("container").volumes]
+        volumes = [volume for each in self._instance.stack for volume in each.workload("container").volumes]
         return {volume.id: self._instance.store_name(volume) for volume in volumes}
 
     def existing(self) -> tuple[str, ...]:
         self._world.step("all stores")
-        return tuple(self._world.stores)
+        return (*self._world.stores, *self._world.files)
 
     def remove(self, name: str) -> None:
         self._world.step("remove store")
         assert name not in self._world.mounted.values(), "a store in use is deleted"
-        del self._world.stores[name]
+        del (self._world.files if name in self._world.files else self._world.stores)[name]
 
     def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        raise NotImplementedError
+        store, states = self.declared()[volume], self._world.components
+        self._world.stopped[store] = tuple(name for name, state in states.items() if not state.running)
+        return io.BytesIO(self._world.files[store])
 
-    def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
-        raise NotImplementedError
+    @contextlib.contextmanager
+    def write(self, volume: VolumeId) -> Iterator[IO[bytes]]:
+        with io.BytesIO() as written:
+            yield written
+            self._world.files[self.declared()[volume]] = written.getvalue()
 
     def version(self, component: str) -> int | None:
-        store = self._world.stores.get(self.declared()[VolumeId(component)])
+        store = self._world.stores.get(self.declared().get(VolumeId(component), ""))
         return store.version if store else None
 
 
@@ -220,7 +242,7 @@ class FakeEngine(Engine):
 
     def observe_all(self) -> Observed:
         self._world.step("observe all")
-        return replace(self._world.look(), stores=frozenset(self._world.stores))
+        return replace(self._world.look(), stores=frozenset([*self._world.stores, *self._world.files]))
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
         return {name: used for name, used in self._world.memory.items() if name in observed.components}
@@ -245,7 +267,8 @@ class FakeEngine(Engine):
 
     def resources(self) -> Resources:
         self._world.step("resources")
-        return Resources(containers=tuple(self._world.components), volumes=tuple(self._world.stores))
+        stores = (*self._world.stores, *self._world.files)
+        return Resources(containers=tuple(self._world.components), volumes=stores)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         for name, fields in self.fields().items():
@@ -265,6 +288,9 @@ class FakeEngine(Engine):
             if store.version != self.version(database.name):
                 raise StackError("data-version", "the server can't read this data")
             world.mounted[name] = self.volumes.declared()[VolumeId(name)]
+        else:
+            for volume in self._instance.stack.workload(name, "container").volumes:
+                world.files.setdefault(self._instance.store_name(volume), tar_of({}))
         made = world.components.get(name)
         if made is None or made.declaration != declaration or recreate or not made.running:
             world.started += 1
@@ -293,6 +319,7 @@ class FakeEngine(Engine):
         self.down()
         self._world.step("destroy")
         self._world.stores.clear()
+        self._world.files.clear()
 
     def renew_secrets(self) -> frozenset[str]:
         return frozenset()

@@ -231,7 +231,8 @@ def resolve(instance: Instance, value: Value) -> str:
             "host": lambda: reference.component,
             "port": lambda: str(port_number(instance, reference)),
             "bind": lambda: _EVERY_ADDRESS,
-            "volume": lambda: _mount_point(instance, reference),
+            "volume": lambda: _mount_point(instance, reference, VolumeId.of(reference.component, reference.name)),
+            "shared": lambda: _mount_point(instance, reference, VolumeId.of(reference.name)),
         }[reference.field]()
 
     return resolved(value, resolve)
@@ -243,9 +244,9 @@ def port_number(instance: Instance, reference: Reference) -> int:
     return next(port.number for port in ports if reference.name in ("", port.id.name))
 
 
-def _mount_point(instance: Instance, reference: Reference) -> str:
+def _mount_point(instance: Instance, reference: Reference, id_: VolumeId) -> str:
     volumes = instance.stack[reference.component].workload("container").volumes
-    return next(volume.target for volume in volumes if volume.id.name == reference.name)
+    return next(volume.target for volume in volumes if volume.id == id_)
 
 
 def _literal(text: str) -> str:

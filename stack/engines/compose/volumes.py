@@ -88,7 +88,7 @@ def _owners(instance: Instance) -> dict[VolumeId, str]:
         volume.id: workload.hardening.user
         for name, workload in workloads.items()
         for volume in workload.volumes
-        if volume.owned and volume.id.component == name and workload.hardening.user is not None
+        if volume.owned and (volume.shared or volume.id.component == name) and workload.hardening.user is not None
     }
 
 
@@ -122,7 +122,8 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     """Create a container on the volume, which is made if it does not exist. Give its name and where the volume is."""
     await_offline_servers(instance)
     name = f"{instance.project}-{volume.component}-copy"
-    (declared,) = (each for each in render.workload_of(instance, volume.component).volumes if each.id == volume)
+    workloads = (render.workload_of(instance, component) for component in instance.stack.names)
+    declared = next(each for workload in workloads for each in workload.volumes if each.id == volume)
     store = render.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}

@@ -198,6 +198,7 @@ def resolve(layout: Layout, value: Value) -> str:
             "bind": lambda: HOST,
             "port": lambda: str(layout.port(component, name)),
             "volume": lambda: str(layout.home.volume(VolumeId.of(component, name))),
+            "shared": lambda: str(layout.home.volume(VolumeId.of(name))),
             "data": lambda: str(layout.home.data(component)),
             "socket": lambda: str(layout.home.runtime),
             "file": lambda: str(layout.home.file(component, name)),
