@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from stack.errors import DeclarationError
 from stack.model import Component, sequence
-from stack.references import Reference, SecretReference, Text, Value, deferred
+from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret
 from stack.refused import EXAMPLES
 from stack.workload import HOST_GATEWAY
 
@@ -103,7 +103,7 @@ def _checked_whole(component: Component, field: str, value: object, least: int, 
 
 
 def checked_environment(component: Component, environment: object) -> Mapping[str, Value]:
-    """Freeze an environment: numbers become text, and the variable of a secret must end in `_FILE`."""
+    """Freeze an environment: numbers become text, and a secret its value, unless the variable ends in `_FILE`."""
     if not isinstance(environment, Mapping):
         raise component.wrong("environment", f"{environment!r} is not a mapping of names to values")
     return MappingProxyType({name: _checked_variable(component, name, value) for name, value in environment.items()})
@@ -113,9 +113,13 @@ def _checked_variable(component: Component, name: object, value: object) -> Valu
     if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
         raise component.wrong("environment", f"{name!r} is not the name of a variable")
     path = f"environment/{name}"
-    if isinstance(value, SecretReference) and not name.endswith("_FILE"):
-        raise component.wrong(path, "a secret is passed as a file: end the name with _FILE")
-    if isinstance(value, (Reference, Text)):
+    if is_secret(value) and name.endswith("_FILE") and not isinstance(value, SecretReference):
+        raise component.wrong(
+            path, "gets the path of a file: give the secret by itself, like db.password, not in a text"
+        )
+    if isinstance(value, SecretReference):
+        return value if name.endswith("_FILE") else SecretValue(value)
+    if isinstance(value, (Reference, SecretValue, Text)):
         return value
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise component.wrong(path, f"{value!r} is not text, a number or a reference")
@@ -130,13 +134,17 @@ def checked_command(component: Component, command: object, field: str = "command
 
 
 def _checked_word(component: Component, field: str, word: object) -> Value:
-    if isinstance(word, SecretReference) or not isinstance(word, (str, Reference, Text)):
+    if is_secret(word):
+        raise component.misplaced(field)
+    if not isinstance(word, (str, Reference, Text)):
         raise component.wrong(field, f"{word!r} is not a word of a command")
     return checked_text(component, field, word) if isinstance(word, str) else word
 
 
 def checked_plain(component: Component, field: str, value: object) -> str:
     """Return text that has no reference in it."""
+    if is_secret(value):
+        raise component.misplaced(field)
     text = checked_text(component, field, value) if isinstance(value, str) else None
     if not isinstance(text, str):
         raise component.wrong(field, f"{value!r} is not plain text")

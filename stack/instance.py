@@ -67,6 +67,10 @@ class Instance:
         """A file that a container reads, beside the configuration."""
         return self.configuration / name
 
+    def variables_file(self, component: str) -> Path:
+        """The file of the variables that hold secrets, as a container gets them."""
+        return self.configuration / f"{component}.env"
+
     def secret_file(self, secret_id: str) -> Path:
         return self.state / "secrets" / secret_id
 

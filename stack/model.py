@@ -27,7 +27,17 @@ from stack.capabilities import (
     Schema,
 )
 from stack.errors import DeclarationError
-from stack.references import TRACE, Reference, SecretReference, Value, references_in, variable_prefix
+from stack.references import (
+    TRACE,
+    Reference,
+    SecretReference,
+    Text,
+    Value,
+    expanded,
+    is_secret,
+    references_in,
+    variable_prefix,
+)
 from stack.workload import Target, Volume, Workload
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -50,7 +60,9 @@ class Component:
             )
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, Reference) or (isinstance(value, str) and TRACE.search(value)):
+            if is_secret(value):
+                raise self.misplaced(each.name)
+            if isinstance(value, Reference | Text) or (isinstance(value, str) and TRACE.search(value)):
                 raise self.wrong(each.name, "is a reference; these stand in `environment` and in `command` alone")
 
     @property
@@ -86,6 +98,13 @@ class Component:
     def exports(self, target: Target) -> Mapping[str, Value]:
         """What a component that uses it gets, by the end of the variable: `HOST`, `PASSWORD_FILE`."""
         return {}
+
+    def meaning(self, reference: Reference, target: Target) -> Value | None:
+        """What a reference to it stands for, if that is made of others, as `url` is.
+
+        A secret that it does not have on this target is empty text.
+        """
+        return None
 
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         """The secrets that belong to it and are generated for an instance."""
@@ -162,6 +181,14 @@ class Component:
 
     def wrong(self, field: str, problem: str) -> DeclarationError:
         return DeclarationError(f"{self.name}/{field}", problem)
+
+    def misplaced(self, field: str) -> DeclarationError:
+        """Return the error of a secret in a field that is no place for one."""
+        return DeclarationError(
+            f"{self.name}/{field}",
+            "holds a secret; one stands in `environment` alone, because all else is seen by many",
+            "pass it as a variable, which the program reads",
+        )
 
     def _freeze(self, field: str, value: object) -> None:
         """Put what was checked in the place of what was given, while the component is made."""
@@ -256,9 +283,36 @@ class Stack:
             own = self[name].workload(target)
         except DeclarationError as error:
             raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
-        environment = self._exported(name, target) | dict(own.environment)
+        environment = {
+            variable: self._expanded(value, target)
+            for variable, value in (self._exported(name, target) | dict(own.environment)).items()
+            if self._has_file(value, target)
+        }
         needed = [value for value in environment.values() if isinstance(value, SecretReference)]
-        return replace(own, environment=environment, secrets=tuple(dict.fromkeys([*own.secrets, *needed])))
+        return replace(
+            own,
+            environment=environment,
+            entrypoint=self._expanded_words(own.entrypoint, target),
+            command=self._expanded_words(own.command, target),
+            secrets=tuple(dict.fromkeys([*own.secrets, *needed])),
+        )
+
+    def _has_file(self, value: Value, target: Target) -> bool:
+        """Say whether a secret that is passed as a file exists on this target; true of all else."""
+        return not isinstance(value, SecretReference) or value in self[value.component].secrets(target)
+
+    def _expanded_words(self, words: tuple[Value, ...] | None, target: Target) -> tuple[Value, ...] | None:
+        return None if words is None else tuple(self._expanded(word, target) for word in words)
+
+    def _expanded(self, value: Value, target: Target) -> Value:
+        """Put what they stand for in the place of the references that are made of others."""
+        if isinstance(value, str | SecretReference):
+            return value
+
+        def meaning(reference: Reference) -> Value | None:
+            return self[reference.component].meaning(reference, target)
+
+        return expanded(value, meaning)
 
     def _exported(self, name: str, target: Target) -> dict[str, Value]:
         return {
@@ -320,7 +374,9 @@ class Stack:
         for component in self.components:
             workload = component.workload("container")
             for variable, value in workload.environment.items():
-                self._check_references(component, f"{component.name}/environment/{variable}", value)
+                path = f"{component.name}/environment/{variable}"
+                self._check_references(component, path, value)
+                self._check_file(path, value)
             for word in (*(workload.entrypoint or ()), *(workload.command or ())):
                 self._check_references(component, f"{component.name}/command", word)
 
@@ -328,6 +384,13 @@ class Stack:
         for reference in references_in(value):
             if reference.component not in (component.name, *component.needs, *component.reached, *component.shares):
                 raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
+
+    def _check_file(self, path: str, value: Value) -> None:
+        if isinstance(value, SecretReference):
+            owned = [*self[value.component].secrets("container"), *self[value.component].secrets("process")]
+            if value not in owned:
+                problem = f"{value.component}.{value.field} has no file; pass its value in a variable without _FILE"
+                raise self.wrong(path, problem)
 
     def _check_ports(self) -> None:
         published: dict[int | None, str] = {}

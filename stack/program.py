@@ -31,7 +31,8 @@ class Program(Component):
     - `image`: the name of an image; or `source`: the folder of a Dockerfile, relative to the stack file. `dockerfile`:
       its path in the source, if it is not `Dockerfile`; `target`, `args`: the stage of it to build, and the values of
       its arguments.
-    - `environment`: plain values and references (`db.host`); a secret goes to a variable that ends in `_FILE`.
+    - `environment`: plain values, references (`db.host`, `db.url`) and texts of them. A variable that ends in
+      `_FILE` gets the path of a secret's file, any other its value.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
       `after`: those that it needs and whose variables it does not get. `reaches`: those that it reaches whichever is
       ready first, also in a circle, without their variables.

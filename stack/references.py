@@ -1,9 +1,8 @@
-"""What stands in a declaration for a value that only the engine knows: references, alone or in a text, and secrets."""
+"""What stands in a declaration for a value that only the engine knows: references and secrets, alone or in a text."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,11 @@ from stack.errors import DeclarationError
 
 # Around a reference in a text. Unicode keeps these for a program's own use: no text has them.
 _BEGIN, _END = "\ufdd0", "\ufdd1"
-_MARK = re.compile(f"{_BEGIN}([^.{_BEGIN}{_END}]+)\\.([a-z]+)(?::([^{_BEGIN}{_END}]+))?{_END}")
+# Before the name of what is a secret.
+_HIDING = "!"
+_MARK = re.compile(f"{_BEGIN}({_HIDING}?)([^.{_BEGIN}{_END}]+)\\.([a-z]+)(?::([^{_BEGIN}{_END}]+))?{_END}")
+# At the end of a text: a URL that goes on. In one, a secret is percent-encoded.
+_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*$")
 # What is left of one, also after JSON, a URL or `repr`.
 TRACE = re.compile(rf"[{_BEGIN}{_END}]|\\ufdd[01]|%EF%B7%9[01]|Reference\(component=", re.IGNORECASE)
 
@@ -43,11 +46,10 @@ class Reference:
     """A fact about a component that only the engine knows.
 
     `host` and `port` are where it answers, `bind` is the address that it has to listen on; `name` says which port, if
-    it is not the first. `volume` is where the component finds its volume called `name`, and `shared` where it finds
-    the shared one. Of a process there are also `data`, the folder
-    that is its own, `socket`, the folder for its unix sockets, `file`, the path of its file called `name`, `tools`, the
-    folder of its programs, and `major`, their version. In an f-string it is a mark from which `deferred` makes a
-    `Text`.
+    it is not the first. `url` is made of these, as `Component.meaning` says. `volume` is where the component finds its
+    volume called `name`, and `shared` the shared one. Of a process there are also `data`, the folder that is its own,
+    `socket`, the folder for its unix sockets, `file`, the path of its file called `name`, `tools`, the folder of its
+    programs, and `major`, their version. In an f-string it is a mark from which `deferred` makes a `Text`.
     """
 
     component: str
@@ -66,7 +68,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class SecretReference(Reference):
-    """A secret of a component. A process gets it as the path of a file, never as a value."""
+    """A secret of a component. By itself it is the path of its file; a `SecretValue` is what is in that."""
 
     @property
     def id(self) -> str:
@@ -74,22 +76,33 @@ class SecretReference(Reference):
         return f"{variable_prefix(self.component).lower()}_{self.field}"
 
     def __str__(self) -> str:
-        variable = f"{variable_prefix(self.component)}_{self.field.upper()}_FILE"
-        raise DeclarationError(
-            f"{self.component}/{self.field}",
-            "is a secret, which can't stand in a text: an environment is seen by many",
-            f'give it by itself, environment={{"{variable}": {self.component}.{self.field}}}; the app reads that file',
-        )
+        return super().__str__().replace(_BEGIN, _BEGIN + _HIDING)
+
+
+@dataclass(frozen=True)
+class SecretValue:
+    """The value of a secret, in an environment alone. `encoded`: percent-encoded, as a part of a URL."""
+
+    secret: SecretReference
+    encoded: bool = False
+
+
+def hide(value: SecretValue) -> str:
+    """Give what is shown in the place of a secret."""
+    return "***"
+
+
+Part = str | Reference | SecretValue
 
 
 @dataclass(frozen=True)
 class Text:
     """Text with references in it that the engine resolves."""
 
-    parts: tuple[str | Reference, ...]
+    parts: tuple[Part, ...]
 
 
-Value = str | Reference | Text
+Value = Part | Text
 """A value in an environment or a word of a command: text, or something that the engine resolves."""
 
 
@@ -98,25 +111,61 @@ def deferred(text: str) -> str | Text:
 
     Raises `ValueError` for one that is no longer whole, because the text was changed or encoded afterwards.
     """
-    literals, *parts = (_MARK.split(text)[position::4] for position in range(4))
-    references = [Reference(component, field, name or "") for component, field, name in zip(*parts, strict=True)]
+    literals, *marks = (_MARK.split(text)[position::5] for position in range(5))
     if any(TRACE.search(literal) for literal in literals):
         raise ValueError("holds a reference that was changed as text; only the engine knows what it stands for")
     if len(literals) == 1:
         return text
-    pairs = itertools.zip_longest(literals, references)
-    return Text(tuple(part for pair in pairs for part in pair if part))
+    parts: list[Part] = [literals[0]]
+    before = literals[0]
+    for literal, secret, component, field, name in zip(literals[1:], *marks, strict=True):
+        if secret:
+            reference = SecretReference(component, field, name or "")
+            parts.append(SecretValue(reference, encoded=_IN_URL.search(before) is not None))
+        else:
+            parts.append(Reference(component, field, name or ""))
+        parts.append(literal)
+        before += f"{field}{literal}"
+    return Text(tuple(part for part in parts if part))
+
+
+def parts_of(value: Value) -> tuple[Part, ...]:
+    return value.parts if isinstance(value, Text) else (value,)
 
 
 def references_in(value: Value) -> tuple[Reference, ...]:
-    parts = value.parts if isinstance(value, Text) else (value,)
+    """Return what a value refers to, a secret of which it has the value too."""
+    parts = (part.secret if isinstance(part, SecretValue) else part for part in parts_of(value))
     return tuple(part for part in parts if isinstance(part, Reference))
 
 
-def resolved(value: Value, resolve: Callable[[Reference], str]) -> str:
+def secrets_in(value: Value) -> tuple[SecretReference, ...]:
+    """Return the secrets whose values are in a value."""
+    return tuple(part.secret for part in parts_of(value) if isinstance(part, SecretValue))
+
+
+def is_secret(value: object) -> bool:
+    """Say whether a field, as it is given in a stack file, is a secret or has one in its text."""
+    if isinstance(value, str):
+        return f"{_BEGIN}{_HIDING}" in value
+    return isinstance(value, SecretReference | SecretValue) or (isinstance(value, Text) and bool(secrets_in(value)))
+
+
+def resolved(value: Value, resolve: Callable[[Reference | SecretValue], str]) -> str:
     """The text of a value, with what `resolve` knows of each reference."""
-    parts = value.parts if isinstance(value, Text) else (value,)
-    return "".join(resolve(part) if isinstance(part, Reference) else part for part in parts)
+    return "".join(part if isinstance(part, str) else resolve(part) for part in parts_of(value))
+
+
+def expanded(value: Value, meaning: Callable[[Reference], Value | None]) -> Value:
+    """Put what `meaning` knows in the place of each reference that stands for a text of others, like a URL."""
+    if isinstance(value, str):
+        return value
+    parts: list[Part] = []
+    for part in parts_of(value):
+        reference = part.secret if isinstance(part, SecretValue) else part
+        meant = meaning(reference) if isinstance(reference, Reference) else None
+        parts += [part] if meant is None else parts_of(meant)
+    return parts[0] if len(parts) == 1 else Text(tuple(parts))
 
 
 def variable_prefix(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from stack.references import SecretReference, Value
+from stack.references import SecretReference, Value, secrets_in
 
 Target = Literal["container", "process"]
 """What an engine runs. Every user of a machine reaches its processes; a container is reached by what uses it alone."""
@@ -197,6 +197,7 @@ class Workload:
     `init`: a process of the engine's own passes signals on in its container, and reaps what ends there.
     `entrypoint` replaces that of the image. `build` says how the image is made of `source`; `image_of` names another
     component that makes it of the same source, and is built in its place.
+    `secrets`: those that it reads from files.
     `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
     container, for programs that look for them.
@@ -223,6 +224,22 @@ class Workload:
     restart: Restart = "always"
     healthcheck: Healthcheck | None = None
     probe: HttpCheck | TcpCheck | None = None
+
+    @property
+    def plain_environment(self) -> Mapping[str, Value]:
+        """The variables without a secret, which an engine may write into its configuration."""
+        return {name: value for name, value in self.environment.items() if not secrets_in(value)}
+
+    @property
+    def secret_environment(self) -> Mapping[str, Value]:
+        """The variables that hold the value of a secret."""
+        return {name: value for name, value in self.environment.items() if secrets_in(value)}
+
+    @property
+    def revealed(self) -> tuple[SecretReference, ...]:
+        """The secrets whose values are in its environment. What runs can't read a new value of one by itself."""
+        values = self.environment.values()
+        return tuple(dict.fromkeys(secret for value in values for secret in secrets_in(value)))
 
     @property
     def published(self) -> tuple[Port, ...]:

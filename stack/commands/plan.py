@@ -21,7 +21,7 @@ from stack.workflow.saved_plan import save_plan
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
     opened = preview(look(settings), settings)
-    context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.literal_notices
+    context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.plan_notices
     data = extended(PlanResult, planned_changes(context), notices=notices)
     if output is not None:
         save_plan(output, data)

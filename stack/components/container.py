@@ -34,7 +34,7 @@ from stack.parts import (
     volumes_of,
 )
 from stack.program import Program
-from stack.references import Reference, Value, variable_prefix
+from stack.references import Reference, Value, deferred, variable_prefix
 from stack.workload import Hardening, Port, PortId, Restart, StopSignal, Target, Workload
 
 _SIGNALS = get_args(StopSignal)
@@ -154,6 +154,15 @@ class Container(Program):
         if name not in ("", *self.ports) or not self.ports:
             raise self.wrong("ports", f"{name!r} is none of its ports; it has {', '.join(self.ports) or 'none'}")
         return Reference(self.name, "port", name)
+
+    def url(self, name: str = "") -> Reference:
+        """Refer to the HTTP URL of one of its ports, `http://HOST:PORT`; without a name of the first."""
+        return replace(self.port(name), field="url")
+
+    def meaning(self, reference: Reference, target: Target) -> Value | None:
+        if reference.field != "url":
+            return None
+        return deferred(f"http://{self.host}:{self.port(reference.name)}")
 
     def exports(self, target: Target) -> Mapping[str, Value]:
         if not self.ports:

@@ -11,7 +11,7 @@ from stack.checking import checked_command, checked_environment, checked_port, c
 from stack.errors import DeclarationError
 from stack.parts import TMP, located, volumes_of
 from stack.program import Program
-from stack.references import Reference, Value
+from stack.references import Reference, Value, deferred
 from stack.workload import Hardening, Healthcheck, HttpCheck, Port, PortId, Target, Workload
 
 _PATH = re.compile(r"/[!-~]*")
@@ -52,8 +52,22 @@ class WebApp(Program):
     def role(self) -> str:
         return "web app"
 
+    @property
+    def host(self) -> Reference:
+        return Reference(self.name, "host")
+
+    @property
+    def url(self) -> Reference:
+        """Refer to the URL at which other components reach it: `http://HOST:PORT`."""
+        return Reference(self.name, "url")
+
+    def meaning(self, reference: Reference, target: Target) -> Value | None:
+        if reference.field != "url":
+            return None
+        return deferred(f"http://{self.host}:{Reference(self.name, 'port')}")
+
     def exports(self, target: Target) -> Mapping[str, Value]:
-        return {"HOST": Reference(self.name, "host"), "PORT": Reference(self.name, "port")}
+        return {"HOST": self.host, "PORT": Reference(self.name, "port")}
 
     def workload(self, target: Target) -> Workload:
         port = PortId.of(self.name)

@@ -54,6 +54,23 @@ class Opened:
         return (*self.engine.notices(), *self.literal_notices)
 
     @property
+    def plan_notices(self) -> tuple[str, ...]:
+        """What a user should know of a declaration before it is applied."""
+        return (*self.literal_notices, *self._variable_notices)
+
+    @property
+    def _variable_notices(self) -> tuple[str, ...]:
+        """Name the variables of each component that hold a secret."""
+        stack, target = self.instance.stack, self.engine.traits.target
+        held = {name: stack.workload(name, target).secret_environment for name in stack.names}
+        return tuple(
+            f"{name}: {', '.join(variables)} {'hold' if len(variables) > 1 else 'holds'} a secret as a variable: "
+            "all that runs there can read it, and a name that ends in _FILE would pass the path of a file"
+            for name, variables in held.items()
+            if variables
+        )
+
+    @property
     def literal_notices(self) -> tuple[str, ...]:
         return tuple(f"{warning(*each)}: {FIX.format(variable=each[1])}" for each in self.literal)
 

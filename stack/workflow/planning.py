@@ -94,12 +94,12 @@ def _migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
 def secrets_read(opened: Opened) -> dict[str, list[str]]:
     """Return the secrets that each component reads."""
     stack, target = opened.instance.stack, opened.engine.traits.target
-    return {
-        name: list(
-            dict.fromkeys(each.id for each in (*stack[name].secrets(target), *stack.workload(name, target).secrets))
-        )
-        for name in stack.names
-    }
+    read = {}
+    for name in stack.names:
+        workload = stack.workload(name, target)
+        secrets = (*stack[name].secrets(target), *workload.secrets, *workload.revealed)
+        read[name] = list(dict.fromkeys(each.id for each in secrets))
+    return read
 
 
 def check_sources(opened: Opened) -> None:

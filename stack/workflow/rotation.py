@@ -86,6 +86,9 @@ def rotate_all(
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
         await_ready(opened.instance, engine, job, before, timeout, progress)
+    if again:
+        # A revision has its variables with the secrets that it was started with.
+        engine.revisions.save()
     return Rotated(tuple(each.name for each in databases), tuple(again))
 
 
@@ -106,9 +109,17 @@ def to_restart(
     why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
     why |= dict.fromkeys(stale, "the file of its secret was deleted while it ran")
     for app in (each for database in databases for each in readers(opened.instance, database)):
-        if not app.rereads_secrets:
+        if holds(opened, app, rotated):
+            why[app.name] = "it holds the password as a variable; its requests in flight end"
+        elif not app.rereads_secrets:
             why[app.name] = "it reads its secrets only when it starts; its requests in flight end"
     return {name: why[name] for name in opened.instance.stack.names if name in why}
+
+
+def holds(opened: Opened, component: Component, secrets: Collection[str]) -> bool:
+    """Say whether a component has one of these secrets in a variable, which does not change while it runs."""
+    workload = opened.instance.stack.workload(component.name, opened.engine.traits.target)
+    return any(secret.id in secrets for secret in workload.revealed)
 
 
 def finish_rotations(opened: Opened, journal: Journal, progress: Progress, timeout: float) -> None:

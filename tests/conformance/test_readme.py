@@ -113,13 +113,14 @@ def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: st
 
 
 def test_each_stack_file_of_the_readme_is_a_stack(tmp_path: Path, engine: str) -> None:
-    first, second = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    files = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
     if engine == "embedded":
         # As it says below: without Docker an app has to declare its command, and a container its process.
-        first = first.replace("uses=", 'command=["python", "app.py"], uses=')
-        second = second.replace("ports=", 'process=["meilisearch"], ports=')
-    assert re.search(r"DB_PASSWORD_FILE.*db_password", rendered(first, tmp_path, engine))
-    assert re.search(r"VOLUME_MEDIA.*media", rendered(second, tmp_path, engine))
+        files = [re.sub(r"uses=(?!.*command=)", 'command=["python", "app.py"], uses=', file) for file in files]
+        files = [file.replace("ports=", 'process=["meilisearch"], ports=') for file in files]
+    shown = [rendered(file, tmp_path, engine) for file in files]
+    for pattern in (r"DB_PASSWORD_FILE.*db_password", r"VOLUME_MEDIA.*media"):
+        assert [text for text in shown if re.search(pattern, text)], pattern
 
 
 def rendered(example: str, folder: Path, engine: str) -> str:

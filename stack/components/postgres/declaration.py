@@ -14,7 +14,7 @@ from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresCl
 from stack.components.postgres.programs import find
 from stack.errors import StackError
 from stack.model import Component
-from stack.references import Reference, SecretReference, Value
+from stack.references import Reference, SecretReference, Value, deferred
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 # The major version of an instance that names none.
@@ -100,6 +100,16 @@ class Postgres(Component):
     @property
     def password(self) -> SecretReference:
         return SecretReference(self.name, "password")
+
+    @property
+    def url(self) -> SecretReference:
+        """Refer to its URL with the password: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
+        return SecretReference(self.name, "url")
+
+    def meaning(self, reference: Reference, target: Target) -> Value | None:
+        if reference.field != "url":
+            return None
+        return deferred(f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.database}")
 
     def exports(self, target: Target) -> Mapping[str, Value]:
         return {

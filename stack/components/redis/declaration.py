@@ -15,7 +15,7 @@ from stack.components.postgres import Postgres
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.model import Component
-from stack.references import Reference, SecretReference, Value
+from stack.references import Reference, SecretReference, Value, deferred
 from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 IMAGE = "redis:8"
@@ -93,6 +93,17 @@ class Redis(Component):
     @property
     def password(self) -> SecretReference:
         return SecretReference(self.name, "password")
+
+    @property
+    def url(self) -> SecretReference:
+        """Refer to its URL, with the password if it has one: `redis://:PASSWORD@HOST:PORT/0`."""
+        return SecretReference(self.name, "url")
+
+    def meaning(self, reference: Reference, target: Target) -> Value | None:
+        login = bool(self.secrets(target))
+        if reference.field == "url":
+            return deferred(f"redis://{f':{self.password}@' if login else ''}{self.host}:{self.port}/0")
+        return "" if reference.field == "password" and not login else None
 
     def exports(self, target: Target) -> Mapping[str, Value]:
         return {"HOST": self.host, "PORT": self.port} | {

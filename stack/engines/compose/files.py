@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack.engines.compose import render
+from stack.engines.variables import secret_variables
 from stack.instance import Instance
 from stack.sources import ignore_text
 from stack.state import State
 
 CONFIGURATION = "compose/compose.yaml"
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "$": r"\$", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 
 def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
     """Write the project file under a name in the state, and what its containers read."""
     _write_mounted(instance)
-    return State(instance.state).write(name, render.render(instance))
+    declared = _write_variables(instance)
+    path = State(instance.state).write(name, render.render(instance))
+    if name == CONFIGURATION:
+        for spare in set(instance.configuration.glob("*.env")).difference(declared):
+            spare.unlink()
+    return path
 
 
 def write_builds(instance: Instance) -> None:
@@ -33,6 +42,25 @@ def _write_mounted(instance: Instance) -> None:
             path = instance.config_file(file.name)
             if not path.exists() or path.read_text(encoding="utf-8") != file.text:
                 state.write(str(path.relative_to(instance.state)), file.text, mode=0o444)
+
+
+def _write_variables(instance: Instance) -> list[Path]:
+    """Write the variables that hold secrets, and return the files. Compose reads each also to stop or remove."""
+    state = State(instance.state)
+    found = secret_variables(instance, "container", functools.partial(render.resolve, instance))
+    for name, variables in found.items():
+        path = instance.variables_file(name)
+        if variables is not None or not path.exists():
+            state.write(str(path.relative_to(instance.state)), variables_text(variables or {}))
+    return [instance.variables_file(name) for name in found]
+
+
+def variables_text(variables: Mapping[str, str]) -> str:
+    """Return a file for `env_file` (https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation).
+
+    Its format `raw` needs Compose 2.30 and knows no line ends. In double quotes every Compose reads these escapes.
+    """
+    return "".join(f'{name}="{value.translate(_ESCAPES)}"\n' for name, value in variables.items())
 
 
 def _write_build(instance: Instance, name: str, source: Path) -> None:

@@ -6,7 +6,7 @@ exception is a field of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -14,7 +14,7 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
-from stack.references import Reference, SecretReference, Value, resolved
+from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import Build, Healthcheck, Restart, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
@@ -42,8 +42,9 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
     """Return the declaration of each service, field by field, as its container is made from it."""
     joined = _joined(plan_networks(instance.stack))
     return {
-        name: _fields(_service(instance, name, workload_of(instance, name), joined[name]))
+        name: _fields(instance, workload, _service(instance, name, workload, joined[name]))
         for name in instance.stack.names
+        if (workload := workload_of(instance, name))
     }
 
 
@@ -74,10 +75,15 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
     return workload.image or f"{instance.project}-{workload.image_of or name}"
 
 
-def _fields(service: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a service, without the path of its Dockerfile's copy: that depends on where the state is."""
+def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a service, without the paths of files of the state, which may be moved; with `***` for each secret."""
+    secret = {variable: resolve(instance, value) for variable, value in workload.secret_environment.items()}
+    if secret:
+        environment = service.get("environment", {}) | {name: _literal(text) for name, text in secret.items()}
+        service = {**service, "environment": environment}
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
-    declared = {name: text for name, text in flatten({**service, **files}).items() if name != "build.dockerfile"}
+    paths = ("build.dockerfile", "env_file")
+    declared = {name: text for name, text in flatten({**service, **files}).items() if name not in paths}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
 
 
@@ -90,7 +96,8 @@ def _project(instance: Instance) -> dict[str, Any]:
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(_service(instance, name, workload, joined[name])) for name, workload in workloads.items()
+            name: _marked(instance, workload, _service(instance, name, workload, joined[name]))
+            for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
@@ -134,10 +141,12 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     hardening = workload.hardening
     if hardening.user is not None:
         service["user"] = hardening.user
-    if workload.environment:
+    if workload.plain_environment:
         service["environment"] = {
-            variable: _literal(resolve(instance, value)) for variable, value in workload.environment.items()
+            variable: _literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()
         }
+    if workload.secret_environment:
+        service["env_file"] = [_literal(str(instance.variables_file(name)))]
     if component.needs:
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
     if workload.published:
@@ -194,8 +203,9 @@ def _mount(instance: Instance, volume: Volume) -> str | dict[str, Any]:
     return {"type": "volume", "source": store, "target": volume.target, "volume": {"nocopy": True}}
 
 
-def _marked(service: dict[str, Any]) -> dict[str, Any]:
-    return service | {"labels": service["labels"] | {LABEL_DECLARATION: fingerprint(_fields(service))}}
+def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
+    declaration = fingerprint(_fields(instance, workload, service))
+    return service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
 
 
 def _condition(instance: Instance, needed: str) -> str:
@@ -221,10 +231,12 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
-def resolve(instance: Instance, value: Value) -> str:
+def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], str] = hide) -> str:
     """Resolve references. Containers of one project reach each other by the names of their services."""
 
-    def resolve(reference: Reference) -> str:
+    def resolve(reference: Reference | SecretValue) -> str:
+        if isinstance(reference, SecretValue):
+            return reveal(reference)
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
         return {

@@ -1,4 +1,4 @@
-"""Save and restore the last known good revision of an instance: its project file, and a tag on each built image."""
+"""Save and restore the last known good revision of an instance: its project file, its secret variables, its images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stack.state import State
 
 _GOOD = "compose/good.yaml"
 _GOOD_TAG = "good"
+_GOOD_FILE = ".good"
 
 
 class ComposeRevisions(Revisions):
@@ -28,7 +29,11 @@ class ComposeRevisions(Revisions):
         self._start = start
 
     def save(self) -> None:
-        self._state.write(_GOOD, (self._state.folder / CONFIGURATION).read_text(encoding="utf-8"))
+        self._copy(CONFIGURATION, _GOOD)
+        for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
+            file.unlink()
+        for file in self._instance.configuration.glob("*.env"):
+            self._copy(f"compose/{file.name}", f"compose/{file.name}{_GOOD_FILE}")
         for image in self._built_images():
             client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
         self._remove_spare_networks()
@@ -37,11 +42,16 @@ class ComposeRevisions(Revisions):
         return (self._state.folder / _GOOD).exists()
 
     def restore(self) -> Job:
-        self._state.write(CONFIGURATION, (self._state.folder / _GOOD).read_text(encoding="utf-8"))
+        for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
+            self._copy(f"compose/{file.name}", f"compose/{file.stem}")
+        self._copy(_GOOD, CONFIGURATION)
         for image in self._built_images():
             # An image that was not built then has no such tag.
             client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
         return self._start()
+
+    def _copy(self, source: str, target: str) -> None:
+        self._state.write(target, (self._state.folder / source).read_text(encoding="utf-8"))
 
     def _built_images(self) -> list[str]:
         images = render.images(self._instance)

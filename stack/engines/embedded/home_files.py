@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import shlex
 import shutil
 import sys
@@ -13,8 +15,10 @@ from stack.engines.embedded import accounts
 from stack.engines.embedded.data_folders import all_volumes, discard, empty_folders
 from stack.engines.embedded.host import LocalHost
 from stack.engines.embedded.layout import Home, Layout
+from stack.engines.embedded.render import resolve
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.user import RunAs, acting_as, make_private
+from stack.engines.variables import secret_variables
 from stack.files import explaining, update_text
 from stack.instance import Instance
 from stack.state import State
@@ -68,13 +72,28 @@ class HomeFiles:
         """Write what the servers read besides the configuration, and the instance's commands."""
         declared = self._instance.stack.secrets("process")
         secrets = {secret.id: self._state.secret(secret.id).reveal() for secret in declared}
-        commands = _commands(layout)
+        commands, variables = _commands(layout), self._variables(layout)
         with self.changing():
             if self.run_as is not None:
                 self._hand_over(secrets)
             self._write_component_files(layout)
+            for path, text in variables.items():
+                update_text(path, text)
             for name, script in commands.items():
                 update_text(self._home.commands / name, script, 0o700)
+
+    def _variables(self, layout: Layout) -> dict[Path, str]:
+        """Return the files with the variables that hold secrets, of the components that could run with these ports."""
+        stack = self._instance.stack
+        declared = {port.id for name in stack.names for port in stack.workload(name, "process").ports}
+        if not declared <= layout.ports.keys():
+            return {}
+        found = secret_variables(self._instance, "process", functools.partial(resolve, layout))
+        return {
+            self._home.variables(name): json.dumps(variables)
+            for name, variables in found.items()
+            if variables is not None
+        }
 
     def _hand_over(self, secrets: Mapping[str, str]) -> None:
         """Copy the secrets into the home and note where the state is: the servers' user can't reach root's state."""

@@ -1,15 +1,19 @@
 """Start the program of a component: a script that supervisord runs, and that the program then replaces by an exec.
 
-    launch.py --run FILE [--reach HOST:PORT …] --folder FOLDER [NAME=VALUE …] -- PROGRAM WORD…
+    launch.py --run FILE [--reach HOST:PORT …] --folder FOLDER [--variables FILE --version TEXT] [NAME=VALUE …]
+        -- PROGRAM WORD…
 
 Add the start to FILE, the start log; wait until each HOST:PORT, which the component uses, accepts connections; run
-PROGRAM in FOLDER with these variables and no others. The script needs only Python, so that any user can run it.
+PROGRAM in FOLDER with these variables and no others. Those that hold secrets are in a file, as a JSON object, because
+every user sees the words of a command; TEXT is another one if these variables are declared otherwise. The script needs
+only Python, so that any user can run it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -36,6 +40,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--run", required=True)
     parser.add_argument("--reach", action="append", default=[])
     parser.add_argument("--folder", required=True)
+    parser.add_argument("--variables", dest="file")
+    parser.add_argument("--version")
     parser.add_argument("variables", nargs="*")
     options = parser.parse_intermixed_args(words[:cut])
     os.umask(0o077)
@@ -45,12 +51,24 @@ def main(arguments: list[str]) -> None:
         _await(address)
     os.chdir(options.folder)
     variables = dict(variable.split("=", 1) for variable in options.variables)
-    become(words[cut + 1 :], variables | {MARK: options.run})
+    become(words[cut + 1 :], variables | secret_variables(options.file) | {MARK: options.run})
 
 
 def _restored(word: str) -> str:
     """Undo the escapes of `render.quote`."""
     return re.sub(r"\\(.)", lambda found: _LINE_ENDS.get(found[1], found[1]), word)
+
+
+def secret_variables(path: str | None) -> dict[str, str]:
+    """Read the variables that hold secrets; there are none without a file."""
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (OSError, ValueError):
+        # No message of the file's own: it may quote a secret.
+        sys.exit(f"stackctl: {path}, with the variables that hold secrets, can't be read; run `stackctl up`")
 
 
 def note_start(path: str) -> None:

@@ -84,6 +84,10 @@ class Home:
         """Return the path of a file that a component reads."""
         return self.folder / "conf" / f"{name}-{component}"
 
+    def variables(self, component: str) -> Path:
+        """Return the path of the file with the variables of a component that hold secrets."""
+        return self.file(component, "variables")
+
     def volume(self, volume: VolumeId) -> Path:
         """Return the folder of a volume. No component has a name with an underscore."""
         name = volume.replace(":", "_")

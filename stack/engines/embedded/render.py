@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stack.engines.embedded.layout import HOST, Layout
 from stack.errors import DeclarationError
-from stack.fields import flatten
+from stack.fields import digest, flatten
 from stack.instance import Instance
-from stack.references import Reference, SecretReference, Value, resolved
+from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import PortId, Restart, VolumeId, Workload
 
 # A field whose value changes if the file is edited by hand.
@@ -135,7 +136,8 @@ def _volume_suffix(name: str, volume: VolumeId) -> str:
 
 
 def _shown(value: Value) -> str:
-    def name(reference: Reference) -> str:
+    def name(named: Reference | SecretValue) -> str:
+        reference = named.secret if isinstance(named, SecretValue) else named
         return f"<{reference.component}.{reference.field}{f':{reference.name}' if reference.name else ''}>"
 
     return resolved(value, name)
@@ -167,14 +169,25 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     own[0] = layout.program(name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
-        *variables, "--", *preparation(layout, process), *own,
+        *_secret_variables(layout, name, process), *variables, "--", *preparation(layout, process), *own,
     )  # fmt: skip
 
 
+def _secret_variables(layout: Layout, name: str, process: Workload) -> tuple[str, ...]:
+    """Name the file of the variables that hold secrets, with a digest of all else of them.
+
+    Supervisord starts a program again if its command changes, and so if anything of these variables but a secret does.
+    """
+    if not process.secret_environment:
+        return ()
+    hidden = {variable: resolve(layout, value) for variable, value in process.secret_environment.items()}
+    return "--variables", str(layout.home.variables(name)), "--version", digest(json.dumps(hidden))
+
+
 def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
-    """Return all variables of a component's process. It inherits none."""
+    """Return the variables of a component's process but those that hold secrets. It inherits none."""
     base = {"HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    own = process_of(instance, name).environment
+    own = process_of(instance, name).plain_environment
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
@@ -186,10 +199,12 @@ def preparation(layout: Layout, process: Workload) -> tuple[str, ...]:
     return (*layout.python_script(file), *arguments)
 
 
-def resolve(layout: Layout, value: Value) -> str:
+def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] = hide) -> str:
     """Insert what a value refers to: paths of this machine, and ports on its loopback address."""
 
-    def of(reference: Reference) -> str:
+    def of(reference: Reference | SecretValue) -> str:
+        if isinstance(reference, SecretValue):
+            return reveal(reference)
         if isinstance(reference, SecretReference):
             return str(layout.home.secret(reference.id))
         component, name = reference.component, reference.name

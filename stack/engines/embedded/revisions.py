@@ -1,4 +1,4 @@
-"""Save and restore the last known good revision of an embedded instance: its configuration, and the note on it."""
+"""Save and restore the last known good revision of an embedded instance: its configuration, and what belongs to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.process import FinishedJob, Job
 from stack.files import update_text
 
+_GOOD = "good-"
+
 
 class EmbeddedRevisions(Revisions):
     """The last known good revision of an instance; see `stack.engines.base.Revisions`."""
@@ -22,7 +24,8 @@ class EmbeddedRevisions(Revisions):
 
     def save(self) -> None:
         with self._files.changing():
-            for path in (self._home.configuration, self._home.applied):
+            conf = self._home.configuration.parent
+            for path in (self._home.configuration, self._home.applied, *conf.glob(self._home.variables("*").name)):
                 update_text(_good(path), path.read_text(encoding="utf-8"))
 
     def exists(self) -> bool:
@@ -30,6 +33,10 @@ class EmbeddedRevisions(Revisions):
 
     def restore(self) -> Job:
         """Restore the configuration only: the source folder of an app is the user's, and stays as it is."""
+        with self._files.changing():
+            conf = self._home.configuration.parent
+            for path in conf.glob(_good(self._home.variables("*")).name):
+                update_text(path.with_name(path.name.removeprefix(_GOOD)), path.read_text(encoding="utf-8"))
         self._supervisor.update(_good(self._home.configuration).read_text(encoding="utf-8"))
         with self._files.changing():
             update_text(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
@@ -38,4 +45,4 @@ class EmbeddedRevisions(Revisions):
 
 def _good(path: Path) -> Path:
     """Return the path of the last known good version of a file."""
-    return path.with_name(f"good-{path.name}")
+    return path.with_name(f"{_GOOD}{path.name}")
