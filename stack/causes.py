@@ -59,6 +59,36 @@ _KNOWN = (
         role=_DATABASE,
     ),
     _Known(
+        r"FATAL: +(?:unrecognized configuration parameter|invalid value for parameter|parameter) \"([^\"]+)\""
+        r"|FATAL: +[^\n]* is outside the valid range for parameter \"([^\"]+)\"",
+        "setting-refused",
+        "PostgreSQL does not start with {0} as it is set, or has no such setting",
+        "mend `{0}` in `settings` of {name}, or leave it out, and run `stackctl up` again",
+        role=_DATABASE,
+    ),
+    _Known(
+        r"FATAL: +could not access file \"([^\"]+)\": No such file",
+        "setting-refused",
+        "PostgreSQL has no library {0}, which `shared_preload_libraries` names",
+        "leave it out of `settings` of {name}, or choose an `image=` that has it, and run `stackctl up` again",
+        role=_DATABASE,
+    ),
+    _Known(
+        r"stackctl: its (image has [^\n]*)",
+        "image-differs",
+        "PostgreSQL was not started: its {0}",
+        "declare the `version=` of {name} that its image has, or in `image_user=` its user; no data was changed",
+        role=_DATABASE,
+    ),
+    _Known(
+        r"data directory \"[^\"]+\" has wrong ownership",
+        "data-differs",
+        "the data belongs to another user than that of this image, as on Alpine",
+        "declare the image of before; to move to this one save the data with it (`stackctl snapshot save NAME`), then "
+        "`stackctl reset`, declare this one, and `stackctl snapshot restore NAME`",
+        role=_DATABASE,
+    ),
+    _Known(
         r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)"
         r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf|pg_hba\.conf|pg_wal)"
         r"[^\"\n]*\": No such file)"

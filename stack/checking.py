@@ -171,12 +171,12 @@ def checked_text(component: Component, field: str, text: str) -> str | Text:
         raise component.wrong(field, str(error)) from None
 
 
-def checked_user(component: Component, value: object) -> str | None:
+def checked_user(component: Component, value: object, field: str = "user") -> str | None:
     """Return the user and group in numbers; None for `image`, the user that the image names."""
     if value == "image":
         return None
     if not isinstance(value, str) or not _USER.fullmatch(value):
-        raise component.wrong("user", f"{value!r} is not a user and group in numbers, or is root (like 10001:10001)")
+        raise component.wrong(field, f"{value!r} is not a user and group in numbers, or is root (like 10001:10001)")
     return value
 
 

@@ -65,6 +65,10 @@ class Component:
             if isinstance(value, Reference | Text) or (isinstance(value, str) and TRACE.search(value)):
                 raise self.wrong(each.name, "is a reference; these stand in `environment` and in `command` alone")
 
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself: a value that does not change needs no copy, and some of its mappings have none."""
+        return self
+
     @property
     def role(self) -> str:
         """What it is, for people: `PostgreSQL`, `Redis`, `web app`."""

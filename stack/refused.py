@@ -90,5 +90,6 @@ EXAMPLES: Mapping[str, str] = {
     "ulimits": "{'nofile': 65536}",
     "extra_hosts": "{'host.docker.internal': 'host-gateway'}",
     "args": "{'VERSION': '1.2'}",
+    "settings": "{'work_mem': '32MB'}",
 }
 """What the value of a field looks like that is a mapping here and a list in Compose."""

@@ -197,7 +197,8 @@ class Workload:
     `init`: a process of the engine's own passes signals on in its container, and reaps what ends there.
     `entrypoint` replaces that of the image. `build` says how the image is made of `source`; `image_of` names another
     component that makes it of the same source, and is built in its place.
-    `secrets`: those that it reads from files.
+    `secrets`: those that it reads from files. `settings` follow the command, each as `-c NAME=VALUE`; a plan shows each
+    under its name, and of the command only what stands before them.
     `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
     container, for programs that look for them.
@@ -214,6 +215,7 @@ class Workload:
     image_of: str | None = None
     entrypoint: tuple[Value, ...] | None = None
     command: tuple[Value, ...] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     prepare: tuple[Value, ...] = ()
     environment: Mapping[str, Value] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
@@ -242,5 +244,15 @@ class Workload:
         return tuple(dict.fromkeys(secret for value in values for secret in secrets_in(value)))
 
     @property
+    def words(self) -> tuple[Value, ...] | None:
+        """The command with its settings; None for that of the image."""
+        return None if self.command is None else (*self.command, *setting_words(self.settings))
+
+    @property
     def published(self) -> tuple[Port, ...]:
         return tuple(port for port in self.ports if port.publish is not None)
+
+
+def setting_words(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return settings as words of a command: `-c NAME=VALUE`."""
+    return tuple(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))

@@ -48,7 +48,7 @@ _CLEAR_AFTER = 10.0
 # However long one waits, what the last lines of a log say of these does not change.
 _CERTAIN_IN_LOG = (
     "module-missing", "syntax-error", "variable-missing", "command-missing", "image-architecture", "data-version",
-    "data-incomplete",
+    "data-incomplete", "setting-refused", "image-differs", "data-differs",
 )  # fmt: skip
 _LAST_LINES = 4
 

@@ -17,6 +17,20 @@ RECORDED = {
         "data-version",
         "another major version",
     ),
+    'FATAL:  unrecognized configuration parameter "wrk_mem"': ("setting-refused", "does not start with wrk_mem"),
+    'FATAL:  invalid value for parameter "work_mem": "plenty"': ("setting-refused", "does not start with work_mem"),
+    'FATAL:  parameter "jit" requires a Boolean value': ("setting-refused", "does not start with jit"),
+    'FATAL:  1 8kB is outside the valid range for parameter "shared_buffers" (16 8kB .. 1073741823 8kB)': (
+        "setting-refused",
+        "does not start with shared_buffers",
+    ),
+    'FATAL:  could not access file "pg_cron": No such file or directory': ("setting-refused", "no library pg_cron"),
+    "stackctl: its image has PostgreSQL 17, and version=18 is declared": (
+        "image-differs",
+        "image has PostgreSQL 17, and version=18 is declared",
+    ),
+    "stackctl: its image has no user 999, and postgres is 70:70 there": ("image-differs", "postgres is 70:70 there"),
+    'FATAL:  data directory "/var/lib/postgresql/18/docker" has wrong ownership': ("data-differs", "another user"),
     'FATAL:  database "student_notes" does not exist': ("data-incomplete", 'database "student_notes" does not exist'),
     'postgres: could not find the database system\nExpected to find it in the directory "/data",\nbut could not open '
     'file "/data/global/pg_control": No such file or directory': ("data-incomplete", "global/pg_control"),
@@ -91,7 +105,8 @@ RECORDED = {
 @pytest.mark.parametrize("said", RECORDED)
 def test_a_text_as_recorded_tells_its_cause(said: str) -> None:
     code, message = RECORDED[said]
-    role = "PostgreSQL" if code.startswith("data-") or code == "password-mismatch" else "web app"
+    of_databases = ("data-", "setting-", "image-differs", "password-mismatch")
+    role = "PostgreSQL" if code.startswith(of_databases) else "web app"
     cause = recognise("web", f"starting\n{said}\nbye", role)
     assert cause is not None
     assert (cause.code, message in cause.message) == (code, True), cause

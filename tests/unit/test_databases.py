@@ -10,8 +10,13 @@ import pytest
 import yaml
 
 from stack import DeclarationError, Postgres, Stack, WebApp
+from stack.capabilities import Programs
+from stack.components.postgres.transfer import LOADING
+from stack.engines.compose.render import fields as compose_fields
 from stack.engines.compose.render import render
+from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.ports import choose_ports
+from stack.engines.embedded.render import fields
 from stack.instance import Instance, default_ports
 from stack.style import PLAIN
 from stack.workflow.summary import page_urls, server_lines, url_lines
@@ -25,6 +30,40 @@ WRONG: dict[str, Callable[[], object]] = {
     "db/publish: 'yes' is not a port (1-65535)": lambda: db(publish="yes"),
     "db/publish: 0 is not a port (1-65535)": lambda: db(publish=0),
     "db/publish: 70000 is not a port (1-65535)": lambda: db(publish=70000),
+    "db/settings: ['work_mem'] is not a mapping": lambda: db(settings=["work_mem"]),
+    "db/settings: 'Work Mem' is not the name of a setting, like 'work_mem'": lambda: db(settings={"Work Mem": 1}),
+    "db/settings: 7 is not the name of a setting, like 'work_mem'": lambda: db(settings={7: 1}),
+    "db/settings/work_mem: None is not text, a number, True or False": lambda: db(settings={"work_mem": None}),
+    "db/settings/work_mem: ['1MB'] is not text, a number, True or False": lambda: db(settings={"work_mem": ["1MB"]}),
+    "db/settings/x: nan is not a number that a server can be given": lambda: db(settings={"x": float("nan")}),
+    "db/settings/x: contains a NUL byte, which environments and paths do not allow": lambda: db(settings={"x": "\0"}),
+    "db/settings/x: Reference(component='db', field='host') is not text, a number, True or False": (
+        lambda: db(settings={"x": db().host})
+    ),
+    "db/settings/port: is stackctl's own: it decides where the server listens; `publish` opens it to this machine": (
+        lambda: db(settings={"port": 6000})
+    ),
+    "db/settings/unix_socket_group: is stackctl's own: it decides where the server listens; `publish` opens it to this "
+    "machine": lambda: db(settings={"unix_socket_group": "x"}),
+    "db/settings/hba_file: is stackctl's own: it decides where the files of the server are": lambda: db(
+        settings={"hba_file": "/x"}
+    ),
+    "db/settings/ssl_cert_file: is stackctl's own: it makes no certificates; nothing outside this machine reaches the "
+    "server": lambda: db(settings={"ssl_cert_file": "/x"}),
+    "db/settings/logging_collector: is stackctl's own: `stackctl logs` reads what the server writes to its standard "
+    "error": lambda: db(settings={"logging_collector": True}),
+    "db/image: 'Pg Vector' is not the name of an image (like 'nginx:1.29')": lambda: db(image="Pg Vector"),
+    "db/image: 18 is not plain text": lambda: db(image=18),
+    "db/image: 'pgvector/pgvector:pg17' is PostgreSQL 17 by its tag, and version 18 is what is declared": lambda: db(
+        image="pgvector/pgvector:pg17"
+    ),
+    "db/image: 'postgis/postgis:17-3.5-alpine' is PostgreSQL 17 by its tag, and version 16 is what is declared": (
+        lambda: db(image="postgis/postgis:17-3.5-alpine", version=16)
+    ),
+    "db/image_user: 'postgres' is not a user and group in numbers, or is root (like 10001:10001)": lambda: db(
+        image_user="postgres"
+    ),
+    "db/image_user: 'image' may be root, which PostgreSQL refuses; give the numbers": lambda: db(image_user="image"),
     "shop/orders/publish: 5432 is published by 'db' already": lambda: Stack(
         "shop", [db(publish=True), Postgres("orders", publish=True)]
     ),
@@ -71,3 +110,72 @@ def test_a_database_that_is_not_published_keeps_its_networks() -> None:
     published = yaml.safe_load(render(instance(app, db(publish=True))))["networks"]
     assert published.keys() - networks.keys() == {"db"}
     assert "internal" not in published["db"]
+
+
+SETTINGS = {"work_mem": "32MB", "max_connections": 200, "jit": False, "log_statement": "$all"}
+
+
+def test_settings_are_words_of_the_server_and_fields_of_the_plan() -> None:
+    declared = db(settings=SETTINGS)
+    words = ["-c", "work_mem=32MB", "-c", "max_connections=200", "-c", "jit=off"]
+    assert service("db", declared)["command"] == [
+        "sh", "/stackctl-start.sh", "18", *words, "-c", "log_statement=$$all",
+    ]  # fmt: skip
+    assert (declared.workload("process").words or ())[-8:] == (*words, "-c", "log_statement=$all")
+    shown = {"settings.work_mem": "32MB", "settings.jit": "off", "settings.log_statement": "$all"}
+    for found in (compose_fields(instance(declared))["db"], process_fields(declared)):
+        assert shown.items() <= found.items()
+        assert "work_mem" not in found.get("command", "")
+
+
+def process_fields(declared: Postgres) -> dict[str, str]:
+    programs = {"db": Programs({"postgres": Path("/bin/postgres")}, tools=(Path("/bin"),), major=18)}
+    layout = Layout(Home(Path("/s/home"), Path("/s/run"), Path("/s/secrets")), {}, programs)
+    return fields(instance(declared), layout)["db"]
+
+
+def test_a_database_without_settings_is_declared_as_ever() -> None:
+    found = service("db", db())
+    assert "command" not in found
+    for fields_of_it in (compose_fields(instance(db()))["db"], process_fields(db())):
+        assert not any(name.startswith("settings") for name in fields_of_it)
+
+
+def test_new_data_is_filled_without_what_is_logged_for_others() -> None:
+    declared = db(settings={"wal_level": "logical", "archive_mode": "on", "work_mem": "32MB"})
+    assert "wal_level=logical" in declared.serve("process").command
+    assert "archive_mode=on" in declared.serve("container").command
+    filled = declared.serve("container", LOADING).command
+    assert ("wal_level=logical" in filled, "archive_mode=on" in filled) == (False, False)
+    assert filled[-6:] == ("-c", "work_mem=32MB", *LOADING)
+
+
+@pytest.mark.parametrize(
+    ("image", "user"),
+    [
+        ("pgvector/pgvector:pg18", "999:999"),
+        ("postgis/postgis:18-3.5-alpine", "70:70"),
+        ("timescale/timescaledb:latest-pg18", "70:70"),
+        ("timescale/timescaledb-ha:pg18", "999:999"),
+        ("localhost:5000/own/database:3.1", "999:999"),
+    ],
+)
+def test_an_image_of_your_own_is_run_as_the_postgres_in_it(image: str, user: str) -> None:
+    found = service("db", db(image=image))
+    assert (found["image"], found["user"], found["stop_signal"]) == (image, user, "SIGINT")
+    assert found["command"] == ["sh", "/stackctl-start.sh", "18"]
+    assert service("db", db(image=image, image_user="26:26"))["user"] == "26:26"
+
+
+@pytest.mark.parametrize(
+    ("image", "older"),
+    [
+        ("pgvector/pgvector:pg18", "pgvector/pgvector:pg17"),
+        ("pgvector/pgvector:0.8.1-pg18-trixie", "pgvector/pgvector:0.8.1-pg17-trixie"),
+        ("postgis/postgis:18-3.5", "postgis/postgis:17-3.5"),
+        ("own/database:3.1", None),
+    ],
+)
+def test_an_upgrade_reads_old_data_with_the_same_image_of_its_version(image: str, older: str | None) -> None:
+    assert db(image=image).at_major(17).image == older
+    assert db(image=image).at_major(18).image == image

@@ -90,7 +90,7 @@ WRONG: Mapping[str, Make] = {
     "db/database: 'template1' is what PostgreSQL copies new databases from": lambda: Postgres(
         "db", database="template1"
     ),
-    "db/image: Postgres has no such field": lambda: Postgres("db", image="postgis"),  # type: ignore[call-arg]
+    "db/owner: Postgres has no such field": lambda: Postgres("db", owner="shop"),  # type: ignore[call-arg]
     "web/enviroment: WebApp has no such field; did you mean 'environment'?": lambda: web(enviroment={}),
     "web/image: and source are both missing: a component runs an image, or is built from a folder with a Dockerfile": (
         lambda: WebApp("web")

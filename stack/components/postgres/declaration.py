@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path, checked_publish
-from stack.components.postgres.fields import ADMIN, check_database, check_identifier, check_user, checked_extensions
+from stack.components.postgres.fields import (
+    ADMIN,
+    check_database,
+    check_identifier,
+    check_user,
+    checked_extensions,
+    checked_settings,
+)
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
+from stack.components.postgres.image import at_major, check_image, check_image_user, start, start_file, user_of
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
 from stack.errors import StackError
 from stack.model import Component
 from stack.references import Reference, SecretReference, Value, deferred
-from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
+from stack.workload import (
+    File,
+    Hardening,
+    Healthcheck,
+    Limits,
+    Port,
+    PortId,
+    Target,
+    Volume,
+    VolumeId,
+    Workload,
+    setting_words,
+)
 
 # The major version of an instance that names none.
 VERSION = 18
@@ -24,10 +44,10 @@ OLDEST = 15
 # (https://github.com/docker-library/postgres/pull/1259).
 _DATA = "/var/lib/postgresql"
 _DATA_UNTIL_17 = "/var/lib/postgresql/data"
-# The user `postgres` of the Debian-based image: started as this user its entrypoint needs no capability.
-USER = "999:999"
 PORT = 5432
 _STOP_GRACE = 60
+# A new server that is filled keeps no log for others (`transfer.LOADING`), and refuses to start with these.
+_OF_THE_LOG = ("wal_level", "max_wal_senders", "archive_mode", "summarize_wal")
 _OFFLINE_HINT = "fix what its last lines name, and run this again; the instance's data is as it was"
 # The image runs it once, in the new database and as the administrator, who was made with the password of the user.
 _ROLES = """\
@@ -52,6 +72,9 @@ class Postgres(Component):
     `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed. `migrations` is a
     folder of SQL files like `0001_notes.sql`, relative to the stack file: `up` applies each once, in their order.
     `extensions` names those that `up` makes before, because only an administrator may make some; the user is none.
+    `settings` are those of the server, `{"work_mem": "32MB", "max_connections": 200}`.
+    `image`: what a container runs; it keeps the contract of the official image, and its major version is that of
+    `version`. `image_user`: the user and group of `postgres` in it, if they are not 999:999, and 70:70 on Alpine.
     `publish`: True, or the port of this machine on which its programs reach it too, on 127.0.0.1; True stands for 5432.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
@@ -65,6 +88,9 @@ class Postgres(Component):
     publish: bool | int | None = None
     memory: int = 512
     cpus: float = 2.0
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    image: str | None = None
+    image_user: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +104,11 @@ class Postgres(Component):
         self._freeze("publish", checked_publish(self, self.publish, PORT))
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
+        self._freeze("settings", checked_settings(self, self.settings))
+        if self.image is not None:
+            check_image(self, self.image, self._major)
+        if self.image_user is not None:
+            check_image_user(self, self.image_user)
         checked_memory(self, self.memory, least=64)
         checked_cpus(self, self.cpus)
 
@@ -126,10 +157,11 @@ class Postgres(Component):
     def workload(self, target: Target) -> Workload:
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
-            hardening=Hardening(user=USER, tmpfs=("/tmp", "/var/run/postgresql")),  # noqa: S108 - in the container
+            hardening=Hardening(user=self.image_user or user_of(self.image), tmpfs=("/tmp", "/var/run/postgresql")),  # noqa: S108 - in the container
             ports=(Port(PortId.of(self.name), PORT, self.publish, self._url),),
             volumes=(self._volume,),
             stop_grace=_STOP_GRACE,
+            settings=checked_settings(self, self.settings),
         )
         return self._in_container(plain) if target == "container" else self._as_process(plain)
 
@@ -143,16 +175,21 @@ class Postgres(Component):
         return Volume(VolumeId.of(self.name), f"{self.name}-pgdata", target, initialized=True)
 
     def _in_container(self, plain: Workload) -> Workload:
+        checked = self.image is not None or bool(self.settings)
+        roles = File(f"{self.name}-roles.sql", _ROLES_PLACE, _ROLES)
         return replace(
             plain,
-            image=f"postgres:{self._major}",
+            image=self.image or f"postgres:{self._major}",
+            command=start(self._major) if checked else None,
+            # Fast shutdown, as the official image says too.
+            stop_signal="INT" if self.image is not None else None,
             environment={
                 "POSTGRES_USER": ADMIN,
                 "POSTGRES_DB": self.database,
                 "POSTGRES_PASSWORD_FILE": self.password,
                 "DATABASE_OWNER": self.user,
             },
-            files=(File(f"{self.name}-roles.sql", _ROLES_PLACE, _ROLES),),
+            files=(roles, start_file(self.name)) if checked else (roles,),
             # Over TCP: while a new database is made, a temporary server answers on the socket alone.
             # A query: pg_isready looks at neither the user nor the database.
             healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
@@ -180,13 +217,23 @@ class Postgres(Component):
         # fmt: on
 
     def serve(self, target: Target, settings: Sequence[str] = ()) -> Serve:
-        """How its data is served while it does not run, on a socket alone. `settings` are words for the server."""
-        command: tuple[Value, ...] = ("docker-entrypoint.sh", "postgres", *settings)
+        """How its data is served while it does not run, on a socket alone. `settings` are words for the server.
+
+        With such words its data is new: of the declared settings those are left out that say what is logged for others.
+        """
+        declared = {
+            name: value
+            for name, value in checked_settings(self, self.settings).items()
+            if not (settings and name in _OF_THE_LOG)
+        }
+        words = (*setting_words(declared), *settings)
+        plain = ("docker-entrypoint.sh", "postgres") if self.image is None else start(self._major)
+        command: tuple[Value, ...] = (*plain, *words)
         # While the data are made in a container, a temporary server answers, on the socket alone.
         ready = self.query("SELECT 1", host="127.0.0.1")
         if target == "process":
             where = ("-k", Reference(self.name, "socket"), "-p", self.port)
-            command = ("postgres", "-D", Reference(self.name, "data"), "-h", "", *where, *settings)
+            command = ("postgres", "-D", Reference(self.name, "data"), "-h", "", *where, *words)
             ready = self.query("SELECT 1")
         problem = "a PostgreSQL beside the instance did not start, or not end well"
         return Serve(command, ready, StackError("database-failed", problem, _OFFLINE_HINT))
@@ -239,7 +286,8 @@ class Postgres(Component):
         return PostgresSchema(self)
 
     def at_major(self, major: int) -> Self:
-        return replace(self, version=major)
+        image = at_major(self.image, major) if self.image is not None and major != self._major else self.image
+        return replace(self, version=major, image=image)
 
     def verify(self, session: Session) -> Completed:
         """Connect as those who use it do: over TCP, with the declared names and the password."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from stack.checking import checked_mapping, checked_plain
 from stack.model import Component, sequence
 
 # The superuser that a server is made with. No app connects as it, and it has no password.
@@ -15,6 +19,14 @@ _RESERVED_USERS = re.compile(r"pg_.*|postgres|public|none")
 # As a control file may be named: `uuid-ossp`.
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _TEMPLATES = ("template0", "template1")
+# One of an extension has the name of that in front: `pg_stat_statements.max`.
+_SETTING = re.compile(r"[a-z_][a-z0-9_]{0,62}(?:\.[a-z_][a-z0-9_]{0,62})?")
+_KEPT_SETTINGS = {
+    "listen_addresses|port|unix_socket_.*": "it decides where the server listens; `publish` opens it to this machine",
+    "data_directory|config_file|hba_file|ident_file|external_pid_file": "it decides where the files of the server are",
+    "ssl|ssl_.*": "it makes no certificates; nothing outside this machine reaches the server",
+    "logging_collector|log_destination": "`stackctl logs` reads what the server writes to its standard error",
+}
 
 
 def check_identifier(component: Component, field: str, value: object) -> None:
@@ -45,4 +57,43 @@ def checked_extensions(component: Component, extensions: object) -> tuple[str, .
         if each in found:
             raise component.wrong("extensions", f"{each!r} stands there twice")
         found.append(each)
+    return tuple(found)
+
+
+def checked_settings(component: Component, settings: object) -> Mapping[str, str]:
+    """Return settings of the server as it reads them, by name. Numbers become text, True and False `on` and `off`."""
+    found: dict[str, str] = {}
+    for name, value in checked_mapping(component, "settings", settings).items():
+        if not isinstance(name, str) or not _SETTING.fullmatch(name):
+            raise component.wrong("settings", f"{name!r} is not the name of a setting, like 'work_mem'")
+        for kept, reason in _KEPT_SETTINGS.items():
+            if re.fullmatch(kept, name):
+                raise component.wrong(f"settings/{name}", f"is stackctl's own: {reason}")
+        found[name] = _checked_setting(component, f"settings/{name}", value)
+    return MappingProxyType(found)
+
+
+def _checked_setting(component: Component, field: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise component.wrong(field, f"{value!r} is not a number that a server can be given")
+    if isinstance(value, (int, float)):
+        return str(value)
+    if not isinstance(value, str):
+        raise component.wrong(field, f"{value!r} is not text, a number, True or False")
+    return checked_plain(component, field, value)
+
+
+def checked_databases(component: Component, main: str, databases: object) -> tuple[str, ...]:
+    """Return the names of the further databases."""
+    names = sequence(f"{component.name}/databases", databases)
+    found: list[str] = []
+    for each in names:
+        check_identifier(component, "databases", each)
+        if each in (main, *found):
+            raise component.wrong("databases", f"{each!r} stands there twice, or is its `database` already")
+        if each in (*_TEMPLATES, "postgres"):
+            raise component.wrong("databases", f"{each!r} is a database that every server has for itself")
+        found.append(str(each))
     return tuple(found)

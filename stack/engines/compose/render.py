@@ -41,10 +41,10 @@ def render(instance: Instance) -> str:
 def fields(instance: Instance) -> dict[str, dict[str, str]]:
     """Return the declaration of each service, field by field, as its container is made from it."""
     joined = _joined(plan_networks(instance.stack))
+    workloads = {name: workload_of(instance, name) for name in instance.stack.names}
     return {
         name: _fields(instance, workload, _service(instance, name, workload, joined[name]))
-        for name in instance.stack.names
-        if (workload := workload_of(instance, name))
+        for name, workload in workloads.items()
     }
 
 
@@ -76,11 +76,17 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
 
 
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a service, without the paths of files of the state, which may be moved; with `***` for each secret."""
+    """Flatten a service, without the paths of files of the state, which may be moved; with `***` for each secret.
+
+    The settings of its command stand for the command.
+    """
     secret = {variable: resolve(instance, value) for variable, value in workload.secret_environment.items()}
     if secret:
         environment = service.get("environment", {}) | {name: _literal(text) for name, text in secret.items()}
         service = {**service, "environment": environment}
+    if workload.settings:
+        service = {**service, "settings": dict(workload.settings)}
+        del service["command"]
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
     paths = ("build.dockerfile", "env_file")
     declared = {name: text for name, text in flatten({**service, **files}).items() if name not in paths}
@@ -136,8 +142,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["init"] = True
     if workload.entrypoint is not None:
         service["entrypoint"] = [_literal(resolve(instance, word)) for word in workload.entrypoint]
-    if workload.command is not None:
-        service["command"] = [_literal(resolve(instance, word)) for word in workload.command]
+    if workload.words is not None:
+        service["command"] = [_literal(resolve(instance, word)) for word in workload.words]
     hardening = workload.hardening
     if hardening.user is not None:
         service["user"] = hardening.user

@@ -89,6 +89,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     return flatten(
         {
             "command": [layout.program(name, program), *words],
+            "settings": process.settings,
             "environment": {variable: _shown(value) for variable, value in process.environment.items()},
             "source": str(instance.source(name)) if process.source else "",
             **_port_fields(instance, process),
@@ -165,7 +166,7 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     reach = [word for port in used for word in ("--reach", f"{HOST}:{layout.ports[port.id]}")]
     folder = instance.source(name) if process.source else layout.home.folder
     variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
-    own = [resolve(layout, value) for value in process.command or ()]
+    own = [resolve(layout, value) for value in process.words or ()]
     own[0] = layout.program(name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),

@@ -1,0 +1,87 @@
+"""What PostgreSQL is run by in a container: the image, the user in it, and how it is started. Pure.
+
+Any image will do that keeps the contract of the official one: its entrypoint, its variables and its folders.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stack.checking import checked_image, checked_user
+from stack.errors import DeclarationError
+from stack.model import Component
+from stack.workload import File
+
+# The user `postgres` of the Debian-based images: started as this user their entrypoint needs no capability.
+USER = "999:999"
+_USER_ON_ALPINE = "70:70"
+# Images of Alpine that do not say so in their tag.
+_ON_ALPINE = re.compile(r"alpine|(?:^|/)timescale/timescaledb(?:$|[:@])")
+# As in `pgvector/pgvector:pg18`, and as in `postgis/postgis:18-3.5` of the images whose tags are its versions.
+_MAJOR_IN_TAG = re.compile(r":(?:[\w.-]*?\bpg)(\d\d)\b|(?:^|/)(?:postgres|postgis):(\d\d)\b")
+# The data must not be made by another version, nor by a user that the image does not know: both show only afterwards.
+# With settings they are made first, without them: else a wrong one would leave a half of them.
+_PLACE = "/stackctl-start.sh"
+_START = """\
+found=$(postgres --version | sed -n 's/^postgres (PostgreSQL) \\([0-9]*\\).*/\\1/p')
+if [ "$found" != "$1" ]; then
+    echo "stackctl: its image has PostgreSQL $found, and version=$1 is declared" >&2
+    exit 1
+fi
+if ! id -un > /dev/null 2>&1; then
+    echo "stackctl: its image has no user $(id -u), and postgres is $(id -u postgres):$(id -g postgres) there" >&2
+    exit 1
+fi
+shift
+if command -v docker-ensure-initdb.sh > /dev/null; then
+    docker-ensure-initdb.sh || exit
+fi
+exec docker-entrypoint.sh postgres "$@"
+"""
+
+
+def check_image(component: Component, image: str, major: int) -> None:
+    """Check the name of an image, and the major version as far as its tag tells it."""
+    checked_image(component, image)
+    found = major_in_tag(image)
+    if found is not None and found != major:
+        raise DeclarationError(
+            f"{component.name}/image",
+            f"{image!r} is PostgreSQL {found} by its tag, and version {major} is what is declared",
+            f"declare version={found}, or choose an image of PostgreSQL {major}",
+        )
+
+
+def check_image_user(component: Component, value: object) -> None:
+    if value == "image":
+        raise component.wrong("image_user", "'image' may be root, which PostgreSQL refuses; give the numbers")
+    checked_user(component, value, "image_user")
+
+
+def major_in_tag(image: str) -> int | None:
+    found = _MAJOR_IN_TAG.search(image)
+    return int(found[1] or found[2]) if found else None
+
+
+def at_major(image: str, major: int) -> str | None:
+    """Return the same image of another major version; None if its tag does not tell."""
+    found = _MAJOR_IN_TAG.search(image)
+    if found is None:
+        return None
+    start, end = found.span(1 if found[1] else 2)
+    return f"{image[:start]}{major}{image[end:].partition('@')[0]}"
+
+
+def user_of(image: str | None) -> str:
+    """Return the user and group that `postgres` has in an image."""
+    return _USER_ON_ALPINE if image is not None and _ON_ALPINE.search(image) else USER
+
+
+def start_file(component: str) -> File:
+    """Return the script that starts the server in a container once its image is found to fit."""
+    return File(f"{component}-start.sh", _PLACE, _START)
+
+
+def start(major: int) -> tuple[str, ...]:
+    """Return the words that run that script; settings follow them."""
+    return ("sh", _PLACE, str(major))
