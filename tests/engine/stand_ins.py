@@ -44,6 +44,12 @@ class Image:
     suite: str
     """The Debian suite that has this version."""
     arguments: tuple[tuple[str, str], ...] = ()
+    on: str | None = None
+    """The image that it is built on, if it is another of these and not a Debian."""
+
+    @property
+    def base(self) -> str:
+        return self.on or base_name(self.suite)
 
 
 # Until 17 the data and the volume are in one place.
@@ -53,6 +59,7 @@ IMAGES = (
     Image("postgres:18", "postgres", "forky", (("MAJOR", "18"), ("PGDATA", "/var/lib/postgresql/18/docker"))),
     # An older major version, to upgrade from.
     Image("postgres:17", "postgres", "trixie", (("MAJOR", "17"), ("PGDATA", _OLD_DATA), ("DATA", _OLD_DATA))),
+    Image("pgvector/pgvector:pg18", "pgvector", "forky", on="postgres:18"),
     Image("redis:8", "redis", "forky", (("MAJOR", "8"),)),
     Image("python:3.14-slim", "python", "forky", (("VERSION", "3.14"),)),
     Image("node:24-slim", "node", "forky", (("VERSION", "24"),)),
@@ -82,9 +89,10 @@ def ensure_images() -> None:
         missing = missing_images()
         for suite in sorted({image.suite for image in missing}):
             ensure_base(suite)
-        with ThreadPoolExecutor() as builders:
-            # list() waits for all and raises what the first failed one raised.
-            list(builders.map(build, missing))
+        for round_ in ([image for image in missing if not image.on], [image for image in missing if image.on]):
+            with ThreadPoolExecutor() as builders:
+                # list() waits for all and raises what the first failed one raised.
+                list(builders.map(build, round_))
 
 
 def missing_images() -> list[Image]:
@@ -144,7 +152,8 @@ def base_fingerprint(suite: str) -> str:
 
 
 def image_fingerprint(image: Image) -> str:
-    return fingerprint(SOURCES / image.source, base_fingerprint(image.suite).encode(), repr(image.arguments).encode())
+    below = [image_fingerprint(other) for other in IMAGES if other.name == image.on] or [base_fingerprint(image.suite)]
+    return fingerprint(SOURCES / image.source, below[0].encode(), repr(image.arguments).encode())
 
 
 def fingerprint(folder: Path, *others: bytes) -> str:
@@ -188,7 +197,7 @@ def import_tree(tree: Path, name: str, labelled: dict[str, str]) -> None:
 
 
 def build(image: Image) -> None:
-    arguments = {"BASE": base_name(image.suite), **dict(image.arguments)}
+    arguments = {"BASE": image.base, **dict(image.arguments)}
     run(
         ["docker", "build", "--tag", image.name, "--label", f"{STAND_IN}=true"]
         + ["--label", f"{FINGERPRINT}={image_fingerprint(image)}"]

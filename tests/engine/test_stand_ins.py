@@ -19,6 +19,7 @@ from tests.cli import eventually
 pytestmark = pytest.mark.docker
 
 POSTGRES = "postgres:18"
+PGVECTOR = "pgvector/pgvector:pg18"
 REDIS = "redis:8"
 PYTHON = "python:3.14-slim"
 NODE = "node:24-slim"
@@ -270,6 +271,17 @@ def test_postgres_refuses_a_volume_of_the_layout_before_18(bench: Bench) -> None
     said = bench.refusal(POSTGRES, "--env=POSTGRES_PASSWORD=one", volume)
     assert "in 18+" in said
     assert "/var/lib/postgresql/data" in said
+
+
+# pgvector
+
+
+def test_pgvector_is_postgres_with_the_extension_vector(bench: Bench) -> None:
+    box = bench.run(PGVECTOR, options=(*POSTGRES_OPTIONS, "--network=none", f"--env=POSTGRES_PASSWORD={PASSWORD}"))
+    query = "SELECT name FROM pg_available_extensions WHERE name = 'vector'"
+    asked = ("psql", "--host=127.0.0.1", "--username=postgres", "--tuples-only", "--no-align", "--command", query)
+    eventually(lambda: answers_or_ended(box, lambda: box.exec(*asked)), within=30, every=0.1)
+    assert box.ok(*asked) == "vector"
 
 
 # Redis
