@@ -72,12 +72,13 @@ pictures: .venv/installed-dev ## Regenerate the pictures of the README from real
 json-docs: .venv/installed-dev ## Regenerate docs/json-output.md
 	$(BIN)/python docs/json_output.py
 
-lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfile
+lint: .venv/installed-dev ## Check style, types, the direction of imports, and the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint service/Dockerfile
+	@for file in examples/*/stackfile.py; do $(BIN)/mypy "$$file" || exit 1; done
+	$(BIN)/hadolint service/Dockerfile examples/*/Dockerfile
 
 format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .

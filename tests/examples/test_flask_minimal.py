@@ -1,0 +1,22 @@
+"""The guest book keeps what is written into it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli import Cli
+from tests.examples.asking import ask
+
+pytestmark = pytest.mark.long
+
+
+def test_an_entry_is_kept_and_brought_back(example: Cli) -> None:
+    signed = ask(example.url, form={"name": "Ada", "message": "Hello"})
+    assert (signed.status, signed.json["name"]) == (201, "Ada")
+    assert ask(example.url, form={"name": "Ada"}).status == 400
+    assert [entry["message"] for entry in ask(example.url).json] == ["Hello"]
+    example.ok("reset", "--yes")
+    example.ok("undo", "--yes")
+    example.up()
+    assert [entry["message"] for entry in ask(example.url).json] == ["Hello"]
+    assert example.data("plan")["changes"] is False
