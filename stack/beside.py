@@ -44,7 +44,7 @@ class App(Protocol):
 class Beside(Program):
     """A process without a port that has what an app has, or an image or a source of its own."""
 
-    command: Sequence[Value] = ()
+    command: Sequence[Value] | str = ()
     of: App | None = None
     _: KW_ONLY
     uses: Sequence[Component | str] | None = None

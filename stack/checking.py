@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -17,7 +18,13 @@ from stack.workload import HOST_GATEWAY
 
 # More than any machine has: 16 TiB, and a day.
 _MOST_MEMORY, _MOST_CPUS, _MOST_SECONDS = 16 * 2**20, 256, 86400
-_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+_NUMBERS = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+# Numbers, or names of the image's own list of users.
+_USER = re.compile(
+    r"(?!root(?::|$))(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31})(?::(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31}))?"
+)
+# Words that mean something to a shell alone, and none reads a command here.
+_SHELL = re.compile(r"&&?|\|\|?|;|[0-9]?>.*|<.*|\$\(.*|`.*", re.DOTALL)
 # As a component may be named.
 _PART = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ENGINE_FOLDERS = ("/proc", "/sys", "/dev", "/run/secrets", "/var/run/docker.sock", "/run/docker.sock")
@@ -25,7 +32,8 @@ _ENGINE_FOLDERS = ("/proc", "/sys", "/dev", "/run/secrets", "/var/run/docker.soc
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Some programs read names with dots, like `discovery.type`.
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _OUR_LABELS = ("stackctl.", "com.docker.")
@@ -121,16 +129,29 @@ def _checked_variable(component: Component, name: object, value: object) -> Valu
         return value if name.endswith("_FILE") else SecretValue(value)
     if isinstance(value, (Reference, SecretValue, Text)):
         return value
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool):
+        raise component.wrong(path, f"{value!r} is no text; write 'true', 'True' or '1', whichever the program reads")
+    if not isinstance(value, (str, int, float)):
         raise component.wrong(path, f"{value!r} is not text, a number or a reference")
     return checked_text(component, path, str(value))
 
 
 def checked_command(component: Component, command: object, field: str = "command") -> tuple[Value, ...]:
-    """Return the words of a command, each text or a reference that is not a secret."""
-    if isinstance(command, str) or not isinstance(command, Sequence) or not command:
+    """Return the words of a command, each text or a reference that is not a secret. Split a text as a shell would."""
+    words = _split(component, field, command) if isinstance(command, str) else command
+    if not isinstance(words, Sequence) or not words:
         raise component.wrong(field, f"{command!r} is not a list of words, like ['python', 'app.py']")
-    return tuple(_checked_word(component, field, word) for word in command)
+    return tuple(_checked_word(component, field, word) for word in words)
+
+
+def _split(component: Component, field: str, command: str) -> Sequence[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise component.wrong(field, f"{command!r} can't be split into words: {error}") from None
+    if any(_SHELL.fullmatch(word) for word in words):
+        raise component.wrong(field, f"{command!r} is for a shell; write ['sh', '-c', '…']")
+    return words
 
 
 def _checked_word(component: Component, field: str, word: object) -> Value:
@@ -171,13 +192,19 @@ def checked_text(component: Component, field: str, text: str) -> str | Text:
         raise component.wrong(field, str(error)) from None
 
 
-def checked_user(component: Component, value: object, field: str = "user") -> str | None:
-    """Return the user and group in numbers; None for `image`, the user that the image names."""
+def checked_user(component: Component, value: object) -> str | None:
+    """Return the user and perhaps the group, in numbers or by name; None for `image`, the user that the image names."""
     if value == "image":
         return None
     if not isinstance(value, str) or not _USER.fullmatch(value):
-        raise component.wrong(field, f"{value!r} is not a user and group in numbers, or is root (like 10001:10001)")
+        raise component.wrong("user", f"{value!r} is not a user of a container, or is root (like 10001:10001, or node)")
     return value
+
+
+def check_numbers(component: Component, field: str, value: object) -> None:
+    """Check that it is a user and group in numbers, and not root."""
+    if not isinstance(value, str) or not _NUMBERS.fullmatch(value):
+        raise component.wrong(field, f"{value!r} is not a user and group in numbers, or is root (like 10001:10001)")
 
 
 def checked_switch(component: Component, field: str, value: object) -> None:

@@ -41,6 +41,8 @@ from stack.references import (
 from stack.workload import Target, Volume, Workload
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+# The fields that may hold references in a text.
+_COMMANDS = ("command", "entrypoint", "process")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Component:
             value = getattr(self, each.name)
             if is_secret(value):
                 raise self.misplaced(each.name)
-            if isinstance(value, Reference | Text) or (isinstance(value, str) and TRACE.search(value)):
+            in_text = isinstance(value, str) and each.name not in _COMMANDS and TRACE.search(value)
+            if isinstance(value, Reference | Text) or in_text:
                 raise self.wrong(each.name, "is a reference; these stand in `environment` and in `command` alone")
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -268,7 +271,7 @@ class Stack:
                 if volume.shared:
                     before = found.get(volume.id)
                     users = (*before.users, component.name) if before else (component.name,)
-                    found[volume.id] = SharedVolume(volume.id, workload.hardening.user, volume.backup, users)
+                    found[volume.id] = SharedVolume(volume.id, workload.hardening.owner, volume.backup, users)
         return found
 
     def depth(self, name: str) -> int:

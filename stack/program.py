@@ -38,7 +38,9 @@ class Program(Component):
       ready first, also in a circle, without their variables.
     - `volumes`: named folders that outlive it and are in snapshots, `{"media": "/app/media"}`; and those that other
       components share, `{"/app/media": media}` with `media = Volume("media")`.
-    - `user`: the numeric user and group that it runs as, or `image` for the image's own, which may be root.
+    - `user`: the user and group in numbers that it runs as and that new volumes are given to; or by the image's own
+      names, `node`, or `image` for the user that the image says, which may be root: then a new volume begins with what
+      the image has there.
     - `memory` in MiB; `ulimits`: of each of its processes, `{"nofile": 65536}`; `stop_grace`: the seconds that it gets
       to finish what is in flight.
     - `labels`: for programs that look for containers.

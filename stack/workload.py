@@ -6,6 +6,7 @@ renders that and needs to know nothing of the kind of component.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -26,6 +27,7 @@ WEB = "http://localhost:{port}"
 """The URL of a port, unless its component says otherwise."""
 
 
+_NUMBERS = re.compile(r"[0-9]+:[0-9]+")
 DOCKERFILE = "Dockerfile"
 """What the file is called that says how an image is made of a source, unless it is declared."""
 
@@ -161,6 +163,11 @@ class Hardening:
     egress: bool = False
     shm: int | None = None
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str | None:
+        """The user and group that a new volume is given to, in numbers; None: it has what the image has there."""
+        return self.user if self.user is not None and _NUMBERS.fullmatch(self.user) else None
 
     @property
     def relaxed(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ _CAPABILITIES = (
 class Container(Program):
     """A container of an `image`, or of one that is built from the folder `source`.
 
-    - `command`, `entrypoint`: replace those of the image; lists of words.
+    - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words.
     - `ports`: what it listens on, by a name, `{"http": 9000, "console": 9001}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
@@ -69,9 +69,9 @@ class Container(Program):
 
     image: str | None = None
     source: str | None = None
-    command: Sequence[Value] | None = None
-    entrypoint: Sequence[Value] | None = None
-    process: Sequence[Value] | None = None
+    command: Sequence[Value] | str | None = None
+    entrypoint: Sequence[Value] | str | None = None
+    process: Sequence[Value] | str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     publish: Mapping[str, int] = field(default_factory=dict)
     health: ways.Health | None = None

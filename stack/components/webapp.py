@@ -36,7 +36,7 @@ class WebApp(Program):
     port: int = 8000
     publish: int | Literal["same"] | None = "same"
     health: str = "/health"
-    command: Sequence[Value] | None = None
+    command: Sequence[Value] | str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

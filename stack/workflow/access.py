@@ -80,7 +80,7 @@ def data_store(stack: Stack, name: str) -> DataStore | None:
         return component.data
     workload = component.workload("container")
     names = tuple(volume.id.name for volume in workload.volumes if volume.id.component == component.name)
-    return VolumeFiles(component.name, names, workload.hardening.user) if names else None
+    return VolumeFiles(component.name, names, workload.hardening.owner) if names else None
 
 
 def login_of(stack: Stack, name: str) -> Login | None:

@@ -50,7 +50,11 @@ WRONG: dict[str, Callable[[], object]] = {
     ),
     "web/target: ['prod'] is not plain text": lambda: WebApp("web", source="app", target=["prod"]),  # type: ignore[arg-type]
     "web/args: ['V=1'] is not a mapping": lambda: WebApp("web", source="app", args=["V=1"]),  # type: ignore[arg-type]
-    "box/command: 'serve' is not a list of words, like ['python', 'app.py']": lambda: box(command="serve"),
+    "box/command: {} is not a list of words, like ['python', 'app.py']": lambda: box(command={}),
+    "box/user: 'root:1' is not a user of a container, or is root (like 10001:10001, or node)": lambda: box(
+        user="root:1"
+    ),
+    "box/user: 'Node' is not a user of a container, or is root (like 10001:10001, or node)": lambda: box(user="Node"),
     "box/entrypoint: 7 is not a word of a command": lambda: box(entrypoint=[7]),
     "box/process: [] is not a list of words, like ['python', 'app.py']": lambda: box(process=[]),
     "box/ports: 9000 is not a mapping": lambda: box(ports=9000),
@@ -75,8 +79,8 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/capabilities: 'SYS_ADMIN' is refused: it reaches beyond the container, or is not a capability": lambda: box(
         capabilities=["SYS_ADMIN"]
     ),
-    "box/user: 'root' is not a user and group in numbers, or is root (like 10001:10001)": lambda: box(user="root"),
-    "box/user: '0:0' is not a user and group in numbers, or is root (like 10001:10001)": lambda: box(user="0:0"),
+    "box/user: 'root' is not a user of a container, or is root (like 10001:10001, or node)": lambda: box(user="root"),
+    "box/user: '0:0' is not a user of a container, or is root (like 10001:10001, or node)": lambda: box(user="0:0"),
     "box/writable: 'yes' is neither True nor False": lambda: box(writable="yes"),
     "box/shm: 0 is not an amount in MiB (at least 1)": lambda: box(shm=0),
     "box/stop_signal: 'SIGTERM' is none of TERM, INT, QUIT, HUP, USR1, USR2": lambda: box(stop_signal="SIGTERM"),
@@ -233,3 +237,29 @@ def test_a_durable_redis_keeps_its_keys_in_a_volume_and_forgets_none() -> None:
     assert [volume.id for volume in queue.workload("process").volumes] == [VolumeId("queue")]
     assert (queue.data is None, queue.emptying) == (False, ())
     assert (cache.data is None, cache.workload("container").volumes) == (True, ())
+
+
+def test_a_command_in_one_text_is_split_as_a_shell_would() -> None:
+    one = box(command="celery -A shop worker -n 'big one' --price=$5", entrypoint="/init --", process="run it")
+    assert container(one).command == ("celery", "-A", "shop", "worker", "-n", "big one", "--price=$5")
+    assert (container(one).entrypoint, process(one).command) == (("/init", "--"), ("run", "it"))
+    assert container(worker(command=f"work --db {db.host}")).command == ("work", "--db", db.host)
+
+
+@pytest.mark.parametrize(
+    ("user", "named", "owner"),
+    [
+        ("10001:10001", "10001:10001", "10001:10001"),
+        ("1001", "1001", None),
+        ("node", "node", None),
+        ("unit:root", "unit:root", None),
+        ("image", None, None),
+    ],
+)
+def test_a_new_volume_is_given_to_a_user_in_numbers(user: str, named: str | None, owner: str | None) -> None:
+    hardening = container(box(user=user)).hardening
+    assert (hardening.user, hardening.owner) == (named, owner)
+
+
+def test_a_variable_may_have_dots_in_its_name() -> None:
+    assert container(box(environment={"discovery.type": "single-node"})).environment["discovery.type"] == "single-node"

@@ -48,18 +48,25 @@ WRONG: Mapping[str, Make] = {
     "web/publish: 0 is not a port (1-65535)": lambda: web(publish=0),
     "web/health: 'health' is not a path of a URL (it starts with /)": lambda: web(health="health"),
     "web/health: '/a b' is not a path of a URL (it starts with /)": lambda: web(health="/a b"),
-    "web/user: 'root' is not a user and group in numbers, or is root (like 10001:10001)": lambda: web(user="root"),
-    "web/user: '0:0' is not a user and group in numbers, or is root (like 10001:10001)": lambda: web(user="0:0"),
+    "web/user: 'root' is not a user of a container, or is root (like 10001:10001, or node)": lambda: web(user="root"),
+    "web/user: '0:0' is not a user of a container, or is root (like 10001:10001, or node)": lambda: web(user="0:0"),
     "web/stop_grace: 0 is not an amount in seconds (at least 1)": lambda: web(stop_grace=0),
-    "web/command: 'python app.py' is not a list of words, like ['python', 'app.py']": lambda: web(
-        command="python app.py"
+    "web/command: '' is not a list of words, like ['python', 'app.py']": lambda: web(command=""),
+    "web/command: \"echo 'x\" can't be split into words: No closing quotation": lambda: web(command="echo 'x"),
+    "web/command: 'migrate && serve' is for a shell; write ['sh', '-c', '…']": lambda: web(command="migrate && serve"),
+    "web/command: 'serve > /dev/null' is for a shell; write ['sh', '-c', '…']": lambda: web(
+        command="serve > /dev/null"
     ),
+    "web/command: 'serve $(nproc)' is for a shell; write ['sh', '-c', '…']": lambda: web(command="serve $(nproc)"),
     "web/command: [] is not a list of words, like ['python', 'app.py']": lambda: web(command=[]),
     "web/command: 7 is not a word of a command": lambda: web(command=["sleep", 7]),
     "web/environment: 'A=1' is not a mapping of names to values": lambda: web(environment="A=1"),
-    "web/environment: 'A-B' is not the name of a variable": lambda: web(environment={"A-B": "1"}),
+    "web/environment: 'A B' is not the name of a variable": lambda: web(environment={"A B": "1"}),
+    "web/environment: '1A' is not the name of a variable": lambda: web(environment={"1A": "1"}),
     "web/environment/A: None is not text, a number or a reference": lambda: web(environment={"A": None}),
-    "web/environment/A: True is not text, a number or a reference": lambda: web(environment={"A": True}),
+    "web/environment/A: True is no text; write 'true', 'True' or '1', whichever the program reads": lambda: web(
+        environment={"A": True}
+    ),
     "web/environment/A: contains a NUL byte, which environments and paths do not allow": lambda: web(
         environment={"A": "\0"}
     ),

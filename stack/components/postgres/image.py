@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from stack.checking import checked_image, checked_user
+from stack.checking import check_numbers, checked_image
 from stack.errors import DeclarationError
 from stack.model import Component
 from stack.workload import File
@@ -55,7 +55,7 @@ def check_image(component: Component, image: str, major: int) -> None:
 def check_image_user(component: Component, value: object) -> None:
     if value == "image":
         raise component.wrong("image_user", "'image' may be root, which PostgreSQL refuses; give the numbers")
-    checked_user(component, value, "image_user")
+    check_numbers(component, "image_user", value)
 
 
 def major_in_tag(image: str) -> int | None:

@@ -159,7 +159,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["ports"] = [f"127.0.0.1:{instance.ports[port.id]}:{port.number}" for port in workload.published]
     service["networks"] = networks
     if workload.volumes:
-        service["volumes"] = [_mount(instance, volume) for volume in workload.volumes]
+        owned = hardening.owner is not None
+        service["volumes"] = [_mount(instance, volume, owned and volume.owned) for volume in workload.volumes]
     if workload.secrets:
         service["secrets"] = [secret.id for secret in workload.secrets]
     if workload.files:
@@ -201,10 +202,10 @@ def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
     return where | target | args
 
 
-def _mount(instance: Instance, volume: Volume) -> str | dict[str, Any]:
-    """Mount a volume. Docker would give an empty one the content and the owner that its image has there."""
+def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, Any]:
+    """Mount a volume. Docker gives an empty one what its image has there, and its owner, unless it is owned."""
     store = instance.store_name(volume)
-    if not volume.owned:
+    if not owned:
         return f"{store}:{volume.target}"
     return {"type": "volume", "source": store, "target": volume.target, "volume": {"nocopy": True}}
 

@@ -85,10 +85,10 @@ def _owners(instance: Instance) -> dict[VolumeId, str]:
     """Return the user and group in numbers of each volume that has to be given to them."""
     workloads = {name: render.workload_of(instance, name) for name in instance.stack.names}
     return {
-        volume.id: workload.hardening.user
+        volume.id: workload.hardening.owner
         for name, workload in workloads.items()
         for volume in workload.volumes
-        if volume.owned and (volume.shared or volume.id.component == name) and workload.hardening.user is not None
+        if volume.owned and (volume.shared or volume.id.component == name) and workload.hardening.owner is not None
     }
 
 
