@@ -376,6 +376,11 @@ def test_python_runs_an_environment_with_least_privilege_as_any_user(bench: Benc
     assert box.ok("python", "-c", "import os, ssl, sqlite3; print(os.getuid())") == "10001"
 
 
+def test_python_has_no_package_but_pip(bench: Bench) -> None:
+    box = bench.run(PYTHON, "sleep", "600", options=["--network=none"])
+    assert [line.split()[0] for line in box.ok("pip", "list").splitlines()[2:]] == ["pip"]
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "cc", "g++", "clang"])
 def test_python_comes_without_a_compiler(python: Box, compiler: str) -> None:
     assert python.exec("sh", "-c", f"command -v {compiler}").returncode != 0, f"{compiler} is there"
