@@ -32,6 +32,8 @@ class Applied:
     `fields`: those behind each fingerprint in use. `sources`: the files that each component was last made from.
     `secrets`: a digest of each. `data`: with which names and password each data store was made, by component.
     `migrations`: the checksums of those that each database has had, by their names. `extensions`: those that were made.
+    `databases`: the further ones that were made. `initialising`: the databases that are new, and whose initial files
+    have not all run.
     `separated`: the data stores whose declared user is known to be no superuser.
     `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the
     data stores that nothing uses and `undo` may need, each with the moment of the snapshot that was made of it (`made`)
@@ -48,18 +50,21 @@ class Applied:
     kept: Mapping[str, Fields] = field(default_factory=dict)
     extensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separated: Sequence[str] = ()
+    databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    initialising: Sequence[str] = ()
 
     def wanting(self, wanted: Wanted) -> Applied:
         """Note the state in which a command leaves the instance: `stop` and `down` are no drift."""
         return replace(self, wanted=wanted)
 
-    def intended(self, declared: Iterable[Fields], new: Mapping[str, Fields]) -> Applied:
+    def intended(self, declared: Iterable[Fields], new: Mapping[str, Fields], initial: Collection[str] = ()) -> Applied:
         """Note what is about to be made, so that after an interruption the next plan can tell what was made of what.
 
-        `new`: how the data of each component that has none yet will be made. Its user is never a superuser.
+        `new`: how the data of each component that has none yet will be made. Its user is never a superuser. `initial`:
+        the components that have initial files to run.
         """
         fields = {**self.fields, **{fingerprint(each): each for each in declared}}
-        known = replace(self, fields=fields, data={**self.data, **new})
+        known = replace(self, fields=fields, data={**self.data, **new}, initialising=[*initial])
         return known.demoted(each["store"] for each in new.values())
 
     def demoted(self, stores: Iterable[str]) -> Applied:
@@ -75,6 +80,15 @@ class Applied:
         """Note that a database has got these extensions."""
         had = dict.fromkeys([*self.extensions.get(component, ()), *extensions])
         return replace(self, extensions={**self.extensions, component: [*had]})
+
+    def with_databases(self, component: str, databases: Iterable[str]) -> Applied:
+        """Note that a server has got these further databases."""
+        had = dict.fromkeys([*self.databases.get(component, ()), *databases])
+        return replace(self, databases={**self.databases, component: [*had]})
+
+    def initialised(self, component: str) -> Applied:
+        """Note that all initial files of a database have run."""
+        return replace(self, initialising=[each for each in self.initialising if each != component])
 
     def migrated(self, component: str, checksums: Mapping[str, str]) -> Applied:
         """Note all migrations that a database has had by now."""
@@ -115,13 +129,15 @@ class Applied:
         """Note that components use other data stores now.
 
         `in_use`: all stores of the instance from now on. `retired`: those that are kept for `undo`, as in `kept`. Which
-        migrations and extensions the new data has had is recorded in that data alone.
+        migrations, extensions and databases the new data has had is recorded in that data alone.
         """
         return replace(
             self,
             data={**self.data, **data},
             migrations={name: each for name, each in self.migrations.items() if name not in names},
             extensions={name: each for name, each in self.extensions.items() if name not in names},
+            databases={name: each for name, each in self.databases.items() if name not in names},
+            initialising=[each for each in self.initialising if each not in names],
             kept={store: each for store, each in self.kept.items() if store not in in_use} | dict(retired),
         )
 

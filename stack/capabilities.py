@@ -14,6 +14,7 @@ from stack.references import SecretReference, Value
 from stack.workload import Target
 
 if TYPE_CHECKING:
+    from stack.initial import InitialFile
     from stack.migrations import Migration
     from stack.progress import Progress
     from stack.results.access import Inspected
@@ -272,6 +273,10 @@ class Dumps(Protocol):
     def title(self) -> str:
         """What is written out, for people: the name of the database."""
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The databases that no dump holds, and that are empty in new data."""
+
     def serve(self, target: Target) -> Serve:
         """How its volume is served while the component does not run."""
 
@@ -299,11 +304,25 @@ class Schema(Protocol):
     def user(self) -> str:
         """The declared user, which owns the database and no more."""
 
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The further databases that the user owns."""
+
+    @property
+    def initial(self) -> str | None:
+        """The folder of the files that a new database is made with, as it is declared."""
+
     def separate(self, session: Session, major: int) -> str | None:
         """Take from the user what it should not have; say for people what was done, None if nothing was."""
 
+    def make_databases(self, session: Session, major: int, names: Sequence[str], progress: Progress) -> None:
+        """Make those that are not there, with the extensions. Raises `database-failed`, and as `make_extensions`."""
+
     def make_extensions(self, session: Session, major: int, names: Sequence[str], progress: Progress) -> None:
-        """Raises `extension-missing` and `extension-failed`."""
+        """Make them in all databases. Raises `extension-missing` and `extension-failed`."""
+
+    def initialise(self, session: Session, files: Sequence[InitialFile], progress: Progress) -> tuple[str, ...]:
+        """Run those files that have not run, and return their names. Raises `init-failed`."""
 
     def migrate(
         self, session: Session, migrations: tuple[Migration, ...], progress: Progress

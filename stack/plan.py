@@ -9,6 +9,7 @@ from typing import Literal
 from stack.applied import Applied, Files, changed_files, short_name
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint, is_hidden
+from stack.initial import InitialFile
 from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
 from stack.workload import VolumeId
@@ -81,7 +82,8 @@ class DataEffect:
 class Plan:
     """All actions of an `up`, in the order of the declaration, and their consequences for data.
 
-    `migrations`: the names of those that each database is still to have, `extensions` the same. `superusers`: the
+    `migrations`: the names of those that each database is still to have, `extensions` and further `databases` the same.
+    `initial`: the files that each new database is made with. `superusers`: the
     declared user of each database that is still to become an ordinary one. `missing`: the names of the migrations that
     a database has had and that are no longer in its folder. `unsure`: the databases whose data alone knows which it has
     had, as after a restore.
@@ -96,6 +98,8 @@ class Plan:
     superusers: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
+    databases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    initial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def something(self) -> bool:
@@ -105,7 +109,7 @@ class Plan:
     @property
     def prepared(self) -> frozenset[str]:
         """The databases in which something is done before what uses them is made."""
-        return frozenset([*self.migrations, *self.extensions, *self.superusers])
+        return frozenset([*self.migrations, *self.extensions, *self.superusers, *self.databases, *self.initial])
 
     @property
     def changes(self) -> tuple[Action, ...]:
@@ -135,7 +139,8 @@ class Declared:
 
     `components`: the fields of each. `stores`: each volume by the engine's name for it. `sources`: the files of each
     component that has a source. `secrets`: a digest of each secret that exists, and `reads`: the secrets that each
-    component reads. `migrations`, `extensions` and `users`: of each database. `builds`: the engine makes an image of a
+    component reads. `migrations`, `extensions`, `users`, further `databases` and `initial` files: of each database.
+    `builds`: the engine makes an image of a
     source, and does not run in it.
     """
 
@@ -147,6 +152,8 @@ class Declared:
     migrations: Mapping[str, Sequence[Migration]] = field(default_factory=dict)
     extensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    initial: Mapping[str, Sequence[InitialFile]] = field(default_factory=dict)
     builds: bool = True
 
     def exists(self, component: str, observed: Observed) -> bool:
@@ -188,7 +195,9 @@ def make_plan(
         tuple(actions),
         data=tuple(_data(declared, observed, contents or {})),
         migrations=_lacking_migrations(declared, had),
-        extensions=_lacking_extensions(declared, made, observed),
+        extensions=_lacking(declared, declared.extensions, made.extensions, observed),
+        databases=_lacking(declared, declared.databases, made.databases, observed),
+        initial=_initial(declared, made, observed),
         superusers=_superusers(declared, made, observed),
         missing=_missing_migrations(declared, had),
         unsure=frozenset(
@@ -252,12 +261,24 @@ def _missing_migrations(declared: Declared, had: Mapping[str, Mapping[str, str]]
     return {name: names for name, names in missing.items() if names}
 
 
-def _lacking_extensions(declared: Declared, made: Applied, observed: Observed) -> dict[str, tuple[str, ...]]:
+def _lacking(
+    declared: Declared, wanted: Mapping[str, Sequence[str]], made: Mapping[str, Sequence[str]], observed: Observed
+) -> dict[str, tuple[str, ...]]:
+    """Return what each database is to have and was not made for the data that exists."""
     lacking = {}
-    for name, extensions in declared.extensions.items():
-        had = made.extensions.get(name, ()) if declared.exists(name, observed) else ()
-        lacking[name] = tuple(each for each in extensions if each not in had)
+    for name, names in wanted.items():
+        had = made.get(name, ()) if declared.exists(name, observed) else ()
+        lacking[name] = tuple(each for each in names if each not in had)
     return {name: names for name, names in lacking.items() if names}
+
+
+def _initial(declared: Declared, made: Applied, observed: Observed) -> dict[str, tuple[str, ...]]:
+    """Return the files of each database that is new, or was when the `up` began that ran not all of them."""
+    return {
+        name: tuple(each.name for each in files)
+        for name, files in declared.initial.items()
+        if files and (name in made.initialising or not declared.exists(name, observed))
+    }
 
 
 def _superusers(declared: Declared, made: Applied, observed: Observed) -> dict[str, str]:

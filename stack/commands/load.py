@@ -64,7 +64,8 @@ def load_in_place(
         component, dumps = pick_database(found.instance, name)
         found.engine.check()
         replaced = component in with_data(found)
-        asked = f"This replaces the data of {component} by that of {_called(source)}; {backup_notice(saves)}."
+        others = f"; its databases {', '.join(dumps.others)} begin empty" if dumps.others else ""
+        asked = f"This replaces the data of {component} by that of {_called(source)}{others}; {backup_notice(saves)}."
         if replaced and not confirm(asked):
             raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
         with (

@@ -82,6 +82,8 @@ class PlannedChanges:
     `data`: the effect on each data store.
     `migrations`: by database, the files that are still to be applied.
     `extensions`: by database, the PostgreSQL extensions that are still to be created.
+    `databases`: by database server, the further databases that are still to be created.
+    `initial_files`: by database, the files of `init` that it is still to be created with.
     `superusers`: by database, the declared user that is a superuser and becomes an ordinary user.
     `missing_migrations`: by database, the applied files that are no longer in its directory.
     `obstacle`: the error that `up` would end with, or null.
@@ -95,6 +97,8 @@ class PlannedChanges:
     data: tuple[StoreEffect, ...]
     migrations: Mapping[str, tuple[str, ...]]
     extensions: Mapping[str, tuple[str, ...]]
+    databases: Mapping[str, tuple[str, ...]]
+    initial_files: Mapping[str, tuple[str, ...]]
     superusers: Mapping[str, str]
     missing_migrations: Mapping[str, tuple[str, ...]]
     obstacle: Obstacle | None

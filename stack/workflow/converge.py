@@ -132,7 +132,7 @@ def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str
     secrets = secret_digests(opened)
     declared, observed = context.declared, context.observed
     new = {name: each for name, each in identities(opened, secrets).items() if not declared.exists(name, observed)}
-    journal.save(journal.applied.intended(declared.components.values(), new))
+    journal.save(journal.applied.intended(declared.components.values(), new, context.plan.initial))
     return secrets
 
 

@@ -18,6 +18,8 @@ def planned_changes(context: PlanContext) -> PlannedChanges:
         data=tuple(StoreEffect(each.store, each.effect, each.content) for each in plan.data),
         migrations=plan.migrations,
         extensions=plan.extensions,
+        databases=plan.databases,
+        initial_files=plan.initial,
         superusers=plan.superusers,
         missing_migrations=plan.missing,
         obstacle=Obstacle(blocker.code, blocker.message, blocker.hint) if blocker else None,

@@ -53,11 +53,19 @@ def preparing_lines(context: PlanContext, style: Style, lead: str = "") -> list[
         _marked("create", f"{lead}{name} gets the extensions {', '.join(names)}", style)
         for name, names in plan.extensions.items()
     ]
+    databases = [
+        _marked("create", f"{lead}{name} gets the databases {', '.join(names)}", style)
+        for name, names in plan.databases.items()
+    ]
+    initial = [
+        _marked("create", f"{lead}{name} is made with {', '.join(names)}", style)
+        for name, names in plan.initial.items()
+    ]
     migrations = [
         _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(context, name)}", style)
         for name, names in plan.migrations.items()
     ]
-    return [*superusers, *extensions, *migrations]
+    return [*superusers, *databases, *extensions, *initial, *migrations]
 
 
 def _unsure(context: PlanContext, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stack.applied import Applied, Files
 from stack.errors import StackError
 from stack.fields import digest, fingerprint
+from stack.initial import InitialFile, read_initial
 from stack.migrations import Migration, read_migrations
 from stack.observed import Observed
 from stack.plan import Declared, Plan, find_migration_conflict, make_plan
@@ -44,6 +45,8 @@ class PlanContext:
                 for name, names in plan.migrations.items()
             },
             {name: list(names) for name, names in plan.extensions.items()},
+            {name: list(names) for name, names in plan.databases.items()},
+            {name: [each.mark for each in declared.initial[name]] for name in plan.initial},
             dict(plan.superusers),
             self.blocker.message if self.blocker else None,
         ]
@@ -77,6 +80,8 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         migrations=_migrations(opened),
         extensions={name: tuple(schema.extensions) for name, schema in schemas.items()},
         users={name: schema.user for name, schema in schemas.items()},
+        databases={name: schema.databases for name, schema in schemas.items()},
+        initial=_initial_files(opened),
         builds=engine.traits.builds,
     )
 
@@ -88,6 +93,16 @@ def _migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
         each.name: read_migrations(opened.instance.path(each.schema.migrations), f"{stack.name}/{each.name}/migrations")
         for each in stack
         if each.schema is not None and each.schema.migrations is not None
+    }
+
+
+def _initial_files(opened: Opened) -> dict[str, tuple[InitialFile, ...]]:
+    """List the files that each database which names a folder of them is made with."""
+    stack = opened.instance.stack
+    return {
+        each.name: read_initial(opened.instance.path(each.schema.initial), f"{stack.name}/{each.name}/init")
+        for each in stack
+        if each.schema is not None and each.schema.initial is not None
     }
 
 

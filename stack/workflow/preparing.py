@@ -57,10 +57,18 @@ def _prepare(
             done.append(what)
             progress.step(f"{name}: {what}")
         journal.save(journal.applied.demoted([context.declared.stores[VolumeId.of(name)]]))
+    if databases := context.plan.databases.get(name):
+        schema.make_databases(session, major, databases, progress)
+        done.append(f"made the databases {', '.join(databases)}")
+        journal.save(journal.applied.with_databases(name, databases))
     if extensions := context.plan.extensions.get(name):
         schema.make_extensions(session, major, extensions, progress)
         done.append(f"made the extensions {', '.join(extensions)}")
         journal.save(journal.applied.extended(name, extensions))
+    if name in context.plan.initial:
+        ran = schema.initialise(session, context.declared.initial[name], progress)
+        done += [f"ran {', '.join(ran)}"] if ran else []
+        journal.save(journal.applied.initialised(name))
     if name in context.plan.migrations:
         checksums, new = schema.migrate(session, tuple(context.declared.migrations[name]), progress)
         journal.save(journal.applied.migrated(name, checksums))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -18,21 +20,31 @@ from stack import Postgres, Stack
 db = Postgres(
     "db", user="shop", database="shop", publish=True,
     settings={"work_mem": "32MB", "max_connections": 30},
+    databases=["analytics"], init="init",
 )
 stack = Stack("shop", [db])
 """
 
 
 class Shop(Cli):
-    """The command line for an instance of that stack."""
+    """The command line for an instance of that stack. `first`: the error of its first `up`; `second`: the next one."""
+
+    first: dict[str, str]
+    second: dict[str, Any]
 
     def declare(self, old: str = "", new: str = "") -> None:
         assert self.file is not None
         assert old in STACK
         self.file.write_text(STACK.replace(old, new))
 
-    def ask(self, sql: str, *words: str) -> str:
-        return self.ok("exec", "db", "--", "psql", "-U", "shop", "-d", "shop", "-Atc", sql, *words).stdout.strip()
+    def ask(self, sql: str, database: str = "shop") -> str:
+        return self.ok("exec", "db", "--", "psql", "-U", "shop", "-d", database, "-qAtc", sql).stdout.strip()
+
+    def analyse(self, sql: str) -> str:
+        return self.ask(sql, "analytics")
+
+    def write(self, name: str, sql: str) -> None:
+        (self.folder / "init" / name).write_bytes(gzip.compress(sql.encode()) if name.endswith(".gz") else sql.encode())
 
     def connect(self) -> psycopg2.extensions.connection:
         """As a program of this machine does."""
@@ -46,11 +58,42 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
     folder.chmod(0o755)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     cli.declare()
+    (folder / "init").mkdir()
+    cli.write("01_tables.sql", "CREATE TABLE goods (id int PRIMARY KEY);\n")
+    cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1);\n\nINSERT INTO god VALUES (2);\n")
     try:
-        cli.data("up", "--port", f"db={cli.port}")
+        cli.first = cli.fails("up", "--port", f"db={cli.port}", code="init-failed")
+        cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1), (2);\n")
+        cli.second = cli.data("up")
         yield cli
     finally:
         cli.reset()
+
+
+def test_a_new_database_is_made_with_the_files_of_a_folder(shop: Shop) -> None:
+    assert '02_rows.sql.gz: line 3: relation "god" does not exist; nothing of it was kept' in shop.first["message"]
+    assert shop.second["plan"]["initial_files"] == {"db": ["01_tables.sql", "02_rows.sql.gz"]}
+    assert shop.ask("SELECT string_agg(id::text, ',' ORDER BY id) FROM goods") == "1,2"
+    assert shop.ask("SELECT tableowner FROM pg_tables WHERE tablename = 'goods'") == "shop"
+    shop.write("03_late.sql", "INSERT INTO goods VALUES (3);")
+    assert shop.data("plan")["changes"] is False, "it is for a new database"
+
+
+def test_further_databases_are_the_users_and_in_snapshots(shop: Shop) -> None:
+    owners = "SELECT string_agg(datname || ' ' || datdba::regrole, ',' ORDER BY datname) FROM pg_database WHERE datname"
+    assert shop.ask(f"{owners} IN ('shop', 'analytics')") == "analytics shop,shop shop"
+    shop.analyse("CREATE TABLE seen (n int); INSERT INTO seen VALUES (7)")
+    shop.ok("snapshot", "save", "before")
+    shop.declare('["analytics"]', '["analytics", "archive"]')
+    assert "+ data: db gets the databases archive" in shop.ok("plan").stdout
+    assert shop.data("up")["plan"]["databases"] == {"db": ["archive"]}
+    shop.analyse("DELETE FROM seen")
+    shop.ok("snapshot", "restore", "before", "--yes")
+    assert shop.analyse("SELECT n FROM seen") == "7"
+    assert shop.ask(f"{owners} = 'archive'") == "archive shop", "what the snapshot does not have is made again"
+    assert shop.ask("SELECT count(*) FROM goods") == "2"
+    shop.declare()
+    shop.data("up")
 
 
 def test_a_published_database_lets_this_machine_in(shop: Shop) -> None:

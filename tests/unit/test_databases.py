@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from stack import DeclarationError, Postgres, Stack, WebApp
+from stack.applied import Applied
 from stack.capabilities import Programs
 from stack.components.postgres.transfer import LOADING
 from stack.engines.compose.render import fields as compose_fields
@@ -17,9 +19,14 @@ from stack.engines.compose.render import render
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.ports import choose_ports
 from stack.engines.embedded.render import fields
+from stack.fields import fingerprint
+from stack.initial import InitialFile, read_initial
 from stack.instance import Instance, default_ports
+from stack.observed import ComponentState, Observed
+from stack.plan import Declared, Plan, make_plan
 from stack.style import PLAIN
 from stack.workflow.summary import page_urls, server_lines, url_lines
+from stack.workload import VolumeId
 
 
 def db(**options: Any) -> Postgres:
@@ -52,6 +59,15 @@ WRONG: dict[str, Callable[[], object]] = {
     "server": lambda: db(settings={"ssl_cert_file": "/x"}),
     "db/settings/logging_collector: is stackctl's own: `stackctl logs` reads what the server writes to its standard "
     "error": lambda: db(settings={"logging_collector": True}),
+    "db/databases: 'analytics' is not a list": lambda: db(databases="analytics"),
+    "db/databases: 'Ana' is not a plain SQL name (a-z, 0-9 and _, at most 63)": lambda: db(databases=["Ana"]),
+    "db/databases: 7 is not a plain SQL name (a-z, 0-9 and _, at most 63)": lambda: db(databases=[7]),
+    "db/databases: 'app' stands there twice, or is its `database` already": lambda: db(databases=["app"]),
+    "db/databases: 'a' stands there twice, or is its `database` already": lambda: db(databases=["a", "a"]),
+    "db/databases: 'postgres' is a database that every server has for itself": lambda: db(databases=["postgres"]),
+    "db/databases: 'template1' is a database that every server has for itself": lambda: db(databases=["template1"]),
+    "db/init: '' is not the path of a folder": lambda: db(init=""),
+    "db/init: ['a.sql'] is not the path of a folder": lambda: db(init=["a.sql"]),
     "db/image: 'Pg Vector' is not the name of an image (like 'nginx:1.29')": lambda: db(image="Pg Vector"),
     "db/image: 18 is not plain text": lambda: db(image=18),
     "db/image: 'pgvector/pgvector:pg17' is PostgreSQL 17 by its tag, and version 18 is what is declared": lambda: db(
@@ -179,3 +195,66 @@ def test_an_image_of_your_own_is_run_as_the_postgres_in_it(image: str, user: str
 def test_an_upgrade_reads_old_data_with_the_same_image_of_its_version(image: str, older: str | None) -> None:
     assert db(image=image).at_major(17).image == older
     assert db(image=image).at_major(18).image == image
+
+
+def test_initial_files_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b.sql", "a.sql.gz", "README.md", ".hidden.sh"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.sql").mkdir()
+    assert [each.name for each in read_initial(tmp_path, "shop/db/init")] == ["a.sql.gz", "b.sql"]
+
+
+@pytest.mark.parametrize("name", ["01_seed.sh", "rows.sql.xz", "rows.sql.zst"])
+def test_an_initial_file_that_can_not_run_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DeclarationError, match=f"{name} is ") as raised:
+        read_initial(tmp_path, "shop/db/init")
+    assert raised.value.path == "shop/db/init"
+
+
+def test_a_folder_of_initial_files_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="nowhere: No such file"):
+        read_initial(tmp_path / "nowhere", "shop/db/init")
+
+
+def test_a_packed_file_is_read_as_the_plain_one_is(tmp_path: Path) -> None:
+    sql = b"-- stackctl: no-transaction\nVACUUM;\n"
+    plain, packed = InitialFile(tmp_path / "a.sql"), InitialFile(tmp_path / "a.sql.gz")
+    plain.path.write_bytes(sql)
+    packed.path.write_bytes(gzip.compress(sql))
+    for each in (plain, packed):
+        assert (b"".join(each.chunks()), each.whole()) == (sql, False)
+
+
+STORE = "shop_db-pgdata"
+FIELDS = {"db": {"image": "postgres:18"}}
+STATE = ComponentState("1", "running", "healthy", 0, 0, False, None, "", declaration=fingerprint(FIELDS["db"]))
+
+
+def planned(made: Applied, exists: bool) -> Plan:
+    declared = Declared(
+        FIELDS,
+        stores={VolumeId("db"): STORE},
+        databases={"db": ["analytics", "archive"]},
+        initial={"db": [InitialFile(Path("/f/a.sql"))]},
+    )
+    there = Observed({"db": STATE}, stores=frozenset([STORE])) if exists else Observed({})
+    return make_plan("shop", "compose", declared, made, there)
+
+
+def test_new_data_gets_all_databases_and_initial_files() -> None:
+    plan = planned(Applied(databases={"db": ["analytics"]}), exists=False)
+    assert (plan.databases, plan.initial) == ({"db": ("analytics", "archive")}, {"db": ("a.sql",)})
+
+
+def test_data_of_before_gets_missing_databases_and_no_initial_files() -> None:
+    plan = planned(Applied(databases={"db": ["analytics"]}), exists=True)
+    assert (plan.databases, plan.initial) == ({"db": ("archive",)}, {})
+    assert plan.prepared == {"db"}
+
+
+def test_what_was_cut_off_goes_on_with_the_initial_files() -> None:
+    begun = Applied(databases={"db": ["analytics", "archive"]}).intended([], {}, initial=["db"])
+    assert planned(begun, exists=True).initial == {"db": ("a.sql",)}
+    assert planned(begun.initialised("db"), exists=True).something is False
+    assert planned(begun.switched(["db"], {}, [], {}), exists=True).initial == {}, "restored data is not new"

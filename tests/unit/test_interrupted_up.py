@@ -161,7 +161,7 @@ def changed(before: Applied, after: Applied) -> set[str]:
 def test_up_saves_each_step_once_and_in_order(make: Callable[..., Shop]) -> None:
     shop = make("shop")
     shop.up()
-    values = [Applied(components=[]), *shop.saved]
+    values = [Applied(components=[], initialising=[]), *shop.saved]
     assert [changed(before, after) for before, after in itertools.pairwise(values)] == STEPS
     writes = [step for step in shop.steps if step == "write applied.json" or step.startswith(("build", "apply"))]
     assert writes == [

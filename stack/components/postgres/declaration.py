@@ -13,6 +13,7 @@ from stack.components.postgres.fields import (
     check_database,
     check_identifier,
     check_user,
+    checked_databases,
     checked_extensions,
     checked_settings,
 )
@@ -72,6 +73,8 @@ class Postgres(Component):
     `inspect` names the table that `stackctl inspect db` shows; without it the tables are listed. `migrations` is a
     folder of SQL files like `0001_notes.sql`, relative to the stack file: `up` applies each once, in their order.
     `extensions` names those that `up` makes before, because only an administrator may make some; the user is none.
+    `databases` are further ones that the user owns, with the same extensions. `init` is a folder of SQL files, plain or
+    packed with gzip, that run once as the user when the database is made new, in the order of their names.
     `settings` are those of the server, `{"work_mem": "32MB", "max_connections": 200}`.
     `image`: what a container runs; it keeps the contract of the official image, and its major version is that of
     `version`. `image_user`: the user and group of `postgres` in it, if they are not 999:999, and 70:70 on Alpine.
@@ -91,6 +94,8 @@ class Postgres(Component):
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     image: str | None = None
     image_user: str | None = None
+    databases: Sequence[str] = ()
+    init: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +106,9 @@ class Postgres(Component):
         if self.migrations is not None:
             checked_path(self, "migrations", self.migrations)
         self._freeze("extensions", checked_extensions(self, self.extensions))
+        self._freeze("databases", checked_databases(self, self.database, self.databases))
+        if self.init is not None:
+            checked_path(self, "init", self.init)
         self._freeze("publish", checked_publish(self, self.publish, PORT))
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")

@@ -30,6 +30,10 @@ class PostgresDumps:
     def title(self) -> str:
         return self.database.database
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(self.database.databases)
+
     def dump(self, session: Session, kind: Kind, target: IO[bytes], packed: bool, progress: Progress) -> int:
         server = Server(self.database, session)
         plain = ["--compress=0"] if packed else []

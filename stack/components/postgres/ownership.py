@@ -28,7 +28,7 @@ NEEDS_ADMIN = (
     "only stackctl makes this extension: name it in the declaration, Postgres({name!r}, extensions=[…]), and leave out "
     "what makes or comments on it"
 )
-_QUIET = "SET client_min_messages = warning;\n"
+QUIET = "SET client_min_messages = warning;\n"
 _SERVES = "datallowconn AND datconnlimit <> -2"
 # The objects of the first role that are no part of PostgreSQL or of an extension, as `pg_identify_object` takes them.
 # What follows another object (an index, an array, the sequence of a column) is left out, and what is temporary.
@@ -196,7 +196,6 @@ WHERE subowner = '{user}'::regrole
 """
 _REST = _EXTENSIONS + _MAPPINGS + _GRANTS + _DEFAULTS + _CONSTRUCTORS
 _ORDINARY = "ALTER ROLE {user} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;\n"
-_AVAILABLE = "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM pg_available_extensions"
 
 
 def separate(server: Server, major: int) -> bool:
@@ -209,36 +208,36 @@ def separate(server: Server, major: int) -> bool:
     was_superuser = server.admin != ADMIN
     if was_superuser:
         handed = _for_user(_HAND_OVER + _REST, server)
-        _run(server, major, own, f"{_SEPARATE.format(user=user)}{databases}{handed}COMMIT;\n")
+        run_as_admin(server, major, own, f"{_SEPARATE.format(user=user)}{databases}{handed}COMMIT;\n")
     # It has another administrator now.
     separated = replace(server)
-    _run(separated, major, own, databases)
+    run_as_admin(separated, major, own, databases)
     for database in _names(separated, major):
         hand_over(separated, major, database)
-    _run(separated, major, own, _END_SESSIONS)
+    run_as_admin(separated, major, own, _END_SESSIONS)
     return was_superuser
 
 
 def hand_over(server: Server, major: int, database: str) -> None:
     """Give what the administrator has in a database to the declared user, some of it at a time."""
     before = ""
-    while (left := _ask(server, major, database, _COUNT)) not in ("0", before):
-        _run(server, major, database, f"BEGIN;\n{_for_user(_HAND_OVER, server)}COMMIT;\n")
+    while (left := ask(server, major, database, _COUNT)) not in ("0", before):
+        run_as_admin(server, major, database, f"BEGIN;\n{_for_user(_HAND_OVER, server)}COMMIT;\n")
         before = left
-    _run(server, major, database, f"BEGIN;\n{_for_user(_REST, server)}COMMIT;\n")
+    run_as_admin(server, major, database, f"BEGIN;\n{_for_user(_REST, server)}COMMIT;\n")
 
 
 def settle_loaded(server: Server, major: int, database: str) -> None:
     """Give what an administrator who loads a database keeps of it to those whose it is."""
-    _run(server, major, database, _for_user(_EXTENSIONS + _CONSTRUCTORS, server))
+    run_as_admin(server, major, database, _for_user(_EXTENSIONS + _CONSTRUCTORS, server))
 
 
 def demote(server: Server, major: int) -> None:
     """Make the declared user an ordinary one, which it was not where the loaded data come from."""
     own, user = server.database.database, server.database.user
     for database in _names(server, major):
-        _run(server, major, database, _DEMOTE.format(user=user, admin=server.admin))
-    _run(server, major, own, _ORDINARY.format(user=user) + _DATABASES.format(user=user, database=own))
+        run_as_admin(server, major, database, _DEMOTE.format(user=user, admin=server.admin))
+    run_as_admin(server, major, own, _ORDINARY.format(user=user) + _DATABASES.format(user=user, database=own))
     for database in _names(server, major):
         hand_over(server, major, database)
 
@@ -248,46 +247,16 @@ def needs_admin(complaint: str) -> bool:
     return _REFUSED_EXTENSION.search(complaint) is not None
 
 
-def make_extension(server: Server, major: int, extension: str) -> None:
-    """Make an extension in the declared database if it is not there, with what it needs, for the declared user.
-
-    Raises `extension-missing` and `extension-failed`.
-    """
-    name = server.database.name
-    there = _ask(server, major, server.database.database, _AVAILABLE).split()
-    if extension not in there:
-        raise StackError(
-            "extension-missing",
-            f"{name}: this PostgreSQL has no extension {extension}; it has {', '.join(there) or 'none'}",
-            f"name one of these in `extensions` of {name}, or use a PostgreSQL that has it",
-        )
-    # In the schema that an app would get, and so not with the search path of other statements.
-    words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
-    made = f'{_QUIET}CREATE EXTENSION IF NOT EXISTS "{extension}" CASCADE'
-    settings = {"default_transaction_read_only": "off"}
-    answer = server.run(
-        [*words, "-d", conninfo(server.database.database, server.admin, settings), "-c", made], limit=None
-    )
-    if not answer.ok:
-        raise StackError(
-            "extension-failed",
-            f"{name}: the extension {extension} can't be made; what uses {name} was not touched",
-            f"mend what it names, or take it out of `extensions` of {name}; then `stackctl up`",
-            answer.stderr,
-        )
-    settle_loaded(server, major, server.database.database)
-
-
 def _for_user(statements: str, server: Server) -> str:
     return statements.format(user=server.database.user)
 
 
 def _names(server: Server, major: int) -> list[str]:
     asked = f"SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE {_SERVES}"  # noqa: S608 - constants
-    return [str(name) for name in json.loads(_ask(server, major, server.database.database, asked))]
+    return [str(name) for name in json.loads(ask(server, major, server.database.database, asked))]
 
 
-def _ask(server: Server, major: int, database: str, question: str) -> str:
+def ask(server: Server, major: int, database: str, question: str) -> str:
     words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]
     answer = server.run([*words, "-d", conninfo(database, server.admin, neutral(major)), "-c", question], limit=None)
     if not answer.ok:
@@ -295,8 +264,8 @@ def _ask(server: Server, major: int, database: str, question: str) -> str:
     return answer.stdout.strip()
 
 
-def _run(server: Server, major: int, database: str, statements: str) -> None:
-    if complaint := run_sql(server, major, database, [f"{_QUIET}{statements}".encode()]):
+def run_as_admin(server: Server, major: int, database: str, statements: str) -> None:
+    if complaint := run_sql(server, major, database, [f"{QUIET}{statements}".encode()]):
         raise _failed(server, database, complaint)
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from stack.capabilities import Session
 from stack.components.postgres.declaration import Postgres
+from stack.components.postgres.initialising import initialise
+from stack.components.postgres.making import make_database, make_extension
 from stack.components.postgres.migrating import migrate
-from stack.components.postgres.ownership import make_extension, separate
+from stack.components.postgres.ownership import separate
 from stack.components.postgres.server import Server
+from stack.initial import InitialFile
 from stack.migrations import Migration
 from stack.progress import Progress
 
@@ -27,6 +30,14 @@ class PostgresSchema:
         return tuple(self.database.extensions)
 
     @property
+    def databases(self) -> tuple[str, ...]:
+        return tuple(self.database.databases)
+
+    @property
+    def initial(self) -> str | None:
+        return self.database.init
+
+    @property
     def user(self) -> str:
         return self.database.user
 
@@ -35,10 +46,22 @@ class PostgresSchema:
             return None
         return f"{self.database.user} was a superuser, and is the owner of {self.database.database} alone now"
 
+    def make_databases(self, session: Session, major: int, names: Sequence[str], progress: Progress) -> None:
+        server = Server(self.database, session)
+        for each in names:
+            progress.step(f"{self.database.name}: making the database {each}")
+            make_database(server, major, each)
+            for extension in self.extensions:
+                make_extension(server, major, extension, each)
+
     def make_extensions(self, session: Session, major: int, names: Sequence[str], progress: Progress) -> None:
         for each in names:
             progress.step(f"{self.database.name}: making the extension {each}")
-            make_extension(Server(self.database, session), major, each)
+            for database in (self.database.database, *self.databases):
+                make_extension(Server(self.database, session), major, each, database)
+
+    def initialise(self, session: Session, files: Sequence[InitialFile], progress: Progress) -> tuple[str, ...]:
+        return initialise(Server(self.database, session), files, progress)
 
     def migrate(
         self, session: Session, migrations: tuple[Migration, ...], progress: Progress
