@@ -17,14 +17,17 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from stack.cli.components import BY_NAME, InspectGroup, client_names, component_names
 from stack.cli.options import (
     AcceptLoss,
     CommandInComponent,
     Database,
     Dump,
+    Key,
     Name,
     NoSnapshot,
     Port,
+    Query,
     Session,
     Shared,
     SnapshotFile,
@@ -70,7 +73,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-inspect_app = typer.Typer(rich_markup_mode=None)
+inspect_app = typer.Typer(rich_markup_mode=None, cls=InspectGroup)
 app.add_typer(inspect_app, name="inspect")
 snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save and restore the data.")
 app.add_typer(snapshot_app, name="snapshot")
@@ -238,11 +241,12 @@ def events(
 
 @command(inspect_app.callback(invoke_without_command=True))
 def inspect(session: Session) -> Report[object]:
-    """Show what PostgreSQL and Redis hold.
+    """Show what PostgreSQL and Redis hold: all of them, or the component that is named.
 
     \b
     Examples:
       stackctl inspect
+      stackctl inspect orders --query "SELECT count(*) FROM lines"
       stackctl inspect db --query "SELECT count(*) FROM visit_counter"
       stackctl inspect cache --key visit_counter:about
     """
@@ -255,7 +259,7 @@ def inspect(session: Session) -> Report[object]:
 def inspect_db(
     session: Session,
     name: Name = None,
-    query: Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Run this query instead.")] = None,
+    query: Query = None,
 ) -> Report[object]:
     """Show the rows of the declared table in PostgreSQL.
 
@@ -275,7 +279,7 @@ def inspect_db(
 def inspect_cache(
     session: Session,
     name: Name = None,
-    key: Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")] = None,
+    key: Key = None,
 ) -> Report[object]:
     """Show the declared value in Redis, and whether PostgreSQL agrees.
 
@@ -289,10 +293,25 @@ def inspect_cache(
     return inspect_one(session.settings, "cache", name, key)
 
 
+@command(inspect_app.command(BY_NAME, hidden=True))
+def inspect_component(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="Which component.")],
+    query: Query = None,
+    key: Key = None,
+) -> Report[object]:
+    """Show what a component holds: a database its rows, a cache its keys."""
+    from stack.commands.inspect import inspect_component
+
+    return inspect_component(session.settings, name, query, key)
+
+
 @command(app.command("logs"), short_file=False)
 def logs(
     session: Session,
-    component: Annotated[str | None, typer.Argument(metavar="COMPONENT", help="Only this component.")] = None,
+    component: Annotated[
+        str | None, typer.Argument(metavar="COMPONENT", help="Only this component.", autocompletion=component_names)
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
 ) -> Report[object]:
@@ -320,7 +339,12 @@ def logs(
 )
 def execute(
     session: Session,
-    component: Annotated[str, typer.Argument(metavar="COMPONENT", help="The component, such as web, db or cache.")],
+    component: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT", help="The component, such as web, db or cache.", autocompletion=component_names
+        ),
+    ],
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
 ) -> Report[object]:
     """Run a command in a component.
@@ -513,7 +537,12 @@ def seed(session: Session, origin: Source, name: Database = None) -> Report[obje
 @command(app.command("shell"))
 def shell(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="A database or a cache, such as db or cache.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT", help="A database or a cache, such as db or cache.", autocompletion=client_names
+        ),
+    ],
     write: Annotated[bool, typer.Option("--write", help="psql: allow changes.")] = False,
     admin: Annotated[
         bool, typer.Option("--admin", help="psql: connect as the server's administrator, stackctl_admin.")

@@ -354,11 +354,14 @@ class Inspection:
     text: Callable[[Style], str]
 
 
+ClientKind = Literal["db", "cache"]
+
+
 class Client(Protocol):
     """The programs with which a user works on a component."""
 
     @property
-    def kind(self) -> Literal["db", "cache"]:
+    def kind(self) -> ClientKind:
         """Which `stackctl inspect` shows it."""
 
     def shell(self, session: Session, write: bool, admin: bool) -> Sequence[str]:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from stack.cli import terminal
+from stack.cli.components import BY_NAME, client_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.progress import Shown
@@ -44,7 +45,12 @@ Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The target;
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The source; - for standard input.")]
 SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="A name from `snapshot list`.")]
 SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="Use a snapshot in a file.")]
-Name = Annotated[str | None, typer.Argument(metavar="COMPONENT", help="Which component, if there are several.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="COMPONENT", help="Which component, if there are several.", autocompletion=client_names),
+]
+Query = Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help="Run this query instead.")]
+Key = Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")]
 
 
 _TAKE_A_VALUE = ("--file", "-f", "--instance", "--engine")
@@ -160,5 +166,5 @@ def _session(shared: Mapping[str, Any], progress: Shown, invocation: Invocation)
 
 
 def _full_name(context: typer.Context) -> str:
-    """Return the command without the program's name: `inspect db`."""
-    return context.command_path.partition(" ")[2]
+    """Return the command without the program's name, and without that of a component: `inspect db`, `inspect`."""
+    return context.command_path.partition(" ")[2].removesuffix(f" {BY_NAME}")

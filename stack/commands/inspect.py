@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
 
-from stack.capabilities import Client, Inspection
+from stack.capabilities import Client, ClientKind, Inspection
 from stack.errors import StackError, UsageError
 from stack.report import Report
 from stack.results.access import Inspected
 from stack.settings import Settings
 from stack.style import BOLD, Style
-from stack.workflow.opening import Opened, find_component, look, require_running
+from stack.workflow.clients import find_client, pick_client
+from stack.workflow.opening import Opened, look, require_running
 
 _ORDER = ("db", "cache")
 
@@ -30,30 +30,29 @@ def inspect(settings: Settings) -> Report[Mapping[str, Inspected]]:
     return Report.drawn("inspect", text, {name: part.data for name, part in parts.items()}, verbatim=True)
 
 
-def inspect_one(
-    settings: Settings, kind: Literal["db", "cache"], name: str | None, subject: str | None
-) -> Report[Inspected]:
+def inspect_one(settings: Settings, kind: ClientKind, name: str | None, subject: str | None) -> Report[Inspected]:
     """Show what one component of a kind holds: its declared part, or the `subject`, a query or a key."""
     opened = look(settings)
-    part = _inspect(opened, _pick(opened, kind, name), subject)
-    return Report.drawn(f"inspect {kind}", part.text, part.data, verbatim=True)
+    return _report(opened, pick_client(opened.instance, kind, name)[1], subject)
 
 
-def _pick(opened: Opened, kind: str, name: str | None) -> Client:
-    """The client of the component that is meant: the one named, else the only one of its kind."""
-    if name is not None:
-        component = find_component(opened.instance, name)
-        if component.client is None or component.client.kind != kind:
-            raise UsageError(f"{name!r} is a {component.role}", "name another component, or leave the name out")
-        return component.client
-    found = {
-        each.name: each.client for each in opened.instance.stack if each.client is not None and each.client.kind == kind
-    }
-    if len(found) != 1:
-        raise UsageError(
-            f"which {kind}? The stack has: {', '.join(found) or 'none'}", "write its name after the command"
-        )
-    return next(iter(found.values()))
+def inspect_component(settings: Settings, name: str, query: str | None, key: str | None) -> Report[Inspected]:
+    """Show what a component holds: its declared part, the rows of a query, or a key."""
+    opened = look(settings)
+    name, client = find_client(opened.instance, name)
+    subjects = {"--query SQL": query, "--key KEY": key}
+    own = "--query SQL" if client.kind == "db" else "--key KEY"
+    subject = subjects.pop(own)
+    for other, given in subjects.items():
+        if given is not None:
+            role = opened.instance.stack[name].role
+            raise UsageError(f"{other.split()[0]}: {name!r} is a {role}", f"leave it out, or write {own}")
+    return _report(opened, client, subject)
+
+
+def _report(opened: Opened, client: Client, subject: str | None) -> Report[Inspected]:
+    part = _inspect(opened, client, subject)
+    return Report.drawn(f"inspect {client.kind}", part.text, part.data, verbatim=True)
 
 
 def _inspect(opened: Opened, client: Client, subject: str | None) -> Inspection:

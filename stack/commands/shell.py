@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stack.errors import UsageError
 from stack.report import Report
 from stack.results.access import Nothing
 from stack.settings import Settings
-from stack.workflow.opening import find_component, look, require_running
+from stack.workflow.clients import find_client
+from stack.workflow.opening import look, require_running
 
 
 def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Report[Nothing]:
@@ -15,9 +15,7 @@ def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Re
     psql begins read-only without `write`: so no slip changes data. `admin`: as the administrator of the server.
     """
     opened = look(settings)
-    component = find_component(opened.instance, name)
-    if component.client is None:
-        raise UsageError(f"{name!r} is a {component.role}, which has no client", f"`stackctl exec {name} -- sh`")
+    name, client = find_client(opened.instance, name)
     require_running(opened.instance, opened.engine.observe(), name)
     session = opened.engine.session(name)
-    return Report("shell", "", Nothing(), exit_code=session.attach(component.client.shell(session, write, admin)))
+    return Report("shell", "", Nothing(), exit_code=session.attach(client.shell(session, write, admin)))

@@ -50,6 +50,7 @@ RESULTS: Mapping[str, Any] = {
     "inspect": Mapping[str, Inspected],
     "inspect db": InspectedDatabase,
     "inspect cache": InspectedCache,
+    "inspect COMPONENT": Inspected,
     "logs": LogLines,
     "exec": ExecResult,
     "doctor": DoctorResult | BundledDoctorResult,

@@ -10,10 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import stackctl
+from stack import Postgres, Redis, Stack
+from stack.cli.components import client_names
 from stack.cli.options import options_first
+from stack.instance import Instance
+from stack.model import Component
 from stack.version import __version__
+from stack.workflow.clients import find_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +77,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["logs", "--tail", "-1"], "Invalid value for '--tail' / '-n': -1 is not in the range x>=0"),
         (["inspect", "db", "cache"], "'cache' is a Redis"),
         (["inspect", "cache", "nobody"], "'nobody' is not a component of playground"),
+        (["inspect", "nobody"], "'nobody' is not a component of playground"),
+        (["inspect", "web"], "'web' is a web app, which has no client"),
+        (["shell", "web"], "'web' is a web app, which has no client"),
     ],
 )
 def test_wrong_usage_is_one_error_with_a_hint(
@@ -239,6 +248,67 @@ def test_a_shell_can_complete(shell: str) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "_STACKCTL_COMPLETE" in script.stdout + script.stderr, script
+
+
+SEVERAL = """\
+from stack import Postgres, Redis, Stack, WebApp
+stack = Stack("shop", [WebApp("web", source="."), Postgres("orders"), Postgres("users"), Redis("sessions")])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inspect", "db"], "which db? The stack has: orders, users"),
+        (["shell", "db"], "which db? The stack has: orders, users"),
+        (["inspect", "orders", "--key", "a"], "--key: 'orders' is a PostgreSQL"),
+        (["inspect", "sessions", "--query", "SELECT 1"], "--query: 'sessions' is a Redis"),
+        (["inspect", "db", "sessions"], "'sessions' is a Redis"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_an_error(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(SEVERAL)
+    exit_code, _, err = run(capsys, "--file", str(tmp_path / "shop.py"), "--engine", "compose", *words)
+    assert (exit_code, message in err, "Hint: " in err) == (2, True, True), err
+
+
+def test_a_kind_means_its_only_component_or_the_one_of_its_name() -> None:
+    def found(name: str, *components: Component) -> str:
+        stack = Stack("shop", components)
+        return find_client(Instance("shop", "shop", stack, Path("/f"), Path("/s"), {}), name)[0]
+
+    orders, db, cache = Postgres("orders"), Postgres("db"), Redis("sessions")
+    assert found("db", orders, cache) == "orders"
+    assert found("cache", orders, cache) == "sessions"
+    assert found("db", orders, db) == "db"
+    assert found("orders", orders, db) == "orders"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("inspect ", ["db", "cache", "orders", "users", "sessions"]),
+        ("inspect o", ["orders"]),
+        ("shell u", ["users"]),
+        ("logs w", ["web"]),
+    ],
+)
+def test_a_shell_completes_names_of_components(typed: str, offered: list[str], tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SEVERAL)
+    line = f"stackctl --file {tmp_path / 'shop.py'} {typed}"
+    asked = {"_STACKCTL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    program = [sys.executable, "-c", "import sys, stackctl; sys.argv[0] = 'stackctl'; stackctl.main()"]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, env=os.environ | asked, check=False)
+    assert done.stdout.split() == offered, done.stderr
+
+
+def test_a_completion_of_a_broken_stack_file_offers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("stack = 1 /")
+    context = typer.Context(typer.main.get_command(stackctl.app))
+    context.params["file"] = tmp_path / "shop.py"
+    assert client_names(context, "") == []
 
 
 @pytest.mark.parametrize(

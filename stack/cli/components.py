@@ -1,0 +1,61 @@
+"""Names of components on the command line: complete them in a shell, and let `inspect` take one as its command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+# The command that gets the name; no component has such a name.
+BY_NAME = "COMPONENT"
+_LIMIT = 2.0
+
+
+class InspectGroup(TyperGroup):
+    """`inspect`: a word that is no command of its own is the name of a component."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = not args or args[0] in self.commands
+        return super().resolve_command(ctx, args if known else [BY_NAME, *args])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        found = super().shell_complete(ctx, incomplete)
+        item, own = type(super().shell_complete(ctx, "")[0]), list(self.commands)
+        return [*found, *(item(name) for name in client_names(ctx, incomplete) if name not in own)]
+
+
+def component_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of any component."""
+    return _names(context, incomplete, clients=False)
+
+
+def client_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a component that has a client."""
+    return _names(context, incomplete, clients=True)
+
+
+def _names(context: typer.Context, incomplete: str, clients: bool) -> list[str]:
+    """A declaration that can't be read has no names: a completion writes no errors."""
+    from stack.declaration import load_stack
+    from stack.errors import StackError
+    from stack.settings import Settings
+
+    with contextlib.suppress(StackError, OSError):
+        settings = Settings.read(os.environ, Path.cwd(), _file(context), None, None)
+        stack = load_stack(settings.file, _LIMIT)
+        names = [each.name for each in stack if not clients or each.client is not None]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def _file(context: Any) -> Path | None:
+    """Return the stack file that is named before or after the command."""
+    while context is not None:
+        if found := context.params.get("file"):
+            return Path(found)
+        context = context.parent
+    return None
