@@ -12,10 +12,12 @@ ALONE = ("tests/conformance/", "tests/docker/")
 SHARING = (
     "tests/conformance/test_any_component.py",
     "tests/conformance/test_containers.py",
+    "tests/conformance/test_databases.py",
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_plan.py",
     "tests/conformance/test_readme.py",
     "tests/conformance/test_sources.py",
+    "tests/conformance/test_values.py",
     "tests/docker/test_networks.py",
     "tests/docker/test_package.py",
 )

@@ -343,8 +343,11 @@ class FakeEngine(Engine):
 
     def password_fits(self) -> bool:
         """Whether each database has the password that is in its secret's file."""
-        stores = {each: self._world.stores[self.volumes.declared()[VolumeId(each.name)]] for each in self._databases()}
-        return all(store.password == self._password(each) for each, store in stores.items())
+        stores = self.volumes.declared()
+        return all(
+            self._world.stores[stores[VolumeId(each.name)]].password == self._password(each)
+            for each in self._databases()
+        )
 
     def _password(self, database: Postgres) -> str:
         return State(self._instance.state).secret(database.password.id).reveal()
