@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.model import Component
-from stack.parts import TMP, USER, Volumes, check_volumes_beside, checked_volumes, located, volumes_of
+from stack.parts import TMP, USER, Volumes, check_volumes_beside, located, volumes_of
 from stack.program import Program
 from stack.references import Value
 from stack.workload import Hardening, Healthcheck, Target, Workload
@@ -53,6 +53,8 @@ class Beside(Program):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("command", checked_command(self, self.command))
+        if self.of is not None:
+            check_volumes_beside(self, self.volumes, self.of.name, self.of.volumes)
 
     def _check_relations(self) -> None:
         given = {} if self.uses is None else {"uses": self.uses}
@@ -71,7 +73,6 @@ class Beside(Program):
         for name in ("image", "source", "dockerfile", "target", "args"):
             if getattr(self, name):
                 raise self.wrong(name, f"is that of {self.of.name!r} already; leave it out, or `of`")
-        check_volumes_beside(self, checked_volumes(self, self.volumes), self.of.name, self.of.volumes)
 
     def _check_kind(self, app: object) -> None:
         """Raise `DeclarationError` if `app` is of a kind that this one can't run beside."""

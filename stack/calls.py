@@ -1,13 +1,16 @@
-"""Tell a wrong call of a kind of component in the words of a declaration: which fields there are."""
+"""Tell a wrong call of what a stack file declares in the words of a declaration: which fields there are, and names."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 
 from stack.errors import DeclarationError
 from stack.refused import FIELDS
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 def check_call(kind: type, arguments: Sequence[object], named: Mapping[str, object]) -> None:
@@ -24,6 +27,13 @@ def check_call(kind: type, arguments: Sequence[object], named: Mapping[str, obje
         signature.bind(*arguments, **named)
     except TypeError as error:
         raise DeclarationError(str(name), f"{kind.__name__}(…): {error}", f"write {_call(kind, signature)}") from None
+
+
+def check_name(path: str, value: object) -> str:
+    """Return the name of a stack, of a component or of a part of one. `path` is where it stands in the declaration."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise DeclarationError(path, f"{value!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
+    return value
 
 
 def _unknown(kind: type, name: object, field: str, fields: Sequence[str]) -> DeclarationError:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from types import MappingProxyType
 
+from stack.calls import check_name
 from stack.errors import DeclarationError
 from stack.model import Component, sequence
 from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret
@@ -25,8 +26,6 @@ _USER = re.compile(
 )
 # Words that mean something to a shell alone, and none reads a command here.
 _SHELL = re.compile(r"&&?|\|\|?|;|[0-9]?>.*|<.*|\$\(.*|`.*", re.DOTALL)
-# As a component may be named.
-_PART = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ENGINE_FOLDERS = ("/proc", "/sys", "/dev", "/run/secrets", "/var/run/docker.sock", "/run/docker.sock")
 # A repository in lower case, perhaps with a registry, a tag and a digest (https://pkg.go.dev/github.com/distribution/reference).
 _IMAGE = re.compile(
@@ -214,9 +213,7 @@ def checked_switch(component: Component, field: str, value: object) -> None:
 
 def checked_name(component: Component, field: str, value: object) -> str:
     """Return the name of a part of a component: of a port, or of a volume."""
-    if not isinstance(value, str) or not _PART.fullmatch(value):
-        raise component.wrong(field, f"{value!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
-    return value
+    return check_name(f"{component.name}/{field}", value)
 
 
 def checked_mapping(component: Component, field: str, value: object) -> Mapping[object, object]:

@@ -7,13 +7,12 @@ renders that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
 
-from stack.calls import check_call
+from stack.calls import check_call, check_name
 from stack.capabilities import (
     Check,
     Client,
@@ -40,7 +39,6 @@ from stack.references import (
 )
 from stack.workload import Target, Volume, Workload
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # The fields that may hold references in a text.
 _COMMANDS = ("command", "entrypoint", "process")
 
@@ -56,10 +54,7 @@ class Component:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise DeclarationError(
-                type(self).__name__, f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)"
-            )
+        check_name(type(self).__name__, self.name)
         for each in fields(self):
             value = getattr(self, each.name)
             if is_secret(value):
@@ -236,8 +231,7 @@ class Stack:
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise DeclarationError("Stack", f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)")
+        check_name("Stack", self.name)
         self._check_components()
         self._check_uses()
         self._check_shares()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from stack.calls import check_call
+from stack.calls import check_call, check_name
 from stack.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -30,9 +30,6 @@ class Volume:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise DeclarationError(
-                "Volume", f"{self.name!r} is not a name (a-z, 0-9 and -, at most 31, a letter first)"
-            )
+        check_name("Volume", self.name)
         if not isinstance(self.backup, bool):
             raise DeclarationError(f"{self.name}/backup", f"{self.backup!r} is neither True nor False")

@@ -49,23 +49,20 @@ def preparing_lines(context: PlanContext, style: Style, lead: str = "") -> list[
         _marked("recreate", f"{lead}{name}: its user {user} becomes the owner of its database, and no superuser", style)
         for name, user in plan.superusers.items()
     ]
-    extensions = [
-        _marked("create", f"{lead}{name} gets the extensions {', '.join(names)}", style)
-        for name, names in plan.extensions.items()
-    ]
-    databases = [
-        _marked("create", f"{lead}{name} gets the databases {', '.join(names)}", style)
-        for name, names in plan.databases.items()
-    ]
-    initial = [
-        _marked("create", f"{lead}{name} is made with {', '.join(names)}", style)
-        for name, names in plan.initial.items()
+    made = [
+        _marked("create", f"{lead}{name} {what} {', '.join(names)}", style)
+        for what, each in (
+            ("gets the databases", plan.databases),
+            ("gets the extensions", plan.extensions),
+            ("is made with", plan.initial),
+        )
+        for name, names in each.items()
     ]
     migrations = [
         _marked("create", f"{lead}{name} gets {', '.join(names)}{_unsure(context, name)}", style)
         for name, names in plan.migrations.items()
     ]
-    return [*superusers, *databases, *extensions, *initial, *migrations]
+    return [*superusers, *made, *migrations]
 
 
 def _unsure(context: PlanContext, name: str) -> str:
