@@ -155,7 +155,8 @@ def check_nothing_is_left(cli: Cli, when: str) -> None:
     left = stores(cli)
     assert len(left) <= (2 if cli.state.exists() else 0), f"{when}: {left}"
     if cli.state.exists():
-        assert cli.data("plan")["changes"] is False, when
+        planned = cli.data("plan")
+        assert planned["changes"] is False, f"{when}: {planned}"
         assert set(cli.data("status")["components"]) == {"web", "db", "cache"}, when
 
 

@@ -47,6 +47,8 @@ def test_an_interrupted_command_loses_nothing(kept: Cli, command: str) -> None:
         _cut_off(cli, command, moment, number)
         cli.up()
         count = _checked(cli, command, count, other, f"{number.name} after {moment:.2f} s of {whole:.2f} s")
+    if command == "restore":
+        cli.ok("snapshot", "delete", "early", "--yes")
 
 
 def _words(cli: Cli, command: str) -> tuple[str, ...]:
