@@ -89,6 +89,13 @@ _KNOWN = (
         role=_DATABASE,
     ),
     _Known(
+        r"(Can't handle RDB format version \d+)",
+        "data-version",
+        "the keys were written by another server, or by a newer version ({0})",
+        "declare in `image=` of {name} the one that wrote them; to go on without them, `stackctl reset`",
+        role="Redis",
+    ),
+    _Known(
         r"FATAL: +((?:database|role) \"[^\"]+\" does not exist)"
         r"|(could not (?:open|access) [^\n]*\"(?:[^\"\n]*/)?(?:global|base|postgresql\.conf|pg_hba\.conf|pg_wal)"
         r"[^\"\n]*\": No such file)"

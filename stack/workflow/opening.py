@@ -19,6 +19,7 @@ from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
+from stack.references import secrets_in
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
@@ -60,9 +61,16 @@ class Opened:
 
     @property
     def _variable_notices(self) -> tuple[str, ...]:
-        """Name the variables of each component that hold a secret."""
+        """Name the variables of each component that hold a secret of another."""
         stack, target = self.instance.stack, self.engine.traits.target
-        held = {name: stack.workload(name, target).secret_environment for name in stack.names}
+        held = {
+            name: [
+                variable
+                for variable, value in stack.workload(name, target).secret_environment.items()
+                if any(secret.component != name for secret in secrets_in(value))
+            ]
+            for name in stack.names
+        }
         return tuple(
             f"{name}: {', '.join(variables)} {'hold' if len(variables) > 1 else 'holds'} a secret as a variable: "
             "all that runs there can read it, and a name that ends in _FILE would pass the path of a file"

@@ -31,6 +31,7 @@ RECORDED = {
     ),
     "stackctl: its image has no user 999, and postgres is 70:70 there": ("image-differs", "postgres is 70:70 there"),
     'FATAL:  data directory "/var/lib/postgresql/18/docker" has wrong ownership': ("data-differs", "another user"),
+    "# Can't handle RDB format version 12": ("data-version", "another server, or by a newer version"),
     'FATAL:  database "student_notes" does not exist': ("data-incomplete", 'database "student_notes" does not exist'),
     'postgres: could not find the database system\nExpected to find it in the directory "/data",\nbut could not open '
     'file "/data/global/pg_control": No such file or directory': ("data-incomplete", "global/pg_control"),
@@ -107,6 +108,7 @@ def test_a_text_as_recorded_tells_its_cause(said: str) -> None:
     code, message = RECORDED[said]
     of_databases = ("data-", "setting-", "image-differs", "password-mismatch")
     role = "PostgreSQL" if code.startswith(of_databases) else "web app"
+    role = "Redis" if "RDB" in said else role
     cause = recognise("web", f"starting\n{said}\nbye", role)
     assert cause is not None
     assert (cause.code, message in cause.message) == (code, True), cause

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import DeclarationError, Postgres, Stack, WebApp
+from stack import DeclarationError, Postgres, Redis, Stack, WebApp
 from stack.applied import Applied
 from stack.capabilities import Programs
 from stack.components.postgres.transfer import LOADING
@@ -31,6 +31,10 @@ from stack.workload import VolumeId
 
 def db(**options: Any) -> Postgres:
     return Postgres("db", **options)
+
+
+def cache(**options: Any) -> Redis:
+    return Redis("cache", **options)
 
 
 WRONG: dict[str, Callable[[], object]] = {
@@ -80,6 +84,8 @@ WRONG: dict[str, Callable[[], object]] = {
         image_user="postgres"
     ),
     "db/image_user: 'image' may be root, which PostgreSQL refuses; give the numbers": lambda: db(image_user="image"),
+    "cache/publish: '6379' is not a port (1-65535)": lambda: cache(publish="6379"),
+    "cache/image: 'Redis' is not the name of an image (like 'nginx:1.29')": lambda: cache(image="Redis"),
     "shop/orders/publish: 5432 is published by 'db' already": lambda: Stack(
         "shop", [db(publish=True), Postgres("orders", publish=True)]
     ),
@@ -258,3 +264,25 @@ def test_what_was_cut_off_goes_on_with_the_initial_files() -> None:
     assert planned(begun, exists=True).initial == {"db": ("a.sql",)}
     assert planned(begun.initialised("db"), exists=True).something is False
     assert planned(begun.switched(["db"], {}, [], {}), exists=True).initial == {}, "restored data is not new"
+
+
+def test_a_published_redis_asks_for_a_password_that_its_own_clients_have() -> None:
+    app = WebApp("web", source="app", uses=["cache"])
+    found = yaml.safe_load(render(instance(app, cache(publish=True))))["services"]
+    assert found["cache"]["ports"] == ["127.0.0.1:6379:6379"]
+    assert found["cache"]["command"][:3] == ["sh", "/stackctl-start.sh", "/run/secrets/cache_password"]
+    assert found["web"]["environment"]["CACHE_PASSWORD_FILE"] == "/run/secrets/cache_password"
+    assert "environment" not in found["cache"], "the password of `redis-cli` is in a file of variables"
+    assert list(cache(publish=True).workload("container").secret_environment) == ["REDISCLI_AUTH"]
+    made = instance(cache(publish=6400))
+    assert server_lines(made, PLAIN) == ["  cache: redis://localhost:6400/0  (password in /s/secrets/cache_password)"]
+
+
+def test_a_redis_that_is_not_published_is_declared_as_ever() -> None:
+    found = service("cache", cache(), WebApp("web", source="app", uses=["cache"]))
+    assert found["command"][0] == "redis-server"
+    assert {"ports", "secrets", "env_file", "configs"}.isdisjoint(found)
+
+
+def test_a_valkey_is_a_redis_by_image() -> None:
+    assert service("cache", cache(image="valkey/valkey:9"))["image"] == "valkey/valkey:9"

@@ -10,20 +10,30 @@ from typing import Self
 
 from stack.calls import check_call
 from stack.capabilities import DataStore, Host, Programs, ProgramSearch
-from stack.checking import checked_cpus, checked_memory, checked_switch, checked_text
+from stack.checking import checked_cpus, checked_image, checked_memory, checked_publish, checked_switch, checked_text
 from stack.components.postgres import Postgres
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.model import Component
 from stack.references import Reference, SecretReference, Value, deferred
-from stack.workload import Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
+from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 IMAGE = "redis:8"
 USER = "999:999"
 PORT = 6379
 _STOP_GRACE = 10
+_URL = "redis://localhost:{port}/0"
 # The file that says who may use it.
 _ACCESS = "access"
+_START_PLACE = "/stackctl-start.sh"
+# No argument and no file on a disk has the password: the server reads its digest from memory.
+_START = """\
+umask 077
+digest=$(printf %s "$(cat "$1")" | sha256sum)
+echo "user default on #${digest%% *} ~* &* +@all" > /tmp/stackctl-access
+shift
+exec "$@" --aclfile /tmp/stackctl-access
+"""
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,18 @@ class Redis(Component):
 
     By default it is a cache: it keeps nothing on disk, and forgets the least used keys when it is full. `durable`: it
     is a store, such as a queue: each change goes to an append-only file in a volume within a second, it refuses changes
-    when it is full, and its data is in snapshots. `inspect` is what `stackctl inspect` shows of it. `memory` is in MiB,
-    half of it for keys and values. Raises `DeclarationError` for a wrong value.
+    when it is full, and its data is in snapshots. `publish`: True, or the port of this machine on which its programs
+    reach it too, on 127.0.0.1; True stands for 6379. `image`: what a container runs, a Redis or a Valkey. `inspect` is
+    what `stackctl inspect` shows of it. `memory` is in MiB, half of it for keys and values. Raises `DeclarationError`
+    for a wrong value.
     """
 
     inspect: CachedValue | None = None
     memory: int = 128
     cpus: float = 1.0
     durable: bool = False
+    publish: bool | int | None = None
+    image: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +78,9 @@ class Redis(Component):
         checked_memory(self, self.memory, least=32)
         checked_cpus(self, self.cpus)
         checked_switch(self, "durable", self.durable)
+        self._freeze("publish", checked_publish(self, self.publish, PORT))
+        if self.image is not None:
+            checked_image(self, self.image)
 
     def _check_inspect(self, inspect: object) -> None:
         if not isinstance(inspect, CachedValue):
@@ -111,21 +128,22 @@ class Redis(Component):
         }
 
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
-        # A process is reached by every user of its machine, a container by what uses it alone.
-        return (self.password,) if target == "process" else ()
+        # A process and what is published are reached by every user of the machine, a container by what uses it alone.
+        return (self.password,) if target == "process" or self.publish is not None else ()
 
     def workload(self, target: Target) -> Workload:
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
             hardening=Hardening(user=USER, tmpfs=("/tmp",) if self.durable else ("/data", "/tmp")),  # noqa: S108 - in it
             volumes=(Volume(VolumeId.of(self.name), f"{self.name}-data", "/data"),) if self.durable else (),
-            ports=(Port(PortId.of(self.name), PORT),),
+            ports=(Port(PortId.of(self.name), PORT, self.publish, _URL),),
             command=self._server(),
             stop_grace=_STOP_GRACE,
         )
         if target == "container":
             check = Healthcheck(("CMD", "redis-cli", "-h", "127.0.0.1", "-e", "PING"))
-            return replace(plain, image=IMAGE, healthcheck=check)
+            own = replace(plain, image=self.image or IMAGE, healthcheck=check)
+            return self._with_password(own) if self.secrets(target) else own
         # fmt: off
         command: tuple[Value, ...] = (
             *self._server(), "--bind", self.host, "--port", self.port,
@@ -133,6 +151,16 @@ class Redis(Component):
         )
         # fmt: on
         return replace(plain, command=command, stop_signal="TERM")
+
+    def _with_password(self, own: Workload) -> Workload:
+        """Let the server ask for the password, which every `redis-cli` in its container has."""
+        return replace(
+            own,
+            command=("sh", _START_PLACE, self.password, *self._server()),
+            files=(File(f"{self.name}-start.sh", _START_PLACE, _START),),
+            environment={"REDISCLI_AUTH": deferred(f"{self.password}")},
+            secrets=(self.password,),
+        )
 
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search)
