@@ -159,6 +159,16 @@ class Component:
         return ()
 
     @property
+    def forgets(self) -> str:
+        """What to declare in its place for data that must stay, if it may lose what it is given; else nothing."""
+        return ""
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it works on what others leave for it in a store."""
+        return False
+
+    @property
     def rereads_secrets(self) -> bool:
         """Whether it reads a secret's file again when what it read is refused, and so outlives a `rotate`."""
         return False

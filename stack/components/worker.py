@@ -48,6 +48,10 @@ class Worker(Beside):
     def role(self) -> str:
         return "worker"
 
+    @property
+    def takes_work(self) -> bool:
+        return True
+
     def workload(self, target: Target) -> Workload:
         own = super().workload(target)
         return own if self.health is None else replace(own, healthcheck=healthcheck_of(self.health))

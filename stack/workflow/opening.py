@@ -23,6 +23,7 @@ from stack.references import secrets_in
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
+from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
 from stack.workload import PortId, Target
 
@@ -52,12 +53,12 @@ class Opened:
     @property
     def notices(self) -> tuple[str, ...]:
         """What a user should know who changes the instance: of its engine, and of its declaration."""
-        return (*self.engine.notices(), *self.literal_notices)
+        return (*self.engine.notices(), *self.literal_notices, *forgetful_queues(self.instance.stack))
 
     @property
     def plan_notices(self) -> tuple[str, ...]:
         """What a user should know of a declaration before it is applied."""
-        return (*self.literal_notices, *self._variable_notices)
+        return (*self.literal_notices, *self._variable_notices, *forgetful_queues(self.instance.stack))
 
     @property
     def _variable_notices(self) -> tuple[str, ...]:

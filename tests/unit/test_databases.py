@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import DeclarationError, Postgres, Redis, Stack, WebApp
+from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker
 from stack.applied import Applied
 from stack.capabilities import Programs
 from stack.components.postgres.transfer import LOADING
@@ -25,6 +25,7 @@ from stack.instance import Instance, default_ports
 from stack.observed import ComponentState, Observed
 from stack.plan import Declared, Plan, make_plan
 from stack.style import PLAIN
+from stack.workflow.queues import forgetful_queues
 from stack.workflow.summary import page_urls, server_lines, url_lines
 from stack.workload import VolumeId
 
@@ -286,3 +287,30 @@ def test_a_redis_that_is_not_published_is_declared_as_ever() -> None:
 
 def test_a_valkey_is_a_redis_by_image() -> None:
     assert service("cache", cache(image="valkey/valkey:9"))["image"] == "valkey/valkey:9"
+
+
+@pytest.mark.parametrize(
+    ("uses", "warned"),
+    [
+        (["cache"], True),
+        (["cache", "db"], True),
+        (["queue"], False),
+        (["cache", "queue", "db"], False),
+        (["cache", "broker"], False),
+        (["db"], False),
+        ([], False),
+    ],
+)
+def test_a_worker_whose_queue_forgets_is_warned_of(uses: list[str], warned: bool) -> None:
+    worker = Worker("worker", image="app:1", command=["work"], uses=uses)
+    broker = Container("broker", image="rabbitmq:4", ports={"amqp": 5672})
+    app = WebApp("web", source="app", uses=uses)
+    found = forgetful_queues(Stack("shop", [app, worker, db(), cache(), Redis("queue", durable=True), broker]))
+    assert found == (
+        (
+            "worker: work that waits for it in cache is lost when that is full or starts again; for a queue declare "
+            'Redis("queue", durable=True)',
+        )
+        if warned
+        else ()
+    )

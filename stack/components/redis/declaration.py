@@ -175,6 +175,10 @@ class Redis(Component):
         return () if self.durable else ("redis-cli", "FLUSHALL")
 
     @property
+    def forgets(self) -> str:
+        return "" if self.durable else 'Redis("queue", durable=True)'
+
+    @property
     def data(self) -> DataStore | None:
         if not self.durable:
             return None
