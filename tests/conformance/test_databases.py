@@ -10,19 +10,23 @@ from typing import Any
 
 import psycopg2
 import pytest
+import redis
 
 from tests.cli import Cli
 from tests.ports import own_port
 
 STACK = """\
-from stack import Postgres, Stack
+from stack import Postgres, Redis, Stack
 
 db = Postgres(
     "db", user="shop", database="shop", publish=True,
     settings={"work_mem": "32MB", "max_connections": 30},
     databases=["analytics"], init="init",
 )
-stack = Stack("shop", [db])
+# The embedded engine has this extension without an image.
+places = Postgres("places", image="pgvector/pgvector:pg18", extensions=["vector"])
+sessions = Redis("sessions", publish=True)
+stack = Stack("shop", [db, places, sessions])
 """
 
 
@@ -46,6 +50,11 @@ class Shop(Cli):
     def write(self, name: str, sql: str) -> None:
         (self.folder / "init" / name).write_bytes(gzip.compress(sql.encode()) if name.endswith(".gz") else sql.encode())
 
+    @property
+    def redis_url(self) -> str:
+        password = (self.state / "secrets" / "sessions_password").read_text()
+        return f"redis://:{password}@127.0.0.1:{self.port + 1}/0"
+
     def connect(self) -> psycopg2.extensions.connection:
         """As a program of this machine does."""
         password = (self.state / "secrets" / "db_password").read_text()
@@ -62,7 +71,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
     cli.write("01_tables.sql", "CREATE TABLE goods (id int PRIMARY KEY);\n")
     cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1);\n\nINSERT INTO god VALUES (2);\n")
     try:
-        cli.first = cli.fails("up", "--port", f"db={cli.port}", code="init-failed")
+        ports = ("--port", f"db={cli.port}", "--port", f"sessions={cli.port + 1}")
+        cli.first = cli.fails("up", *ports, code="init-failed")
         cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1), (2);\n")
         cli.second = cli.data("up")
         yield cli
@@ -104,6 +114,27 @@ def test_a_published_database_lets_this_machine_in(shop: Shop) -> None:
     assert shop.ok("ls").stdout.count(f"postgresql://shop@localhost:{shop.port}/shop") == 1
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(f"postgresql://shop:wrong@127.0.0.1:{shop.port}/shop")
+
+
+def test_a_published_redis_asks_this_machine_for_its_password(shop: Shop) -> None:
+    assert shop.ok("exec", "sessions", "--", "redis-cli", "SET", "ada", "1").stdout == "OK\n"
+    with closing(redis.Redis.from_url(shop.redis_url)) as inside:
+        assert inside.get("ada") == b"1"
+    with (
+        closing(redis.Redis(port=shop.port + 1)) as outside,
+        pytest.raises(redis.RedisError, match=r"NOAUTH|Authentication|authenticated"),
+    ):
+        outside.get("ada")
+    assert f"sessions: redis://localhost:{shop.port + 1}/0  (password in " in shop.ok("status").stdout
+
+
+def test_each_database_and_redis_is_reached_by_its_name(shop: Shop) -> None:
+    rows = shop.data("inspect", "places", "--query", "SELECT '[1,2]'::vector AS at")["rows"]
+    assert rows == [["[1,2]"]]
+    assert shop.data("inspect", "sessions", "--key", "nobody")["exists"] is False
+    assert shop.data("inspect", "db", "--query", "SELECT current_user")["rows"] == [["shop"]]
+    assert shop.ok("shell", "places", stdin="SELECT current_database()").stdout.count("app") == 1
+    assert shop.ok("shell", "cache", stdin="PING").stdout == "PONG\n"
 
 
 def test_a_changed_setting_is_planned_by_name_and_keeps_the_data(shop: Shop) -> None:
