@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
+from stack.errors import DeclarationError
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, located, volumes_of
 from stack.program import Program
@@ -42,17 +43,24 @@ class App(Protocol):
 
 @dataclass(frozen=True)
 class Beside(Program):
-    """A process without a port that has what an app has, or an image or a source of its own."""
+    """A process without a port that has what an app has, or an image or a source of its own.
 
-    command: Sequence[Value] | str = ()
+    - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words. Beside an
+      app one of them is needed.
+    """
+
+    command: Sequence[Value] | str | None = None
     of: App | None = None
     _: KW_ONLY
+    entrypoint: Sequence[Value] | str | None = None
     uses: Sequence[Component | str] | None = None
     user: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._freeze("command", checked_command(self, self.command))
+        for name in ("command", "entrypoint"):
+            if getattr(self, name) is not None:
+                self._freeze(name, checked_command(self, getattr(self, name), name))
         if self.of is not None:
             check_volumes_beside(self, self.volumes, self.of.name, self.of.volumes)
 
@@ -70,6 +78,8 @@ class Beside(Program):
             super()._check_origin()
             return
         self._check_kind(self.of)
+        if self.command is None and self.entrypoint is None:
+            raise self.wrong("command", f"is missing, and {self.of.name!r} runs the image's own already")
         for name in ("image", "source", "dockerfile", "target", "args"):
             if getattr(self, name):
                 raise self.wrong(name, f"is that of {self.of.name!r} already; leave it out, or `of`")
@@ -104,7 +114,7 @@ class Beside(Program):
             image=self.image if target == "container" else None,
             source=self.source,
             build=self.build,
-            command=checked_command(self, self.command),
+            command=None if self.command is None else checked_command(self, self.command),
             environment=located(self.name, (), self.volumes) | dict(checked_environment(self, self.environment)),
             limits=self.limits,
             hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True),
@@ -115,6 +125,15 @@ class Beside(Program):
             stop_grace=self.stop_grace,
             stop_signal="TERM" if target == "process" else None,
         )
+        if target == "container":
+            words = None if self.entrypoint is None else checked_command(self, self.entrypoint, "entrypoint")
+            own = replace(own, entrypoint=words)
+        elif own.command is None:
+            raise DeclarationError(
+                f"{self.name}/command",
+                "is missing; the embedded engine runs no image, whose Dockerfile would name one",
+                f"say how it starts in its source folder: {type(self).__name__}({self.name!r}, command=[…])",
+            )
         if self.of is not None:
             own = self._with_app(self.of, own, target)
         if self.user is None:
@@ -130,6 +149,7 @@ class Beside(Program):
             image=theirs.image,
             source=theirs.source,
             build=theirs.build,
+            working_dir=theirs.working_dir,
             image_of=app.name if theirs.image is None else None,
             environment=located(app.name, (), app.volumes) | dict(declared) | dict(own.environment),
             volumes=(*theirs.volumes, *own.volumes),

@@ -34,6 +34,8 @@ _IMAGE = re.compile(
 # Some programs read names with dots, like `discovery.type`.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
+# Linux allows a machine no longer one.
+_LONGEST_HOST_NAME = 64
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _OUR_LABELS = ("stackctl.", "com.docker.")
 # As `man 2 setrlimit` has them.
@@ -282,6 +284,13 @@ def checked_extra_hosts(component: Component, hosts: object) -> Mapping[str, str
             problem = f"{address!r} is neither an IP address nor {HOST_GATEWAY!r}, which is this machine"
             raise component.wrong(f"extra_hosts/{name}", problem)
     return MappingProxyType({str(name): str(address) for name, address in given.items()})
+
+
+def checked_hostname(component: Component, value: object) -> str:
+    """Return the name that a container has for itself, and for those that reach it."""
+    if not isinstance(value, str) or not _HOST_NAME.fullmatch(value) or len(value) > _LONGEST_HOST_NAME:
+        raise component.wrong("hostname", f"{value!r} is not the name of a host (like 'mq.example.com')")
+    return value
 
 
 def _is_address(value: object) -> bool:

@@ -19,6 +19,7 @@ _OWN_NETWORK = "is refused: a container has a network of its own, on which `uses
 _CAPABILITIES = "declare what it needs, like Container(capabilities=['CHOWN']) or tmpfs=['/run']"
 _DATA = "data is in volumes={'data': '/data'}, configuration in files={'app.conf': '/etc/app.conf'}"
 _USES = Refused("is `uses` here", "declare uses=[db]: it starts after db, reaches it, and gets DB_HOST, DB_PORT, …")
+_TERMINAL = Refused("is `terminal` of a Container here", "declare terminal=True for a program that ends without one")
 _LIMITED = Refused("has fields of its own here", "declare memory= in MiB, and cpus=")
 _LOGS = Refused("is not a field: logs are kept by the engine, 30 MB of each component", "read them: `stackctl logs`")
 
@@ -44,7 +45,6 @@ FIELDS: Mapping[str, Refused] = {
     "depends_on": _USES,
     "external_links": Refused(_OWN_NETWORK, "give the address in environment="),
     "expose": Refused("is `ports` here", "declare ports={'http': 80}; publish={'http': 8080} opens it on 127.0.0.1"),
-    "hostname": Refused("is not a field: a component is reached by its name", "name the component so"),
     "container_name": Refused("is not a field: it would allow one instance only", "`stackctl exec NAME` finds it"),
     "dns": Refused("is not a field: the engine resolves the names of components", "declare extra_hosts={'api': IP}"),
     "env_file": Refused(
@@ -69,14 +69,13 @@ FIELDS: Mapping[str, Refused] = {
     "read_only": Refused("is `writable` here", "it is read-only unless a Container declares writable=True"),
     "shm_size": Refused("is `shm` here", "declare shm=64, in MiB"),
     "stop_grace_period": Refused("is `stop_grace` here", "declare stop_grace=20, in seconds"),
-    "working_dir": Refused("is not a field", "set WORKDIR in the Dockerfile, or run ['sh', '-c', 'cd DIR && exec …']"),
     "platform": Refused("is not a field", "name an image for this machine's architecture (`uname -m`)"),
     "pull_policy": Refused("is not a field: `up` pulls what is missing", "`docker pull IMAGE` gets a newer one"),
     "profiles": Refused("is not a field", "leave the component out of Stack(…) with an `if`: a stack file is Python"),
     "scale": Refused("is not a field", "declare a component for each, in a loop: a stack file is Python"),
     "logging": _LOGS,
-    "tty": Refused("is not a field", "`stackctl exec` opens a terminal in a component"),
-    "stdin_open": Refused("is not a field", "`stackctl exec` opens a terminal in a component"),
+    "tty": _TERMINAL,
+    "stdin_open": _TERMINAL,
 }
 """By the name of the field."""
 

@@ -208,7 +208,8 @@ class Workload:
     under its name, and of the command only what stands before them.
     `prepare`: a Python file and its arguments; it makes the data of a process if there is none, and becomes the
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
-    container, for programs that look for them.
+    container, for programs that look for them. `hostname`: what a container calls itself, and another name for it.
+    `working_dir`: in which its command runs, None for the image's own. `terminal`: its program has a terminal.
     """
 
     limits: Limits
@@ -231,6 +232,9 @@ class Workload:
     secrets: tuple[SecretReference, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     restart: Restart = "always"
+    hostname: str | None = None
+    working_dir: str | None = None
+    terminal: bool = False
     healthcheck: Healthcheck | None = None
     probe: HttpCheck | TcpCheck | None = None
 

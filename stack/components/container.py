@@ -13,6 +13,7 @@ from stack.checking import (
     checked_command,
     checked_environment,
     checked_extra_hosts,
+    checked_hostname,
     checked_mapping,
     checked_memory,
     checked_name,
@@ -61,6 +62,8 @@ class Container(Program):
       published: Docker publishes no port of a network without a way out.
       `extra_hosts`: addresses of hosts outside the stack, `{"host.docker.internal": "host-gateway"}` for this machine.
     - `shm` in MiB; `init`: an init process of the engine's reaps its children.
+    - `working_dir`: the folder in which its command runs. `hostname`: what it calls itself, and another name by which
+      those that use it reach it. `terminal`: it has one, for a program that ends without, like a shell.
     - `restart`: whether it is started again when it ends by itself, `always`, `on-failure` (unless it ended with 0) or
       `no`. It is expected to run in any case: `up` fails for one that ended, whatever its exit code.
 
@@ -84,6 +87,9 @@ class Container(Program):
     stop_signal: StopSignal | None = None
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
     restart: Restart = "always"
+    hostname: str | None = None
+    working_dir: str | None = None
+    terminal: bool = False
 
     _LEAST_MEMORY: ClassVar[int] = 6
     _PROCESSES: ClassVar[int] = 512
@@ -96,7 +102,7 @@ class Container(Program):
         self._check_ports()
         self._check_tmpfs()
         checked_health(self, self.health, tuple(self.ports), tuple(self.publish))
-        for name in ("writable", "egress", "init"):
+        for name in ("writable", "egress", "init", "terminal"):
             checked_switch(self, name, getattr(self, name))
         self._check_capabilities()
         if self.shm is not None:
@@ -104,6 +110,10 @@ class Container(Program):
         if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
             raise self.wrong("stop_signal", f"{self.stop_signal!r} is none of {', '.join(_SIGNALS)}")
         self._freeze("extra_hosts", checked_extra_hosts(self, self.extra_hosts))
+        if self.hostname is not None:
+            checked_hostname(self, self.hostname)
+        if self.working_dir is not None:
+            checked_target(self, "working_dir", self.working_dir)
         if self.restart not in _RESTARTS:
             raise self.wrong("restart", f"{self.restart!r} is none of {', '.join(_RESTARTS)}")
 
@@ -207,6 +217,9 @@ class Container(Program):
             environment=own.environment if self.source is None else self._located | dict(own.environment),
             healthcheck=healthcheck_of(self.health),
             init=self.init,
+            hostname=self.hostname,
+            working_dir=self.working_dir,
+            terminal=self.terminal,
         )
 
     def _as_process(self, own: Workload) -> Workload:

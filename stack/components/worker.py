@@ -18,7 +18,8 @@ class Worker(Beside):
     """A process that runs beside an app and has no port.
 
     - `of`: the app whose image, source, environment, volumes and `uses` it has; or give it its own `image` or `source`.
-    - `command`: what it runs; a list of words.
+    - `command`, `entrypoint`: what it runs; lists of words, or a text that is split into words. Without them one with
+      its own image or source runs what the image says.
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of
       those of the app. `after`, `reaches`: as those of an app, beside what the app has.
     - `health`: `health.command([…])`, or None: it is well while it runs. The check of the app's image is not asked.

@@ -104,7 +104,17 @@ WRONG: dict[str, Callable[[], object]] = {
         health=health.command(["true"], retries=0)
     ),
     "box/ports: 'x' is none of its ports; it has web": lambda: box(ports={"web": 80}).port("x"),
-    "worker/command: () is not a list of words, like ['python', 'app.py']": lambda: Worker("worker", of=web),
+    "worker/command: is missing, and 'web' runs the image's own already": lambda: Worker("worker", of=web),
+    "worker/command: () is not a list of words, like ['python', 'app.py']": lambda: worker(command=()),
+    "worker/entrypoint: 'a | b' is for a shell; write ['sh', '-c', '…']": lambda: worker(entrypoint="a | b"),
+    "box/hostname: 'my_host' is not the name of a host (like 'mq.example.com')": lambda: box(hostname="my_host"),
+    "box/hostname: '' is not the name of a host (like 'mq.example.com')": lambda: box(hostname=""),
+    "box/hostname: 7 is not the name of a host (like 'mq.example.com')": lambda: box(hostname=7),
+    "box/working_dir: 'app' is not an absolute path in the container, like '/data'": lambda: box(working_dir="app"),
+    "box/working_dir: '/proc' is a place that the engine or the kernel needs; choose another": lambda: box(
+        working_dir="/proc"
+    ),
+    "box/terminal: 1 is neither True nor False": lambda: box(terminal=1),
     "worker/of: 'web' is neither a WebApp nor a Container": lambda: worker(of="web"),
     "worker/image: is that of 'web' already; leave it out, or `of`": lambda: worker(image="redis:8"),
     "worker/volumes/media: is a volume of 'web' already; choose another name": lambda: worker(volumes={"media": "/x"}),
@@ -263,3 +273,18 @@ def test_a_new_volume_is_given_to_a_user_in_numbers(user: str, named: str | None
 
 def test_a_variable_may_have_dots_in_its_name() -> None:
     assert container(box(environment={"discovery.type": "single-node"})).environment["discovery.type"] == "single-node"
+
+
+def test_a_worker_of_its_own_runs_what_its_image_says() -> None:
+    own = Worker("worker", image="shop/worker:1")
+    assert (container(own).command, container(own).entrypoint) == (None, None)
+    with pytest.raises(DeclarationError, match="the embedded engine runs no image") as raised:
+        process(own)
+    assert raised.value.hint == "say how it starts in its source folder: Worker('worker', command=[…])"
+
+
+def test_a_worker_has_an_entrypoint_and_the_folder_of_its_container() -> None:
+    app = box(working_dir="/srv/app", entrypoint=["/init"])
+    beside = container(worker(of=app, command=None, entrypoint="/init-worker --one", uses=[]), app)
+    assert (beside.entrypoint, beside.command, beside.working_dir) == (("/init-worker", "--one"), None, "/srv/app")
+    assert process(worker(entrypoint=["/init"])).entrypoint is None

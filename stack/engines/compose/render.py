@@ -78,8 +78,9 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a service, without the paths of files of the state, which may be moved; with `***` for each secret.
 
-    The settings of its command stand for the command.
+    The settings of its command stand for the command. Of its networks the names count, as the engine tells them.
     """
+    service = {**service, "networks": list(service["networks"])}
     secret = {variable: resolve(instance, value) for variable, value in workload.secret_environment.items()}
     if secret:
         environment = service.get("environment", {}) | {name: _literal(text) for name, text in secret.items()}
@@ -157,7 +158,13 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
     if workload.published:
         service["ports"] = [f"127.0.0.1:{instance.ports[port.id]}:{port.number}" for port in workload.published]
-    service["networks"] = networks
+    if workload.hostname is not None:
+        service["hostname"] = workload.hostname
+    if workload.working_dir is not None:
+        service["working_dir"] = _literal(workload.working_dir)
+    if workload.terminal:
+        service |= {"tty": True, "stdin_open": True}
+    service["networks"] = _named(networks, workload.hostname)
     if workload.volumes:
         owned = hardening.owner is not None
         service["volumes"] = [_mount(instance, volume, owned and volume.owned) for volume in workload.volumes]
@@ -190,6 +197,11 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "labels": {name: _literal(value) for name, value in workload.labels.items()} | _labels(instance),
     }
+
+
+def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, Any]:
+    """Join networks, with the name that a container has for itself if that is not its service's."""
+    return networks if hostname is None else {name: {"aliases": [hostname]} for name in networks}
 
 
 def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
