@@ -1,0 +1,1 @@
+"""Documents that are found by their nearest neighbours."""
