@@ -37,7 +37,8 @@ async def connection(request: Request) -> AsyncIterator[AsyncConnection[DictRow]
         yield db
 
 
-Db = Annotated[AsyncConnection[DictRow], Depends(connection)]
+# The scope ends before the answer is sent: what was answered is committed.
+Db = Annotated[AsyncConnection[DictRow], Depends(connection, scope="function")]
 
 
 class Document(BaseModel):
