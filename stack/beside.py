@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.errors import DeclarationError
 from stack.model import Component
-from stack.parts import TMP, USER, Volumes, check_volumes_beside, located, volumes_of
+from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
+from stack.placed import files_of, mounts_of
 from stack.program import Program
 from stack.references import Value
 from stack.workload import Hardening, Healthcheck, Target, Workload
@@ -26,6 +27,9 @@ class App(Protocol):
 
     @property
     def volumes(self) -> Volumes: ...
+
+    @property
+    def files(self) -> Mapping[str, str]: ...
 
     @property
     def needs(self) -> tuple[str, ...]: ...
@@ -68,6 +72,10 @@ class Beside(Program):
         given = {} if self.uses is None else {"uses": self.uses}
         for relation, names in related_names(self, **given, after=self.after, reaches=self.reaches).items():
             self._freeze(relation, names)
+
+    def _places(self) -> Collection[str]:
+        theirs = () if self.of is None else (*folders(self.of.volumes).values(), *self.of.files.values())
+        return (*super()._places(), *theirs)
 
     def _check_user(self) -> None:
         if self.user is not None:
@@ -115,11 +123,13 @@ class Beside(Program):
             source=self.source,
             build=self.build,
             command=None if self.command is None else checked_command(self, self.command),
-            environment=located(self.name, (), self.volumes) | dict(checked_environment(self, self.environment)),
+            environment=located(self.name, (), self.volumes, self.files)
+            | dict(checked_environment(self, self.environment)),
             limits=self.limits,
-            hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True),
+            hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts)),
             init=True,
             volumes=volumes_of(self, self.volumes),
+            files=files_of(self, self.files),
             healthcheck=Healthcheck(test=()),
             labels=self.labels,
             stop_grace=self.stop_grace,
@@ -151,9 +161,10 @@ class Beside(Program):
             build=theirs.build,
             working_dir=theirs.working_dir,
             image_of=app.name if theirs.image is None else None,
-            environment=located(app.name, (), app.volumes) | dict(declared) | dict(own.environment),
+            environment=located(app.name, (), app.volumes, app.files) | dict(declared) | dict(own.environment),
             volumes=(*theirs.volumes, *own.volumes),
-            hardening=replace(theirs.hardening, egress=True),
+            files=(*theirs.files, *own.files),
+            hardening=replace(theirs.hardening, egress=True, mounts=(*theirs.hardening.mounts, *own.hardening.mounts)),
         )
 
     def without_secrets(self, hidden: str) -> Self:

@@ -97,7 +97,7 @@ class Host(Protocol):
     def secret(self, secret: SecretReference) -> str: ...
 
     def file(self, component: str, name: str) -> Path:
-        """Give the path of a file of `Component.files`."""
+        """Give the path of a file of `Component.process_files`."""
 
     def data(self, component: str) -> Path:
         """Give the folder of its volume, or the one that it works in."""

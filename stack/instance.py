@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.contents import Content
 from stack.model import Stack
-from stack.workload import WEB, Build, Port, PortId, Volume, VolumeId
+from stack.workload import WEB, Build, File, Port, PortId, Volume, VolumeId
 
+FILES = "files"
+_MISSING = "missing"
 _PROJECT = re.compile(r"stackctl-(.+)-[0-9a-f]{6}")
 
 
@@ -23,7 +26,8 @@ class Instance:
     name. `folder` is that of the stack file: relative sources start there. `state` is the instance's own folder.
     `ports` has the port of this machine that each published port is on. `generations` has the number of each volume
     that is no longer its first revision: data that is restored or upgraded gets a new one, and what it replaces stays
-    whole until then.
+    whole until then. `contents` has what is at the source of each file that components find in their containers, by its
+    name, if it could be read.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Instance:
     state: Path
     ports: Mapping[PortId, int]
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
+    contents: Mapping[str, Content] = field(default_factory=dict)
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
@@ -63,9 +68,21 @@ class Instance:
         """A copy of its Dockerfile; beside it, as `.dockerignore`, what the build context leaves out."""
         return self.configuration / f"{component}.Dockerfile"
 
-    def config_file(self, name: str) -> Path:
-        """A file that a container reads, beside the configuration."""
-        return self.configuration / name
+    def config_file(self, file: File) -> Path:
+        """Where a file is that a container reads, beside the configuration: another content is at another place."""
+        return self.configuration / FILES / self.stored_name(file) if file.tracked else self.configuration / file.name
+
+    def content(self, file: File) -> Content | None:
+        """What a file holds; None if it could not be read."""
+        return Content.of_text(file.text) if file.source is None else self.contents.get(file.name)
+
+    def content_digest(self, file: File) -> str:
+        content = self.content(file)
+        return _MISSING if content is None else content.digest
+
+    def stored_name(self, file: File) -> str:
+        """The name of the copy of a tracked file."""
+        return f"{file.name}-{self.content_digest(file)}"
 
     def variables_file(self, component: str) -> Path:
         """The file of the variables that hold secrets, as a container gets them."""

@@ -123,7 +123,7 @@ class Component:
         """Find the programs that it brings along as a process. Raises `StackError` if there are none."""
         return Programs()
 
-    def files(self, host: Host) -> Mapping[str, str]:
+    def process_files(self, host: Host) -> Mapping[str, str]:
         """Give the files that it reads as a process, by the name that `Reference(…, "file", NAME)` has."""
         return {}
 

@@ -21,6 +21,7 @@ from stack.checking import (
 from stack.errors import StackError
 from stack.fields import is_secret_name
 from stack.model import Component
+from stack.placed import file_key
 from stack.references import Reference, Value, variable_prefix
 from stack.volume import Volume as SharedVolume
 from stack.workload import DOCKERFILE, Build, Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
@@ -134,14 +135,17 @@ def volumes_of(component: Component, volumes: Volumes) -> tuple[Volume, ...]:
     return tuple(mounted(key, value) for key, value in volumes.items())
 
 
-def located(name: str, ports: tuple[str, ...], volumes: Volumes) -> dict[str, Value]:
-    """Return the variables that tell a program where it has to listen, and where its volumes are."""
+def located(
+    name: str, ports: tuple[str, ...], volumes: Volumes, files: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Value]:
+    """Return the variables that tell a program where it has to listen, and where its volumes and files are."""
     where: dict[str, Value] = {"BIND": Reference(name, "bind"), "PORT": Reference(name, "port")} if ports else {}
     where |= {f"PORT_{variable_prefix(each)}": Reference(name, "port", each) for each in ports if each}
-    return where | {
+    where |= {
         f"VOLUME_{variable_prefix(each)}": Reference(name, "shared" if each not in volumes else "volume", each)
         for each in folders(volumes)
     }
+    return where | {f"FILE_{variable_prefix(each)}": Reference(name, "file", each) for each in map(file_key, files)}
 
 
 def without_secrets(environment: Mapping[str, Value | int | float], hidden: str) -> dict[str, Value | int | float]:

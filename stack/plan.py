@@ -46,7 +46,8 @@ class Action:
     """What happens to one component.
 
     `drift`: because of a change made by hand, not of the declaration. `forced`: to the engine, which
-    compares configurations, it is as declared. `builds`: first an image is made of its source.
+    compares configurations, it is as declared. `builds`: first an image is made of its source. `relaxed`: what a
+    container that is made may do beyond the hardening, for people.
     """
 
     target: str
@@ -56,6 +57,7 @@ class Action:
     drift: bool = False
     forced: bool = False
     builds: bool = False
+    relaxed: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -140,7 +142,7 @@ class Declared:
     `components`: the fields of each. `stores`: each volume by the engine's name for it. `sources`: the files of each
     component that has a source. `secrets`: a digest of each secret that exists, and `reads`: the secrets that each
     component reads. `migrations`, `extensions`, `users`, further `databases` and `initial` files: of each database.
-    `builds`: the engine makes an image of a
+    `relaxed`: what each container may do beyond the hardening, for people. `builds`: the engine makes an image of a
     source, and does not run in it.
     """
 
@@ -154,6 +156,7 @@ class Declared:
     users: Mapping[str, str] = field(default_factory=dict)
     databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     initial: Mapping[str, Sequence[InitialFile]] = field(default_factory=dict)
+    relaxed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     builds: bool = True
 
     def exists(self, component: str, observed: Observed) -> bool:
@@ -305,7 +308,9 @@ def _removal(name: str, made: Applied, state: ComponentState) -> Action:
 
 def _action(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
     builds = declared.builds and name in changes.sources
-    return replace(_judged(name, declared, changes, made, observed), builds=builds)
+    action = replace(_judged(name, declared, changes, made, observed), builds=builds)
+    is_made = action.kind in ("create", "recreate", "rebuild")
+    return replace(action, relaxed=declared.relaxed.get(name, ())) if is_made else action
 
 
 def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:

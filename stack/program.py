@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -19,7 +19,8 @@ from stack.checking import (
     used_names,
 )
 from stack.model import Component
-from stack.parts import USER, Volumes, check_origin, checked_build, checked_volumes, without_secrets
+from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
+from stack.placed import checked_files, checked_mounts
 from stack.references import Value
 from stack.workload import Build, Limits
 
@@ -44,6 +45,9 @@ class Program(Component):
     - `memory` in MiB; `ulimits`: of each of its processes, `{"nofile": 65536}`; `stop_grace`: the seconds that it gets
       to finish what is in flight.
     - `labels`: for programs that look for containers.
+    - `files`: files and folders beside the stack file, which are copied and which it can't change,
+      `{"nginx.conf": "/etc/nginx/nginx.conf"}`. Another content makes another container. `mounts`: for development,
+      folders of the project that it reads as they are, `{"src": "/app/src"}`.
     - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
       without being started again.
     """
@@ -65,6 +69,8 @@ class Program(Component):
     stop_grace: int = 20
     ulimits: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
     rereads_secrets: bool = False
 
     # In MiB: with less the engine starts nothing.
@@ -78,6 +84,8 @@ class Program(Component):
         self._freeze("environment", checked_environment(self, self.environment))
         self._check_relations()
         self._freeze("volumes", checked_volumes(self, self.volumes))
+        self._freeze("files", checked_files(self, self.files, self._places()))
+        self._freeze("mounts", checked_mounts(self, self.mounts, (*self._places(), *self.files.values())))
         self._check_user()
         checked_memory(self, self.memory, least=self._LEAST_MEMORY)
         checked_cpus(self, self.cpus)
@@ -93,6 +101,10 @@ class Program(Component):
         related = related_names(self, uses=self.uses, after=self.after, reaches=self.reaches)
         for relation, names in related.items():
             self._freeze(relation, names)
+
+    def _places(self) -> Collection[str]:
+        """What has its place in the container already."""
+        return (TMP, *folders(self.volumes).values())
 
     def _check_user(self) -> None:
         checked_user(self, self.user)

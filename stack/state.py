@@ -298,6 +298,14 @@ class State:
         described = describe(process, until=since)
         return f"{described}, since {datetime.fromtimestamp(since):%H:%M:%S}," if described else "another command"
 
+    def make_folder(self, name: str) -> Path:
+        """Make a folder that only the owner can enter, and the one that it is in."""
+        path = self.folder / name
+        with _explained(path):
+            self._make_private(path.parent)
+            path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
     def _make_private(self, folder: Path) -> None:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""
         for _ in range(_TRIES):

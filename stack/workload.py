@@ -94,11 +94,28 @@ class Volume:
 
 @dataclass(frozen=True)
 class File:
-    """A file that a container finds at `target` and can't change. `name` is unique in a stack."""
+    """A file that a container finds at `target` and can't change. `name` is unique in a stack.
+
+    It holds `text`, or what is at `source`, a file or folder relative to the stack file. `tracked`: with another
+    content the component is recreated. `Reference(…, "file", KEY)` is where it is, for the name `COMPONENT.KEY`.
+    """
 
     name: str
     target: str
-    text: str
+    text: str = ""
+    source: str | None = None
+    tracked: bool = False
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the project that a container sees at `target` as it is, and can't change.
+
+    `source` is relative to the stack file.
+    """
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +170,7 @@ class Hardening:
 
     `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory. `shm`: the MiB
     of its /dev/shm, None for the engine's default. `extra_hosts`: the addresses of names of hosts outside the stack.
+    `mounts`: folders of the project that it sees.
     """
 
     user: str | None
@@ -163,6 +181,7 @@ class Hardening:
     egress: bool = False
     shm: int | None = None
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def owner(self) -> str | None:
@@ -172,12 +191,14 @@ class Hardening:
     @property
     def relaxed(self) -> tuple[str, ...]:
         """What it allows beyond the safe defaults, for people; that a component reaches the outside is no exception."""
+        mounted = ", ".join(each.source for each in self.mounts)
         allowed = {
             "runs as the user of its image, which may be root": self.user is None,
             "may write to its root file system": not self.read_only,
             f"has the capabilities {', '.join(self.capabilities)}": bool(self.capabilities),
             "may gain privileges": self.new_privileges,
             "reaches this machine": HOST_GATEWAY in self.extra_hosts.values(),
+            f"mounts {mounted} of the project, for development": bool(mounted),
         }
         return tuple(what for what, holds in allowed.items() if holds)
 

@@ -36,6 +36,7 @@ from stack.workflow.access import unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
+from stack.workflow.planning import relaxations
 from stack.workflow.ports import holder_of
 
 _OLDEST_PYTHON = (3, 11)
@@ -305,11 +306,8 @@ def _volumes(subject: Subject) -> Iterator[Finding]:
 
 def _hardening(subject: Subject) -> Iterator[Finding]:
     """Name each declared exception from the hardening of containers."""
-    if subject.opened is None or subject.opened.engine.traits.target != "container":
-        return
-    stack = subject.opened.instance.stack
-    for name in stack.names:
-        if relaxed := stack.workload(name, "container").hardening.relaxed:
+    for name, relaxed in (relaxations(subject.opened) if subject.opened is not None else {}).items():
+        if relaxed:
             yield ok("hardening", f"{name} {', '.join(relaxed)}, as declared")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar, get_args
@@ -34,6 +34,7 @@ from stack.parts import (
     probe_of,
     volumes_of,
 )
+from stack.placed import files_of, mounts_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred, variable_prefix
 from stack.workload import Hardening, Port, PortId, Restart, StopSignal, Target, Workload
@@ -55,8 +56,8 @@ class Container(Program):
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
-      first port) and `PORT_CONSOLE`, and the folder of a volume in `VOLUME_DATA`. A container built from `source` has
-      the same variables.
+      first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. A
+      container built from `source` has the same variables.
     - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
       `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
       published: Docker publishes no port of a network without a way out.
@@ -134,6 +135,10 @@ class Container(Program):
         self._freeze("ports", MappingProxyType(numbers))
         self._freeze("publish", MappingProxyType(published))
 
+    def _places(self) -> Collection[str]:
+        in_memory = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
+        return (*(checked_target(self, "tmpfs", folder) for folder in in_memory), *folders(self.volumes).values())
+
     def _check_tmpfs(self) -> None:
         in_memory = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
         self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in in_memory))
@@ -194,6 +199,7 @@ class Container(Program):
                 egress=self.egress,
                 shm=self.shm,
                 extra_hosts=self.extra_hosts,
+                mounts=mounts_of(self.mounts),
             ),
             labels=self.labels,
             restart=self.restart,
@@ -201,6 +207,7 @@ class Container(Program):
             stop_signal=self.stop_signal,
             ports=ports,
             volumes=volumes_of(self, self.volumes),
+            files=files_of(self, self.files),
             probe=probe_of(self.name, self.health, tuple(self.publish)),
             source=self.source,
             environment=checked_environment(self, self.environment),
@@ -238,7 +245,7 @@ class Container(Program):
 
     @property
     def _located(self) -> dict[str, Value]:
-        return located(self.name, tuple(self.ports), self.volumes)
+        return located(self.name, tuple(self.ports), self.volumes, self.files)
 
     @property
     def check(self) -> Check | None:

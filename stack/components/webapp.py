@@ -10,6 +10,7 @@ from typing import Literal
 from stack.checking import checked_command, checked_environment, checked_port, checked_user
 from stack.errors import DeclarationError
 from stack.parts import TMP, located, volumes_of
+from stack.placed import files_of, mounts_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred
 from stack.workload import Hardening, Healthcheck, HttpCheck, Port, PortId, Target, Workload
@@ -79,10 +80,13 @@ class WebApp(Program):
             command=None if self.command is None else checked_command(self, self.command),
             environment=self._environment(),
             limits=self.limits,
-            hardening=Hardening(user=checked_user(self, self.user), tmpfs=(TMP,), egress=True),
+            hardening=Hardening(
+                user=checked_user(self, self.user), tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts)
+            ),
             init=True,
             ports=(Port(port, self.port, publish),),
             volumes=volumes_of(self, self.volumes),
+            files=files_of(self, self.files),
             labels=self.labels,
             healthcheck=Healthcheck(test=None),
             probe=None if publish is None else HttpCheck(port, self.health),
@@ -99,4 +103,4 @@ class WebApp(Program):
         return replace(own, stop_signal="TERM")
 
     def _environment(self) -> Mapping[str, Value]:
-        return located(self.name, ("",), self.volumes) | dict(checked_environment(self, self.environment))
+        return located(self.name, ("",), self.volumes, self.files) | dict(checked_environment(self, self.environment))

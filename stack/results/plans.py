@@ -33,6 +33,7 @@ class PlannedAction:
     `differences`: the fields that differ.
     `drift`: whether the reason is a change by hand, and not one of the declaration.
     `builds`: whether an image is built of its source first.
+    `relaxations`: what a container that is made may do beyond the hardening, as text for people.
     """
 
     component: str
@@ -41,6 +42,7 @@ class PlannedAction:
     differences: tuple[FieldDifference, ...]
     drift: bool
     builds: bool
+    relaxations: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stack.capabilities import Dumps
+from stack.carried import read_contents
 from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
@@ -183,6 +184,7 @@ def _open(
         state=folder,
         ports=dict(declared) | dict(record.ports),
         generations=record.generations,
+        contents=read_contents(stack, settings.file.parent, settings.state_root),
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)

@@ -37,4 +37,5 @@ def _action(action: Action) -> PlannedAction:
         ),
         drift=action.drift,
         builds=action.builds,
+        relaxations=action.relaxed,
     )

@@ -70,14 +70,15 @@ def _unsure(context: PlanContext, name: str) -> str:
 
 
 def _action_lines(action: Action, style: Style) -> list[str]:
-    """Write the action with its reasons, and below it each field that differs."""
+    """Write the action with its reasons, and below it each field that differs and each exception from the hardening."""
     why = f", because {'; '.join(action.reasons)}" if action.reasons else ""
     drift = " (drift)" if action.drift else ""
     fields = [
         _marked("create" if each.before is None else "remove" if each.after is None else "recreate", each, style, 4)
         for each in action.differences
     ]
-    return [_marked(action.kind, f"{action.target}: {action.kind}{why}{drift}", style), *fields]
+    relaxed = [style.wrapped(f"{each}, as declared", "    ! ", " " * 8) for each in action.relaxed]
+    return [_marked(action.kind, f"{action.target}: {action.kind}{why}{drift}", style), *fields, *relaxed]
 
 
 def _marked(kind: str, text: object, style: Style, indent: int = 0) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.applied import Applied, Files
+from stack.carried import check_contents, check_mounts
 from stack.errors import StackError
 from stack.fields import digest, fingerprint
 from stack.initial import InitialFile, read_initial
@@ -82,8 +83,17 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         users={name: schema.user for name, schema in schemas.items()},
         databases={name: schema.databases for name, schema in schemas.items()},
         initial=_initial_files(opened),
+        relaxed=relaxations(opened),
         builds=engine.traits.builds,
     )
+
+
+def relaxations(opened: Opened) -> dict[str, tuple[str, ...]]:
+    """Return what each container may do beyond the hardening, as declared, for people; nothing for processes."""
+    if opened.engine.traits.target != "container":
+        return {}
+    stack = opened.instance.stack
+    return {name: stack.workload(name, "container").hardening.relaxed for name in stack.names}
 
 
 def _migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:
@@ -118,7 +128,10 @@ def secrets_read(opened: Opened) -> dict[str, list[str]]:
 
 
 def check_sources(opened: Opened) -> None:
-    """Raise `DeclarationError` for a source that the engine can make nothing of."""
+    """Raise `DeclarationError` for a source that the engine can make nothing of, and for a file that is not there."""
+    instance = opened.instance
+    check_contents(instance.stack, instance.folder, instance.state.parent)
+    check_mounts(instance.stack, instance.folder)
     for name, folder in _source_folders(opened).items():
         check_source(folder, _where(opened, name), opened.engine.traits.builds, opened.instance.build(name).dockerfile)
 

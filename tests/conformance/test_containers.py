@@ -35,6 +35,12 @@ files = Container(
     publish={"http": 23872},
     volumes={"data": "/data"},
     health=health.tcp(),
+    files={"motd.txt": "/etc/motd.txt", "pages": "/srv/pages"},
+    mounts={".": "/project"},
+    ulimits={"nofile": 4321},
+    labels={"com.example.team": "shop"},
+    extra_hosts={"host.docker.internal": "host-gateway", "legacy": "10.1.2.3"},
+    restart="on-failure",
 )
 api = Container(
     "api",
@@ -97,6 +103,9 @@ class Shop(Cli):
         assert status == 200, answer
         return answer
 
+    def in_files(self, script: str) -> str:
+        return self.ok("exec", "files", "--", "sh", "-c", script).stdout.strip()
+
     def redis(self, *words: str) -> str:
         return self.ok("exec", "queue", "--", "redis-cli", *words).stdout
 
@@ -107,6 +116,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
     folder.chmod(0o755)
     (folder / "shop.py").write_text(STACK)
     (folder / "app").mkdir()
+    (folder / "pages").mkdir()
+    (folder / "motd.txt").write_text("one")
+    (folder / "pages" / "hello").write_text("#!/bin/sh\necho hello\n")
+    (folder / "pages" / "hello").chmod(0o755)
     for name, text in APP.items():
         (folder / "app" / name).write_text(text)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
@@ -175,3 +188,56 @@ def test_a_change_of_the_source_reaches_the_worker_too(shop: Shop) -> None:
     assert {"web", "worker", "api"} <= changed
     shop.open()
     eventually(lambda: "the new worker works" in shop.ok("logs", "worker").stdout)
+
+
+def test_files_are_copied_and_a_change_of_one_is_planned_by_its_name(shop: Shop) -> None:
+    place = "${FILE_MOTD_TXT:-/etc/motd.txt}"
+    assert shop.in_files(f'cat "{place}"; "${{FILE_PAGES:-/srv/pages}}/hello"') == "one\nhello".replace("\n", "")
+    assert "no" in shop.in_files(f'echo two > "{place}" 2> /dev/null || echo no')
+    (shop.folder / "motd.txt").write_text("two")
+    changed = {each["component"]: each for each in shop.data("plan")["actions"] if each["action"] != "keep"}
+    assert [each["field"] for each in changed.pop("files")["differences"]] == ["content.motd.txt"]
+    assert changed == {}
+    shop.open()
+    assert shop.in_files(f'cat "{place}"') == "two"
+    motd = shop.folder / "motd.txt"
+    motd.rename(motd.with_suffix(".away"))
+    error = shop.fails("up", code="declaration-invalid", exit_code=2)
+    assert error["message"].endswith(f"shop/files/files/motd.txt: {motd} does not exist")
+    assert shop.ok("status"), "what only looks is not hindered"
+    motd.with_suffix(".away").rename(motd)
+
+
+def test_a_container_has_what_it_declares_and_the_plan_says_so(shop: Shop) -> None:
+    if shop.engine != "compose":
+        return
+    assert shop.in_files("ulimit -n; cat /project/motd.txt; ls -A /project/.stackctl | wc -l") == "4321\ntwo0"
+    assert "Read-only" in shop.in_files("touch /project/app/x 2>&1 || true")
+    hosts = shop.in_files("cat /etc/hosts")
+    assert "10.1.2.3\tlegacy" in hosts
+    assert "host.docker.internal" in hosts
+    motd = shop.folder / "motd.txt"
+    motd.write_text("three")
+    relaxed = ["reaches this machine", "mounts . of the project, for development"]
+    (planned,) = [each for each in shop.data("plan")["actions"] if each["component"] == "files"]
+    assert planned["relaxations"] == relaxed
+    assert "    ! mounts . of the project, for development, as declared" in shop.ok("plan").stdout
+    assert f"files {', '.join(relaxed)}, as declared" in shop.run("doctor").stdout.replace("\n", " ")
+    motd.write_text("two")
+
+
+def test_what_ends_and_is_not_started_again_is_no_success(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "once.py").write_text(
+        "from stack import Container, Stack\n"
+        'once = Container("once", image="python:3.14-slim", command=["true"], process=["true"], restart="no")\n'
+        'stack = Stack("once", [once])\n'
+    )
+    cli = Cli(tmp_path, file=tmp_path / "once.py", engine=engine)
+    try:
+        error = cli.fails("up", code="component-exited")
+        assert error["message"] == "once ended (exit code 0)"
+        assert "declare what ends when its work is done as a `Job`" in error["hint"]
+        state = cli.data("status")["components"]["once"]
+        assert (state["state"], state["restarts"]) == ("exited", 0)
+    finally:
+        cli.reset()

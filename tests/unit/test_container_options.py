@@ -9,6 +9,7 @@ import pytest
 
 from stack import Container, DeclarationError, Redis, Stack, WebApp, Worker
 from stack.model import Component
+from stack.references import Reference
 from stack.refused import FIELDS
 from stack.workload import Workload
 
@@ -50,6 +51,36 @@ WRONG: dict[str, Callable[[], object]] = {
     ),
     "box/extra_hosts/api: 7 is neither an IP address nor 'host-gateway', which is this machine": lambda: box(
         extra_hosts={"api": 7}
+    ),
+    "box/files: ['./a:/b'] is not a mapping": lambda: box(files=["./a:/b"]),
+    "box/files: '' is not the path of a folder": lambda: box(files={"": "/a"}),
+    "box/files/a.conf: 'etc' is not an absolute path in the container, like '/data'": lambda: box(
+        files={"a.conf": "etc"}
+    ),
+    "box/files/.: is no file or folder below that of the stack file": lambda: box(files={".": "/a"}),
+    "box/files/b/a.conf: gets the same variable as 'a.conf', FILE_A_CONF; rename one of them": lambda: box(
+        files={"a.conf": "/a", "b/a.conf": "/b"}
+    ),
+    "box/files/a.conf: '/a' is the place of something else too": lambda: box(
+        files={"a.conf": "/a"}, volumes={"data": "/a"}
+    ),
+    "box/files/a: '/x' is the place of something else too": lambda: box(files={"a": "/x", "b": "/x"}),
+    "box/files/a: '/run/docker.sock' is a place that the engine or the kernel needs; choose another": lambda: box(
+        files={"a": "/run/docker.sock"}
+    ),
+    "worker/files/a: '/m' is the place of something else too": lambda: Worker(
+        "worker", of=web(volumes={"m": "/m"}), command=["work"], files={"a": "/m"}
+    ),
+    "web/files/a: '/tmp' is the place of something else too": lambda: web(files={"a": "/tmp"}),
+    "box/mounts: './src:/app' is not a mapping": lambda: box(mounts="./src:/app"),
+    **{
+        f"box/mounts/{source}: is refused: it is outside of the project; its data can be in volumes=, configuration in "
+        "files=": lambda source=source: box(mounts={source: "/x"})  # type: ignore[misc]
+        for source in ("/", "/etc", "/var/run/docker.sock", "..", "../other", "src/../..", "~/src")
+    },
+    "box/mounts/src: 'app' is not an absolute path in the container, like '/data'": lambda: box(mounts={"src": "app"}),
+    "box/mounts/src: '/etc/a' is the place of something else too": lambda: box(
+        mounts={"src": "/etc/a"}, files={"a": "/etc/a"}
     ),
     "box/restart: 'unless-stopped' is none of always, on-failure, no": lambda: box(restart="unless-stopped"),
     "box/restart: False is none of always, on-failure, no": lambda: box(restart=False),
@@ -160,3 +191,20 @@ def test_a_host_outside_the_stack_has_the_name_that_it_is_given() -> None:
 def test_what_ended_is_started_again_as_declared() -> None:
     assert workload(box()).restart == "always"
     assert workload(box(restart="on-failure", process=["run"]), "process").restart == "on-failure"
+
+
+def test_a_file_is_found_by_a_variable_where_no_image_has_a_place_for_it() -> None:
+    options: dict[str, Any] = {"files": {"conf/nginx.conf": "/etc/nginx/nginx.conf"}, "process": ["run"]}
+    found = Reference("box", "file", "nginx-conf")
+    assert workload(box(**options), "process").environment["FILE_NGINX_CONF"] == found
+    assert dict(workload(box(**options)).environment) == {}
+    assert workload(box(image=None, source="app", **options)).environment["FILE_NGINX_CONF"] == found
+
+
+def test_a_worker_finds_the_files_of_its_app_and_its_own() -> None:
+    app = web(files={"app.conf": "/etc/app.conf"}, mounts={"app": "/app"})
+    worker = Worker("worker", of=app, command=["work"], files={"more.conf": "/etc/more.conf"})
+    beside = Stack("shop", [app, worker]).workload("worker", "container")
+    assert [file.name for file in beside.files] == ["web.app-conf", "worker.more-conf"]
+    assert {"FILE_APP_CONF", "FILE_MORE_CONF"} <= set(beside.environment)
+    assert beside.hardening.relaxed == ("mounts app of the project, for development",)

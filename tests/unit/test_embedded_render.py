@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser, expand  # type: ignore[import-untyped]
 
-from stack import DeclarationError, Postgres, Redis, Stack, WebApp
+from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp
 from stack.capabilities import Programs
+from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.embedded import launch
 from stack.engines.embedded.layout import Home, Layout
-from stack.engines.embedded.render import command, environment, quote, render
+from stack.engines.embedded.render import command, copied_files, environment, quote, render
 from stack.instance import Instance, default_ports
 from stack.settings import PLAYGROUND
 from stack.workload import PortId
@@ -48,7 +49,8 @@ def instance(stack: Stack, **changes: Any) -> Instance:
 def layout(of: Instance) -> Layout:
     home = Home(of.state / "embedded", Path("/tmp/stackctl-1000-abc"), of.state / "secrets")
     ports = {PortId(name): 40000 + position for position, name in enumerate(of.stack.names)} | dict(of.ports)
-    return Layout(home, ports, PROGRAMS, "/venv/bin/python", Path("/venv/embedded"))
+    copies = {file.name: of.stored_name(file) for file in copied_files(of)}
+    return Layout(home, ports, PROGRAMS, "/venv/bin/python", Path("/venv/embedded"), copies=copies)
 
 
 def web(**options: Any) -> WebApp:
@@ -83,6 +85,21 @@ CASES: Mapping[str, Instance] = {
                 Redis("cache", memory=256),
             ],
         )
+    ),
+    "container": instance(
+        Stack(
+            "shop",
+            [
+                Container(
+                    "box",
+                    image="box:1",
+                    process=["serve"],
+                    files={"app.conf": "/etc/app.conf"},
+                    restart="no",
+                )
+            ],
+        ),
+        contents={"box.app-conf": Content((Entry("", b"port 9000\n"),))},
     ),
 }
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from stack import Container, Postgres, Redis, Stack, WebApp, Worker, health
+from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.compose.render import render
 from stack.instance import Instance, default_ports
@@ -42,6 +43,8 @@ CONTAINERS = Stack(
             egress=False,
             shm=64,
             stop_signal="QUIT",
+            files={"conf/app $5.conf": "/etc/app.conf", "site": "/srv/site"},
+            mounts={".": "/app", "src": "/src"},
             ulimits={"nofile": 65536, "memlock": -1},
             labels={"com.example.price": "$5"},
             extra_hosts={"host.docker.internal": "host-gateway", "six": "fd00::1"},
@@ -128,7 +131,15 @@ CASES: Mapping[str, Instance] = {
             ],
         )
     ),
-    "containers": instance(CONTAINERS),
+    "containers": instance(
+        CONTAINERS,
+        contents={
+            "files.app-5-conf": Content((Entry("", b"port 9000\n"),)),
+            "files.site": Content(
+                (Entry("index.html", b"<p>"), Entry("run/it", b"#!", executable=True)), is_folder=True
+            ),
+        },
+    ),
     "odd-path": instance(PLAYGROUND_STACK, folder=Path("/my $HOME/it's"), state=Path("/my $HOME/it's/.stackctl/p")),
 }
 

@@ -253,7 +253,7 @@ class Postgres(Component):
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search, self.version, VERSION, OLDEST)
 
-    def files(self, host: Host) -> Mapping[str, str]:
+    def process_files(self, host: Host) -> Mapping[str, str]:
         return {PASSWORDS: password_lines(host, self.name, self.user, host.secret(self.password))}
 
     @property

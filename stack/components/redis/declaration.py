@@ -165,7 +165,7 @@ class Redis(Component):
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search)
 
-    def files(self, host: Host) -> Mapping[str, str]:
+    def process_files(self, host: Host) -> Mapping[str, str]:
         # Its hash, for there is no need of more.
         digest = hashlib.sha256(host.secret(self.password).encode()).hexdigest()
         return {_ACCESS: f"user default on #{digest} ~* &* +@all\n"}

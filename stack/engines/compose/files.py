@@ -6,9 +6,10 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack.copies import keep_copies, write_copy
 from stack.engines.compose import render
 from stack.engines.variables import secret_variables
-from stack.instance import Instance
+from stack.instance import FILES, Instance
 from stack.sources import ignore_text
 from stack.state import State
 
@@ -39,8 +40,12 @@ def _write_mounted(instance: Instance) -> None:
     state = State(instance.state)
     for name in instance.stack.names:
         for file in render.workload_of(instance, name).files:
-            path = instance.config_file(file.name)
-            if not path.exists() or path.read_text(encoding="utf-8") != file.text:
+            path = instance.config_file(file)
+            if file.tracked:
+                state.make_folder(str(path.parent.relative_to(instance.state)))
+                if (content := instance.content(file)) is not None:
+                    write_copy(path, content)
+            elif not path.exists() or path.read_text(encoding="utf-8") != file.text:
                 state.write(str(path.relative_to(instance.state)), file.text, mode=0o444)
 
 
@@ -72,3 +77,9 @@ def _write_build(instance: Instance, name: str, source: Path) -> None:
     copy = instance.dockerfile(name).relative_to(instance.state)
     state.write(str(copy), dockerfile)
     state.write(f"{copy}.dockerignore", rules)
+
+
+def remove_spare_files(instance: Instance) -> None:
+    """Remove the copies of files whose content is another one now; nothing runs with them any more."""
+    files = [file for name in instance.stack.names for file in render.workload_of(instance, name).files]
+    keep_copies(instance.configuration / FILES, {instance.stored_name(file) for file in files})

@@ -6,7 +6,7 @@ exception is a field of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -15,7 +15,7 @@ from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
-from stack.workload import Build, Healthcheck, Restart, Volume, VolumeId, Workload
+from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -24,6 +24,8 @@ LABEL_DECLARATION = "stackctl.declaration"
 # Compose puts this label on everything that it creates; it identifies an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
+# What Compose passes over: the digest of each file, with which another content makes another container.
+_CONTENTS = "x-content"
 # What is stopped by a command stays so when the daemon starts again.
 _RESTARTS: Mapping[Restart, str] = {"always": "unless-stopped", "on-failure": "on-failure", "no": "no"}
 # Nothing but the container itself reaches its loopback address.
@@ -89,8 +91,10 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
         service = {**service, "settings": dict(workload.settings)}
         del service["command"]
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
+    contents = {"content": service[_CONTENTS]} if _CONTENTS in service else {}
+    shown = {name: value for name, value in service.items() if name != _CONTENTS} | files | contents
     paths = ("build.dockerfile", "env_file")
-    declared = {name: text for name, text in flatten({**service, **files}).items() if name not in paths}
+    declared = {name: text for name, text in flatten(shown).items() if name not in paths}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
 
 
@@ -109,7 +113,7 @@ def _project(instance: Instance) -> dict[str, Any]:
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
     if files := [file for workload in workloads.values() for file in workload.files]:
-        project["configs"] = {file.name: {"file": _literal(str(instance.config_file(file.name)))} for file in files}
+        project["configs"] = {file.name: {"file": _literal(str(instance.config_file(file)))} for file in files}
     if volumes:
         project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
     if secrets:
@@ -165,13 +169,14 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if workload.terminal:
         service |= {"tty": True, "stdin_open": True}
     service["networks"] = _named(networks, workload.hostname)
-    if workload.volumes:
-        owned = hardening.owner is not None
-        service["volumes"] = [_mount(instance, volume, owned and volume.owned) for volume in workload.volumes]
+    if mounted := _mounts(instance, workload):
+        service["volumes"] = mounted
     if workload.secrets:
         service["secrets"] = [secret.id for secret in workload.secrets]
     if workload.files:
         service["configs"] = [{"source": file.name, "target": file.target} for file in workload.files]
+    if tracked := [file for file in workload.files if file.tracked]:
+        service[_CONTENTS] = {file.source or file.name: instance.content_digest(file) for file in tracked}
     if workload.healthcheck is not None:
         service["healthcheck"] = _healthcheck(workload.healthcheck)
     if workload.stop_signal is not None:
@@ -212,6 +217,28 @@ def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
     target = {"target": build.target} if build.target else {}
     args = {"args": {key: _literal(value) for key, value in build.args.items()}} if build.args else {}
     return where | target | args
+
+
+def _mounts(instance: Instance, workload: Workload) -> list[str | dict[str, Any]]:
+    owned = workload.hardening.owner is not None
+    volumes = [_mount(instance, volume, owned and volume.owned) for volume in workload.volumes]
+    return [*volumes, *(mount for each in workload.hardening.mounts for mount in _bind(instance, each))]
+
+
+def _bind(instance: Instance, mount: Mount) -> Iterator[dict[str, Any]]:
+    """Mount a folder of the project, and cover the states of its instances, which have their secrets."""
+    source = instance.path(mount.source)
+    yield {
+        "type": "bind",
+        "source": _literal(str(source)),
+        "target": mount.target,
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }
+    states = instance.state.parent
+    if states.is_relative_to(source):
+        covered = f"{mount.target}/{states.relative_to(source).as_posix()}"
+        yield {"type": "tmpfs", "target": _literal(covered), "read_only": True}
 
 
 def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, Any]:
@@ -263,6 +290,7 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
             "port": lambda: str(port_number(instance, reference)),
             "bind": lambda: _EVERY_ADDRESS,
             "volume": lambda: _mount_point(instance, reference, VolumeId.of(reference.component, reference.name)),
+            "file": lambda: _file_place(instance, reference),
             "shared": lambda: _mount_point(instance, reference, VolumeId.of(reference.name)),
         }[reference.field]()
 
@@ -278,6 +306,11 @@ def port_number(instance: Instance, reference: Reference) -> int:
 def _mount_point(instance: Instance, reference: Reference, id_: VolumeId) -> str:
     volumes = instance.stack[reference.component].workload("container").volumes
     return next(volume.target for volume in volumes if volume.id == id_)
+
+
+def _file_place(instance: Instance, reference: Reference) -> str:
+    files = instance.stack[reference.component].workload("container").files
+    return next(file.target for file in files if file.name == f"{reference.component}.{reference.name}")
 
 
 def _literal(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stack.engines.base import Revisions
 from stack.engines.compose import render
 from stack.engines.compose.arguments import of_project
-from stack.engines.compose.files import CONFIGURATION
+from stack.engines.compose.files import CONFIGURATION, remove_spare_files
 from stack.engines.docker import arguments, client
 from stack.engines.docker.objects import READ_TIMEOUT, listed
 from stack.engines.process import Job
@@ -36,6 +36,7 @@ class ComposeRevisions(Revisions):
             self._copy(f"compose/{file.name}", f"compose/{file.name}{_GOOD_FILE}")
         for image in self._built_images():
             client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
+        remove_spare_files(self._instance)
         self._remove_spare_networks()
 
     def exists(self) -> bool:

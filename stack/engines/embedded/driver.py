@@ -28,7 +28,7 @@ from stack.engines.embedded.layout import Home, Layout, home_of
 from stack.engines.embedded.namespace import BindMounts, command_in_namespace, plan_mounts
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
-from stack.engines.embedded.render import fields, process_of, render
+from stack.engines.embedded.render import copied_files, fields, process_of, render
 from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
@@ -76,7 +76,8 @@ class EmbeddedEngine(Engine):
         return virtual_env.find(self._instance, virtual_env.activated(os.environ, self._home.virtual_env))
 
     def _layout(self, ports: Mapping[PortId, int]) -> Layout:
-        return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs)
+        copies = {file.name: self._instance.stored_name(file) for file in copied_files(self._instance)}
+        return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs, copies=copies)
 
     @property
     def _ports(self) -> dict[PortId, int]:

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from stack.copies import keep_copies, write_copy
 from stack.engines.embedded import accounts
 from stack.engines.embedded.data_folders import all_volumes, discard, empty_folders
 from stack.engines.embedded.host import LocalHost
 from stack.engines.embedded.layout import Home, Layout
-from stack.engines.embedded.render import resolve
+from stack.engines.embedded.render import copied_files, resolve
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.user import RunAs, acting_as, make_private
 from stack.engines.variables import secret_variables
@@ -79,6 +80,7 @@ class HomeFiles:
             self._write_component_files(layout)
             for path, text in variables.items():
                 update_text(path, text)
+            self._write_copies()
             for name, script in commands.items():
                 update_text(self._home.commands / name, script, 0o700)
 
@@ -106,8 +108,18 @@ class HomeFiles:
         host, ready = LocalHost(layout), {port.component for port in layout.ports}
         for component in self._instance.stack:
             if component.name in ready:
-                for name, text in component.files(host).items():
+                for name, text in component.process_files(host).items():
                     update_text(self._home.file(component.name, name), text)
+
+    def _write_copies(self) -> None:
+        for file in copied_files(self._instance):
+            if (content := self._instance.content(file)) is not None:
+                make_private(self._home.copies, self.run_as)
+                write_copy(self._home.copies / self._instance.stored_name(file), content)
+
+    def remove_spare_copies(self) -> None:
+        """Remove the copies of files whose content is another one now; nothing runs with them any more."""
+        keep_copies(self._home.copies, {self._instance.stored_name(file) for file in copied_files(self._instance)})
 
     def remove_all_but_data(self) -> None:
         with self.changing():

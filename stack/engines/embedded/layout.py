@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stack.capabilities import Programs
-from stack.instance import Instance, generation_mark
+from stack.instance import FILES, Instance, generation_mark
 from stack.workload import PortId, VolumeId
 
 # Every server listens on this address alone.
@@ -88,6 +88,11 @@ class Home:
         """Return the path of the file with the variables of a component that hold secrets."""
         return self.file(component, "variables")
 
+    @property
+    def copies(self) -> Path:
+        """The folder of the copies of declared files, each named after what it holds."""
+        return self.folder / "conf" / FILES
+
     def volume(self, volume: VolumeId) -> Path:
         """Return the folder of a volume. No component has a name with an underscore."""
         name = volume.replace(":", "_")
@@ -127,7 +132,10 @@ def home_at(project: str, state: Path) -> Home:
 
 @dataclass(frozen=True)
 class Layout:
-    """A home, with its ports, the programs of each component, and the virtual environments of apps."""
+    """A home, with its ports, the programs of each component, and the virtual environments of apps.
+
+    `copies`: the name of the copy of each declared file, by the name of the file.
+    """
 
     home: Home
     ports: Mapping[PortId, int]
@@ -135,6 +143,7 @@ class Layout:
     python: str = sys.executable
     scripts: Path = _SCRIPTS
     virtual_envs: Mapping[str, Path] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -153,6 +162,11 @@ class Layout:
         """Return the port of a component: the named one, or its first."""
         ports = (port for id_, port in self.ports.items() if id_.component == component and name in ("", id_.name))
         return next(ports)
+
+    def file(self, component: str, name: str) -> Path:
+        """Return the path of a file that a component reads: the copy of a declared one, or one made for it."""
+        copy = self.copies.get(f"{component}.{name}")
+        return self.home.file(component, name) if copy is None else self.home.copies / copy
 
     @property
     def tools(self) -> str:

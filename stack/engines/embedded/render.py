@@ -12,7 +12,7 @@ from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
 from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
-from stack.workload import PortId, Restart, VolumeId, Workload
+from stack.workload import File, PortId, Restart, VolumeId, Workload
 
 # A field whose value changes if the file is edited by hand.
 CONFIGURATION = "configuration"
@@ -101,6 +101,11 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
                 f"data{_volume_suffix(name, volume.id)}": layout.home.volume(volume.id).name
                 for volume in process.volumes
             },
+            **{
+                f"content.{file.source or file.name}": instance.content_digest(file)
+                for file in process.files
+                if file.tracked
+            },
             **({"virtual_env": str(layout.virtual_envs[name])} if name in layout.virtual_envs else {}),
             CONFIGURATION: GENERATED,
         }
@@ -110,6 +115,12 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
 def process_of(instance: Instance, name: str) -> Workload:
     """Return a component's workload. Raises `DeclarationError` for what can't run as a process."""
     return instance.stack.workload(name, "process")
+
+
+def copied_files(instance: Instance) -> tuple[File, ...]:
+    """Return the declared files of all processes."""
+    processes = [declared_process(instance, name) for name in instance.stack.names]
+    return tuple(file for process in processes if process is not None for file in process.files if file.tracked)
 
 
 def declared_process(instance: Instance, name: str) -> Workload | None:
@@ -217,7 +228,7 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
             "shared": lambda: str(layout.home.volume(VolumeId.of(name))),
             "data": lambda: str(layout.home.data(component)),
             "socket": lambda: str(layout.home.runtime),
-            "file": lambda: str(layout.home.file(component, name)),
+            "file": lambda: str(layout.file(component, name)),
             "tools": lambda: str(layout.programs[component].tools[0]),
             "major": lambda: str(layout.programs[component].major),
         }[reference.field]()

@@ -27,6 +27,7 @@ class EmbeddedRevisions(Revisions):
             conf = self._home.configuration.parent
             for path in (self._home.configuration, self._home.applied, *conf.glob(self._home.variables("*").name)):
                 update_text(_good(path), path.read_text(encoding="utf-8"))
+            self._files.remove_spare_copies()
 
     def exists(self) -> bool:
         return _good(self._home.configuration).exists()

@@ -1,0 +1,71 @@
+"""What a component finds in its container beside its volumes: files that are copied, folders that are mounted."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from stack.checking import checked_mapping, checked_path, checked_plain, checked_target
+from stack.model import Component
+from stack.references import variable_prefix
+from stack.workload import File, Mount
+
+
+def checked_files(component: Component, files: object, taken: Collection[str] = ()) -> Mapping[str, str]:
+    """Return where each file or folder beside the stack file is in a container. `taken`: places of something else."""
+    checked = {
+        checked_path(component, "files", source): checked_target(component, f"files/{source}", target)
+        for source, target in checked_mapping(component, "files", files).items()
+    }
+    keys: dict[str, str] = {}
+    for source, target in checked.items():
+        checked_plain(component, "files", source)
+        if not (key := file_key(source)):
+            raise component.wrong(f"files/{source}", "is no file or folder below that of the stack file")
+        if key in keys:
+            raise component.wrong(
+                f"files/{source}",
+                f"gets the same variable as {keys[key]!r}, FILE_{variable_prefix(key)}; rename one of them",
+            )
+        keys[key] = source
+        if target in taken or list(checked.values()).count(target) > 1:
+            raise component.wrong(f"files/{source}", f"{target!r} is the place of something else too")
+    return MappingProxyType(checked)
+
+
+def file_key(source: str) -> str:
+    """Return the name by which a component knows a file: `conf/nginx.conf` is `nginx-conf`."""
+    return re.sub(r"[^a-z0-9]+", "-", posixpath.basename(posixpath.normpath(source)).lower()).strip("-")
+
+
+def files_of(component: Component, files: Mapping[str, str]) -> tuple[File, ...]:
+    return tuple(
+        File(f"{component.name}.{file_key(source)}", target, source=source, tracked=True)
+        for source, target in files.items()
+    )
+
+
+def checked_mounts(component: Component, mounts: object, taken: Collection[str] = ()) -> Mapping[str, str]:
+    """Return where each folder of the project is in a container. `taken`: places of something else."""
+    checked = {
+        _checked_folder(component, source): checked_target(component, f"mounts/{source}", target)
+        for source, target in checked_mapping(component, "mounts", mounts).items()
+    }
+    for source, target in checked.items():
+        if target in taken or list(checked.values()).count(target) > 1:
+            raise component.wrong(f"mounts/{source}", f"{target!r} is the place of something else too")
+    return MappingProxyType(checked)
+
+
+def _checked_folder(component: Component, source: object) -> str:
+    path = posixpath.normpath(checked_plain(component, "mounts", checked_path(component, "mounts", source)))
+    if path.startswith(("/", "~", "..")):
+        problem = "is refused: it is outside of the project; its data can be in volumes=, configuration in files="
+        raise component.wrong(f"mounts/{source}", problem)
+    return path
+
+
+def mounts_of(mounts: Mapping[str, str]) -> tuple[Mount, ...]:
+    return tuple(Mount(source, target) for source, target in mounts.items())
