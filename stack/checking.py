@@ -86,6 +86,17 @@ def checked_publish(component: Component, value: object, usual: int) -> int | No
     return usual if value is True else checked_port(component, "publish", value)
 
 
+def checked_endpoint(component: Component, field: str, value: object) -> int | str:
+    """Return a port in a container: a number, or `53/udp` for one that takes datagrams."""
+    if not isinstance(value, str):
+        return checked_port(component, field, value)
+    number, _, protocol = value.partition("/")
+    if protocol not in ("tcp", "udp") or not number.isascii() or not number.isdecimal():
+        raise component.wrong(field, f"{value!r} is not a port (1-65535, or like '53/udp')")
+    checked = checked_port(component, field, int(number))
+    return checked if protocol == "tcp" else f"{checked}/udp"
+
+
 def checked_memory(component: Component, memory: object, least: int, field: str = "memory") -> None:
     _checked_whole(component, field, memory, least, _MOST_MEMORY, "MiB")
 

@@ -134,5 +134,10 @@ def default_ports(stack: Stack) -> Mapping[PortId, int]:
     }
 
 
+def takes_datagrams(stack: Stack, port: PortId) -> bool:
+    """Whether a published port is one of UDP."""
+    return any(each.id == port and each.udp for each in published_ports(stack, port.component))
+
+
 def published_ports(stack: Stack, component: str) -> tuple[Port, ...]:
     return stack[component].workload("container").published

@@ -404,15 +404,12 @@ class Stack:
                 raise self.wrong(path, problem)
 
     def _check_ports(self) -> None:
-        published: dict[int | None, str] = {}
+        published: dict[tuple[int | None, bool], str] = {}
         for component in self.components:
             for port in component.workload("container").published:
-                if port.publish in published:
-                    raise self.wrong(
-                        f"{component.name}/publish",
-                        f"{port.publish} is published by {published[port.publish]!r} already",
-                    )
-                published[port.publish] = component.name
+                if (taken := published.get((port.publish, port.udp))) is not None:
+                    raise self.wrong(f"{component.name}/publish", f"{port.publish} is published by {taken!r} already")
+                published[port.publish, port.udp] = component.name
 
     def _check_volumes(self) -> None:
         """Check that each volume has one name, one owner and one way to be saved, and none the name of another."""

@@ -58,11 +58,19 @@ def is_free(port: int) -> bool:
     return _can_bind(socket.AF_INET, HOST, port) and _can_bind(socket.AF_INET6, _HOST_6, port)
 
 
-def _can_bind(family: socket.AddressFamily, address: str, port: int) -> bool:
+def is_free_for_datagrams(port: int) -> bool:
+    """Whether a server could bind the UDP port of this number now."""
+    return _can_bind(socket.AF_INET, HOST, port, socket.SOCK_DGRAM)
+
+
+def _can_bind(
+    family: socket.AddressFamily, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> bool:
     """Whether the port is free on this address; true if the machine has no such address."""
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except PermissionError:
         return True
@@ -83,18 +91,21 @@ def any_free() -> int:
             return port
 
 
-def next_free(port: int, reserved: Collection[int] = ()) -> int | None:
+def next_free(port: int, reserved: Collection[int] = (), udp: bool = False) -> int | None:
     """Return the first free port from `port` on that is not in `reserved`; None if none nearby is free."""
     near = range(port, min(port + _TRIED, 65536))
-    return next((each for each in near if each not in reserved and is_free(each)), None)
+    free = is_free_for_datagrams if udp else is_free
+    return next((each for each in near if each not in reserved and free(each)), None)
 
 
-def listener(port: int) -> Listener | None:
+def listener(port: int, udp: bool = False) -> Listener | None:
     """Find the process that listens on a port, on our address or all; None if not visible, as another user's."""
     # The import takes 6 ms, so it is lazy.
     import psutil
 
-    pids = [pid for address, pid in _listening() if address in [(host, port) for host in _ADDRESSES]]
+    pids = [
+        pid for address, pid in _listening("udp" if udp else "tcp") if address in [(host, port) for host in _ADDRESSES]
+    ]
     if not pids:
         return None
     try:
@@ -105,29 +116,32 @@ def listener(port: int) -> Listener | None:
         return None
 
 
-def _listening() -> list[tuple[tuple[str, int], int]]:
+def _listening(kind: Literal["tcp", "udp"]) -> list[tuple[tuple[str, int], int]]:
     """List the address and pid of each server whose process is visible."""
     import psutil
 
     try:
-        return _servers(psutil.net_connections("tcp"))
+        return _servers(psutil.net_connections(kind))
     except psutil.AccessDenied:  # macOS shows a user only their own processes
-        return [each for process in psutil.process_iter() for each in _servers(_connections(process), process.pid)]
+        return [
+            each for process in psutil.process_iter() for each in _servers(_connections(process, kind), process.pid)
+        ]
 
 
 def _servers(connections: Iterable[sconn | pconn], owner: int | None = None) -> list[tuple[tuple[str, int], int]]:
     found = []
     for each in connections:
         pid = getattr(each, "pid", owner)
-        if each.status == "LISTEN" and each.laddr and pid is not None:
+        # UDP has no states.
+        if each.status in ("LISTEN", "NONE") and each.laddr and pid is not None:
             found.append(((each.laddr.ip, each.laddr.port), pid))
     return found
 
 
-def _connections(process: Process) -> list[pconn]:
+def _connections(process: Process, kind: Literal["tcp", "udp"]) -> list[pconn]:
     import psutil
 
     try:
-        return process.net_connections("tcp")
+        return process.net_connections(kind)
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return []

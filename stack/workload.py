@@ -25,7 +25,8 @@ HOST_GATEWAY = "host-gateway"
 
 WEB = "http://localhost:{port}"
 """The URL of a port, unless its component says otherwise."""
-
+UDP = "udp://localhost:{port}"
+"""That of a port which takes datagrams."""
 
 _NUMBERS = re.compile(r"[0-9]+:[0-9]+")
 DOCKERFILE = "Dockerfile"
@@ -64,13 +65,19 @@ class Port:
     """A port that a component listens on: `number` in its container.
 
     `publish`: the port of this machine on which it is published, on the loopback address; None if it is not. `url`:
-    how clients of this machine name it then, with `{port}` for that port.
+    how clients of this machine name it then, with `{port}` for that port. `udp`: it takes datagrams.
     """
 
     id: PortId
     number: int
     publish: int | None = None
     url: str = WEB
+    udp: bool = False
+
+    @property
+    def on_network(self) -> str:
+        """The number with the protocol, as Docker writes it: `53/udp`."""
+        return f"{self.number}/{'udp' if self.udp else 'tcp'}"
 
 
 @dataclass(frozen=True)

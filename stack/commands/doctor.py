@@ -20,11 +20,11 @@ from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
-from stack.instance import Instance, default_project
+from stack.instance import Instance, default_project, takes_datagrams
 from stack.literals import FIX, warning
 from stack.model import Component
 from stack.observed import ComponentState, Observed
-from stack.ports import Holder, is_free
+from stack.ports import Holder
 from stack.report import Report, times
 from stack.results.machine import DoctorResult
 from stack.settings import PLAYGROUND, Settings
@@ -37,7 +37,7 @@ from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
 from stack.workflow.planning import relaxations
-from stack.workflow.ports import holder_of
+from stack.workflow.ports import holder_of, port_is_free
 
 _OLDEST_PYTHON = (3, 11)
 _COLOURS: Mapping[Level, str] = {"ok": GREEN, "warn": YELLOW, "fail": RED}
@@ -212,13 +212,13 @@ def _ports(subject: Subject) -> Iterator[Finding]:
         own = components.get(name.component)
         if own is not None and own.running and port in own.ports.values():
             yield ok("ports", f"{port} is published by {name}")
-        elif is_free(port):
+        elif port_is_free(instance, name, port):
             yield ok("ports", f"{port}, for {name}, is free")
         elif instance.name != instance.stack.name and name not in subject.opened.record.ports:
             yield ok("ports", f"{port}, for {name}, is taken: `stackctl up` chooses the next free one")
         else:
             # Where the instance can't be seen, it may well be its own.
-            holder = holder_of(port, subject.settings.registry)
+            holder = holder_of(port, subject.settings.registry, takes_datagrams(instance.stack, name))
             yield of_taken_port(name, port, holder, certain=subject.observed is not None)
 
 

@@ -11,6 +11,7 @@ from stack import health as ways
 from stack.capabilities import Check
 from stack.checking import (
     checked_command,
+    checked_endpoint,
     checked_environment,
     checked_extra_hosts,
     checked_hostname,
@@ -37,7 +38,7 @@ from stack.parts import (
 from stack.placed import files_of, mounts_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred, variable_prefix
-from stack.workload import Hardening, Port, PortId, Restart, StopSignal, Target, Workload
+from stack.workload import UDP, WEB, Hardening, Port, PortId, Restart, StopSignal, Target, Workload
 
 _SIGNALS = get_args(StopSignal)
 _RESTARTS = get_args(Restart)
@@ -52,7 +53,7 @@ class Container(Program):
     """A container of an `image`, or of one that is built from the folder `source`.
 
     - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words.
-    - `ports`: what it listens on, by a name, `{"http": 9000, "console": 9001}`; `publish`: the ports of this machine
+    - `ports`: what it listens on, by a name, `{"http": 9000, "dns": "53/udp"}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
@@ -76,7 +77,7 @@ class Container(Program):
     command: Sequence[Value] | str | None = None
     entrypoint: Sequence[Value] | str | None = None
     process: Sequence[Value] | str | None = None
-    ports: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[str, int | str] = field(default_factory=dict)
     publish: Mapping[str, int] = field(default_factory=dict)
     health: ways.Health | None = None
     writable: bool = False
@@ -102,7 +103,7 @@ class Container(Program):
                 self._freeze(name, checked_command(self, getattr(self, name), name))
         self._check_ports()
         self._check_tmpfs()
-        checked_health(self, self.health, tuple(self.ports), tuple(self.publish))
+        self._check_health()
         for name in ("writable", "egress", "init", "terminal"):
             checked_switch(self, name, getattr(self, name))
         self._check_capabilities()
@@ -118,10 +119,27 @@ class Container(Program):
         if self.restart not in _RESTARTS:
             raise self.wrong("restart", f"{self.restart!r} is none of {', '.join(_RESTARTS)}")
 
+    def _check_health(self) -> None:
+        named = self.health.port if isinstance(self.health, (ways.Http, ways.Tcp)) else ""
+        if named in self.ports and named not in self._connected:
+            raise self.wrong("health", f"{named!r} takes datagrams, so it can't be asked; use health.command([…])")
+        checked_health(self, self.health, tuple(self.ports), self._asked)
+
+    @property
+    def _connected(self) -> tuple[str, ...]:
+        """The ports that take connections."""
+        return tuple(name for name, port in self.ports.items() if isinstance(port, int))
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        """Those that can be asked from outside."""
+        return tuple(name for name in self.publish if name in self._connected)
+
     def _check_ports(self) -> None:
         ports = checked_mapping(self, "ports", self.ports)
         numbers = {
-            checked_name(self, "ports", name): checked_port(self, f"ports/{name}", port) for name, port in ports.items()
+            checked_name(self, "ports", name): checked_endpoint(self, f"ports/{name}", port)
+            for name, port in ports.items()
         }
         for name, port in numbers.items():
             if list(numbers.values()).count(port) > 1:
@@ -186,9 +204,7 @@ class Container(Program):
         return {"HOST": self.host, "PORT": self.port(), **others}
 
     def workload(self, target: Target) -> Workload:
-        ports = tuple(
-            Port(PortId.of(self.name, name), port, self.publish.get(name)) for name, port in self.ports.items()
-        )
+        ports = tuple(map(self._port, self.ports))
         own = Workload(
             limits=self.limits,
             hardening=Hardening(
@@ -208,11 +224,17 @@ class Container(Program):
             ports=ports,
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),
-            probe=probe_of(self.name, self.health, tuple(self.publish)),
+            probe=probe_of(self.name, self.health, self._asked),
             source=self.source,
             environment=checked_environment(self, self.environment),
         )
         return self._in_container(own) if target == "container" else self._as_process(own)
+
+    def _port(self, name: str) -> Port:
+        number, udp, publish = self.ports[name], name not in self._connected, self.publish.get(name)
+        return Port(
+            PortId.of(self.name, name), int(str(number).removesuffix("/udp")), publish, UDP if udp else WEB, udp
+        )
 
     def _in_container(self, own: Workload) -> Workload:
         return replace(

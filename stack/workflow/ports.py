@@ -11,9 +11,9 @@ from pathlib import Path
 
 from stack.engines import FLEETS
 from stack.errors import StackError
-from stack.instance import Instance, default_ports
+from stack.instance import Instance, default_ports, takes_datagrams
 from stack.observed import Observed
-from stack.ports import AUTO, Holder, is_free, listener, next_free
+from stack.ports import AUTO, Holder, is_free, is_free_for_datagrams, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
@@ -75,9 +75,14 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
     held = own if component is not None and component.running else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
     for port in wanted:
-        if port is not None and (port == held or (port not in reserved and is_free(port))):
+        if port is not None and (port == held or (port not in reserved and port_is_free(opened.instance, name, port))):
             return port
-    return next_free(declared, reserved) or declared
+    return next_free(declared, reserved, takes_datagrams(opened.instance.stack, name)) or declared
+
+
+def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
+    """Whether a published port could be on this port of this machine."""
+    return is_free_for_datagrams(port) if takes_datagrams(instance.stack, name) else is_free(port)
 
 
 def preview(opened: Opened, settings: Settings, observe: Callable[[], Observed] | None = None) -> Opened:
@@ -106,12 +111,13 @@ def check_ports(opened: Opened, before: Observed) -> None:
         own = before.components.get(name.component)
         if own is not None and own.running and port in own.ports.values():
             continue
-        if not is_free(port):
-            raise _taken(opened.instance, name, port, holder_of(port, opened.registry))
+        if not port_is_free(opened.instance, name, port):
+            udp = takes_datagrams(opened.instance.stack, name)
+            raise _taken(opened.instance, name, port, holder_of(port, opened.registry, udp))
 
 
-def _taken(instance: Instance, name: str, port: int, holder: Holder) -> StackError:
-    choice = str(next_free(port + 1, instance.ports.values()) or "auto")
+def _taken(instance: Instance, name: PortId, port: int, holder: Holder) -> StackError:
+    choice = str(next_free(port + 1, instance.ports.values(), takes_datagrams(instance.stack, name)) or "auto")
     if len(instance.ports) > 1:
         choice = f"{name}={choice}"
     return StackError(
@@ -121,12 +127,12 @@ def _taken(instance: Instance, name: str, port: int, holder: Holder) -> StackErr
     )
 
 
-def holder_of(port: int, registry: Path | None = None) -> Holder:
+def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Holder:
     """Find what has a port: an instance, a container, a process, or one that only root can see.
 
     What makes an instance of the registry give it back is a command that can be typed anywhere.
     """
-    process = listener(port)
+    process = listener(port, udp)
     for fleet in FLEETS.values():
         if (holder := fleet.holder(port, process)) is not None:
             entries = Registry(registry).entries() if registry and holder.state else []

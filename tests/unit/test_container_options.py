@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from stack import Container, DeclarationError, Redis, Stack, WebApp, Worker
+from stack import Container, DeclarationError, Redis, Stack, WebApp, Worker, health
 from stack.model import Component
 from stack.references import Reference
 from stack.refused import FIELDS
-from stack.workload import Workload
+from stack.workload import PortId, TcpCheck, Workload
 
 
 def box(**options: Any) -> Container:
@@ -51,6 +51,20 @@ WRONG: dict[str, Callable[[], object]] = {
     ),
     "box/extra_hosts/api: 7 is neither an IP address nor 'host-gateway', which is this machine": lambda: box(
         extra_hosts={"api": 7}
+    ),
+    "box/ports/dns: '53' is not a port (1-65535, or like '53/udp')": lambda: box(ports={"dns": "53"}),
+    "box/ports/dns: '53/sctp' is not a port (1-65535, or like '53/udp')": lambda: box(ports={"dns": "53/sctp"}),
+    "box/ports/dns: 'x/udp' is not a port (1-65535, or like '53/udp')": lambda: box(ports={"dns": "x/udp"}),
+    "box/ports/dns: 0 is not a port (1-65535)": lambda: box(ports={"dns": "0/udp"}),
+    "box/ports/a: 53/udp stands twice": lambda: box(ports={"a": "53/udp", "b": "53/udp"}),
+    "box/publish/dns: '53/udp' is not a port (1-65535)": lambda: box(
+        ports={"dns": "53/udp"}, publish={"dns": "53/udp"}
+    ),
+    "box/health: 'dns' takes datagrams, so it can't be asked; use health.command([…])": lambda: box(
+        ports={"dns": "53/udp"}, publish={"dns": 53}, health=health.tcp("dns")
+    ),
+    "box/health: none of its ports is published, so it can't be asked from outside; use health.command([…])": (
+        lambda: box(ports={"dns": "53/udp"}, publish={"dns": 53}, health=health.tcp())
     ),
     "box/files: ['./a:/b'] is not a mapping": lambda: box(files=["./a:/b"]),
     "box/files: '' is not the path of a folder": lambda: box(files={"": "/a"}),
@@ -208,3 +222,16 @@ def test_a_worker_finds_the_files_of_its_app_and_its_own() -> None:
     assert [file.name for file in beside.files] == ["web.app-conf", "worker.more-conf"]
     assert {"FILE_APP_CONF", "FILE_MORE_CONF"} <= set(beside.environment)
     assert beside.hardening.relaxed == ("mounts app of the project, for development",)
+
+
+def test_a_port_of_udp_may_have_the_number_of_one_of_tcp() -> None:
+    dns = box(ports={"dns": "53/udp", "tcp": "53/tcp"}, publish={"dns": 5353, "tcp": 5353}, health=health.tcp())
+    made = workload(dns)
+    assert [(port.on_network, port.publish, port.url) for port in made.ports] == [
+        ("53/udp", 5353, "udp://localhost:{port}"),
+        ("53/tcp", 5353, "http://localhost:{port}"),
+    ]
+    assert made.probe == TcpCheck(PortId("box:tcp"))
+    other = Container("other", image="x", ports={"dns": "53/udp"}, publish={"dns": 5353})
+    with pytest.raises(DeclarationError, match="shop/other/publish: 5353 is published by 'box' already"):
+        Stack("shop", [dns, other])

@@ -137,7 +137,7 @@ def test_the_command_to_free_a_port_has_the_stack_file(
     file, registry = tmp_path / "my shop" / "shop.py", Registry(tmp_path / "registry")
     state = file.parent / ".stackctl" / "shop"
     held = Holder("the instance 'shop'", "`docker stop x`", state)
-    monkeypatch.setattr(operation, "listener", lambda _: None)
+    monkeypatch.setattr(operation, "listener", lambda *_: None)
     for name, fleet in FLEETS.items():
         monkeypatch.setattr(type(fleet), "holder", lambda *_, own=name == engine: held if own else None)
 
@@ -310,12 +310,24 @@ def test_an_instance_that_was_not_made_is_not_registered(tmp_path: Path, taken: 
 
 
 def test_the_holder_is_the_first_that_an_engine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operation, "listener", lambda _: Listener(7, (("nginx", "-g"),)))
+    monkeypatch.setattr(operation, "listener", lambda *_: Listener(7, (("nginx", "-g"),)))
     for fleet in FLEETS.values():
         monkeypatch.setattr(type(fleet), "holder", lambda *_: None)
     assert operation.holder_of(80) == Holder("process 7 (nginx -g)", "`kill 7`")
     monkeypatch.setattr(type(FLEETS["compose"]), "holder", lambda *_: Holder("the container x", "`docker stop x`"))
     assert operation.holder_of(80).who == "the container x"
     monkeypatch.setattr(type(FLEETS["compose"]), "holder", lambda *_: None)
-    monkeypatch.setattr(operation, "listener", lambda _: None)
+    monkeypatch.setattr(operation, "listener", lambda *_: None)
     assert "may not see" in operation.holder_of(80).who
+
+
+def test_a_port_of_udp_is_free_though_one_of_tcp_is_taken() -> None:
+    with listening() as port:
+        assert ports.is_free_for_datagrams(port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        taken = server.getsockname()[1]
+        assert not ports.is_free_for_datagrams(taken)
+        found = ports.listener(taken, udp=True)
+        assert found is not None
+        assert found.process == os.getpid()

@@ -149,7 +149,7 @@ def test_a_port_that_the_component_holds_is_no_conflict(monkeypatch: pytest.Monk
 
 def test_doctor_finds_each_port_published_by_its_component(monkeypatch: pytest.MonkeyPatch) -> None:
     docker_has(monkeypatch, BINDINGS)
-    monkeypatch.setattr(doctor, "is_free", lambda port: False)
+    monkeypatch.setattr(ports, "is_free", lambda port: False)
     held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
     target = doctor.Subject(Settings(Path("/shop.py"), None, Path("/")), held, held.engine.observe())
     assert [finding.message for finding in doctor.CHECKS["ports"](target)] == [

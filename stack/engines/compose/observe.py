@@ -63,19 +63,19 @@ def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[
     )
 
 
-def port_ids(component: str, declared: Sequence[Port], bindings: Mapping[int, int]) -> dict[PortId, int]:
+def port_ids(component: str, declared: Sequence[Port], bindings: Mapping[str, int]) -> dict[PortId, int]:
     """Name the ports that a container publishes, in the order of the declaration.
 
     A container that was made before its declaration changed may publish a port with an undeclared number: it gets the
     name of a declared port that the container does not publish, or else one made of its number.
     """
-    ids = {port.number: port.id for port in declared if port.number in bindings}
-    unused = [port.id for port in declared if port.publish is not None and port.number not in bindings]
+    ids = {port.on_network: port.id for port in declared if port.on_network in bindings}
+    unused = [port.id for port in declared if port.publish is not None and port.on_network not in bindings]
     if not declared:
         unused.append(PortId.of(component))
     for number in bindings:
         if number not in ids:
-            ids[number] = unused.pop(0) if unused else PortId.of(component, str(number))
+            ids[number] = unused.pop(0) if unused else PortId.of(component, number.removesuffix("/tcp"))
     return {id_: bindings[number] for number, id_ in ids.items()}
 
 

@@ -161,7 +161,9 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if component.needs:
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
     if workload.published:
-        service["ports"] = [f"127.0.0.1:{instance.ports[port.id]}:{port.number}" for port in workload.published]
+        service["ports"] = [
+            f"127.0.0.1:{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}" for port in workload.published
+        ]
     if workload.hostname is not None:
         service["hostname"] = workload.hostname
     if workload.working_dir is not None:

@@ -28,13 +28,13 @@ def health(status: str, reported: str | None) -> Health:
     return {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}.get(reported or "", "none")  # type: ignore[return-value]
 
 
-def bindings(container: Mapping[str, Any]) -> dict[int, int]:
+def bindings(container: Mapping[str, Any]) -> dict[str, int]:
     """Map each published port of a container to the port of this machine.
 
-    From `{"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}`, which a stopped container has too.
+    From `{"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}`, which a stopped one has too; the keys stay.
     """
     found = container["HostConfig"].get("PortBindings") or {}
-    return {int(port.partition("/")[0]): int(hosts[0]["HostPort"]) for port, hosts in found.items() if hosts}
+    return {port: int(hosts[0]["HostPort"]) for port, hosts in found.items() if hosts}
 
 
 def volumes(container: Mapping[str, Any]) -> list[str]:

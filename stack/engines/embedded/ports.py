@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.ports import any_free, is_free
+from stack.ports import any_free, is_free, is_free_for_datagrams
 from stack.workload import Port, PortId
 
 
@@ -45,7 +45,8 @@ def choose_ports(instance: Instance, remembered: Mapping[PortId, int], keep: boo
     chosen = dict(instance.ports)
     for declared in _all_ports(instance):
         port = chosen.get(declared.id) or remembered.get(declared.id, 0)
-        while port == 0 or (declared.id not in chosen and (port in chosen.values() or not (keep or is_free(port)))):
+        free = is_free_for_datagrams if declared.udp else is_free
+        while port == 0 or (declared.id not in chosen and (port in chosen.values() or not (keep or free(port)))):
             port = any_free()
         chosen[declared.id] = port
     return chosen

@@ -173,7 +173,8 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
 def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     """Return all words of a command: `launch` with the environment, what makes the data, and the program itself."""
     component, process = instance.stack[name], process_of(instance, name)
-    used = [port for used in component.needs for port in instance.stack[used].workload("process").ports[:1]]
+    ports = [[each for each in process_of(instance, used).ports if not each.udp] for used in component.needs]
+    used = [port for connected in ports for port in connected[:1]]
     reach = [word for port in used for word in ("--reach", f"{HOST}:{layout.ports[port.id]}")]
     folder = instance.source(name) if process.source else layout.home.folder
     variables = [f"{variable}={value}" for variable, value in environment(instance, layout, name).items()]
