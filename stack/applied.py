@@ -37,7 +37,7 @@ class Applied:
     `separated`: the data stores whose declared user is known to be no superuser.
     `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the
     data stores that nothing uses and `undo` may need, each with the moment of the snapshot that was made of it (`made`)
-    and a digest of its `password`.
+    and a digest of its `password`. `replicas`: how many there were of each component of which there was not just one.
     """
 
     wanted: Wanted | None = None
@@ -52,6 +52,7 @@ class Applied:
     separated: Sequence[str] = ()
     databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     initialising: Sequence[str] = ()
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
     def wanting(self, wanted: Wanted) -> Applied:
         """Note the state in which a command leaves the instance: `stop` and `down` are no drift."""
@@ -100,6 +101,7 @@ class Applied:
         declared: Collection[Fields],
         sources: Mapping[str, Files],
         secrets: Mapping[str, str],
+        replicas: Mapping[str, int] | None = None,
     ) -> Applied:
         """Note that all was made as declared, whether it works or not, and forget what nothing is made from any more.
 
@@ -108,7 +110,8 @@ class Applied:
         """
         used = {*there.values(), *map(fingerprint, declared)}
         fields = {mark: each for mark, each in self.fields.items() if mark in used}
-        return replace(self, wanted="up", components=[*there], fields=fields, sources=sources, secrets=secrets)
+        known = replace(self, wanted="up", components=[*there], fields=fields, sources=sources, secrets=secrets)
+        return replace(known, replicas=dict(replicas or {}))
 
     def verified(self, now: Mapping[str, Fields]) -> Applied:
         """Note that each database was found ready: it is as declared, if it was not known how its data was made."""

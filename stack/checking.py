@@ -19,6 +19,7 @@ from stack.workload import HOST_GATEWAY
 
 # More than any machine has: 16 TiB, and a day.
 _MOST_MEMORY, _MOST_CPUS, _MOST_SECONDS = 16 * 2**20, 256, 86400
+_MOST_REPLICAS = 100
 _NUMBERS = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
 # Numbers, or names of the image's own list of users.
 _USER = re.compile(
@@ -103,6 +104,14 @@ def checked_memory(component: Component, memory: object, least: int, field: str 
 
 def checked_cpus(component: Component, cpus: object) -> None:
     _checked_amount(component, "cpus", cpus, 0.1, _MOST_CPUS, "CPUs")
+
+
+def checked_replicas(component: Component, replicas: object, singleton: bool) -> None:
+    """Check how many of a component run at once; of a singleton that is one."""
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= _MOST_REPLICAS:
+        raise component.wrong("replicas", f"{replicas!r} is not a number of replicas (1-{_MOST_REPLICAS})")
+    if singleton and replicas > 1:
+        raise component.wrong("replicas", f"{replicas} is more than the one of a singleton; leave one of both out")
 
 
 def checked_seconds(component: Component, field: str, value: object) -> None:

@@ -282,6 +282,10 @@ class Stack:
         """How many uses lie below a component: 0 for one that uses none."""
         return max((1 + self.depth(used) for used in self[name].needs), default=0)
 
+    def replicas(self, name: str) -> int:
+        """How many of a component run at once; 1 for one that is not declared."""
+        return self[name].workload("container").replicas if name in self.names else 1
+
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         return tuple(secret for component in self.components for secret in component.secrets(target))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,11 @@ ListedState = Literal[InstanceState, "orphaned", "unknown"]
 
 _WELL: frozenset[StateWord] = frozenset(["running", "healthy"])
 _RUNNING: frozenset[StateWord] = _WELL | {"starting", "unhealthy", "unstable"}
+# The words for what exists, the worst first.
+_WORST: tuple[StateWord, ...] = (
+    "dead", "exited", "restarting", "removing", "stopping", "paused", "created", "unhealthy", "unstable", "starting",
+    "running", "healthy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class ComponentState:
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
     `health_at` is when its health was asked last, where it is not asked now. `ports`: the port of this machine for
     each one that it listens on and that is known, the first of its declaration first.
+
+    Of a component with `replicas` it is the state of the worst of them, whose number is `number`, but for what counts
+    them together: see `together`. `wanted`: how many are declared.
     """
 
     id: str
@@ -58,26 +66,77 @@ class ComponentState:
     image_id: str = ""
     live: Fields = field(default_factory=dict)
     health_at: datetime | None = None
+    number: int = 1
+    wanted: int = 1
+    replicas: tuple[ComponentState, ...] = ()
+
+    @property
+    def each(self) -> tuple[ComponentState, ...]:
+        """The state of each replica; of a component without any its own."""
+        return self.replicas or (self,)
+
+    @property
+    def first(self) -> ComponentState:
+        """The replica that a command is run in: the first that runs, if any does."""
+        return next((each for each in self.each if each.running), self.each[0])
 
     @property
     def running(self) -> bool:
-        return self.state == "running"
+        """Whether any of it runs."""
+        return any(each.state == "running" for each in self.each)
 
     @property
     def well(self) -> bool:
-        """It runs, and is healthy where it says anything of its health."""
-        return self.running and self.health in ("healthy", "none")
+        """All of it runs, and is healthy if it says anything of its health."""
+        return self.state == "running" and self.health in ("healthy", "none")
 
     @property
     def summary(self) -> str:
-        """For people: `healthy`, `running`, `exited (3)`."""
-        return f"{self.word} ({self.exit_code})" if self.state in ("exited", "restarting") else self.word
+        """For people: `healthy`, `running`, `exited (3)`; with replicas `healthy 2/2`, those that are well first."""
+        said = f"{self.word} ({self.exit_code})" if self.state in ("exited", "restarting") else self.word
+        return f"{said}{self.count}"
+
+    @property
+    def count(self) -> str:
+        """For people: ` 1/2`, if one of two replicas is well; nothing for a component that has no replicas."""
+        return f" {sum(each.well for each in self.replicas)}/{self.wanted}" if self.replicas else ""
 
     @property
     def word(self) -> StateWord:
-        if not self.running or self.health == "none":
+        if self.state != "running" or self.health == "none":
             return self.state
         return self.health
+
+
+def together(replicas: Iterable[ComponentState], wanted: int) -> ComponentState:
+    """Sum up the replicas of a component, of which `wanted` are declared; a single one is all there is of it.
+
+    The whole is as its worst replica, and unhealthy if one is missing. Its `id` changes if any is made again, `since`
+    is when the last one started, `restarts` counts those of all, and `memory_limit` is what they may use together.
+    """
+    states = sorted(replicas, key=lambda each: each.number)
+    if len(states) == wanted == 1:
+        return states[0]
+    worst = min(states, key=lambda each: _WORST.index(each.word))
+    limits = [each.memory_limit for each in states if each.memory_limit is not None]
+    whole = replace(
+        worst,
+        id=" ".join(each.id for each in states),
+        restarts=sum(each.restarts for each in states),
+        since=max((each.since for each in states if each.since), default=None),
+        memory_limit=sum(limits) if limits else None,
+        wanted=wanted,
+        replicas=tuple(states),
+    )
+    missing = wanted - len(states)
+    if missing <= 0 or not worst.well:
+        return whole
+    return replace(whole, health="unhealthy", health_output=f"{missing} of its {wanted} replicas is not there")
+
+
+def worst_of(words: Iterable[StateWord]) -> StateWord:
+    """Return the word for the worst of several replicas."""
+    return min(words, key=_WORST.index)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
 from stack.workload import VolumeId
 
-Kind = Literal["create", "recreate", "rebuild", "restart", "start", "remove", "keep"]
+Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "keep"]
 
 _MOST_FILES = 3
 
@@ -143,7 +143,7 @@ class Declared:
     component that has a source. `secrets`: a digest of each secret that exists, and `reads`: the secrets that each
     component reads. `migrations`, `extensions`, `users`, further `databases` and `initial` files: of each database.
     `relaxed`: what each container may do beyond the hardening, for people. `builds`: the engine makes an image of a
-    source, and does not run in it.
+    source, and does not run in it. `replicas`: how many run of each component of which not just one does.
     """
 
     components: Mapping[str, Fields]
@@ -158,6 +158,7 @@ class Declared:
     initial: Mapping[str, Sequence[InitialFile]] = field(default_factory=dict)
     relaxed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     builds: bool = True
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
     def exists(self, component: str, observed: Observed) -> bool:
         """Whether the data of a database is there."""
@@ -310,17 +311,26 @@ def _action(name: str, declared: Declared, changes: _Changes, made: Applied, obs
     builds = declared.builds and name in changes.sources
     action = replace(_judged(name, declared, changes, made, observed), builds=builds)
     is_made = action.kind in ("create", "recreate", "rebuild")
-    return replace(action, relaxed=declared.relaxed.get(name, ())) if is_made else action
+    relaxed = declared.relaxed.get(name, ()) if is_made else ()
+    scaled = _scaled(declared, name, observed.components.get(name))
+    differences = action.differences if scaled is None else (*action.differences, scaled)
+    return replace(action, relaxed=relaxed, differences=differences)
+
+
+def _scaled(declared: Declared, name: str, state: ComponentState | None) -> Difference | None:
+    """Return how the number of replicas differs of a component that exists."""
+    there, wanted = len(state.each) if state else 0, declared.replicas.get(name, 1)
+    return Difference("replicas", str(there), str(wanted)) if there not in (0, wanted) else None
 
 
 def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
     state = observed.components.get(name)
     if state is None:
         return _creation(name, made, observed)
-    fields = declared.components[name]
-    if state.declaration != fingerprint(fields):
-        return _change(name, fields, made, state)
-    if drifted := _drifted(fields, state):
+    fields, wanted = declared.components[name], fingerprint(declared.components[name])
+    if changed := next((each for each in state.each if each.declaration != wanted), None):
+        return _change(name, fields, made, changed)
+    if drifted := next(filter(None, (_drifted(fields, each) for each in state.each)), None):
         return Action(name, "recreate", ("it was changed by hand",), drifted, drift=True, forced=True)
     if name in changes.secrets:
         reasons = tuple(f"the secret {secret} changed" for secret in changes.secrets[name])
@@ -328,10 +338,15 @@ def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, obs
     if name in changes.sources:
         reasons = (_files(changes.sources[name]),)
         return Action(name, "rebuild", reasons) if declared.builds else Action(name, "restart", reasons, forced=True)
-    wanted = observed.images.get(name)
-    if wanted is not None and wanted != state.image_id:
+    image = observed.images.get(name)
+    if image is not None and any(each.image_id != image for each in state.each):
         return Action(name, "recreate", (f"the image {state.image} is another one now",))
-    return Action(name, "keep") if state.running else _start(name, made, state)
+    if not all(each.running for each in state.each):
+        return _start(name, made, state)
+    if _scaled(declared, name, state) is None:
+        return Action(name, "keep")
+    drift = made.replicas.get(name, 1) == declared.replicas.get(name, 1)
+    return Action(name, "scale", ("it was changed by hand",) if drift else (), drift=drift)
 
 
 def _creation(name: str, made: Applied, observed: Observed) -> Action:

@@ -238,6 +238,8 @@ class Workload:
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
     container, for programs that look for them. `hostname`: what a container calls itself, and another name for it.
     `working_dir`: in which its command runs, None for the image's own. `terminal`: its program has a terminal.
+    `replicas`: how many of it run at once. `singleton`: never two of them, also while one replaces another: an engine
+    that replaces step by step stops the old one first.
     """
 
     limits: Limits
@@ -265,6 +267,8 @@ class Workload:
     terminal: bool = False
     healthcheck: Healthcheck | None = None
     probe: HttpCheck | TcpCheck | None = None
+    replicas: int = 1
+    singleton: bool = False
 
     @property
     def plain_environment(self) -> Mapping[str, Value]:

@@ -17,9 +17,10 @@ def execute(settings: Settings, service: str, command: Sequence[str], capture: b
     """
     opened = look(settings)
     find_component(opened.instance, service)
-    require_running(opened.instance, opened.engine.observe(), service)
+    state = require_running(opened.instance, opened.engine.observe(), service)
+    session = opened.engine.session(service, state)
     if not capture:
-        return Report("exec", "", Nothing(), exit_code=opened.engine.session(service).attach(command))
-    answer = opened.engine.session(service).run(command, timeout=None)
+        return Report("exec", "", Nothing(), exit_code=session.attach(command))
+    answer = session.run(command, timeout=None)
     data = ExecResult(answer.exit_code, answer.stdout, answer.stderr)
     return Report("exec", answer.stdout, data, exit_code=answer.exit_code, verbatim=True)

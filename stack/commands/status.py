@@ -120,7 +120,7 @@ def _row(
     running = component.running
     return [
         name,
-        "running" if running else component.summary,
+        f"running{component.count}" if component.state == "running" else component.summary,
         "-" if component.health == "none" else component.health,
         duration((now - component.since).total_seconds()) if running and component.since else "-",
         str(component.restarts),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from stack.beside import Beside
 from stack.capabilities import Check
+from stack.checking import checked_replicas, checked_switch
 from stack.components.container import Container
 from stack.components.webapp import WebApp
 from stack.health import Command
@@ -23,6 +24,8 @@ class Worker(Beside):
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of
       those of the app. `after`, `reaches`: as those of an app, beside what the app has.
     - `health`: `health.command([…])`, or None: it is well while it runs. The check of the app's image is not asked.
+    - `replicas`: how many of it run at once. `singleton`: never two of them, also while a new one replaces the old: on
+      one machine that is so for every worker, on a Docker Swarm the old one is stopped first.
     - `user`: that of the app, if it is None.
 
     It reaches the internet. What else it has, each `Program` has. Raises `DeclarationError` for a wrong value.
@@ -30,11 +33,15 @@ class Worker(Beside):
 
     of: WebApp | Container | None = None
     health: Command | None = None
+    replicas: int = 1
+    singleton: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.health is not None:
             self._check_health(self.health)
+        checked_switch(self, "singleton", self.singleton)
+        checked_replicas(self, self.replicas, self.singleton)
 
     def _check_kind(self, app: object) -> None:
         if not isinstance(app, (WebApp, Container)):
@@ -54,7 +61,7 @@ class Worker(Beside):
         return True
 
     def workload(self, target: Target) -> Workload:
-        own = super().workload(target)
+        own = replace(super().workload(target), replicas=self.replicas, singleton=self.singleton)
         return own if self.health is None else replace(own, healthcheck=healthcheck_of(self.health))
 
     @property

@@ -24,6 +24,8 @@ class ComponentStatus:
     `port`: the port of this machine for the first port that it publishes, or null.
     `ports`: the port of this machine for each one that it publishes: `web`, or `search:console` for one with a name.
     `image`: its image, or the program of a process; null if it does not exist.
+    `replicas`: how many of it are declared; what is above is of the worst of them, and `restarts` of all.
+    `replicas_well`: how many of them run and are not unhealthy.
     """
 
     state: EngineState | Literal["absent"]
@@ -34,6 +36,8 @@ class ComponentStatus:
     port: int | None
     ports: Mapping[PortId, int]
     image: str | None
+    replicas: int
+    replicas_well: int
 
 
 @dataclass(frozen=True)

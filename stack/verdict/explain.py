@@ -10,7 +10,7 @@ from stack.engines.process import Job
 from stack.errors import StackError
 from stack.model import Stack
 from stack.observed import Observed
-from stack.verdict.judge import Answer, Failure, Misplaced, brief, deepest_first, is_well, role_of, unhealthy
+from stack.verdict.judge import Answer, Failure, Misplaced, brief, called, deepest_first, is_well, role_of, unhealthy
 
 # What is shown of a log; and what is searched, for between two attempts there may be more.
 _LOG_LINES = 12
@@ -62,7 +62,7 @@ def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
 def given_up(stack: Stack, read: ReadLog, observed: Observed) -> StackError:
     culprit = deepest_first(stack, unhealthy(observed))[0]
     state = observed.components[culprit]
-    problem = f"{culprit} is {state.summary}, and others wait for it"
+    problem = f"{called(culprit, state)} is {state.summary}, and others wait for it"
     if state.health_output:
         problem += f"; its health check said: {brief(state.health_output)}"
     code = "unhealthy" if state.running else "component-exited"
@@ -90,7 +90,7 @@ def too_late(
         return StackError("not-ready", "; ".join(late), f"look at `stackctl logs`{_LONGER}")
     said = there[culprit].health_output if culprit in there else ""
     if said and not unanswered.get(culprit):
-        late.append(f"the health check of {culprit} said: {brief(said)}")
+        late.append(f"the health check of {called(culprit, there[culprit])} said: {brief(said)}")
     hint = f"look at `stackctl logs {culprit}`{_LONGER}"
     if culprit in found:
         hint = f"{found[culprit].hint}; {hint}"

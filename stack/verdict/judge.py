@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from stack.causes import recognise
 from stack.instance import Instance
 from stack.model import Stack
-from stack.observed import ComponentState, Listening, Observed
+from stack.observed import ComponentState, Listening, Observed, together
 
 # The same processes have to be seen so many seconds apart; with one that is new; and with one that was restarted.
 _APART = 0.1
@@ -59,11 +59,13 @@ def judge(stack: Stack, observed: Observed, before: Observed, starting: Collecti
     it is the deepest: what fails because something fails that it uses is not the culprit. While that may still become
     healthy, nothing is certain.
     """
-    failures = {}
+    failures: dict[str, Failure] = {}
     for name, component in observed.components.items():
-        restarts = restarts_since(before.components.get(name), component)
-        if failure := _failure(name, component, restarts, role_of(stack, name), name in starting):
-            failures[name] = failure
+        for replica, restarts in _restarts(before.components.get(name), component):
+            what = _of_replica(name, replica) if component.replicas else name
+            failure = _failure(name, what, replica, restarts, role_of(stack, name), name in starting)
+            if failure is not None:
+                failures.setdefault(name, failure)
     pending = {name for name, state in observed.components.items() if name not in failures and not is_well(state)}
     certain = [name for name in failures if pending.isdisjoint(_used_by(stack, name))]
     return next((failures[name] for name in deepest_first(stack, certain)), None)
@@ -80,12 +82,18 @@ def deepest_first(stack: Stack, names: Iterable[str]) -> list[str]:
 
 
 def restarts_since(before: ComponentState | None, now: ComponentState) -> int:
-    """Count the restarts between two observations.
+    """Count the restarts between two observations, of all replicas."""
+    return sum(count for _, count in _restarts(before, now))
+
+
+def _restarts(before: ComponentState | None, now: ComponentState) -> list[tuple[ComponentState, int]]:
+    """Return each replica with the count of its restarts between two observations.
 
     The engine resets its count when it recreates a component or starts a stopped one.
     """
-    same = before is not None and before.id == now.id and before.restarts <= now.restarts
-    return now.restarts - before.restarts if before is not None and same else now.restarts
+    known = {each.id: each.restarts for each in before.each} if before is not None else {}
+    counts = [(each, known.get(each.id, 0)) for each in now.each]
+    return [(each, each.restarts - old if old <= each.restarts else each.restarts) for each, old in counts]
 
 
 def restarted(before: Observed, observed: Observed) -> Mapping[str, int]:
@@ -96,12 +104,21 @@ def restarted(before: Observed, observed: Observed) -> Mapping[str, int]:
 
 def loops(before: Observed, observed: Observed) -> set[str]:
     """What is about to be started again, or was so often since `before` that it will be once more."""
-    counts = restarted(before, observed)
     return {
         name
         for name, state in observed.components.items()
-        if state.state == "restarting" or (state.running and counts.get(name, 0) >= _TOO_MANY_RESTARTS)
+        for replica, restarts in _restarts(before.components.get(name), state)
+        if replica.state == "restarting" or (replica.running and restarts >= _TOO_MANY_RESTARTS)
     }
+
+
+def called(name: str, state: ComponentState) -> str:
+    """Name a component for people, or the worst of its replicas, if any is not well."""
+    return name if all(each.well for each in state.replicas) else _of_replica(name, state)
+
+
+def _of_replica(name: str, replica: ComponentState) -> str:
+    return f"replica {replica.number} of {name}"
 
 
 def role_of(stack: Stack | None, name: str) -> str:
@@ -109,25 +126,27 @@ def role_of(stack: Stack | None, name: str) -> str:
     return stack[name].role if stack is not None and name in stack.names else ""
 
 
-def _failure(name: str, component: ComponentState, restarts: int, role: str, starting: bool) -> Failure | None:
+def _failure(
+    name: str, what: str, component: ComponentState, restarts: int, role: str, starting: bool
+) -> Failure | None:
     how = ended(component)
     if component.oom_killed and not component.running:
-        return Failure(name, "out-of-memory", f"{name} needed more memory than its limit and was killed")
+        return Failure(name, "out-of-memory", f"{what} needed more memory than its limit and was killed")
     # How it ended is seen while it is down; one that is up again has forgotten it.
     looping = restarts >= (2 * _TOO_MANY_RESTARTS if component.running else _TOO_MANY_RESTARTS)
     if looping and component.exit_code == 0 and not component.running:
-        return Failure(name, "server-ended", f"{name} ends by itself, without an error, each time it is started")
+        return Failure(name, "server-ended", f"{what} ends by itself, without an error, each time it is started")
     if looping:
-        return Failure(name, "crash-loop", f"{name} ends again and again ({restarts} restarts, {how})")
+        return Failure(name, "crash-loop", f"{what} ends again and again ({restarts} restarts, {how})")
     if component.state in ("exited", "dead"):
-        return Failure(name, "component-exited", f"{name} ended ({how})", "" if component.exit_code else _HAS_TO_RUN)
+        return Failure(name, "component-exited", f"{what} ended ({how})", "" if component.exit_code else _HAS_TO_RUN)
     if component.running and component.health == "starting":
         cause = recognise(name, component.health_output, role)
         if cause is not None and cause.code in _CERTAIN:
-            return Failure(name, cause.code, f"{name} runs; its health check said: {brief(component.health_output)}")
+            return Failure(name, cause.code, f"{what} runs; its health check said: {brief(component.health_output)}")
     if component.health == "unhealthy" and not starting:
         said = brief(component.health_output) or "nothing"
-        return Failure(name, "unhealthy", f"{name} runs but its health check fails; it said: {said}")
+        return Failure(name, "unhealthy", f"{what} runs but its health check fails; it said: {said}")
     return None
 
 
@@ -145,8 +164,11 @@ def brief(said: str) -> str:
 
 def is_well(state: ComponentState) -> bool:
     """Its health, where it says anything of it, was found since it was started."""
-    fresh = state.health_at is None or state.since is None or state.health_at >= state.since
-    return state.well and (fresh or state.health == "none")
+    return state.well and all(each.health == "none" or _is_fresh(each) for each in state.each)
+
+
+def _is_fresh(state: ComponentState) -> bool:
+    return state.health_at is None or state.since is None or state.health_at >= state.since
 
 
 def assess(
@@ -159,7 +181,9 @@ def assess(
     return replace(
         observed,
         components={
-            name: _assessed(state, answers.get(name), _is_checked(stack, name), ready.get(name) == identity(state), now)
+            name: _assessed_all(
+                state, answers.get(name), _is_checked(stack, name), ready.get(name) == identity(state), now
+            )
             for name, state in observed.components.items()
         },
     )
@@ -174,6 +198,13 @@ def _is_checked(stack: Stack | None, name: str) -> bool:
     """Whether the engine asks for its health as stackctl says, and not as its image does."""
     check = stack[name].workload("container").healthcheck if stack is not None and name in stack.names else None
     return check is not None and bool(check.test)
+
+
+def _assessed_all(
+    state: ComponentState, answer: Answer | None, checked: bool, was_ready: bool, now: datetime
+) -> ComponentState:
+    assessed = [_assessed(each, answer, checked, was_ready, now) for each in state.each]
+    return together(assessed, state.wanted) if state.replicas else assessed[0]
 
 
 def _assessed(

@@ -23,6 +23,7 @@ from stack.verdict.judge import (
     Failure,
     age,
     assess,
+    called,
     changed,
     deepest_first,
     ended,
@@ -316,9 +317,11 @@ def _read_failure(stack: Stack, read: ReadLog, observed: Observed, patient: bool
     """
     for name in deepest_first(stack, unhealthy(observed)):
         state = observed.components[name]
-        if name not in stack.names or (state.running and (patient or stack[name].data is None)):
+        runs = state.state == "running"
+        if name not in stack.names or (runs and (patient or stack[name].data is None)):
             continue
         cause = recognise(name, "\n".join(read(name, _LAST_LINES)), role_of(stack, name))
         if cause is not None and cause.code in _CERTAIN_IN_LOG:
-            return Failure(name, cause.code, f"{name} {'runs' if state.running else f'ended ({ended(state)})'}")
+            how = "runs" if runs else f"ended ({ended(state)})"
+            return Failure(name, cause.code, f"{called(name, state)} {how}")
     return None

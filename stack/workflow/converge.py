@@ -166,6 +166,7 @@ def _made(applied: Applied, context: PlanContext, there: Observed, secrets: Mapp
         [*declared.components.values()],
         kept if declared.builds else declared.sources,
         secrets,
+        declared.replicas,
     )
 
 

@@ -17,7 +17,7 @@ from stack.errors import DeclarationError, ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
 from stack.literals import FIX, literal_secrets, warning
 from stack.model import Component, Stack
-from stack.observed import Observed
+from stack.observed import ComponentState, Observed
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
 from stack.references import secrets_in
@@ -344,8 +344,8 @@ def require_up(instance: Instance, observed: Observed) -> None:
         raise StackError("instance-down", f"{instance.name} is not up", "run `stackctl up` first")
 
 
-def require_running(instance: Instance, observed: Observed, name: str) -> None:
-    """Raise `instance-down` or `component-down` unless a component can be asked."""
+def require_running(instance: Instance, observed: Observed, name: str) -> ComponentState:
+    """Return the state of a component. Raises `instance-down` or `component-down` unless it can be asked."""
     require_up(instance, observed)
     component = observed.components.get(name)
     if component is None or not component.running:
@@ -355,3 +355,4 @@ def require_running(instance: Instance, observed: Observed, name: str) -> None:
             f"{name} does not run (it is {state})",
             f"run `stackctl up`, and look at `stackctl logs {name}`",
         )
+    return component

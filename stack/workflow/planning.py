@@ -85,6 +85,7 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         initial=_initial_files(opened),
         relaxed=relaxations(opened),
         builds=engine.traits.builds,
+        replicas={name: count for name in stack.names if (count := stack.replicas(name)) != 1},
     )
 
 

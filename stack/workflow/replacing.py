@@ -13,6 +13,7 @@ from stack.applied import Applied
 from stack.capabilities import Access
 from stack.errors import StackError
 from stack.fields import Fields
+from stack.observed import ComponentState
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.results.instances import UpResult
@@ -175,7 +176,7 @@ def quiesced(opened: Opened, journal: Journal, progress: Progress) -> Iterator[N
 
     A cache forgets by that what it copied. If the block fails they are started again.
     """
-    running = {name for name, state in opened.engine.observe().components.items() if state.state != "exited"}
+    running = {name for name, state in opened.engine.observe().components.items() if not _at_rest(state)}
     serving = {name for name, data in data_stores(opened).items() if not data.cold}
     others = sorted(running.difference(serving))
     if not others:
@@ -196,6 +197,10 @@ def quiesced(opened: Opened, journal: Journal, progress: Progress) -> Iterator[N
             raise _both(error, other) from error
         journal.save(journal.applied.wanting("up"))
         raise
+
+
+def _at_rest(state: ComponentState) -> bool:
+    return all(each.state == "exited" for each in state.each)
 
 
 def _both(first: BaseException, other: StackError) -> BaseException:

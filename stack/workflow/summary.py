@@ -43,14 +43,17 @@ def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
 def component_statuses(instance: Instance, observed: Observed) -> dict[str, ComponentStatus]:
     """By name: each declared component, and those that are no longer declared."""
     return {
-        name: _component_status(observed.components.get(name))
+        name: _component_status(observed.components.get(name), instance.stack.replicas(name))
         for name in dict.fromkeys([*instance.stack.names, *observed.components])
     }
 
 
-def _component_status(component: ComponentState | None) -> ComponentStatus:
+def _component_status(component: ComponentState | None, replicas: int) -> ComponentStatus:
     if component is None:
-        return ComponentStatus("absent", "none", problem=None, restarts=0, since=None, port=None, ports={}, image=None)
+        return ComponentStatus(
+            "absent", "none", problem=None, restarts=0, since=None, port=None, ports={}, image=None,
+            replicas=replicas, replicas_well=0,
+        )  # fmt: skip
     return ComponentStatus(
         state=component.state,
         health=component.health,
@@ -60,6 +63,8 @@ def _component_status(component: ComponentState | None) -> ComponentStatus:
         port=next(iter(component.ports.values()), None),
         ports=component.ports,
         image=component.image,
+        replicas=component.wanted,
+        replicas_well=sum(each.well for each in component.each),
     )
 
 
@@ -67,6 +72,10 @@ def problem(component: ComponentState) -> str | None:
     """Return what is wrong with a component that runs, as far as it is known; on one line."""
     if not component.running or component.well:
         return None
+    of_replica = f"replica {component.number} " if not all(each.well for each in component.replicas) else ""
     if component.health == "unstable":
-        return f"was started again {times(component.restarts)}, the last time a moment ago"
-    return brief(component.health_output) or None
+        return f"{of_replica}was started again {times(component.restarts)}, the last time a moment ago"
+    if component.state != "running":
+        return f"{of_replica}is {component.state}"
+    said = brief(component.health_output)
+    return f"{of_replica}says: {said}" if of_replica and said else said or None

@@ -128,7 +128,9 @@ def test_supervisord_reads_the_command_that_was_meant(name: str) -> None:
     case = CASES[name]
     sections = read(render(case, layout(case)))
     for component in case.stack.names:
-        assert words(sections[f"program:{component}"]["command"]) == list(command(case, layout(case), component))
+        assert words(sections[f"program:{component}"]["command"]) == list(
+            command(case, layout(case), component, component)
+        )
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12), min_size=1))
@@ -148,7 +150,7 @@ def test_nothing_listens_beyond_a_socket_of_its_owner() -> None:
 def test_every_server_listens_on_loopback_alone_and_asks_for_a_password(name: str) -> None:
     case = CASES[name]
     for component in case.stack:
-        said = command(case, layout(case), component.name)
+        said = command(case, layout(case), component.name, component.name)
         if isinstance(component, Postgres):
             assert said[said.index("-h") + 1] == "127.0.0.1"
             assert "--password-file" in said

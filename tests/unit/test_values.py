@@ -216,7 +216,7 @@ def test_a_process_gets_a_secret_from_a_file_and_no_word(tmp_path: Path) -> None
     path = layout.home.variables("web")
     url = f"postgresql://shop:{ENCODED}@127.0.0.1:20001/orders?sslmode=disable"
     assert {file: json.loads(text) for file, text in written.items()} == {path: {"DATABASE_URL": url}}
-    words = embedded.command(made, layout, "web")
+    words = embedded.command(made, layout, "web", "web")
     assert str(path) in words
     assert not [word for word in words if ENCODED in word or "postgresql://" in word]
     assert "DATABASE_URL" not in embedded.environment(made, layout, "web")
@@ -231,7 +231,7 @@ def test_a_process_is_started_again_when_the_text_around_a_secret_changes(tmp_pa
     texts = set()
     for value in (db.url, f"{db.url}?sslmode=disable", db.password):
         made = instance(tmp_path, stack(DATABASE_URL=value))
-        texts.add(embedded.command(made, embedded_layout(made), "web"))
+        texts.add(embedded.command(made, embedded_layout(made), "web", "web"))
     assert len(texts) == 3
 
 

@@ -60,10 +60,18 @@ class Project:
         return self._command("rm", "--stop", "--force", *services)
 
     def logs(
-        self, service: str | None, tail: int | None, since: datetime | None = None, follow: bool = False
+        self,
+        service: str | None,
+        tail: int | None,
+        since: datetime | None = None,
+        follow: bool = False,
+        named: bool = False,
     ) -> list[str]:
-        """Print the last `tail` lines (None: all) of one service, or of all with their names in front."""
-        which = [] if service is None else ["--no-log-prefix", service]
+        """Print the last `tail` lines (None: all) of one service, or of all.
+
+        The names of the containers stand in front of those of all, and if `named` of those of one service.
+        """
+        which = [] if service is None else [*([] if named else ["--no-log-prefix"]), service]
         recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
         lines = "all" if tail is None else str(tail)
         return self._command("logs", "--no-color", "--tail", lines, *which, *recent, *(["--follow"] if follow else []))

@@ -81,11 +81,9 @@ class ComposeEngine(Engine):
         return observed(self._instance, inspect([*ids, *names]))
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
-        return {
-            name: used
-            for name, component in observed.components.items()
-            if component.process and (used := memory.of_container(component.process, component.id)) is not None
-        }
+        used = {name: [_memory(each) for each in state.each] for name, state in observed.components.items()}
+        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
+        return {name: sum(amounts) for name, amounts in known.items() if amounts}
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
@@ -105,11 +103,15 @@ class ComposeEngine(Engine):
         )
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        return tuple(client.read(self._project.logs(component, tail, since), READ_TIMEOUT).splitlines())
+        command = self._project.logs(component, tail, since, named=since is None and self._has_replicas(component))
+        return tuple(client.read(command, READ_TIMEOUT).splitlines())
 
     def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
-        command = client.command(self._project.logs(component, tail, follow=True))
-        return process.stream(command, client.environment(), write)
+        command = self._project.logs(component, tail, follow=True, named=self._has_replicas(component))
+        return process.stream(client.command(command), client.environment(), write)
+
+    def _has_replicas(self, component: str | None) -> bool:
+        return component is not None and self._instance.stack.replicas(component) > 1
 
     # Changes
 
@@ -161,7 +163,7 @@ class ComposeEngine(Engine):
     # Commands in a component
 
     def session(self, component: str, state: ComponentState | None = None) -> ContainerSession:
-        return self._session_in(component, state.id if state else self._container_id(component))
+        return self._session_in(component, state.first.id if state else self._container_id(component))
 
     def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
         return offline.serve_offline(
@@ -213,3 +215,7 @@ class ComposeEngine(Engine):
         )
         built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
         return failures.of_build(output, built, error)
+
+
+def _memory(state: ComponentState) -> int | None:
+    return memory.of_container(state.process, state.id) if state.process else None

@@ -16,7 +16,7 @@ from stack.engines.docker import arguments, client, removal
 from stack.engines.docker.arguments import label, labelled
 from stack.errors import StackError
 from stack.instance import name_of_project
-from stack.observed import Found, Resources, StateWord
+from stack.observed import Found, Resources, StateWord, worst_of
 from stack.ports import Holder, Listener
 from stack.registry import Entry
 from stack.workload import PortId
@@ -44,7 +44,7 @@ class _Parts:
     instance: str = ""
     states: list[Path] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    components: dict[str, StateWord] = field(default_factory=dict)
+    words: dict[str, list[StateWord]] = field(default_factory=lambda: defaultdict(list))
     ports: dict[PortId, int] = field(default_factory=dict)
     made: list[datetime] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class ComposeFleet:
         for values in _rows(arguments.list_containers(labelled(render.LABEL_STATE), layout=_CONTAINER), 5):
             name, of, (state, status, ports, created, service) = _part(values, parts)
             of.names["containers"].append(name)
-            of.components[service] = summary(state, status)
+            of.words[service].append(summary(state, status))
             of.made.append(_time(created))
             of.ports |= port_ids(service, published(ports), registered.get(values[-3], {}))
         for kind, listing in (("networks", arguments.list_networks), ("volumes", arguments.list_volumes)):
@@ -188,7 +188,7 @@ def _found(project: str, parts: _Parts) -> Found:
         project=project,
         instance=parts.instance,
         states=tuple(parts.states),
-        components=parts.components,
+        components={name: worst_of(words) for name, words in parts.words.items()},
         ports=parts.ports,
         resources=Resources(**{kind: tuple(names) for kind, names in parts.names.items()}),
         since=min(parts.made, default=None),

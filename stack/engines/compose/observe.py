@@ -9,10 +9,11 @@ from typing import Any
 from stack.engines.compose import render
 from stack.engines.docker import answers
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed
+from stack.observed import ComponentState, Observed, together
 from stack.workload import Port, PortId
 
 _IMAGE_LABEL = "com.docker.compose.image"
+_NUMBER_LABEL = "com.docker.compose.container-number"
 
 
 def observed(instance: Instance, objects: Sequence[Mapping[str, Any]]) -> Observed:
@@ -32,8 +33,13 @@ def observed(instance: Instance, objects: Sequence[Mapping[str, Any]]) -> Observ
 def _states(instance: Instance, containers: Sequence[Mapping[str, Any]]) -> dict[str, ComponentState]:
     """Return the state of each component, in the order of the declaration; those no longer declared come last."""
     order = {name: position for position, name in enumerate(instance.stack.names)}
-    states = [_component_state(instance, container) for container in containers]
-    return dict(sorted(states, key=lambda item: order.get(item[0], len(order))))
+    replicas: dict[str, dict[int, ComponentState]] = {}
+    for container in containers:
+        name, state = _component_state(instance, container)
+        # While Compose replaces a container, there are two of one number.
+        replicas.setdefault(name, {})[state.number] = state
+    states = {name: together(each.values(), instance.stack.replicas(name)) for name, each in replicas.items()}
+    return dict(sorted(states.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[str, ComponentState]:
@@ -60,6 +66,7 @@ def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[
         image_id=labels.get(_IMAGE_LABEL, container["Image"]),
         live=_live(container),
         health_at=answers.time(log[-1]["Start"]) if log else None,
+        number=int(labels.get(_NUMBER_LABEL, 1)),
     )
 
 

@@ -28,6 +28,8 @@ LABEL_SERVICE = "com.docker.compose.service"
 _CONTENTS = "x-content"
 # What is stopped by a command stays so when the daemon starts again.
 _RESTARTS: Mapping[Restart, str] = {"always": "unless-stopped", "on-failure": "on-failure", "no": "no"}
+# Paths of files of the state, which may be moved; and the number of replicas, which is part of none of them.
+_NO_FIELDS = ("build.dockerfile", "env_file", "scale")
 # Nothing but the container itself reaches its loopback address.
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
@@ -78,7 +80,7 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
 
 
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a service, without the paths of files of the state, which may be moved; with `***` for each secret.
+    """Flatten a service to what a container of it is made from; with `***` for each secret.
 
     The settings of its command stand for the command. Of its networks the names count, as the engine tells them.
     """
@@ -93,8 +95,7 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
     contents = {"content": service[_CONTENTS]} if _CONTENTS in service else {}
     shown = {name: value for name, value in service.items() if name != _CONTENTS} | files | contents
-    paths = ("build.dockerfile", "env_file")
-    declared = {name: text for name, text in flatten(shown).items() if name not in paths}
+    declared = {name: text for name, text in flatten(shown).items() if name not in _NO_FIELDS}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
 
 
@@ -189,6 +190,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["extra_hosts"] = [f"{name}={address}" for name, address in hardening.extra_hosts.items()]
     if workload.limits.ulimits:
         service["ulimits"] = dict(workload.limits.ulimits)
+    if workload.replicas > 1:
+        service["scale"] = workload.replicas
     added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
     return service | {
         "restart": _RESTARTS[workload.restart],

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from stack.engines.embedded.home_files import HomeFiles
-from stack.engines.embedded.layout import Home
+from stack.engines.embedded.layout import Home, component_of
 from stack.engines.embedded.render import sections
 from stack.fields import Fields, digest, fingerprint
 
@@ -41,9 +41,8 @@ class Configuration:
 
         Written last: if we crash earlier, the next `up` sees pending work.
         """
-        parts = sections(text)
         applied = {
-            name: {"declaration": fingerprint(values), "section": digest(parts[name])}
-            for name, values in declared.items()
+            program: {"declaration": fingerprint(declared[component_of(program)]), "section": digest(section)}
+            for program, section in sections(text).items()
         }
         self._files.write(self._home.applied, json.dumps(applied) + "\n")

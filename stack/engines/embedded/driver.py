@@ -24,7 +24,7 @@ from stack.engines.embedded import accounts, checks, data_folders, logs, observe
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.host import LocalHost, client_environment
-from stack.engines.embedded.layout import Home, Layout, home_of
+from stack.engines.embedded.layout import Home, Layout, home_of, programs_of
 from stack.engines.embedded.namespace import BindMounts, command_in_namespace, plan_mounts
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
@@ -143,17 +143,16 @@ class EmbeddedEngine(Engine):
         host = lambda: LocalHost(self._layout(ports), session=self.session)  # noqa: E731
         observer = observe.Observer(self._instance, self._home, ports, host)
         states = observer.observe(programs or sections, programs)
+        marked = {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()}
         return Observed(
-            {name: observe.marked(state, applied.get(name), sections.get(name)) for name, state in states.items()},
+            observe.by_component(marked, self._instance),
             mounted=frozenset(store for store in self.volumes.existing() if observe.uses(sections.values(), store)),
         )
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
-        return {
-            name: used
-            for name, component in observed.components.items()
-            if component.process and (used := memory.of_processes(component.process)) is not None
-        }
+        used = {name: [_memory(each) for each in state.each] for name, state in observed.components.items()}
+        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
+        return {name: sum(amounts) for name, amounts in known.items() if amounts}
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_processes(state.process) if state.process else None
@@ -257,7 +256,7 @@ class EmbeddedEngine(Engine):
 
     def session(self, component: str, state: ComponentState | None = None) -> ProcessSession:
         layout = self._layout(expected_ports(self._instance, self._ports))
-        join = (state.process if state else None) or read_start_log(self._home.run(component)).pid
+        join = (state.first.process if state else None) or read_start_log(self._home.run(component)).pid
         return open_session(self._instance, layout, component, self._files.run_as, join)
 
     @contextlib.contextmanager
@@ -284,22 +283,44 @@ class EmbeddedEngine(Engine):
     # Logs
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        if component is None:
-            return logs.labelled_lines({name: self._home.log(name) for name in self._instance.stack.names}, tail)
-        log = self._home.log(component)
-        if since is None:
-            return tuple(logs.last_lines(log, tail))
-        start = read_start_log(self._home.run(component)).start_from(since.timestamp())
-        return () if start is None else tuple(logs.lines_from(log, start.log, tail))
+        if component is None or since is None:
+            written, named = self._logs(component), self._has_names(component)
+            lines = [(name, line) for name, log in written.items() for line in logs.last_lines(log, tail)]
+            return tuple(f"{name} | {line}" if named else line for name, line in lines)
+        return tuple(line for program in self._programs_of(component) for line in self._lines(program, tail, since))
+
+    def _lines(self, program: str, tail: int | None, since: datetime) -> list[str]:
+        start = read_start_log(self._home.run(program)).start_from(since.timestamp())
+        return [] if start is None else logs.lines_from(self._home.log(program), start.log, tail)
+
+    def _programs_of(self, component: str) -> tuple[str, ...]:
+        return programs_of(component, self._instance.stack.replicas(component))
+
+    def _logs(self, component: str | None) -> dict[str, Path]:
+        """Return the logs of a component, or of all, by the names that stand before their lines: `worker-2`."""
+        names = self._instance.stack.names if component is None else [component]
+        return {
+            name if len(programs) == 1 else f"{name}-{number}": self._home.log(program)
+            for name in names
+            for programs in [self._programs_of(name)]
+            for number, program in enumerate(programs, 1)
+        }
+
+    def _has_names(self, component: str | None) -> bool:
+        """Whether there are several logs."""
+        return component is None or len(self._programs_of(component)) > 1
 
     def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
-        names = self._instance.stack.names if component is None else [component]
         try:
             for line in self.log_lines(component, tail):
                 write(line)
-            followed = {name: self._home.log(name) for name in names}
-            logs.follow(followed, lambda name, line: write(line if component else f"{name} | {line}"))
+            named = self._has_names(component)
+            logs.follow(self._logs(component), lambda name, line: write(f"{name} | {line}" if named else line))
         except BrokenPipeError:
             return 0
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
+
+
+def _memory(state: ComponentState) -> int | None:
+    return memory.of_processes(state.process) if state.process else None

@@ -14,14 +14,14 @@ from stack.engines.embedded.accounts import is_servers_user
 from stack.engines.embedded.checks import configuration_of, supervisors
 from stack.engines.embedded.data_folders import is_volume
 from stack.engines.embedded.driver import EmbeddedEngine
-from stack.engines.embedded.layout import ROOT_HOMES, Home, home_at
+from stack.engines.embedded.layout import ROOT_HOMES, Home, component_of, home_at
 from stack.engines.embedded.render import sections
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
 from stack.model import Component, Stack
-from stack.observed import Found, Resources
+from stack.observed import Found, Resources, StateWord, worst_of
 from stack.ports import Holder, Listener
 from stack.processes import end
 from stack.registry import Entry
@@ -121,12 +121,20 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
         project=entry.project if entry else _project_of(home),
         instance=entry.instance if entry else _instance_of(home),
         states=tuple(states),
-        components={name: "exited" if number is None else "running" for name, number in processes.items()},
+        components=_words(processes),
         ports=entry.ports if entry else {},
         resources=Resources(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
         since=_made(home),
         folder=home,
     )
+
+
+def _words(processes: Mapping[str, int | None]) -> dict[str, StateWord]:
+    """Return the word for each component, by the pid of each of its programs."""
+    words: dict[str, list[StateWord]] = {}
+    for program, number in processes.items():
+        words.setdefault(component_of(program), []).append("exited" if number is None else "running")
+    return {name: worst_of(each) for name, each in words.items()}
 
 
 def _state_of(folder: Path) -> Path | None:

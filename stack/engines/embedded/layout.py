@@ -112,6 +112,24 @@ class Home:
         return self.secrets / secret_id
 
 
+def programs_of(component: str, replicas: int) -> tuple[str, ...]:
+    """Name the programs of supervisord that run a component, one for each replica: `worker`, `worker.2`.
+
+    The first has the name of the component, which has no dot, and stays as it is when another one comes.
+    """
+    return (component, *(f"{component}.{number}" for number in range(2, replicas + 1)))
+
+
+def component_of(program: str) -> str:
+    return program.partition(".")[0]
+
+
+def number_of(program: str) -> int:
+    """Return the number of the replica that a program is."""
+    number = program.partition(".")[2]
+    return int(number) if number.isdigit() else 1
+
+
 def home_of(instance: Instance) -> Home:
     return replace(home_at(instance.project, instance.state), generations=instance.generations)
 

@@ -30,11 +30,6 @@ def last_lines(path: Path, count: int | None) -> list[str]:
     return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
 
 
-def labelled_lines(paths: Mapping[str, Path], count: int | None) -> tuple[str, ...]:
-    """Return the last `count` lines of each log (None: all) with its name in front."""
-    return tuple(f"{name} | {line}" for name, path in paths.items() for line in last_lines(path, count))
-
-
 def lines_from(path: Path, position: Position | None, count: int | None) -> list[str]:
     """Return the last `count` lines of a log (None: all) after a position; all, if the part that it is in is gone."""
     raw = b""

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from stack.engines.embedded import logs
 from stack.engines.embedded.control import Program
 from stack.engines.embedded.host import LocalHost
-from stack.engines.embedded.layout import Home
+from stack.engines.embedded.layout import Home, component_of, number_of
 from stack.engines.embedded.render import CONFIGURATION, EDITED, GENERATED, declared_process
 from stack.engines.embedded.start_log import StartLog, read_start_log
 from stack.engines.embedded.supervisor import SUPERVISORD
 from stack.fields import digest
 from stack.instance import Instance
-from stack.observed import ComponentState, EngineState, Health
+from stack.observed import ComponentState, EngineState, Health, together
 from stack.workload import PortId, Workload
 
 # A server that does not answer counts as starting for so many seconds after its start.
@@ -49,21 +49,20 @@ class Observer:
     host: Callable[[], LocalHost]
 
     def observe(self, existing: Iterable[str], programs: Mapping[str, Program]) -> dict[str, ComponentState]:
-        """Return the state of each existing component, in the order of the declaration.
+        """Return the state of each program that exists, in the order of the declaration.
 
         `programs` has those of supervisord, and none if it does not run.
         """
         start_logs = {name: read_start_log(self.home.run(name)) for name in existing}
-        declared = [name for name in self.instance.stack.names if name in start_logs]
-        return {
-            name: self._component(name, programs.get(name), start_logs[name])
-            for name in dict.fromkeys([*declared, *start_logs])
-        }
+        order = {name: position for position, name in enumerate(self.instance.stack.names)}
+        names = sorted(start_logs, key=lambda name: order.get(component_of(name), len(order)))
+        return {name: self._program(name, programs.get(name), start_logs[name]) for name in names}
 
-    def _component(self, name: str, program: Program | None, start_log: StartLog) -> ComponentState:
+    def _program(self, program_name: str, program: Program | None, start_log: StartLog) -> ComponentState:
+        name = component_of(program_name)
         declared = declared_process(self.instance, name)
         state = _state(program, start_log)
-        if state == "restarting" and declared is not None and self._rests(name, declared, program):
+        if state == "restarting" and declared is not None and self._rests(program_name, declared, program):
             state = "exited"
         health, problem = self._health(name, start_log) if state == "running" else ("none", "")
         since = start_log.since or (program.since if program is not None else None)
@@ -72,13 +71,14 @@ class Observer:
             state=state,
             health=health,
             restarts=max(0, start_log.starts - 1),
-            exit_code=0 if state == "running" else self._last_exit_code(name),
+            exit_code=0 if state == "running" else self._last_exit_code(program_name),
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
             image=str(declared.command[0]) if declared and declared.command else "",
             ports={id_: port for id_, port in self.ports.items() if id_.component == name},
             health_output=problem,
             process=start_log.pid,
+            number=number_of(program_name),
         )
 
     def _health(self, name: str, start_log: StartLog) -> tuple[Health, str]:
@@ -101,9 +101,17 @@ class Observer:
         return declared.restart == "no" or (declared.restart == "on-failure" and self._last_exit_code(name) == 0)
 
     def _last_exit_code(self, name: str) -> int:
-        """Find the exit code of a component that ended by itself."""
+        """Find the exit code of a program that ended by itself."""
         log = logs.last_lines(self.home.log(SUPERVISORD), _EXITS_SEARCHED)
         return logs.last_exit(log, name) or 0
+
+
+def by_component(states: Mapping[str, ComponentState], instance: Instance) -> dict[str, ComponentState]:
+    """Sum up the programs of each component."""
+    replicas: dict[str, list[ComponentState]] = {}
+    for program, state in states.items():
+        replicas.setdefault(component_of(program), []).append(state)
+    return {name: together(each, instance.stack.replicas(name)) for name, each in replicas.items()}
 
 
 def marked(state: ComponentState, applied: Mapping[str, str] | None, section: str | None) -> ComponentState:

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from stack.engines.embedded.layout import HOST, Layout
+from stack.engines.embedded.layout import HOST, Layout, programs_of
 from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
@@ -69,7 +69,9 @@ def render(instance: Instance, layout: Layout) -> str:
     head = _SUPERVISORD.format(
         stack=instance.stack.name, identifier=instance.project, socket=_literal(str(layout.home.control))
     )
-    return head + "".join(_program(instance, layout, name) for name in instance.stack.names)
+    names = instance.stack.names
+    programs = [(name, each) for name in names for each in programs_of(name, process_of(instance, name).replicas)]
+    return head + "".join(_program(instance, layout, name, program) for name, program in programs)
 
 
 def fields(instance: Instance, layout: Layout) -> dict[str, dict[str, str]]:
@@ -155,11 +157,11 @@ def _shown(value: Value) -> str:
     return resolved(value, name)
 
 
-def _program(instance: Instance, layout: Layout, name: str) -> str:
+def _program(instance: Instance, layout: Layout, name: str, program: str) -> str:
     process = process_of(instance, name)
     return _PROGRAM.format(
-        name=name,
-        command=quote(command(instance, layout, name)),
+        name=program,
+        command=quote(command(instance, layout, name, program)),
         # What is used is started first and stopped last.
         priority=100 * (1 + instance.stack.depth(name)),
         restart=_RESTARTS[process.restart],
@@ -170,8 +172,11 @@ def _program(instance: Instance, layout: Layout, name: str) -> str:
     )
 
 
-def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
-    """Return all words of a command: `launch` with the environment, what makes the data, and the program itself."""
+def command(instance: Instance, layout: Layout, name: str, program: str) -> tuple[str, ...]:
+    """Return all words of a command: `launch` with the environment, what makes the data, and the program itself.
+
+    `program`: which of the replicas of a component it is.
+    """
     component, process = instance.stack[name], process_of(instance, name)
     ports = [[each for each in process_of(instance, used).ports if not each.udp] for used in component.needs]
     used = [port for connected in ports for port in connected[:1]]
@@ -181,7 +186,7 @@ def command(instance: Instance, layout: Layout, name: str) -> tuple[str, ...]:
     own = [resolve(layout, value) for value in process.words or ()]
     own[0] = layout.program(name, own[0])
     return (
-        *layout.script("launch"), "--run", str(layout.home.run(name)), *reach, "--folder", str(folder),
+        *layout.script("launch"), "--run", str(layout.home.run(program)), *reach, "--folder", str(folder),
         *_secret_variables(layout, name, process), *variables, "--", *preparation(layout, process), *own,
     )  # fmt: skip
 

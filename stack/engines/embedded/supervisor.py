@@ -12,9 +12,9 @@ from stack.engines import process
 from stack.engines.embedded import enter, logs
 from stack.engines.embedded.control import Control, NotRunning, Program
 from stack.engines.embedded.home_files import HomeFiles
-from stack.engines.embedded.layout import Home, Layout
+from stack.engines.embedded.layout import Home, Layout, component_of
 from stack.engines.embedded.namespace import BindMounts, command_as, command_in_namespace, namespace_refused
-from stack.engines.embedded.render import declared_process
+from stack.engines.embedded.render import declared_process, sections
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import end_strays
@@ -90,8 +90,11 @@ class Supervisor:
         control = self._control
         self._restore_name()
         self._files.write(self._home.configuration, text)
-        added, changed, removed = ([name for name in names if not only or name in only] for names in control.reload())
-        again = {*changed, *(name for name in recreate if name not in (*added, *removed))}
+        added, changed, removed = (
+            [name for name in names if not only or component_of(name) in only] for names in control.reload()
+        )
+        asked = [name for name in sections(text) if component_of(name) in recreate]
+        again = {*changed, *(name for name in asked if name not in (*added, *removed))}
         for name in sorted({*again, *removed}, key=self._depth, reverse=True):
             control.remove(name, self._stop_grace(name))
         self.end_strays()
@@ -99,7 +102,8 @@ class Supervisor:
             self._reset_start_log(name)
             control.add(name)
         for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
-            if self._rests(program) and program.name in (only or self._instance.stack.names):
+            wanted = component_of(program.name) in (only or self._instance.stack.names)
+            if self._rests(program) and wanted:
                 self._reset_start_log(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)
@@ -107,7 +111,7 @@ class Supervisor:
     def _rests(self, program: Program) -> bool:
         """Say whether supervisord does not start a program again by itself."""
         if program.state == "EXITED":
-            declared = declared_process(self._instance, program.name)
+            declared = declared_process(self._instance, component_of(program.name))
             return declared is not None and declared.restart != "always"
         return program.state in ("STOPPED", "FATAL")
 
@@ -137,14 +141,16 @@ class Supervisor:
     # Stop
 
     def stop(self, names: Collection[str]) -> None:
-        """Stop programs, users before what they use; supervisord keeps them."""
-        for name in sorted(self.programs().keys() & set(names), key=self._depth, reverse=True):
+        """Stop the programs of components, users before what they use; supervisord keeps them."""
+        programs = [name for name in self.programs() if component_of(name) in names]
+        for name in sorted(programs, key=self._depth, reverse=True):
             self._control.stop(name, self._stop_grace(name))
         self.end_strays()
 
     def shut_down(self) -> None:
         """End supervisord, which stops all programs in order, and then what it has left running."""
-        timeout = _TIMEOUT + sum(self._stop_grace(name) for name in self._instance.stack.names)
+        stack = self._instance.stack
+        timeout = _TIMEOUT + sum(self._stop_grace(name) * stack.replicas(name) for name in stack.names)
         pid = self._pid(SUPERVISORD)
         try:
             self._control.shut_down()
@@ -204,15 +210,16 @@ class Supervisor:
         return read_start_log(self._home.run(name)).pid
 
     def _depth(self, name: str) -> int:
-        """Sort components by what they use. One that is no longer declared may use any other, so it stops first."""
-        return self._instance.stack.depth(name) if name in self._instance.stack.names else 1000
+        """Sort programs by what they use. One that is no longer declared may use any other, so it stops first."""
+        component = component_of(name)
+        return self._instance.stack.depth(component) if component in self._instance.stack.names else 1000
 
     def _stop_grace(self, name: str) -> int:
-        declared = declared_process(self._instance, name)
+        declared = declared_process(self._instance, component_of(name))
         return declared.stop_grace if declared else _UNDECLARED_STOP_GRACE
 
     def _stop_signal(self, name: str) -> signal.Signals:
-        declared = declared_process(self._instance, name)
+        declared = declared_process(self._instance, component_of(name))
         return signal.Signals[f"SIG{declared.stop_signal if declared else 'TERM'}"]
 
 
