@@ -26,6 +26,7 @@ from stack.cli.options import (
     Key,
     Name,
     NoSnapshot,
+    Parameters,
     Port,
     Query,
     Session,
@@ -104,6 +105,7 @@ def _outer(
 def up(
     session: Session,
     port: Port = None,
+    parameters: Parameters = None,
     timeout: Timeout = 120,
     saved: Annotated[
         Path | None,
@@ -125,6 +127,7 @@ def up(
       stackctl up
       stackctl up --port 8080
       stackctl up --port auto
+      stackctl up --set LOG_LEVEL=debug --set STRIPE_KEY=@stripe.key
       stackctl up --instance review
       stackctl up --engine embedded
     """
@@ -132,12 +135,14 @@ def up(
     from stack.workflow.converge import UpOptions
 
     options = UpOptions(timeout, saved, rollback)
-    return up(session.settings, session.progress, _ports(port or []), system_binaries, options)
+    settings = session.given(parameters)
+    return up(settings, session.progress, _ports(port or []), system_binaries, options, session.question())
 
 
 @command(app.command("plan"))
 def plan(
     session: Session,
+    parameters: Parameters = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if something would change.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
@@ -155,7 +160,7 @@ def plan(
     """
     from stack.commands.plan import plan
 
-    return plan(session.settings, exit_code, output)
+    return plan(session.given(parameters), exit_code, output)
 
 
 def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
@@ -394,10 +399,10 @@ def doctor(
 @command(app.command("rotate"))
 def rotate(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db.")],
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db; or a parameter.")],
     timeout: Timeout = 120,
 ) -> Report[object]:
-    """Rotate the password of a database, in the apps too.
+    """Rotate the password of a database, in the apps too, or a generated parameter.
 
     It also works if the old password is lost. An app is restarted, which drops its requests in flight, unless it
     declares rereads_secrets=True.

@@ -21,12 +21,14 @@ from stack.components.webapp import WebApp
 from stack.components.worker import Worker
 from stack.errors import DeclarationError
 from stack.model import Stack
+from stack.parameters import Parameter
 from stack.volume import Volume
 
 __all__ = [
     "CachedValue",
     "Container",
     "DeclarationError",
+    "Parameter",
     "Postgres",
     "Redis",
     "Stack",

@@ -12,7 +12,7 @@ from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
 from stack.placed import files_of, mounts_of
 from stack.program import Program
-from stack.references import Value
+from stack.references import Value, Variable
 from stack.workload import Hardening, Healthcheck, Target, Workload
 
 
@@ -23,7 +23,7 @@ class App(Protocol):
     def name(self) -> str: ...
 
     @property
-    def environment(self) -> Mapping[str, Value | int | float]: ...
+    def environment(self) -> Mapping[str, Variable]: ...
 
     @property
     def volumes(self) -> Volumes: ...

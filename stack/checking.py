@@ -13,7 +13,8 @@ from types import MappingProxyType
 from stack.calls import check_name
 from stack.errors import DeclarationError
 from stack.model import Component, sequence
-from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret
+from stack.parameters import Parameter
+from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret, of_parameter
 from stack.refused import EXAMPLES
 from stack.workload import HOST_GATEWAY
 
@@ -142,6 +143,8 @@ def _checked_variable(component: Component, name: object, value: object) -> Valu
     if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
         raise component.wrong("environment", f"{name!r} is not the name of a variable")
     path = f"environment/{name}"
+    if isinstance(value, Parameter):
+        value = of_parameter(value)
     if is_secret(value) and name.endswith("_FILE") and not isinstance(value, SecretReference):
         raise component.wrong(
             path, "gets the path of a file: give the secret by itself, like db.password, not in a text"
@@ -176,6 +179,8 @@ def _split(component: Component, field: str, command: str) -> Sequence[str]:
 
 
 def _checked_word(component: Component, field: str, word: object) -> Value:
+    if isinstance(word, Parameter) and not word.secret:
+        return of_parameter(word)
     if is_secret(word):
         raise component.misplaced(field)
     if not isinstance(word, (str, Reference, Text)):
@@ -189,7 +194,8 @@ def checked_plain(component: Component, field: str, value: object) -> str:
         raise component.misplaced(field)
     text = checked_text(component, field, value) if isinstance(value, str) else None
     if not isinstance(text, str):
-        raise component.wrong(field, f"{value!r} is not plain text")
+        shown = "a reference" if isinstance(text, Text) else repr(value)
+        raise component.wrong(field, f"{shown} is not plain text")
     return text
 
 

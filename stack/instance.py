@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stack.contents import Content
 from stack.model import Stack
-from stack.workload import WEB, Build, File, Port, PortId, Volume, VolumeId
+from stack.parameters import Given
+from stack.workload import WEB, Build, File, Port, PortId, Target, Volume, VolumeId
 
 FILES = "files"
 _MISSING = "missing"
@@ -27,7 +28,7 @@ class Instance:
     `ports` has the port of this machine that each published port is on. `generations` has the number of each volume
     that is no longer its first revision: data that is restored or upgraded gets a new one, and what it replaces stays
     whole until then. `contents` has what is at the source of each file that components find in their containers, by its
-    name, if it could be read.
+    name, if it could be read. `parameters` has those that have a value.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Instance:
     ports: Mapping[PortId, int]
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
     contents: Mapping[str, Content] = field(default_factory=dict)
+    parameters: Mapping[str, Given] = field(default_factory=dict)
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
@@ -85,8 +87,13 @@ class Instance:
         return f"{file.name}-{self.content_digest(file)}"
 
     def variables_file(self, component: str) -> Path:
-        """The file of the variables that hold secrets, as a container gets them."""
+        """The file of the variables with secrets and parameters, as a container gets them."""
         return self.configuration / f"{component}.env"
+
+    def secret_files(self, target: Target) -> tuple[str, ...]:
+        """Name the secrets that have a file: those of the components, and parameters that are read from one."""
+        read = [secret for name in self.stack.names for secret in self.stack.workload(name, target).secrets]
+        return tuple(dict.fromkeys(secret.id for secret in (*self.stack.secrets(target), *read)))
 
     def secret_file(self, secret_id: str) -> Path:
         return self.state / "secrets" / secret_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack.fields import is_secret_name
 from stack.model import Stack
 
-FIX = 'take it from where the file does not have it, like `os.environ["{variable}"]`, or read a file that git ignores'
+FIX = 'declare it as `Parameter("{variable}", secret=True)`, and write its value into `.env`, which git ignores'
 
 
 def literal_secrets(stack: Stack, source: str) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ renders that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -26,18 +27,18 @@ from stack.capabilities import (
     Schema,
 )
 from stack.errors import DeclarationError
+from stack.parameters import Needed, Parameter, gathered
 from stack.references import (
     TRACE,
     Reference,
     SecretReference,
     Text,
     Value,
-    expanded,
     is_secret,
     references_in,
     variable_prefix,
 )
-from stack.workload import Target, Volume, Workload
+from stack.workload import TARGETS, Target, Volume, Workload, complete
 
 # The fields that may hold references in a text.
 _COMMANDS = ("command", "entrypoint", "process")
@@ -60,7 +61,7 @@ class Component:
             if is_secret(value):
                 raise self.misplaced(each.name)
             in_text = isinstance(value, str) and each.name not in _COMMANDS and TRACE.search(value)
-            if isinstance(value, Reference | Text) or in_text:
+            if isinstance(value, Reference | Text | Parameter) or in_text:
                 raise self.wrong(each.name, "is a reference; these stand in `environment` and in `command` alone")
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -100,6 +101,16 @@ class Component:
     def exports(self, target: Target) -> Mapping[str, Value]:
         """What a component that uses it gets, by the end of the variable: `HOST`, `PASSWORD_FILE`."""
         return {}
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that it needs a value of, on any target."""
+        found: list[Parameter] = []
+        for target in TARGETS:
+            # One that can't run on a target says so when it is to.
+            with contextlib.suppress(DeclarationError):
+                found += self.workload(target).parameters
+        return tuple(dict.fromkeys(found))
 
     def meaning(self, reference: Reference, target: Target) -> Value | None:
         """What a reference to it stands for, if that is made of others, as `url` is.
@@ -248,6 +259,7 @@ class Stack:
         self._check_cycles()
         self._check_reads()
         self._check_environments()
+        self._check_parameters()
         self._check_ports()
         self._check_volumes()
 
@@ -299,35 +311,25 @@ class Stack:
         except DeclarationError as error:
             raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
         environment = {
-            variable: self._expanded(value, target)
+            variable: value
             for variable, value in (self._exported(name, target) | dict(own.environment)).items()
             if self._has_file(value, target)
         }
-        needed = [value for value in environment.values() if isinstance(value, SecretReference)]
-        return replace(
-            own,
-            environment=environment,
-            entrypoint=self._expanded_words(own.entrypoint, target),
-            command=self._expanded_words(own.command, target),
-            secrets=tuple(dict.fromkeys([*own.secrets, *needed])),
+        return complete(
+            replace(own, environment=environment),
+            lambda reference: self[reference.component].meaning(reference, target),
         )
 
     def _has_file(self, value: Value, target: Target) -> bool:
         """Say whether a secret that is passed as a file exists on this target; true of all else."""
-        return not isinstance(value, SecretReference) or value in self[value.component].secrets(target)
+        if not isinstance(value, SecretReference) or not value.component:
+            return True
+        return value in self[value.component].secrets(target)
 
-    def _expanded_words(self, words: tuple[Value, ...] | None, target: Target) -> tuple[Value, ...] | None:
-        return None if words is None else tuple(self._expanded(word, target) for word in words)
-
-    def _expanded(self, value: Value, target: Target) -> Value:
-        """Put what they stand for in the place of the references that are made of others."""
-        if isinstance(value, str | SecretReference):
-            return value
-
-        def meaning(reference: Reference) -> Value | None:
-            return self[reference.component].meaning(reference, target)
-
-        return expanded(value, meaning)
+    @cached_property
+    def parameters(self) -> Mapping[str, Needed]:
+        """The parameters that the components need, by their names."""
+        return gathered({component.name: component.parameters for component in self.components})
 
     def _exported(self, name: str, target: Target) -> dict[str, Value]:
         return {
@@ -397,11 +399,18 @@ class Stack:
 
     def _check_references(self, component: Component, path: str, value: Value) -> None:
         for reference in references_in(value):
-            if reference.component not in (component.name, *component.needs, *component.reached, *component.shares):
+            known = ("", component.name, *component.needs, *component.reached, *component.shares)
+            if reference.component not in known:
                 raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
 
+    def _check_parameters(self) -> None:
+        try:
+            gathered({component.name: component.parameters for component in self.components})
+        except DeclarationError as error:
+            raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
+
     def _check_file(self, path: str, value: Value) -> None:
-        if isinstance(value, SecretReference):
+        if isinstance(value, SecretReference) and value.component:
             owned = [*self[value.component].secrets("container"), *self[value.component].secrets("process")]
             if value not in owned:
                 problem = f"{value.component}.{value.field} has no file; pass its value in a variable without _FILE"

@@ -22,7 +22,7 @@ from stack.errors import StackError
 from stack.fields import is_secret_name
 from stack.model import Component
 from stack.placed import file_key
-from stack.references import Reference, Value, variable_prefix
+from stack.references import Reference, Value, Variable, variable_prefix
 from stack.volume import Volume as SharedVolume
 from stack.workload import DOCKERFILE, Build, Healthcheck, HttpCheck, PortId, TcpCheck, Volume, VolumeId
 
@@ -148,7 +148,7 @@ def located(
     return where | {f"FILE_{variable_prefix(each)}": Reference(name, "file", each) for each in map(file_key, files)}
 
 
-def without_secrets(environment: Mapping[str, Value | int | float], hidden: str) -> dict[str, Value | int | float]:
+def without_secrets(environment: Mapping[str, Variable], hidden: str) -> dict[str, Variable]:
     """Return an environment with `hidden` for each value that is a secret by its name."""
     return {name: hidden if is_secret_name(name) else value for name, value in environment.items()}
 

@@ -333,7 +333,7 @@ def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, obs
     if drifted := next(filter(None, (_drifted(fields, each) for each in state.each)), None):
         return Action(name, "recreate", ("it was changed by hand",), drifted, drift=True, forced=True)
     if name in changes.secrets:
-        reasons = tuple(f"the secret {secret} changed" for secret in changes.secrets[name])
+        reasons = tuple(f"the secret {secret.removeprefix('parameter-')} changed" for secret in changes.secrets[name])
         return Action(name, "recreate", reasons, forced=True)
     if name in changes.sources:
         reasons = (_files(changes.sources[name]),)

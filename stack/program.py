@@ -21,7 +21,7 @@ from stack.checking import (
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
 from stack.placed import checked_files, checked_mounts
-from stack.references import Value
+from stack.references import Variable
 from stack.workload import Build, Limits
 
 
@@ -58,7 +58,7 @@ class Program(Component):
     dockerfile: str | None = None
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, Value | int | float] = field(default_factory=dict)
+    environment: Mapping[str, Variable] = field(default_factory=dict)
     uses: Sequence[Component | str] | None = ()
     after: Sequence[Component | str] = ()
     reaches: Sequence[Component | str] = ()

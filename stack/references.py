@@ -6,18 +6,17 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from stack.errors import DeclarationError
+from stack.parameters import BEGIN, END, HIDING, Parameter
 
-# Around a reference in a text. Unicode keeps these for a program's own use: no text has them.
-_BEGIN, _END = "\ufdd0", "\ufdd1"
-# Before the name of what is a secret.
-_HIDING = "!"
-_MARK = re.compile(f"{_BEGIN}({_HIDING}?)([^.{_BEGIN}{_END}]+)\\.([a-z]+)(?::([^{_BEGIN}{_END}]+))?{_END}")
+_PARAMETER = r"\$([A-Za-z0-9+/=]+)"
+_MARK = re.compile(f"{BEGIN}({HIDING}?)(?:{_PARAMETER}|([^.{BEGIN}{END}]+)\\.([a-z]+)(?::([^{BEGIN}{END}]+))?){END}")
 # At the end of a text: a URL that goes on. In one, a secret is percent-encoded.
 _IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*$")
 # What is left of one, also after JSON, a URL or `repr`.
-TRACE = re.compile(rf"[{_BEGIN}{_END}]|\\ufdd[01]|%EF%B7%9[01]|Reference\(component=", re.IGNORECASE)
+TRACE = re.compile(rf"[{BEGIN}{END}]|\\ufdd[01]|%EF%B7%9[01]|Reference\(component=|Parameter\(name=", re.IGNORECASE)
 
 
 class Secret:
@@ -57,7 +56,7 @@ class Reference:
     name: str = dataclasses.field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"{_BEGIN}{self.component}.{self.field}{f':{self.name}' if self.name else ''}{_END}"
+        return f"{BEGIN}{self.component}.{self.field}{f':{self.name}' if self.name else ''}{END}"
 
     def __format__(self, how: str) -> str:
         if how:
@@ -76,7 +75,34 @@ class SecretReference(Reference):
         return f"{variable_prefix(self.component).lower()}_{self.field}"
 
     def __str__(self) -> str:
-        return super().__str__().replace(_BEGIN, _BEGIN + _HIDING)
+        return super().__str__().replace(BEGIN, BEGIN + HIDING)
+
+
+@dataclass(frozen=True)
+class ParameterReference(Reference):
+    """The value of a parameter that is no secret. It belongs to no component."""
+
+    parameter: Parameter = dataclasses.field(kw_only=True)
+
+    @classmethod
+    def to(cls, parameter: Parameter) -> Self:
+        return cls("", parameter.name, parameter=parameter)
+
+
+@dataclass(frozen=True)
+class ParameterSecret(SecretReference):
+    """A parameter that is a secret. It belongs to no component."""
+
+    parameter: Parameter = dataclasses.field(kw_only=True)
+
+    @property
+    def id(self) -> str:
+        """The name of its file. No secret of a component has a dash in its name."""
+        return f"parameter-{self.parameter.name}"
+
+    @classmethod
+    def to(cls, parameter: Parameter) -> Self:
+        return cls("", parameter.name, parameter=parameter)
 
 
 @dataclass(frozen=True)
@@ -104,6 +130,8 @@ class Text:
 
 Value = Part | Text
 """A value in an environment or a word of a command: text, or something that the engine resolves."""
+Variable = Value | Parameter | int | float
+"""What a stack file gives for a variable."""
 
 
 def deferred(text: str) -> str | Text:
@@ -111,22 +139,29 @@ def deferred(text: str) -> str | Text:
 
     Raises `ValueError` for one that is no longer whole, because the text was changed or encoded afterwards.
     """
-    literals, *marks = (_MARK.split(text)[position::5] for position in range(5))
+    literals, *marks = (_MARK.split(text)[position::6] for position in range(6))
     if any(TRACE.search(literal) for literal in literals):
         raise ValueError("holds a reference that was changed as text; only the engine knows what it stands for")
     if len(literals) == 1:
         return text
     parts: list[Part] = [literals[0]]
     before = literals[0]
-    for literal, secret, component, field, name in zip(literals[1:], *marks, strict=True):
-        if secret:
-            reference = SecretReference(component, field, name or "")
+    for literal, secret, written, component, field, name in zip(literals[1:], *marks, strict=True):
+        if written:
+            reference = of_parameter(Parameter.read(written))
+        else:
+            reference = (SecretReference if secret else Reference)(component, field, name or "")
+        if isinstance(reference, SecretReference):
             parts.append(SecretValue(reference, encoded=_IN_URL.search(before) is not None))
         else:
-            parts.append(Reference(component, field, name or ""))
+            parts.append(reference)
         parts.append(literal)
-        before += f"{field}{literal}"
+        before += f"{reference.field}{literal}"
     return Text(tuple(part for part in parts if part))
+
+
+def of_parameter(parameter: Parameter) -> Reference:
+    return ParameterSecret.to(parameter) if parameter.secret else ParameterReference.to(parameter)
 
 
 def parts_of(value: Value) -> tuple[Part, ...]:
@@ -147,8 +182,15 @@ def secrets_in(value: Value) -> tuple[SecretReference, ...]:
 def is_secret(value: object) -> bool:
     """Say whether a field, as it is given in a stack file, is a secret or has one in its text."""
     if isinstance(value, str):
-        return f"{_BEGIN}{_HIDING}" in value
+        return f"{BEGIN}{HIDING}" in value
+    if isinstance(value, Parameter):
+        return value.secret
     return isinstance(value, SecretReference | SecretValue) or (isinstance(value, Text) and bool(secrets_in(value)))
+
+
+def parameters_in(value: Value) -> tuple[Parameter, ...]:
+    found = (each for each in references_in(value) if isinstance(each, ParameterReference | ParameterSecret))
+    return tuple(each.parameter for each in found)
 
 
 def resolved(value: Value, resolve: Callable[[Reference | SecretValue], str]) -> str:
@@ -163,7 +205,7 @@ def expanded(value: Value, meaning: Callable[[Reference], Value | None]) -> Valu
     parts: list[Part] = []
     for part in parts_of(value):
         reference = part.secret if isinstance(part, SecretValue) else part
-        meant = meaning(reference) if isinstance(reference, Reference) else None
+        meant = meaning(reference) if isinstance(reference, Reference) and reference.component else None
         parts += [part] if meant is None else parts_of(meant)
     return parts[0] if len(parts) == 1 else Text(tuple(parts))
 

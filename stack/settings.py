@@ -24,13 +24,22 @@ _PROJECT_MARKS = (STATE_FOLDER, "pyproject.toml", ".git")
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A parameter of the command line. `visible`: its value stood there, where every user of the machine sees it."""
+
+    value: str = field(repr=False)
+    visible: bool
+
+
+@dataclass(frozen=True)
 class Settings:
     """What holds for one run of a command.
 
     `file` is the stack file, `instance` the name of the instance (None: that of the stack), `state_root` the
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
     fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
-    file may run (None: as long as usual).
+    file may run (None: as long as usual), `variables` the environment, from which parameters are taken, `chosen` those
+    of the command line.
     """
 
     file: Path
@@ -39,6 +48,8 @@ class Settings:
     engine: str | None = None
     registry: Path = field(default_factory=lambda: platformdirs.user_state_path("stackctl") / _REGISTRY)
     file_limit: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -62,6 +73,7 @@ class Settings:
             state_root=_whole(folder / where),
             engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
+            variables=dict(environment),
         )
 
 

@@ -55,6 +55,7 @@ class Record:
 
     `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
+    `parameters`: those that were given once and are no secrets.
     """
 
     project: str
@@ -62,6 +63,7 @@ class Record:
     engine: str | None = None
     system_binaries: bool = False
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class State:
@@ -107,6 +109,7 @@ class State:
                 engine=str(data["engine"]) if data.get("engine") else None,
                 system_binaries=bool(data.get("system_binaries", False)),
                 generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
+                parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
@@ -117,7 +120,10 @@ class State:
             ) from error
 
     def remember(self, record: Record) -> None:
-        text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n"
+        data = asdict(record)
+        if not record.parameters:
+            del data["parameters"]
+        text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
         self.write(_RECORD, text)
         self.write(_RECORD_COPY, text)
 
@@ -159,6 +165,14 @@ class State:
         path = self.folder / "secrets" / secret_id
         with _explained(path):
             _chmod(path, _SECRET_MODE)
+
+    def keep_secret(self, secret_id: str, value: str, mounted: bool) -> None:
+        """Write a secret that was given. One that is `mounted` must be readable as `provide_secret` says."""
+        if not self.has_secret(secret_id) or self.secret(secret_id).reveal() != value:
+            self.write(f"secrets/{secret_id}", value)
+        path = self.folder / "secrets" / secret_id
+        with _explained(path):
+            _chmod(path, _SECRET_MODE if mounted else 0o600)
 
     def coming_secret(self, secret_id: str) -> str:
         """The value that a secret is to get: the one that was begun with, else a new one; kept until it is settled."""

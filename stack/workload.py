@@ -7,11 +7,12 @@ renders that and needs to know nothing of the kind of component.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from stack.references import SecretReference, Value, secrets_in
+from stack.parameters import Parameter
+from stack.references import Reference, SecretReference, Value, expanded, parameters_in, secrets_in
 
 Target = Literal["container", "process"]
 """What an engine runs. Every user of a machine reaches its processes; a container is reached by what uses it alone."""
@@ -272,8 +273,21 @@ class Workload:
 
     @property
     def plain_environment(self) -> Mapping[str, Value]:
-        """The variables without a secret, which an engine may write into its configuration."""
-        return {name: value for name, value in self.environment.items() if not secrets_in(value)}
+        """The variables that an engine writes into its configuration."""
+        given = self.given_environment
+        return {name: value for name, value in self.environment.items() if name not in given}
+
+    @property
+    def given_environment(self) -> Mapping[str, Value]:
+        """The variables with a secret or a parameter, which an engine writes into a file of their own."""
+        values = self.environment.items()
+        return {name: value for name, value in values if secrets_in(value) or _has_parameter(value)}
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that it needs a value of."""
+        values = (*self.environment.values(), *(self.entrypoint or ()), *(self.command or ()))
+        return tuple(dict.fromkeys(each for value in values for each in parameters_in(value)))
 
     @property
     def secret_environment(self) -> Mapping[str, Value]:
@@ -299,3 +313,28 @@ class Workload:
 def setting_words(settings: Mapping[str, str]) -> tuple[str, ...]:
     """Return settings as words of a command: `-c NAME=VALUE`."""
     return tuple(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
+
+
+def _has_parameter(value: Value) -> bool:
+    """Say whether a variable changes with a parameter. The path of a secret's file does not."""
+    return not isinstance(value, SecretReference) and bool(parameters_in(value))
+
+
+def complete(workload: Workload, meaning: Callable[[Reference], Value | None]) -> Workload:
+    """Put what `meaning` knows in the place of references that stand for others, and name the secrets in files."""
+
+    def of(value: Value) -> Value:
+        return value if isinstance(value, SecretReference) else expanded(value, meaning)
+
+    def words(declared: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+        return None if declared is None else tuple(map(of, declared))
+
+    environment = {name: of(value) for name, value in workload.environment.items()}
+    files = [value for value in environment.values() if isinstance(value, SecretReference)]
+    return replace(
+        workload,
+        environment=environment,
+        entrypoint=words(workload.entrypoint),
+        command=words(workload.command),
+        secrets=tuple(dict.fromkeys([*workload.secrets, *files])),
+    )

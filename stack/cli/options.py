@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,9 @@ from stack.cli import terminal
 from stack.cli.components import BY_NAME, client_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
+from stack.cli.parameters import chosen
 from stack.cli.progress import Shown
+from stack.parameters import Parameter
 from stack.report import Report
 from stack.settings import Settings
 
@@ -25,6 +27,14 @@ Port = Annotated[
     list[str] | None,
     typer.Option(
         "--port", metavar="[COMPONENT=]PORT", help="The port on this machine, or auto for a free one. It is remembered."
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter; it is remembered. A secret: NAME=@FILE, or NAME=@- for input.",
     ),
 ]
 Timeout = Annotated[
@@ -109,6 +119,19 @@ class Session:
             # Live progress must not overwrite the question.
             self.progress.close()
             return confirm(self.invocation.text(announcement))
+
+        return ask
+
+    def given(self, texts: list[str] | None) -> Settings:
+        """Return the settings with the parameters of the command line."""
+        return replace(self.settings, chosen=chosen(texts or ()))
+
+    def question(self) -> Callable[[Parameter], str | None]:
+        """Return a function that asks for the value of a parameter on the terminal."""
+
+        def ask(parameter: Parameter) -> str | None:
+            self.progress.close()
+            return terminal.ask_for(parameter)
 
         return ask
 

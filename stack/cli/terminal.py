@@ -8,12 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from getpass import getpass
 from pathlib import Path
 from typing import IO
 
 from stack.cli.progress import Lines, Live, Shown
 from stack.controls import visible
 from stack.errors import StackError, UsageError
+from stack.parameters import Parameter
 from stack.report import Report
 from stack.style import BOLD, CYAN, PLAIN, RED, Style
 
@@ -142,6 +144,21 @@ def _has_links() -> bool:
     if os.environ.get("TERM", "").startswith(("screen", "tmux", "dumb")):
         return False
     return any(map(os.environ.get, known)) or os.environ.get("TERM_PROGRAM") in programs
+
+
+def ask_for(parameter: Parameter) -> str | None:
+    """Ask for the value of a parameter until it can be one; None without a terminal, or at its end."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    about = f" ({parameter.doc})" if parameter.doc else ""
+    while True:
+        print(f"{parameter.name}{visible(about)}: ", end="", file=sys.stderr, flush=True)
+        # Typing a secret is shown nowhere.
+        answer = getpass("", sys.stderr) if parameter.secret else sys.stdin.readline()
+        if answer.strip():
+            return answer.strip()
+        if not answer and not parameter.secret:
+            return None
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:

@@ -68,6 +68,8 @@ def _secrets(opened: Opened) -> Iterator[str]:
     folder = opened.instance.state / "secrets"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         yield path.read_text(encoding="utf-8", errors="replace")
+    needed = opened.instance.stack.parameters
+    yield from (each.value for name, each in opened.instance.parameters.items() if needed[name].parameter.secret)
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.workload(name, "container").environment.items():
             if is_secret_name(variable):

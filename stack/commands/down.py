@@ -13,7 +13,7 @@ from stack.workflow.opening import change
 def down(settings: Settings, progress: Progress) -> Report[DownResult]:
     """Remove the components and their networks; keep the data. Not an error when there is nothing."""
     note = ""
-    with change(settings, progress) as opened:
+    with change(settings, progress, parameters=False) as opened:
         left = opened.engine.resources()
         if left.containers or left.networks:
             progress.step(f"{opened.instance.name}: removing its components")

@@ -31,7 +31,7 @@ def dump(
     settings: Settings, progress: Progress, kind: Kind, file: Path | None, output: IO[bytes], name: str | None
 ) -> Report[DumpResult | Nothing]:
     """Write the database `name` (the only one) to a file, which is packed as its name says, or else to `output`."""
-    with change(settings, progress) as found:
+    with change(settings, progress, parameters=False) as found:
         opened = as_made(found)
         component, dumps = pick_database(opened.instance, name)
         if file is not None and file.exists():

@@ -10,7 +10,7 @@ from stack.report import Report
 from stack.results.plans import PlanResult
 from stack.settings import Settings
 from stack.style import Style
-from stack.workflow.opening import look
+from stack.workflow.opening import look, with_parameters
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
 from stack.workflow.planning import compute_plan
@@ -20,7 +20,7 @@ from stack.workflow.saved_plan import save_plan
 
 def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
-    opened = preview(look(settings), settings)
+    opened = preview(with_parameters(look(settings), settings), settings)
     context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.plan_notices
     data = extended(PlanResult, planned_changes(context), notices=notices)
     if output is not None:

@@ -33,7 +33,7 @@ def reset(
     What its databases hold is saved first, for `stackctl undo`, unless not `saves`; and it is loaded and compared,
     for it is the only copy then. `accepts`: also if `undo` can't bring all of it back.
     """
-    with change(settings, progress, deletes_all=not saves) as opened:
+    with change(settings, progress, deletes_all=not saves, parameters=False) as opened:
         name = opened.instance.name
         left = opened.engine.resources()
         if not left and not opened.state.exists():

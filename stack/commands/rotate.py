@@ -15,12 +15,16 @@ from stack.results.lifecycle import RotateResult
 from stack.settings import Settings
 from stack.workflow.journal import Journal
 from stack.workflow.opening import change, find_component
-from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all
+from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all, rotate_parameter
 
 
 def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report[RotateResult]:
-    """Change the password of the database `name`. It works also where the old one is lost, from inside."""
+    """Change the password of the database `name`, also if the old one is lost, or a parameter that is generated."""
     with change(settings, progress) as opened:
+        if name in opened.instance.stack.parameters:
+            again = rotate_parameter(opened, Journal(opened.state), name, progress, timeout)
+            told = f"{name} has another value" + (f"\n  restarted: {', '.join(again)}" if again else "")
+            return Report("rotate", told, RotateResult(opened.instance.name, name, tuple(again)))
         database = find_component(opened.instance, name)
         if database.login is None:
             raise UsageError(f"{name!r} is a {database.role}, which has no password to rotate", "name a database")

@@ -12,7 +12,7 @@ from stack.workflow.opening import change, require_up
 
 def stop(settings: Settings, progress: Progress) -> Report[StopResult]:
     """Stop the components and keep them: `start` brings them back as they were."""
-    with change(settings, progress) as opened:
+    with change(settings, progress, parameters=False) as opened:
         require_up(opened.instance, opened.engine.observe())
         progress.step(f"{opened.instance.name}: stopping")
         journal = Journal(opened.state)

@@ -13,6 +13,7 @@ from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.opening import change, default_engine, on_next_engine
+from stack.workflow.parameters import Ask
 from stack.workflow.planning import check_sources
 from stack.workflow.ports import registered
 
@@ -23,13 +24,14 @@ def up(
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     options: UpOptions | None = None,
+    ask: Ask | None = None,
 ) -> Report[UpResult]:
     """Plan, build, start and judge.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
     options = options or UpOptions()
-    with change(settings, progress, ports, system_binaries) as opened:
+    with change(settings, progress, ports, system_binaries, ask=ask) as opened:
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
         check_sources(opened)

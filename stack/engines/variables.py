@@ -1,4 +1,4 @@
-"""Write the variables that hold secrets: into files that only their owner can read, and nowhere else."""
+"""Resolve the variables with secrets and parameters, which an engine writes into files for their owner alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from stack.instance import Instance
-from stack.references import SecretValue, Value
+from stack.parameters import value_of
+from stack.references import (
+    ParameterReference,
+    ParameterSecret,
+    Reference,
+    SecretReference,
+    SecretValue,
+    Value,
+    references_in,
+)
 from stack.state import State
 from stack.workload import Target
 
@@ -14,18 +23,28 @@ Resolve = Callable[[Value, Callable[[SecretValue], str]], str]
 """Inserts all that a value refers to; the function gives the text of a secret."""
 
 
-def secret_variables(instance: Instance, target: Target, resolve: Resolve) -> Mapping[str, dict[str, str] | None]:
-    """Resolve the variables of each component that hold secrets; None if one of its secrets does not exist."""
+def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Mapping[str, dict[str, str] | None]:
+    """Resolve the variables with secrets and parameters of each component; None if one of these has no value."""
     state = State(instance.state)
 
+    def text_of(secret: SecretReference) -> str:
+        if isinstance(secret, ParameterSecret):
+            return value_of(secret.parameter, instance.parameters)
+        return state.secret(secret.id).reveal()
+
     def reveal(value: SecretValue) -> str:
-        text = state.secret(value.secret.id).reveal()
+        text = text_of(value.secret)
         return quote(text, safe="") if value.encoded else text
 
-    def of(name: str) -> dict[str, str] | None:
-        workload = instance.stack.workload(name, target)
-        if not all(state.has_secret(secret.id) for secret in workload.revealed):
-            return None
-        return {variable: resolve(value, reveal) for variable, value in workload.secret_environment.items()}
+    def exists(reference: Reference) -> bool:
+        if isinstance(reference, ParameterReference | ParameterSecret):
+            return reference.parameter.name in instance.parameters
+        return not isinstance(reference, SecretReference) or state.has_secret(reference.id)
 
-    return {name: of(name) for name in instance.stack.names if instance.stack.workload(name, target).revealed}
+    def of(given: Mapping[str, Value]) -> dict[str, str] | None:
+        if not all(exists(reference) for value in given.values() for reference in references_in(value)):
+            return None
+        return {variable: resolve(value, reveal) for variable, value in given.items()}
+
+    found = {name: instance.stack.workload(name, target).given_environment for name in instance.stack.names}
+    return {name: of(given) for name, given in found.items() if given}

@@ -21,6 +21,7 @@ from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened
+from stack.workflow.parameters import keep_secrets
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import change_lines, missing_lines
 from stack.workflow.planning import PlanContext, compute_plan
@@ -60,6 +61,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     if not context.plan.something:
         with FinishedJob() as nothing:
             verdict = await_ready(opened.instance, opened.engine, nothing, before, options.timeout, progress)
+        keep_secrets(opened.state, opened.instance.stack, opened.instance.parameters)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
         _record_unrecorded(opened, journal, context, verdict.observed)
@@ -127,6 +129,7 @@ def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str
     """Make what the engine will read: the record, and the secrets that do not exist yet. Returns all their digests."""
     opened.state.remember(opened.record)
     stack = opened.instance.stack
+    keep_secrets(opened.state, stack, opened.instance.parameters)
     for secret in (*stack.secrets("container"), *stack.secrets(opened.engine.traits.target)):
         opened.state.provide_secret(secret.id)
     secrets = secret_digests(opened)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stack.applied import Applied, short_name
 from stack.fields import Fields, digest
+from stack.references import ParameterSecret
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS
 
@@ -17,7 +18,10 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     """Return the digest of each secret that exists."""
     state = opened.state
     ids = {secret.id for target in TARGETS for secret in opened.instance.stack.secrets(target)}
-    return {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
+    digests = {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
+    given, needed = opened.instance.parameters, opened.instance.stack.parameters.values()
+    parameters = [ParameterSecret.to(each.parameter) for each in needed if each.parameter.secret]
+    return digests | {each.id: digest(given[each.field].value) for each in parameters if each.field in given}
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:

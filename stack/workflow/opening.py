@@ -24,6 +24,7 @@ from stack.references import secrets_in
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
+from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
 from stack.workload import PortId, Target
@@ -38,6 +39,7 @@ class Opened:
     `asked`: the ports that the command line chooses, by component. `named`: it is not the one that its stack is
     called after. `automatic`: the components whose ports were chosen for them just now. `registry` is the folder that
     lists this user's instances; `literal`: the component and the variable of each secret in the stack file itself.
+    `parameters`: those that were found; `instance` has the same, and for a command that changes it all of them.
     """
 
     instance: Instance
@@ -50,6 +52,7 @@ class Opened:
     automatic: tuple[PortId, ...] = ()
     registry: Path | None = None
     literal: tuple[tuple[str, str], ...] = ()
+    parameters: Found = field(default_factory=Found)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -119,19 +122,32 @@ def change(
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     deletes_all: bool = False,
+    parameters: bool = True,
+    ask: Ask | None = None,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
     `ports` are those chosen on the command line, by component; None stands for the only one that is published, with
     `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it. `deletes_all`: the
-    command reads no data and keeps none, so that it need not be known which revision is in use.
+    command reads no data and keeps none, so that it need not be known which revision is in use. `parameters`: the
+    command may start something, for which each parameter needs a value; `ask` asks for those without one.
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
     with State(settings.state_root / name).locked(progress):
         remove_partial(settings.state_root, name)
         opened = _open(settings, stack, name, ports, system_binaries)
+        if parameters:
+            opened = with_parameters(opened, settings, ask)
         yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
+
+
+def with_parameters(opened: Opened, settings: Settings, ask: Ask | None = None) -> Opened:
+    """Return it with a value for each parameter. Raises `parameter-invalid` and `parameter-missing`."""
+    given = settled(opened.parameters, opened.instance.stack, settings.file, ask)
+    kept = kept_values(opened.instance.stack, given, opened.record.parameters)
+    record = replace(opened.record, parameters=kept)
+    return with_instance(replace(opened, record=record), replace(opened.instance, parameters=given))
 
 
 def _with_found_generations(opened: Opened) -> Opened:
@@ -147,7 +163,9 @@ def _with_found_generations(opened: Opened) -> Opened:
 
 def reopen(opened: Opened, settings: Settings, engine: str | None, ports: Mapping[str | None, PortChoice]) -> Opened:
     """Open an instance that does not exist on another engine and with other ports; hold its lock."""
-    return _open(replace(settings, engine=engine), opened.instance.stack, opened.instance.name, ports)
+    other = _open(replace(settings, engine=engine), opened.instance.stack, opened.instance.name, ports)
+    record = replace(other.record, parameters=opened.record.parameters)
+    return with_instance(replace(other, record=record), replace(other.instance, parameters=opened.instance.parameters))
 
 
 def _name(settings: Settings, stack: Stack) -> str:
@@ -171,6 +189,7 @@ def _open(
     declared = default_ports(stack)
     kept = {port: number for port, number in remembered.ports.items() if port in declared}
     asked = _chosen(declared, ports or {})
+    parameters = find_parameters(settings, stack, state, remembered.parameters)
     record = replace(
         remembered,
         ports=kept | {port: number for port, number in asked.items() if number != AUTO},
@@ -185,6 +204,7 @@ def _open(
         ports=dict(declared) | dict(record.ports),
         generations=record.generations,
         contents=read_contents(stack, settings.file.parent, settings.state_root),
+        parameters=parameters.given,
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
@@ -198,6 +218,7 @@ def _open(
         named=name != stack.name,
         registry=settings.registry,
         literal=literal_secrets(stack, _text(settings.file)),
+        parameters=parameters,
     )
 
 

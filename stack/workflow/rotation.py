@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stack.engines.process import FinishedJob, Job
-from stack.errors import StackError
+from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
 from stack.observed import Observed
 from stack.plan import changed_secrets
 from stack.progress import Progress
+from stack.references import ParameterSecret
 from stack.verdict import await_ready
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened
+from stack.workflow.opening import Opened, with_instance
+from stack.workflow.parameters import GENERATED, generated, keep_secrets
 from stack.workflow.planning import secrets_read
 
 _INTERVAL = 0.25
@@ -90,6 +92,31 @@ def rotate_all(
         # A revision has its variables with the secrets that it was started with.
         engine.revisions.save()
     return Rotated(tuple(each.name for each in databases), tuple(again))
+
+
+def rotate_parameter(opened: Opened, journal: Journal, name: str, progress: Progress, timeout: float) -> list[str]:
+    """Generate another value of a parameter, and recreate what has it. Return the components that were.
+
+    A run after a kill in between, or an `up`, carries on: what has the old value is recreated.
+    """
+    needed, given = opened.instance.stack.parameters[name], opened.instance.parameters
+    if given[name].origin != GENERATED:
+        raise UsageError(
+            f"{name} is not generated, it is given by {given[name].origin}", "change it there, and run `stackctl up`"
+        )
+    new = replace(opened.instance, parameters={**given, name: generated()})
+    opened = with_instance(opened, new)
+    keep_secrets(opened.state, new.stack, new.parameters)
+    before = opened.engine.observe_all()
+    again = [user for user in needed.users if user in before.components]
+    if again:
+        progress.step(f"{', '.join(again)}: recreating, because {name} changed; requests in flight end")
+        with opened.engine.apply(again) as job:
+            await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+        opened.engine.revisions.save()
+        id_ = ParameterSecret.to(needed.parameter).id
+        journal.save(journal.applied.rotated({**journal.applied.secrets, id_: secret_digests(opened)[id_]}, {}))
+    return again
 
 
 def to_restart(

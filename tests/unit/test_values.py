@@ -237,11 +237,11 @@ def test_a_process_is_started_again_when_the_text_around_a_secret_changes(tmp_pa
 
 def test_a_launched_program_reads_its_secret_variables(tmp_path: Path) -> None:
     (tmp_path / "variables").write_text('{"A": "b\\nc"}')
-    assert launch.secret_variables(str(tmp_path / "variables")) == {"A": "b\nc"}
-    assert launch.secret_variables(None) == {}
+    assert launch.given_variables(str(tmp_path / "variables")) == {"A": "b\nc"}
+    assert launch.given_variables(None) == {}
     (tmp_path / "variables").write_text('{"A": "hunter2')
     with pytest.raises(SystemExit, match="can't be read; run `stackctl up`") as raised:
-        launch.secret_variables(str(tmp_path / "variables"))
+        launch.given_variables(str(tmp_path / "variables"))
     assert "hunter2" not in str(raised.value)
 
 

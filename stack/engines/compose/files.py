@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack.copies import keep_copies, write_copy
 from stack.engines.compose import render
-from stack.engines.variables import secret_variables
+from stack.engines.variables import given_variables
 from stack.instance import FILES, Instance
 from stack.sources import ignore_text
 from stack.state import State
@@ -50,9 +50,9 @@ def _write_mounted(instance: Instance) -> None:
 
 
 def _write_variables(instance: Instance) -> list[Path]:
-    """Write the variables that hold secrets, and return the files. Compose reads each also to stop or remove."""
+    """Write the variables with secrets and parameters, and return the files: Compose reads each also to stop."""
     state = State(instance.state)
-    found = secret_variables(instance, "container", functools.partial(render.resolve, instance))
+    found = given_variables(instance, "container", functools.partial(render.resolve, instance))
     for name, variables in found.items():
         path = instance.variables_file(name)
         if variables is not None or not path.exists():

@@ -14,7 +14,8 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
-from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
+from stack.parameters import value_of
+from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
@@ -85,9 +86,9 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
     The settings of its command stand for the command. Of its networks the names count, as the engine tells them.
     """
     service = {**service, "networks": list(service["networks"])}
-    secret = {variable: resolve(instance, value) for variable, value in workload.secret_environment.items()}
-    if secret:
-        environment = service.get("environment", {}) | {name: _literal(text) for name, text in secret.items()}
+    given = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
+    if given:
+        environment = service.get("environment", {}) | {name: _literal(text) for name, text in given.items()}
         service = {**service, "environment": environment}
     if workload.settings:
         service = {**service, "settings": dict(workload.settings)}
@@ -102,7 +103,7 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
 def _project(instance: Instance) -> dict[str, Any]:
     workloads = {name: workload_of(instance, name) for name in instance.stack.names}
     volumes = [instance.store_name(volume) for workload in workloads.values() for volume in workload.volumes]
-    secrets = [secret.id for secret in instance.stack.secrets("container")]
+    secrets = instance.secret_files("container")
     networks = plan_networks(instance.stack)
     joined = _joined(networks)
     project: dict[str, Any] = {
@@ -157,7 +158,7 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["environment"] = {
             variable: _literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()
         }
-    if workload.secret_environment:
+    if workload.given_environment:
         service["env_file"] = [_literal(str(instance.variables_file(name)))]
     if component.needs:
         service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
@@ -288,6 +289,8 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
     def resolve(reference: Reference | SecretValue) -> str:
         if isinstance(reference, SecretValue):
             return reveal(reference)
+        if isinstance(reference, ParameterReference):
+            return value_of(reference.parameter, instance.parameters)
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
         return {

@@ -77,7 +77,8 @@ class EmbeddedEngine(Engine):
 
     def _layout(self, ports: Mapping[PortId, int]) -> Layout:
         copies = {file.name: self._instance.stored_name(file) for file in copied_files(self._instance)}
-        return Layout(self._home, ports, self._programs, virtual_envs=self._virtual_envs, copies=copies)
+        given, virtual_envs = self._instance.parameters, self._virtual_envs
+        return Layout(self._home, ports, self._programs, virtual_envs=virtual_envs, copies=copies, parameters=given)
 
     @property
     def _ports(self) -> dict[PortId, int]:

@@ -19,7 +19,7 @@ from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import copied_files, resolve
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.user import RunAs, acting_as, make_private
-from stack.engines.variables import secret_variables
+from stack.engines.variables import given_variables
 from stack.files import explaining, update_text
 from stack.instance import Instance
 from stack.state import State
@@ -71,8 +71,8 @@ class HomeFiles:
 
     def write_all(self, layout: Layout) -> None:
         """Write what the servers read besides the configuration, and the instance's commands."""
-        declared = self._instance.stack.secrets("process")
-        secrets = {secret.id: self._state.secret(secret.id).reveal() for secret in declared}
+        read = self._instance.secret_files("process")
+        secrets = {each: self._state.secret(each).reveal() for each in read if self._state.has_secret(each)}
         commands, variables = _commands(layout), self._variables(layout)
         with self.changing():
             if self.run_as is not None:
@@ -85,12 +85,12 @@ class HomeFiles:
                 update_text(self._home.commands / name, script, 0o700)
 
     def _variables(self, layout: Layout) -> dict[Path, str]:
-        """Return the files with the variables that hold secrets, of the components that could run with these ports."""
+        """Return the files with secrets and parameters, of the components that could run with these ports."""
         stack = self._instance.stack
         declared = {port.id for name in stack.names for port in stack.workload(name, "process").ports}
         if not declared <= layout.ports.keys():
             return {}
-        found = secret_variables(self._instance, "process", functools.partial(resolve, layout))
+        found = given_variables(self._instance, "process", functools.partial(resolve, layout))
         return {
             self._home.variables(name): json.dumps(variables)
             for name, variables in found.items()

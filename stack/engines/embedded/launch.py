@@ -4,9 +4,9 @@
         -- PROGRAM WORD…
 
 Add the start to FILE, the start log; wait until each HOST:PORT, which the component uses, accepts connections; run
-PROGRAM in FOLDER with these variables and no others. Those that hold secrets are in a file, as a JSON object, because
-every user sees the words of a command; TEXT is another one if these variables are declared otherwise. The script needs
-only Python, so that any user can run it.
+PROGRAM in FOLDER with these variables and no others. Those with secrets and parameters are in a file, as a JSON object,
+because every user sees the words of a command; TEXT is another one if more of them changes than a secret. The script
+needs only Python, so that any user can run it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
         _await(address)
     os.chdir(options.folder)
     variables = dict(variable.split("=", 1) for variable in options.variables)
-    become(words[cut + 1 :], variables | secret_variables(options.file) | {MARK: options.run})
+    become(words[cut + 1 :], variables | given_variables(options.file) | {MARK: options.run})
 
 
 def _restored(word: str) -> str:
@@ -59,8 +59,8 @@ def _restored(word: str) -> str:
     return re.sub(r"\\(.)", lambda found: _LINE_ENDS.get(found[1], found[1]), word)
 
 
-def secret_variables(path: str | None) -> dict[str, str]:
-    """Read the variables that hold secrets; there are none without a file."""
+def given_variables(path: str | None) -> dict[str, str]:
+    """Read the variables with secrets and parameters; there are none without a file."""
     if path is None:
         return {}
     try:
@@ -68,7 +68,7 @@ def secret_variables(path: str | None) -> dict[str, str]:
             return dict(json.load(file))
     except (OSError, ValueError):
         # No message of the file's own: it may quote a secret.
-        sys.exit(f"stackctl: {path}, with the variables that hold secrets, can't be read; run `stackctl up`")
+        sys.exit(f"stackctl: {path}, with the variables of the program, can't be read; run `stackctl up`")
 
 
 def note_start(path: str) -> None:

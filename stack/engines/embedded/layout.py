@@ -23,6 +23,7 @@ from pathlib import Path
 
 from stack.capabilities import Programs
 from stack.instance import FILES, Instance, generation_mark
+from stack.parameters import Given
 from stack.workload import PortId, VolumeId
 
 # Every server listens on this address alone.
@@ -85,7 +86,7 @@ class Home:
         return self.folder / "conf" / f"{name}-{component}"
 
     def variables(self, component: str) -> Path:
-        """Return the path of the file with the variables of a component that hold secrets."""
+        """Return the path of the file with the variables of a component that hold secrets and parameters."""
         return self.file(component, "variables")
 
     @property
@@ -150,7 +151,7 @@ def home_at(project: str, state: Path) -> Home:
 
 @dataclass(frozen=True)
 class Layout:
-    """A home, with its ports, the programs of each component, and the virtual environments of apps.
+    """A home, with its ports, the programs of each component, the virtual environments of apps, and the parameters.
 
     `copies`: the name of the copy of each declared file, by the name of the file.
     """
@@ -162,6 +163,7 @@ class Layout:
     scripts: Path = _SCRIPTS
     virtual_envs: Mapping[str, Path] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Given] = field(default_factory=dict)
 
     @property
     def path(self) -> str:

@@ -11,7 +11,8 @@ from stack.engines.embedded.layout import HOST, Layout, programs_of
 from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
-from stack.references import Reference, SecretReference, SecretValue, Value, hide, resolved
+from stack.parameters import value_of
+from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import File, PortId, Restart, VolumeId, Workload
 
 # A field whose value changes if the file is edited by hand.
@@ -87,12 +88,12 @@ def sections(text: str) -> dict[str, str]:
 
 def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
     process = process_of(instance, name)
-    program, *words = map(_shown, process.command or ())
+    program, *words = (_shown(layout, word) for word in process.command or ())
     return flatten(
         {
             "command": [layout.program(name, program), *words],
             "settings": process.settings,
-            "environment": {variable: _shown(value) for variable, value in process.environment.items()},
+            "environment": {variable: _shown(layout, value) for variable, value in process.environment.items()},
             "source": str(instance.source(name)) if process.source else "",
             **_port_fields(instance, process),
             "uses": instance.stack[name].needs,
@@ -149,8 +150,10 @@ def _volume_suffix(name: str, volume: VolumeId) -> str:
     return _suffix(volume) if volume.component == name else f".{volume}"
 
 
-def _shown(value: Value) -> str:
+def _shown(layout: Layout, value: Value) -> str:
     def name(named: Reference | SecretValue) -> str:
+        if isinstance(named, ParameterReference):
+            return value_of(named.parameter, layout.parameters)
         reference = named.secret if isinstance(named, SecretValue) else named
         return f"<{reference.component}.{reference.field}{f':{reference.name}' if reference.name else ''}>"
 
@@ -187,23 +190,23 @@ def command(instance: Instance, layout: Layout, name: str, program: str) -> tupl
     own[0] = layout.program(name, own[0])
     return (
         *layout.script("launch"), "--run", str(layout.home.run(program)), *reach, "--folder", str(folder),
-        *_secret_variables(layout, name, process), *variables, "--", *preparation(layout, process), *own,
+        *_given_variables(layout, name, process), *variables, "--", *preparation(layout, process), *own,
     )  # fmt: skip
 
 
-def _secret_variables(layout: Layout, name: str, process: Workload) -> tuple[str, ...]:
-    """Name the file of the variables that hold secrets, with a digest of all else of them.
+def _given_variables(layout: Layout, name: str, process: Workload) -> tuple[str, ...]:
+    """Name the file of the variables with secrets and parameters, with a digest of all but the secrets.
 
     Supervisord starts a program again if its command changes, and so if anything of these variables but a secret does.
     """
-    if not process.secret_environment:
+    if not process.given_environment:
         return ()
-    hidden = {variable: resolve(layout, value) for variable, value in process.secret_environment.items()}
+    hidden = {variable: resolve(layout, value) for variable, value in process.given_environment.items()}
     return "--variables", str(layout.home.variables(name)), "--version", digest(json.dumps(hidden))
 
 
 def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
-    """Return the variables of a component's process but those that hold secrets. It inherits none."""
+    """Return the variables of a component's process, without those of `given_environment`. It inherits none."""
     base = {"HOME": str(layout.home.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     own = process_of(instance, name).plain_environment
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
@@ -223,6 +226,8 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
     def of(reference: Reference | SecretValue) -> str:
         if isinstance(reference, SecretValue):
             return reveal(reference)
+        if isinstance(reference, ParameterReference):
+            return value_of(reference.parameter, layout.parameters)
         if isinstance(reference, SecretReference):
             return str(layout.home.secret(reference.id))
         component, name = reference.component, reference.name

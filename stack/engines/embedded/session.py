@@ -11,7 +11,7 @@ from typing import ClassVar
 from stack.capabilities import Completed, Host, Serve
 from stack.engines import process
 from stack.engines.embedded.host import LocalHost, local_environment_of, on_path
-from stack.engines.embedded.launch import secret_variables
+from stack.engines.embedded.launch import given_variables
 from stack.engines.embedded.layout import Layout
 from stack.engines.embedded.namespace import command_as
 from stack.engines.embedded.render import environment, preparation, process_of, resolve
@@ -69,17 +69,17 @@ def with_tools(path: str, layout: Layout) -> str:
     return on_path(path, str(layout.home.commands), layout.tools)
 
 
-def _secret_variables(instance: Instance, layout: Layout, component: str) -> dict[str, str]:
-    """Return the variables of a component that hold secrets, as it gets them when it is started; none before that."""
+def _given_variables(instance: Instance, layout: Layout, component: str) -> dict[str, str]:
+    """Return the variables with secrets and parameters, as a component gets them when it is started."""
     path = layout.home.variables(component)
-    held = process_of(instance, component).secret_environment and path.exists()
-    return secret_variables(str(path)) if held else {}
+    held = process_of(instance, component).given_environment and path.exists()
+    return given_variables(str(path)) if held else {}
 
 
 def _environment(instance: Instance, host: LocalHost, component: str) -> dict[str, str]:
     """Return the variables of a component, with the commands that its container would have."""
     layout = host.layout
-    variables = environment(instance, layout, component) | _secret_variables(instance, layout, component)
+    variables = environment(instance, layout, component) | _given_variables(instance, layout, component)
     variables["PATH"] = with_tools(variables["PATH"], layout)
     if component in layout.programs:
         variables["PATH"] = ":".join([*map(str, layout.programs[component].tools), variables["PATH"]])

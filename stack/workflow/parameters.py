@@ -1,0 +1,177 @@
+"""Find a value for each parameter of a stack, keep what was given once, and say all at once what is missing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.dotenv import Assignment, Malformed, parse
+from stack.errors import ExitCode, StackError, UsageError
+from stack.model import Stack
+from stack.parameters import Given, Needed, Parameter, problem_of
+from stack.references import ParameterSecret
+from stack.settings import Settings
+from stack.state import State
+
+COMMAND_LINE, TYPED, GENERATED = "the command line", "typed in", "generated"
+KEPT, DEFAULT, ENVIRONMENT = "kept from before", "the default", "the environment"
+FILE = ".env"
+# What was given in one of these ways is given once, and has to be kept.
+_GIVEN_ONCE = (COMMAND_LINE, TYPED, GENERATED)
+_KEPT_AS = "kept-"
+
+Ask = Callable[[Parameter], str | None]
+"""Asks for a value on the terminal; None if there is none."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The parameters that have a value, and what is wrong with what was given."""
+
+    given: Mapping[str, Given] = field(default_factory=dict)
+    problem: StackError | None = None
+
+
+def find_parameters(settings: Settings, stack: Stack, state: State, kept: Mapping[str, str]) -> Found:
+    """Look for a value of each parameter; `kept` has those of the record. Reads nothing for a stack without any.
+
+    Raises `UsageError` for what is wrong on the command line.
+    """
+    _check_chosen(settings, stack)
+    if not stack.parameters:
+        return Found()
+    try:
+        file = _read_file(settings.file.parent / FILE, settings.variables)
+    except StackError as error:
+        return Found(problem=error)
+    given: dict[str, Given] = {}
+    for name, needed in stack.parameters.items():
+        found = next(_sources(needed.parameter, settings, file, state, kept), None)
+        if found is None:
+            continue
+        if problem := problem_of(found.value):
+            return Found(given, _invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}"))
+        given[name] = found
+    return Found(given)
+
+
+def _sources(
+    parameter: Parameter,
+    settings: Settings,
+    file: Mapping[str, Assignment],
+    state: State,
+    kept: Mapping[str, str],
+) -> Iterator[Given]:
+    """Yield the values that a parameter has, the first of which counts. A secret that is empty is not given."""
+    name = parameter.name
+    if name in settings.chosen:
+        yield Given(settings.chosen[name].value, COMMAND_LINE)
+    value = settings.variables.get(name)
+    if value is not None and (value or not parameter.secret):
+        yield Given(value, ENVIRONMENT)
+    if name in file and (file[name].value or not parameter.secret):
+        yield Given(file[name].value, f"{FILE} line {file[name].line}")
+    if parameter.secret and state.has_secret(_KEPT_AS + name):
+        yield Given(state.secret(_KEPT_AS + name).reveal(), GENERATED if parameter.generate else KEPT)
+    if not parameter.secret and name in kept:
+        yield Given(kept[name], KEPT)
+    if parameter.default is not None:
+        yield Given(str(parameter.default), DEFAULT)
+
+
+def _check_chosen(settings: Settings, stack: Stack) -> None:
+    for name, chosen in settings.chosen.items():
+        if name not in stack.parameters:
+            listed = ", ".join(stack.parameters) or "none"
+            raise UsageError(f"--set {name}: {stack.name} has no such parameter", f"it has: {listed}")
+        if stack.parameters[name].parameter.secret and chosen.visible:
+            raise UsageError(
+                f"--set {name}: is a secret, and every user of this machine sees a command line",
+                f"write --set {name}=@FILE, or --set {name}=@- to read standard input",
+            )
+        if problem := problem_of(chosen.value):
+            raise UsageError(f"--set {name}: its value {problem}", "give it another value")
+
+
+def _read_file(path: Path, environment: Mapping[str, str]) -> Mapping[str, Assignment]:
+    try:
+        return parse(path.read_text(encoding="utf-8"), environment)
+    except FileNotFoundError:
+        return {}
+    except Malformed as error:
+        raise _invalid(
+            f"{path}:{error.line}: {error.problem}", "correct this line, or put the value in quotes"
+        ) from None
+    except UnicodeDecodeError:
+        raise _invalid(f"{path}: is not UTF-8", "save it as UTF-8") from None
+    except OSError as error:
+        raise _invalid(f"{path}: {error.strerror}", "check its permissions") from error
+
+
+def _invalid(message: str, hint: str) -> StackError:
+    error = StackError("parameter-invalid", message, hint)
+    error.exit_code = ExitCode.USAGE
+    return error
+
+
+def settled(found: Found, stack: Stack, file: Path, ask: Ask | None = None) -> dict[str, Given]:
+    """Return a value for each parameter: what has none is generated, or asked for.
+
+    Raises `parameter-invalid`, and `parameter-missing`, which names all that have none.
+    """
+    if found.problem is not None:
+        raise found.problem
+    given = dict(found.given)
+    missing = []
+    for name, needed in stack.parameters.items():
+        if name in given:
+            continue
+        if needed.parameter.generate:
+            given[name] = generated()
+        elif ask is not None and (answer := ask(needed.parameter)) is not None:
+            given[name] = Given(answer, TYPED)
+        else:
+            missing.append(needed)
+    if missing:
+        raise _missing(missing, file)
+    return given
+
+
+def generated() -> Given:
+    return Given(secrets.token_urlsafe(32), GENERATED)
+
+
+def _missing(missing: list[Needed], file: Path) -> StackError:
+    def told(needed: Needed) -> str:
+        doc = f": {needed.parameter.doc}" if needed.parameter.doc else ""
+        return f"{needed.parameter.name} (for {' and '.join(needed.users)}{doc})"
+
+    lines = " and ".join(f"{needed.parameter.name}=VALUE" for needed in missing)
+    error = StackError(
+        "parameter-missing",
+        f"{', '.join(map(told, missing))} {'has' if len(missing) == 1 else 'have'} no value",
+        f"add to {file.parent / FILE}: {lines}",
+    )
+    error.exit_code = ExitCode.USAGE
+    return error
+
+
+def kept_values(stack: Stack, given: Mapping[str, Given], before: Mapping[str, str]) -> dict[str, str]:
+    """Return the values that the record keeps: those given once, that are no secrets and still declared."""
+    declared = {name: each.parameter for name, each in stack.parameters.items() if not each.parameter.secret}
+    once = {name: given[name].value for name in declared if name in given and given[name].origin in _GIVEN_ONCE}
+    return {name: value for name, value in before.items() if name in declared} | once
+
+
+def keep_secrets(state: State, stack: Stack, given: Mapping[str, Given]) -> None:
+    """Write the secrets that were given once, and those that are read from files."""
+    values = (value for component in stack for value in component.workload("container").environment.values())
+    read = {value.parameter.name: value.id for value in values if isinstance(value, ParameterSecret)}
+    for name, needed in stack.parameters.items():
+        if needed.parameter.secret and name in given:
+            if given[name].origin in _GIVEN_ONCE:
+                state.keep_secret(_KEPT_AS + name, given[name].value, mounted=False)
+            if name in read:
+                state.keep_secret(read[name], given[name].value, mounted=True)
