@@ -152,13 +152,20 @@ def ask_for(parameter: Parameter) -> str | None:
         return None
     about = f" ({parameter.doc})" if parameter.doc else ""
     while True:
-        print(f"{parameter.name}{visible(about)}: ", end="", file=sys.stderr, flush=True)
-        # Typing a secret is shown nowhere.
-        answer = getpass("", sys.stderr) if parameter.secret else sys.stdin.readline()
-        if answer.strip():
-            return answer.strip()
-        if not answer and not parameter.secret:
+        answer = _typed(f"{parameter.name}{visible(about)}: ", parameter.secret)
+        if answer is None or answer.strip():
+            return answer and answer.strip()
+
+
+def _typed(question: str, secret: bool) -> str | None:
+    """Return the line that answers a question; a secret is not shown. None at the end of the input."""
+    if secret:
+        try:
+            return getpass(question, sys.stderr)
+        except EOFError:
             return None
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline() or None
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:

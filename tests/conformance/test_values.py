@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests import leaks
 from tests.cli import Cli, Result, eventually
 from tests.ports import own_port
 
@@ -115,15 +115,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
         cli.reset()
 
 
-def forms(secret: str) -> list[str]:
-    return [secret, quote(secret, safe=""), json.dumps(secret)[1:-1], secret.replace("$", "$$")]
-
-
-def hold(shop: Shop, texts: dict[str, str]) -> list[str]:
-    """Name the texts that hold the password in any form."""
-    return [name for name, text in texts.items() if any(form in text for form in forms(shop.password))]
-
-
 def test_the_values_arrive_whole(shop: Shop) -> None:
     variables = shop.variables
     assert variables["PGPASSWORD"] == PASSWORD
@@ -143,31 +134,14 @@ def test_the_values_arrive_whole(shop: Shop) -> None:
 
 
 def test_no_secret_stands_in_another_place(shop: Shop, tmp_path: Path) -> None:
-    running = {
-        str(entry): (entry / "cmdline").read_bytes().decode(errors="replace")
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and (entry / "cmdline").exists()
-    }
-    assert hold(shop, running) == [], "`ps` shows it"
-    allowed = ("secrets/", ".env", "variables-", "pgpass", "logs/")
-    home = Path(shop.environment_of_engine().get("COMPOSE_FILE", shop.state)).parent
-    written = {
-        str(path): path.read_bytes().decode(errors="replace")
-        for folder in {shop.state, home}
-        for path in folder.rglob("*")
-        if path.is_file() and not any(each in str(path) for each in allowed)
-    }
-    assert hold(shop, written) == [], "a file shows it"
-    shop.ok("doctor", "--bundle", str(tmp_path / "report.zip"))
-    with zipfile.ZipFile(tmp_path / "report.zip") as bundle:
-        bundled = {name: bundle.read(name).decode() for name in bundle.namelist()}
+    secrets = [shop.password]
+    assert leaks.holders(leaks.command_lines(), secrets) == [], "`ps` shows it"
+    assert leaks.holders(leaks.written(shop), secrets) == [], "a file shows it"
+    bundled = leaks.bundled(shop, tmp_path)
     assert any("starting with" in text for text in bundled.values()), "the log of the app is there"
-    commands = {
-        name: str(shop.run(*name.split()))
-        for name in ("render", "plan", "plan --json", "up --json", "status --json", "doctor --json", "env --json")
-    }
-    assert hold(shop, bundled | commands) == []
-    assert "web: DATABASE_URL, PGPASSWORD" in commands["plan"]
+    printed = leaks.printed(shop)
+    assert leaks.holders(bundled | printed, secrets) == []
+    assert "web: DATABASE_URL, PGPASSWORD" in printed["plan"]
 
 
 def test_the_own_tools_of_docker_find_the_same(shop: Shop) -> None:
@@ -202,7 +176,7 @@ def test_a_changed_text_is_a_difference_without_the_secret(shop: Shop) -> None:
     (difference,) = web["differences"]
     assert (web["component"], difference["field"]) == ("web", "environment.DATABASE_URL")
     assert difference["after"].endswith("?sslmode=disable")
-    assert hold(shop, {"plan": json.dumps(planned)}) == []
+    assert leaks.holders({"plan": json.dumps(planned)}, [shop.password]) == []
     assert shop.open().exit_code == 0
     assert shop.variables["DATABASE_URL"].endswith("?sslmode=disable")
     assert shop.variables["DATABASE_URL"] in shop.ok("exec", "web", "--", "env").stdout

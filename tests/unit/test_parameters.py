@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,6 +27,7 @@ from stack.settings import Settings
 from stack.state import State
 from stack.workflow.opening import change, look
 from stack.workflow.parameters import keep_secrets
+from tests.terminal import terminal
 
 stripe = Parameter("STRIPE_KEY", secret=True)
 key = Parameter("SECRET_KEY", secret=True, generate=True)
@@ -250,6 +254,43 @@ def test_a_value_is_asked_for_on_a_terminal(tmp_path: Path) -> None:
         assert opened.instance.parameters["SMTP_HOST"] == Given("typed", "typed in")
         assert opened.record.parameters == {"SMTP_HOST": "typed"}
     assert asked == [("STRIPE_KEY", "from the dashboard"), ("SMTP_HOST", "")]
+
+
+ASKING = """
+import sys
+from stack import Parameter
+from stack.cli.terminal import ask_for
+for name, secret in (("KEY", True), ("HOST", False)):
+    print(repr(ask_for(Parameter(name, secret=secret, doc="as told"))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        (["hunter2\n", " mail \n"], ["'hunter2'", "'mail'"]),
+        # An empty answer is none, and Ctrl-D ends the question.
+        (["\n", "hunter2\n", "\n", "mail\n"], ["'hunter2'", "'mail'"]),
+        (["\4", "\4"], ["None", "None"]),
+    ],
+)
+def test_a_secret_is_typed_unseen(typed: list[str], printed: list[str]) -> None:
+    with terminal() as (leader, follower):
+        asking = subprocess.Popen(
+            [sys.executable, "-c", ASKING], stdin=follower, stdout=follower, stderr=follower, start_new_session=True
+        )
+        os.close(follower)
+        shown = ""
+        for at, answer in enumerate(typed):
+            while shown.count(" (as told): ") <= at:
+                shown += os.read(leader, 1024).decode()
+            os.write(leader, answer.encode())
+        with contextlib.suppress(OSError):
+            while part := os.read(leader, 1024).decode():
+                shown += part
+        assert asking.wait(20) == 0, shown
+    assert [line for line in shown.split() if line.startswith(("'", "None"))] == printed
+    assert shown.count("hunter2") == ("'hunter2'" in printed), "it is printed by the program alone"
 
 
 def test_plan_shows_a_value_and_hides_a_secret(tmp_path: Path) -> None:
