@@ -778,18 +778,29 @@ def render(session: Session) -> Report[object]:
 
 
 @command(app.command("env"))
-def env(session: Session) -> Report[object]:
-    """Print variables for the engine's own tools.
+def env(
+    session: Session,
+    component: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COMPONENT]", help="List its variables instead, with origins.", autocompletion=component_names
+        ),
+    ] = None,
+) -> Report[object]:
+    """Print variables for the engine's own tools, or list those of a component.
 
-    They make plain `docker compose` work on the instance, or on the embedded engine `psql` and `redis-cli`.
+    The first make plain `docker compose` work on the instance, or on the embedded engine `psql` and `redis-cli`.
+    With a COMPONENT it lists the variables with which the next `up` starts it, and where each is from: the declaration,
+    a component that it uses, or the source of a parameter, like `.env line 7`. Secrets are shown as `***`.
 
     \b
-    Example:
+    Examples:
       eval "$(stackctl env)" && docker compose ps
+      stackctl env web
     """
-    from stack.commands.env import env
+    from stack.commands.env import env, env_of
 
-    return env(session.settings)
+    return env(session.settings) if component is None else env_of(session.settings, component)
 
 
 @command(app.command("version"))

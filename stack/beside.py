@@ -114,6 +114,11 @@ class Beside(Program):
         return tuple(name for name in dict.fromkeys([*theirs, *own]) if name != self.name and name not in self.needs)
 
     @property
+    def declared(self) -> Mapping[str, str]:
+        theirs = dict.fromkeys(self.of.environment, self.of.name) if self.of is not None else {}
+        return {**theirs, **super().declared}
+
+    @property
     def shares(self) -> tuple[str, ...]:
         return (self.of.name,) if self.of is not None else ()
 

@@ -103,6 +103,11 @@ class Component:
         return {}
 
     @property
+    def declared(self) -> Mapping[str, str]:
+        """The variables that a stack file gives it, each with the component that it is declared for."""
+        return {}
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters that it needs a value of, on any target."""
         found: list[Parameter] = []
@@ -310,9 +315,10 @@ class Stack:
             own = self[name].workload(target)
         except DeclarationError as error:
             raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
+        exported = {variable: value for variable, (_, value) in self.exported(name, target).items()}
         environment = {
             variable: value
-            for variable, value in (self._exported(name, target) | dict(own.environment)).items()
+            for variable, value in (exported | dict(own.environment)).items()
             if self._has_file(value, target)
         }
         return complete(
@@ -331,9 +337,10 @@ class Stack:
         """The parameters that the components need, by their names."""
         return gathered({component.name: component.parameters for component in self.components})
 
-    def _exported(self, name: str, target: Target) -> dict[str, Value]:
+    def exported(self, name: str, target: Target) -> dict[str, tuple[str, Value]]:
+        """Return the variables that a component gets from those that it uses, each with the name of that one."""
         return {
-            f"{variable_prefix(used)}_{suffix}": value
+            f"{variable_prefix(used)}_{suffix}": (used, value)
             for used in self[name].informs
             for suffix, value in self[used].exports(target).items()
         }

@@ -122,6 +122,10 @@ class Program(Component):
         return used_names(self, self.reaches)
 
     @property
+    def declared(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.environment, self.name)
+
+    @property
     def build(self) -> Build:
         """How its image is made of its source."""
         return checked_build(self, self.image, self.dockerfile, self.target, self.args)

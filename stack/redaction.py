@@ -38,7 +38,7 @@ class Redactor:
         # Longest first, because one may be part of another.
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, HIDDEN)
-        text = _URL.sub(rf"\1{HIDDEN}", text)
+        text = without_password(text)
         text = _ASSIGNED.sub(_hide, text)
         text = text.replace(self.home, "~") if len(self.home) > 1 else text
         return re.sub(rf"(?<!\w){re.escape(self.user)}(?!\w)", "<user>", text) if self.user else text
@@ -55,6 +55,11 @@ class Redactor:
 
     def _field(self, name: str, value: Any) -> Any:
         return HIDDEN if isinstance(value, str) and is_secret_name(name) else self.data(value)
+
+
+def without_password(url: str) -> str:
+    """Hide the password in each URL of a text."""
+    return _URL.sub(rf"\1{HIDDEN}", url)
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -193,6 +193,17 @@ def parameters_in(value: Value) -> tuple[Parameter, ...]:
     return tuple(each.parameter for each in found)
 
 
+def components_in(value: Value) -> tuple[str, ...]:
+    """Name the components that a value refers to."""
+    return tuple(dict.fromkeys(each.component for each in references_in(value) if each.component))
+
+
+def is_parameter(value: Value) -> bool:
+    """Say whether a value is a parameter and nothing else, or the path of its file."""
+    reference = value.secret if isinstance(value, SecretValue) else value
+    return isinstance(reference, ParameterReference | ParameterSecret)
+
+
 def resolved(value: Value, resolve: Callable[[Reference | SecretValue], str]) -> str:
     """The text of a value, with what `resolve` knows of each reference."""
     return "".join(part if isinstance(part, str) else resolve(part) for part in parts_of(value))

@@ -132,6 +132,10 @@ class Engine(ABC):
         """Give the variables with which the engine's own command line finds the instance."""
 
     @abstractmethod
+    def variables(self, component: str) -> Mapping[str, str]:
+        """Give the variables that a component is started with, with `***` for each secret."""
+
+    @abstractmethod
     def version(self, component: str) -> int | None:
         """Give the major version that serves the data of a component, or would."""
 

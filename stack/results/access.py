@@ -9,6 +9,39 @@ from typing import Any, Literal
 Variables = Mapping[str, str]
 """By name, as `env` reports them."""
 
+
+@dataclass(frozen=True)
+class VariableResult:
+    """A variable of a component.
+
+    `value`: its value, with `***` for each secret.
+    `secret`: whether it is a secret or has one in it.
+    `origin`: where it is from, for people.
+    `components`: the components that it is from.
+    `parameters`: where each parameter in it is from, by the name of the parameter.
+    """
+
+    value: str
+    secret: bool
+    origin: str
+    components: tuple[str, ...]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class VariablesResult:
+    """The variables with which the next `up` starts a component.
+
+    `instance`: the instance.
+    `component`: the component.
+    `variables`: its variables, by name.
+    """
+
+    instance: str
+    component: str
+    variables: Mapping[str, VariableResult]
+
+
 JsonSchema = Mapping[str, Any]
 """As `schema` reports it."""
 

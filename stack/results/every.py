@@ -14,6 +14,7 @@ from stack.results.access import (
     LogLines,
     RenderResult,
     Variables,
+    VariablesResult,
 )
 from stack.results.instances import StatusResult, UpResult
 from stack.results.lifecycle import (
@@ -72,7 +73,7 @@ RESULTS: Mapping[str, Any] = {
     "ls": LsResult,
     "prune": PruneResult,
     "render": RenderResult,
-    "env": Variables,
+    "env": Variables | VariablesResult,
     "version": VersionResult,
     "schema": JsonSchema,
 }

@@ -98,6 +98,20 @@ def test_each_source_is_taken(shop: Shop) -> None:
     assert variables["LEVEL"] == "debug"
     assert len(variables["SECRET_KEY"]) > 40
     assert shop.ok("exec", "web", "--", "cat", variables["STRIPE_FILE"]).stdout.rstrip("\n") == STRIPE
+    shown = shop.data("env", "web")["variables"]
+    assert {name: (each["value"], each["origin"]) for name, each in shown.items() if each["parameters"]} == {
+        "STRIPE_KEY": ("***", "kept from before"),
+        "STRIPE_FILE": (variables["STRIPE_FILE"], "STRIPE_KEY: kept from before"),
+        "SECRET_KEY": ("***", "generated"),
+        "SMTP_URL": (
+            "smtp://user:***@mail.example:25",
+            "declared, from SMTP_PASSWORD (.env line 2), SMTP_HOST (the environment)",
+        ),
+        "LEVEL": ("debug", "LOG_LEVEL: kept from before"),
+    }
+    assert {name: variables[name] for name in shown if not shown[name]["secret"] and name != "PATH"} == {
+        name: each["value"] for name, each in shown.items() if not each["secret"] and name != "PATH"
+    }
     before = shop.processes()
     assert not shop.opened(), "what was given once is kept, and so is what was generated"
     assert shop.processes() == before
@@ -111,7 +125,7 @@ def test_no_secret_stands_in_another_place(shop: Shop, tmp_path: Path) -> None:
     assert leaks.holders(written, secrets) == [], "a file shows it"
     bundled = leaks.bundled(shop, tmp_path)
     assert any("starting with" in text for text in bundled.values()), "the log of the app is there"
-    printed = leaks.printed(shop)
+    printed = leaks.printed(shop, "env web", "env web --json")
     assert leaks.holders(bundled | printed, secrets) == []
     assert "web: STRIPE_KEY, SECRET_KEY, SMTP_URL hold a secret" in printed["plan"]
 

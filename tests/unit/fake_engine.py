@@ -19,6 +19,7 @@ from typing import IO, Self
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
 from stack.engines.base import Engine, Revisions, Volumes
+from stack.engines.compose import render
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
@@ -228,6 +229,9 @@ class FakeEngine(Engine):
 
     def environment(self) -> Mapping[str, str]:
         return {}
+
+    def variables(self, component: str) -> Mapping[str, str]:
+        return render.variables(self._instance, component)
 
     def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         self._world.read_since = since

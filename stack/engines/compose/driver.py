@@ -60,6 +60,9 @@ class ComposeEngine(Engine):
     def render(self) -> str:
         return render.render(self._instance)
 
+    def variables(self, component: str) -> Mapping[str, str]:
+        return render.variables(self._instance, component)
+
     def version(self, component: str) -> int | None:
         return self._instance.stack[component].major
 

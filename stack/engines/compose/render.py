@@ -283,6 +283,12 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
+def variables(instance: Instance, name: str) -> dict[str, str]:
+    """Return the variables that a container gets beside those of its image, with `***` for each secret."""
+    environment = instance.stack.workload(name, "container").environment
+    return {variable: resolve(instance, value) for variable, value in environment.items()}
+
+
 def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], str] = hide) -> str:
     """Resolve references. Containers of one project reach each other by the names of their services."""
 

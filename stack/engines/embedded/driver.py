@@ -28,7 +28,7 @@ from stack.engines.embedded.layout import Home, Layout, home_of, programs_of
 from stack.engines.embedded.namespace import BindMounts, command_in_namespace, plan_mounts
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
-from stack.engines.embedded.render import copied_files, fields, process_of, render
+from stack.engines.embedded.render import copied_files, fields, process_of, render, variables
 from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
@@ -133,6 +133,9 @@ class EmbeddedEngine(Engine):
 
     def render(self) -> str:
         return render(self._instance, self._layout(expected_ports(self._instance, self._ports)))
+
+    def variables(self, component: str) -> Mapping[str, str]:
+        return variables(self._instance, self._layout(expected_ports(self._instance, self._ports)), component)
 
     def version(self, component: str) -> int | None:
         return self._programs[component].major if component in self._programs else None

@@ -212,6 +212,12 @@ def environment(instance: Instance, layout: Layout, name: str) -> dict[str, str]
     return {**layout.programs_of(name), **base} | {variable: resolve(layout, value) for variable, value in own.items()}
 
 
+def variables(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
+    """Return all variables of a component's process, with `***` for each secret."""
+    given = process_of(instance, name).given_environment
+    return environment(instance, layout, name) | {variable: resolve(layout, value) for variable, value in given.items()}
+
+
 def preparation(layout: Layout, process: Workload) -> tuple[str, ...]:
     """Return the words before a component's command that make its data if there is none."""
     if not process.prepare:
