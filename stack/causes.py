@@ -31,6 +31,7 @@ class _Known:
 
 
 _DATABASE = "PostgreSQL"
+_CONTAINER = "container"
 # What the official PostgreSQL image writes at each start as an ordinary user, and what harms nothing.
 _HARMLESS = re.compile(r"^chmod: changing permissions of '/var/run/postgresql': Operation not permitted$", re.MULTILINE)
 _NO_ADDRESS_HINT = "name a component that is in its `uses`: only those are reachable, by their names"
@@ -185,11 +186,76 @@ _KNOWN = (
         _NO_ADDRESS_HINT,
     ),
     _Known(
-        r"[Pp]ermission denied|EACCES|Operation not permitted|Read-only file system|has wrong ownership",
+        # nginx, Go, Node.js, Apache, HAProxy, and the line of a Python traceback.
+        r"bind\(\) to [^\s(]*:(\d+) failed \(13: |listen [tu][cd]p\w* \S*:(\d+): bind: permission denied"
+        r"|listen EACCES: permission denied \S*:(\d+)|\(13\)Permission denied: [^\n]*bind to address \S*:(\d+)"
+        r"|cannot bind socket \(Permission denied\)[^\n]*:(\d+)"
+        r"|\.bind\([^\n]*[^\d\n](\d+)\)\)\n(?:[^\n]*\n){0,2}?PermissionError: ",
+        "permission-denied",
+        "{name} may not listen on port {0}: those below 1024 are for root alone",
+        "let it listen on the port 1024 or above, and declare that; a Container may also run as root with "
+        '`user="image"` and `capabilities=["NET_BIND_SERVICE"]`',
+    ),
+    _Known(
+        # tini, runc, and shells: the program has capabilities of its own, which its container does not have.
+        r"exec (\S+) failed: Operation not permitted|exec:? \"?([^\s\":]+)\"?: operation not permitted"
+        r"|: (?:line )?\d+: ([^\s:]+): Operation not permitted",
+        "permission-denied",
+        "{name} may not start {0}: its image gives that program capabilities which its container does not have",
+        'declare them with a Container, most often `capabilities=["NET_BIND_SERVICE"]` (`getcap {0}` lists them), or '
+        "take them from it in a Dockerfile with `setcap -r {0}`",
+    ),
+    _Known(
+        r"([Cc]hown\b[^\n]*(?:[Oo]peration not permitted|EPERM))"
+        r"|((?:set(?:e|re|res)?[gu]id|setgroups|initgroups|setpriv|cannot set groups|failed switching to|"
+        r"unable to set)\b[^\n]*(?:[Oo]peration not permitted|EPERM))",
+        "permission-denied",
+        "{name} begins as root and gives its files to another user, or becomes one, and may not ({0})",
+        'declare `user="image"` and `capabilities=["CHOWN", "SETGID", "SETUID"]`; or, if its image can begin as that '
+        'other user, that one in numbers, like `user="999:999"`',
+        role=_CONTAINER,
+    ),
+    _Known(
+        r"([^\n]*\b(?:must|has to|needs? to) (?:be )?(?:run(?:ning)? |started |executed )?(?:as |by )?(?:the )?"
+        r"(?:root\b|superuser)[^\n]*|[^\n]*\b(?:requires?|needs?) (?:root|superuser)\b[^\n]*"
+        r"|[^\n]*[Aa]re you root\?[^\n]*)",
+        "permission-denied",
+        "{name} has to run as root, and does not ({0})",
+        'declare `user="image"`, the user that its image says; as root it has no capability but those in '
+        '`capabilities=[…]` of a Container, such as "CHOWN", "SETGID" and "SETUID"',
+    ),
+    _Known(
+        # Most programs name the path before, and Python and Node.js after it.
+        r"(/[^\s'\u2019\":()]+)['\u2019\"]?(?:: | \(| failed \(30: )[Rr]ead-only file system"
+        r"|[Rr]ead-only file system(?:: |, \w+ )'([^'\n]+)'",
+        "permission-denied",
+        "{name} can't write to {0}: the file system of its image is read-only",
+        "declare that folder in `tmpfs=[…]`, in memory, or in `volumes={{…}}`, which is kept; or `writable=True`",
+        role=_CONTAINER,
+    ),
+    _Known(
+        r"[Rr]ead-only file system",
+        "permission-denied",
+        "{name} can't write to its image, whose file system is read-only",
+        "declare the folder that it writes to in `tmpfs=[…]`, in memory, or in `volumes={{…}}`, which is kept; or "
+        "`writable=True`",
+        role=_CONTAINER,
+    ),
+    _Known(
+        r"(/[^\s'\u2019\":()]+)['\u2019\"]?(?:: | \(| failed \(13: )[Pp]ermission denied"
+        r"|[Pp]ermission denied(?:: |, \w+ )'([^'\n]+)'",
+        "permission-denied",
+        "{name} may not read or write {0}, which belongs to another user",
+        'declare the user that it belongs to: `user="image"` for that of the image, or in numbers, like '
+        '`user="999:999"`; root needs `capabilities=["DAC_OVERRIDE"]` for what is of others',
+        role=_CONTAINER,
+    ),
+    _Known(
+        r"[Pp]ermission denied|EACCES|[Oo]peration not permitted|[Rr]ead-only file system|has wrong ownership",
         "permission-denied",
         "{name} may not read or write something that it needs",
         "it runs as a user without privileges and writes only to /tmp and volumes: see the line that names the path; "
-        'a Container may also declare `writable=True`, `tmpfs=[…]`, `capabilities=[…]` or `user="image"`',
+        "a Container may do more, with fields for that",
     ),
 )
 

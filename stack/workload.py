@@ -176,9 +176,9 @@ class Limits:
 class Hardening:
     """What a container may do beyond its work. Each default is the safe one; `user` None: the image's own user.
 
-    `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory. `shm`: the MiB
-    of its /dev/shm, None for the engine's default. `extra_hosts`: the addresses of names of hosts outside the stack.
-    `mounts`: folders of the project that it sees.
+    `egress`: it may reach what is outside the stack. `tmpfs`: folders that it may write to, in memory, each with the
+    options of its mount after a colon. `shm`: the MiB of its /dev/shm, None for the engine's default. `extra_hosts`:
+    the addresses of names of hosts outside the stack. `mounts`: folders of the project that it sees.
     """
 
     user: str | None
@@ -304,6 +304,11 @@ class Workload:
     def words(self) -> tuple[Value, ...] | None:
         """The command with its settings; None for that of the image."""
         return None if self.command is None else (*self.command, *setting_words(self.settings))
+
+    @property
+    def asked(self) -> str:
+        """The name of the port that is asked from outside; empty for the first one."""
+        return "" if self.probe is None else self.probe.port.name
 
     @property
     def published(self) -> tuple[Port, ...]:

@@ -210,7 +210,7 @@ class Container(Program):
             hardening=Hardening(
                 user=checked_user(self, self.user),
                 read_only=not self.writable,
-                tmpfs=tuple(self.tmpfs),
+                tmpfs=tuple(map(_for_all, self.tmpfs)),
                 capabilities=tuple(self.capabilities),
                 egress=self.egress,
                 shm=self.shm,
@@ -272,6 +272,11 @@ class Container(Program):
     @property
     def check(self) -> Check | None:
         return CommandCheck(self.name, self.health) if isinstance(self.health, ways.Command) else None
+
+
+def _for_all(folder: str) -> str:
+    """Let every user write to a folder in memory: Docker gives it the mode that the image's folder has. /tmp has it."""
+    return folder if folder == TMP else f"{folder}:mode=1777"
 
 
 def _words(words: Sequence[Value] | None) -> tuple[Value, ...] | None:

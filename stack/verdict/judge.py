@@ -258,7 +258,7 @@ def misplaced(name: str, listening: Listening) -> Misplaced | None:
         return None
     others = ", ".join(str(other) for other in sorted({on for _, on in listening.found}))
     hint = f"let it listen on the port in its variable PORT, which is {port}" + (
-        ", or declare the other with `port=`" if listening.inside else ""
+        ", or declare the other: `port=` of an app, `ports=` of a Container" if listening.inside else ""
     )
     return Misplaced(f"{name} listens on {others}, not on {port}", hint, certain=False)
 

@@ -116,6 +116,81 @@ def test_a_text_as_recorded_tells_its_cause(said: str) -> None:
     assert "{" not in cause.message + cause.hint
 
 
+CHOWN = '`user="image"` and `capabilities=["CHOWN", "SETGID", "SETUID"]`'
+BIND = '`capabilities=["NET_BIND_SERVICE"]`'
+# What containers write that need more than they may do: what the message names, and what the hint says to declare.
+NOT_PERMITTED = {
+    'nginx: [emerg] mkdir() "/var/cache/nginx/client_temp" failed (30: Read-only file system)': (
+        "can't write to /var/cache/nginx/client_temp:",
+        "`tmpfs=[…]`",
+    ),
+    "mkdir: cannot create directory '/run/app': Read-only file system": ("can't write to /run/app:", "`tmpfs=[…]`"),
+    "mkdir: cannot create \u2018/run/app\u2019: Read-only file system": ("can't write to /run/app:", "`tmpfs=[…]`"),
+    "mkdir: can't create directory '/run/app/': Read-only file system": ("can't write to /run/app/:", "`volumes={…}`"),
+    "sh: 1: cannot create /etc/app.conf: Read-only file system": ("can't write to /etc/app.conf:", "`writable=True`"),
+    "OSError: [Errno 30] Read-only file system: '/srv/out.log'": ("can't write to /srv/out.log:", "`tmpfs=[…]`"),
+    "Error: EROFS: read-only file system, mkdir '/app/.cache'": ("can't write to /app/.cache:", "`tmpfs=[…]`"),
+    "panic: open /data/db.lock: read-only file system": ("can't write to /data/db.lock:", "`volumes={…}`"),
+    "java.io.FileNotFoundException: /opt/app/logs/gc.log (Read-only file system)": (
+        "can't write to /opt/app/logs/gc.log:",
+        "`writable=True`",
+    ),
+    "write failed: Read-only file system": ("can't write to its image", "`writable=True`"),
+    'nginx: [emerg] chown("/var/cache/nginx/client_temp", 101) failed (1: Operation not permitted)': ("chown(", CHOWN),
+    "chown: changing ownership of '/var/lib/mysql': Operation not permitted": ("chown: changing", CHOWN),
+    "chown: /data: Operation not permitted": ("chown: /data", CHOWN),
+    "[emerg] 7#7: initgroups(nginx, 101) failed (1: Operation not permitted)": ("initgroups(nginx, 101)", CHOWN),
+    'error: failed switching to "redis": operation not permitted': ('failed switching to "redis"', CHOWN),
+    "su: cannot set groups: Operation not permitted": ("cannot set groups", CHOWN),
+    "setpriv: setresuid failed: Operation not permitted": ("setresuid failed", CHOWN),
+    "s6-applyuidgid: fatal: unable to set supplementary group list: Operation not permitted": ("unable to set", CHOWN),
+    "This program must be run as root": ("has to run as root", '`user="image"`'),
+    "E: you need to be root to do this": ("has to run as root", '`user="image"`'),
+    "dnsmasq: setting capabilities failed; this requires root": ("has to run as root", '`user="image"`'),
+    "E: Could not open lock file, are you root?": ("has to run as root", '`user="image"`'),
+    "nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)": ("may not listen on port 80:", BIND),
+    "Error: listening on :443: listen tcp :443: bind: permission denied": ("may not listen on port 443:", BIND),
+    "Error: listen EACCES: permission denied 0.0.0.0:80": ("may not listen on port 80:", BIND),
+    "(13)Permission denied: AH00072: make_sock: could not bind to address [::]:80": ("listen on port 80:", BIND),
+    "[ALERT] (1) : Starting frontend http: cannot bind socket (Permission denied) [0.0.0.0:80]": ("port 80:", BIND),
+    "    server.bind(('', 80))\n    ~~~^^^\nPermissionError: [Errno 13] Permission denied": ("port 80:", BIND),
+    "exec /usr/bin/caddy: operation not permitted": ("may not start /usr/bin/caddy:", BIND),
+    "[FATAL tini (7)] exec caddy failed: Operation not permitted": ("may not start caddy:", BIND),
+    "sh: 1: caddy: Operation not permitted": ("may not start caddy:", "`setcap -r caddy`"),
+    "bash: line 1: /usr/bin/caddy: Operation not permitted": ("may not start /usr/bin/caddy:", BIND),
+    "PermissionError: [Errno 13] Permission denied: '/data/index'": ("read or write /data/index,", '`user="image"`'),
+    "open /etc/app/key.pem: permission denied": ("read or write /etc/app/key.pem,", '`capabilities=["DAC_OVERRIDE"]`'),
+}
+
+
+@pytest.mark.parametrize("said", NOT_PERMITTED)
+def test_what_a_container_may_not_do_names_the_field_to_declare(said: str) -> None:
+    message, hint = NOT_PERMITTED[said]
+    cause = recognise("search", f"starting\n{said}\nbye", "container")
+    assert cause is not None
+    assert cause.code == "permission-denied"
+    assert message in cause.message, cause
+    assert hint in cause.hint, cause
+    assert "{" not in cause.hint.replace("{…}", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["nginx: the server must not be run as root", "the root must be /srv", "initdb: error: cannot be run as root"],
+)
+def test_what_is_said_of_root_is_not_always_that_it_is_needed(said: str) -> None:
+    assert recognise("search", said, "container") is None
+
+
+@pytest.mark.parametrize("said", NOT_PERMITTED)
+def test_a_component_is_told_of_no_field_that_it_does_not_have(said: str) -> None:
+    cause = recognise("web", said, "web app")
+    assert cause is not None
+    assert cause.code == "permission-denied"
+    for field in ("writable", "tmpfs", "capabilities"):
+        assert field not in cause.hint or "Container" in cause.hint, cause
+
+
 def test_what_only_a_database_knows_of_its_data_is_not_believed_of_an_app() -> None:
     assert recognise("web", 'FATAL:  database "elsewhere" does not exist', "web app") is None
     cause = recognise("web", 'FATAL:  password authentication failed for user "shop"', "web app")

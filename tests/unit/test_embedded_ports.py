@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import Redis, Stack, WebApp
+from stack import Container, Redis, Stack, WebApp
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.errors import StackError
 from stack.instance import Instance
@@ -28,6 +28,13 @@ def test_a_published_port_is_as_declared_and_the_others_differ(instance: Instanc
     assert chosen[WEB] == instance.ports[WEB]
     assert set(chosen) == {WEB, CACHE, SESSIONS}
     assert len(set(chosen.values())) == 3
+
+
+def test_the_first_port_is_the_first_declared_whichever_is_published(tmp_path: Path) -> None:
+    declared = Container("app", image="x", process=["x"], ports={"http": 80, "console": 81}, publish={"console": 81})
+    console = PortId.of("app", "console")
+    instance = Instance("shop", "shop", Stack("shop", [declared]), tmp_path, tmp_path / "state", {console: any_free()})
+    assert list(choose_ports(instance, {}, keep=False)) == [PortId.of("app", "http"), console]
 
 
 def test_a_remembered_port_is_kept_while_it_is_free(instance: Instance) -> None:

@@ -121,6 +121,12 @@ def test_where_an_app_listens_that_no_request_reaches(
     assert (wrong.problem if wrong else None) == problem
 
 
+def test_what_listens_on_another_port_is_told_the_field_that_names_it() -> None:
+    found = misplaced("web", Listening(frozenset({(ANY, 9999)}), 8000, inside=True))
+    assert found is not None
+    assert found.hint.endswith("declare the other: `port=` of an app, `ports=` of a Container")
+
+
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0

@@ -90,7 +90,8 @@ class ComposeEngine(Engine):
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
-        port = render.port_number(self._instance, Reference(component, "port"))
+        asked = render.workload_of(self._instance, component).asked
+        port = render.port_number(self._instance, Reference(component, "port", asked))
         return None if found is None else Listening(found, port, inside=True)
 
     @property

@@ -162,7 +162,8 @@ class EmbeddedEngine(Engine):
         found = listening.of_processes(state.process) if state.process else None
         if found is None:
             return None
-        port = self._layout({**self._ports, **self._instance.ports}).port(component)
+        asked = self._instance.stack[component].workload("container").asked
+        port = self._layout({**self._ports, **self._instance.ports}).port(component, asked)
         return Listening(found, port, inside=False)
 
     @property

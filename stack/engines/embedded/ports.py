@@ -40,16 +40,17 @@ def expected_ports(instance: Instance, remembered: Mapping[PortId, int]) -> dict
 def choose_ports(instance: Instance, remembered: Mapping[PortId, int], keep: bool) -> dict[PortId, int]:
     """Choose a free port for each that is not published, the remembered one if possible.
 
-    With `keep` the instance runs, so it is the instance that listens on a remembered port that is in use.
+    With `keep` the instance runs, so it is the instance that listens on a remembered port that is in use. The ports of
+    a component are in the order of their declaration, for the first is the one that needs no name.
     """
-    chosen = dict(instance.ports)
-    for declared in _all_ports(instance):
+    chosen, declaration = dict(instance.ports), _all_ports(instance)
+    for declared in declaration:
         port = chosen.get(declared.id) or remembered.get(declared.id, 0)
         free = is_free_for_datagrams if declared.udp else is_free
         while port == 0 or (declared.id not in chosen and (port in chosen.values() or not (keep or free(port)))):
             port = any_free()
         chosen[declared.id] = port
-    return chosen
+    return {port.id: chosen[port.id] for port in declaration}
 
 
 def _all_ports(instance: Instance) -> list[Port]:
