@@ -15,6 +15,7 @@ A stack file is plain Python that defines `stack`:
 
 from stack import health
 from stack.components.container import Container
+from stack.components.job import Job
 from stack.components.postgres import Postgres
 from stack.components.redis import CachedValue, Redis
 from stack.components.webapp import WebApp
@@ -28,6 +29,7 @@ __all__ = [
     "CachedValue",
     "Container",
     "DeclarationError",
+    "Job",
     "Parameter",
     "Postgres",
     "Redis",

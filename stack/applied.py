@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stack.fields import Fields, fingerprint
+from stack.fields import Fields, digest, fingerprint
+from stack.workload import VolumeId
 
 Wanted = Literal["up", "stopped", "down"]
 
@@ -26,6 +27,22 @@ Files = Mapping[str, FileState]
 
 
 @dataclass(frozen=True)
+class Done:
+    """A run of a job that ended with 0: from what it ran, so that a change of any of that shows.
+
+    `declaration`: the fingerprint of its fields. `ended`: when, ISO 8601. `source`: a digest of its files. `secrets`: a
+    digest of each that it read. `stores`: the data store of each volume that it may have changed. `image`: its id.
+    """
+
+    declaration: str
+    ended: str
+    source: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    stores: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+
+
+@dataclass(frozen=True)
 class Applied:
     """Nothing of it is needed to run: without it a plan can only say less of why.
 
@@ -38,6 +55,7 @@ class Applied:
     `wanted`: the state in which a command left the instance. `components`: those that there were then. `kept`: the
     data stores that nothing uses and `undo` may need, each with the moment of the snapshot that was made of it (`made`)
     and a digest of its `password`. `replicas`: how many there were of each component of which there was not just one.
+    `jobs`: the last run of each job, if it ended with 0.
     """
 
     wanted: Wanted | None = None
@@ -53,6 +71,7 @@ class Applied:
     databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     initialising: Sequence[str] = ()
     replicas: Mapping[str, int] = field(default_factory=dict)
+    jobs: Mapping[str, Done] = field(default_factory=dict)
 
     def wanting(self, wanted: Wanted) -> Applied:
         """Note the state in which a command leaves the instance: `stop` and `down` are no drift."""
@@ -95,6 +114,14 @@ class Applied:
         """Note all migrations that a database has had by now."""
         return replace(self, migrations={**self.migrations, component: checksums})
 
+    def begun(self, job: str) -> Applied:
+        """Note that a job is about to run: until its end was seen, it is not done."""
+        return replace(self, jobs={name: done for name, done in self.jobs.items() if name != job})
+
+    def done(self, job: str, done: Done) -> Applied:
+        """Note that a job ended with 0."""
+        return replace(self, jobs={**self.jobs, job: done})
+
     def made(
         self,
         there: Mapping[str, str],
@@ -108,7 +135,7 @@ class Applied:
         `there`: the components that exist now, each with the fingerprint of what it was made from. `sources`: what
         each component with a source is made from.
         """
-        used = {*there.values(), *map(fingerprint, declared)}
+        used = {*there.values(), *map(fingerprint, declared), *(done.declaration for done in self.jobs.values())}
         fields = {mark: each for mark, each in self.fields.items() if mark in used}
         known = replace(self, wanted="up", components=[*there], fields=fields, sources=sources, secrets=secrets)
         return replace(known, replicas=dict(replicas or {}))
@@ -118,9 +145,16 @@ class Applied:
         new = {name: each for name, each in now.items() if self.origin(name, each["store"]) is None}
         return replace(self, data={**self.data, **new})
 
-    def rotated(self, secrets: Mapping[str, str], data: Mapping[str, Fields]) -> Applied:
-        """Note that databases have another password."""
-        return replace(self, secrets=secrets, data={**self.data, **data})
+    def rotated(
+        self, secrets: Mapping[str, str], data: Mapping[str, Fields], passwords: Collection[str] = ()
+    ) -> Applied:
+        """Note that databases have another password. No job runs again for `passwords`, the secrets of these."""
+        new = {each: secrets[each] for each in passwords}
+        jobs = {
+            name: replace(done, secrets={each: new.get(each, value) for each, value in done.secrets.items()})
+            for name, done in self.jobs.items()
+        }
+        return replace(self, secrets=secrets, data={**self.data, **data}, jobs=jobs)
 
     def switched(
         self,
@@ -132,7 +166,8 @@ class Applied:
         """Note that components use other data stores now.
 
         `in_use`: all stores of the instance from now on. `retired`: those that are kept for `undo`, as in `kept`. Which
-        migrations, extensions and databases the new data has had is recorded in that data alone.
+        migrations, extensions and databases the new data has had is recorded in that data alone, and what jobs did to
+        it nowhere.
         """
         return replace(
             self,
@@ -141,6 +176,7 @@ class Applied:
             extensions={name: each for name, each in self.extensions.items() if name not in names},
             databases={name: each for name, each in self.databases.items() if name not in names},
             initialising=[each for each in self.initialising if each not in names],
+            jobs={name: done for name, done in self.jobs.items() if not _concerns(done, names)},
             kept={store: each for store, each in self.kept.items() if store not in in_use} | dict(retired),
         )
 
@@ -163,6 +199,16 @@ def short_name(store: str) -> str:
 def changed_files(before: Files, now: Files) -> list[str]:
     """The paths that are new, gone, or hold something else."""
     return [path for path in sorted({*before, *now}) if _essence(before.get(path)) != _essence(now.get(path))]
+
+
+def files_digest(files: Files) -> str:
+    """Return a digest that is another once `changed_files` finds anything."""
+    return digest("".join(f"{path}\0{_essence(state)}\n" for path, state in sorted(files.items())))
+
+
+def _concerns(done: Done, components: Collection[str]) -> bool:
+    """Say whether a job may have changed the data of any of these components."""
+    return any(VolumeId(volume).component in components for volume in done.stores)
 
 
 def _essence(state: FileState | None) -> tuple[int, str] | None:

@@ -27,6 +27,7 @@ from stack.capabilities import (
     Schema,
 )
 from stack.errors import DeclarationError
+from stack.order import Order
 from stack.parameters import Needed, Parameter, gathered
 from stack.references import (
     TRACE,
@@ -91,6 +92,11 @@ class Component:
     @property
     def reads(self) -> tuple[str, ...]:
         """The names of the components that stackctl asks to inspect it."""
+        return ()
+
+    @property
+    def precedes(self) -> tuple[str, ...]:
+        """The names of the components that wait for its end."""
         return ()
 
     @property
@@ -260,6 +266,7 @@ class Stack:
         check_name("Stack", self.name)
         self._check_components()
         self._check_uses()
+        self._check_before()
         self._check_shares()
         self._check_cycles()
         self._check_reads()
@@ -294,6 +301,16 @@ class Stack:
                     users = (*before.users, component.name) if before else (component.name,)
                     found[volume.id] = SharedVolume(volume.id, workload.hardening.owner, volume.backup, users)
         return found
+
+    @cached_property
+    def order(self) -> Order:
+        """In which order the components start."""
+        return Order({each.name: each.needs for each in self}, {each.name: each.precedes for each in self})
+
+    @cached_property
+    def jobs(self) -> tuple[str, ...]:
+        """The names of the components that end, each after those that it waits for."""
+        return tuple(name for name in self.order.names if self[name].workload("container").once is not None)
 
     def depth(self, name: str) -> int:
         """How many uses lie below a component: 0 for one that uses none."""
@@ -367,6 +384,13 @@ class Stack:
                         f"{component.name}/{field}", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
                     )
 
+    def _check_before(self) -> None:
+        for component in self.components:
+            for name in component.precedes:
+                if name not in self.names:
+                    listed = ", ".join(self.names)
+                    raise self.wrong(f"{component.name}/before", f"{name!r} is not in the stack (it has {listed})")
+
     def _check_shares(self) -> None:
         for component in self.components:
             for shared in component.shares:
@@ -384,15 +408,8 @@ class Stack:
                     )
 
     def _check_cycles(self) -> None:
-        def walk(name: str, trail: tuple[str, ...]) -> None:
-            if name in trail:
-                circle = " -> ".join((*trail[trail.index(name) :], name))
-                raise self.wrong(f"{trail[0]}/uses", f"goes in a circle: {circle}")
-            for used in self[name].needs:
-                walk(used, (*trail, name))
-
-        for name in self.names:
-            walk(name, ())
+        if circle := self.order.find_circle():
+            raise self.wrong(circle[0], f"goes in a circle: {circle[1]}")
 
     def _check_environments(self) -> None:
         for component in self.components:

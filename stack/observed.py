@@ -14,8 +14,9 @@ from stack.workload import PortId
 Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
 """`unstable`: it runs and answers now, but has ended again and again until a moment ago."""
 
-EngineState = Literal["created", "running", "paused", "restarting", "removing", "stopping", "exited", "dead"]
-"""The words of the engines for what exists; `stopping` is the embedded engine's alone."""
+EngineState = Literal["created", "running", "paused", "restarting", "removing", "stopping", "exited", "dead", "done"]
+"""The words of the engines for what exists; `stopping` is the embedded engine's alone. `done` has a job that has ended
+with 0, and whose end was seen: no engine knows that."""
 
 StateWord = Literal[EngineState, "starting", "healthy", "unhealthy", "unstable", "absent"]
 """State and health of a component in one word: its health if it runs and has a health check."""
@@ -26,12 +27,12 @@ InstanceState = Literal["absent", "stopped", "restarting", "degraded", "up"]
 ListedState = Literal[InstanceState, "orphaned", "unknown"]
 """The state of an instance that was found on the machine, whose state directory or engine may be gone."""
 
-_WELL: frozenset[StateWord] = frozenset(["running", "healthy"])
-_RUNNING: frozenset[StateWord] = _WELL | {"starting", "unhealthy", "unstable"}
+_WELL: frozenset[StateWord] = frozenset(["running", "healthy", "done"])
+_RUNNING: frozenset[StateWord] = frozenset(["running", "healthy", "starting", "unhealthy", "unstable"])
 # The words for what exists, the worst first.
 _WORST: tuple[StateWord, ...] = (
     "dead", "exited", "restarting", "removing", "stopping", "paused", "created", "unhealthy", "unstable", "starting",
-    "running", "healthy",
+    "running", "healthy", "done",
 )  # fmt: skip
 
 
@@ -44,7 +45,8 @@ class ComponentState:
     health check said. `process` is its number where it runs, `memory_limit` is in bytes. `declaration` is the
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
     `health_at` is when its health was asked last, where it is not asked now. `ports`: the port of this machine for
-    each one that it listens on and that is known, the first of its declaration first.
+    each one that it listens on and that is known, the first of its declaration first. `once`: it has to end by itself,
+    and is well then; `ended` is when it did. One whose container is gone since has no `id`.
 
     Of a component with `replicas` it is the state of the worst of them, whose number is `number`, but for what counts
     them together: see `together`. `wanted`: how many are declared.
@@ -66,6 +68,8 @@ class ComponentState:
     image_id: str = ""
     live: Fields = field(default_factory=dict)
     health_at: datetime | None = None
+    once: bool = False
+    ended: datetime | None = None
     number: int = 1
     wanted: int = 1
     replicas: tuple[ComponentState, ...] = ()
@@ -87,8 +91,8 @@ class ComponentState:
 
     @property
     def well(self) -> bool:
-        """All of it runs, and is healthy if it says anything of its health."""
-        return self.state == "running" and self.health in ("healthy", "none")
+        """All of it runs, and is healthy if it says anything of its health; or it had to end, and is done."""
+        return self.state == ("done" if self.once else "running") and self.health in ("healthy", "none")
 
     @property
     def summary(self) -> str:
@@ -170,6 +174,7 @@ class Observed:
         return {
             name: (component.id, component.state, component.restarts, component.since)
             for name, component in self.components.items()
+            if component.id
         }
 
     @property
@@ -220,13 +225,15 @@ def is_running(words: Mapping[str, StateWord]) -> bool:
 
 
 def instance_state(words: Mapping[str, StateWord], declared: Collection[str] | None = None) -> InstanceState:
-    """Sum up the components that exist: `up` if all those `declared` run and are healthy.
+    """Sum up the components that exist: `up` if all those `declared` run and are healthy, or are done.
 
     Without `declared` it is all those that exist. `restarting`: nothing runs, but what ended is started again.
     """
     if not words:
         return "absent"
+    expected = words if declared is None else declared
+    if all(words.get(name) == "done" for name in expected):
+        return "up"
     if not is_running(words):
         return "restarting" if "restarting" in words.values() else "stopped"
-    expected = words if declared is None else declared
     return "up" if all(words.get(name) in _WELL for name in expected) else "degraded"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stack.applied import Applied, Files, changed_files, short_name
+from stack.applied import Applied, Done, Files, changed_files, files_digest, short_name
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint, is_hidden
 from stack.initial import InitialFile
@@ -14,7 +14,7 @@ from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
 from stack.workload import VolumeId
 
-Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "keep"]
+Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
 
 _MOST_FILES = 3
 
@@ -136,6 +136,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class DeclaredJob:
+    """A job as it is declared. `stores`: the data store of each volume that it may change."""
+
+    always: bool
+    stores: Mapping[VolumeId, str]
+
+
+@dataclass(frozen=True)
 class Declared:
     """What is declared, whether or not it changed.
 
@@ -143,7 +151,8 @@ class Declared:
     component that has a source. `secrets`: a digest of each secret that exists, and `reads`: the secrets that each
     component reads. `migrations`, `extensions`, `users`, further `databases` and `initial` files: of each database.
     `relaxed`: what each container may do beyond the hardening, for people. `builds`: the engine makes an image of a
-    source, and does not run in it. `replicas`: how many run of each component of which not just one does.
+    source, and does not run in it. `replicas`: how many run of each component of which not just one does. `jobs`: the
+    components that end.
     """
 
     components: Mapping[str, Fields]
@@ -159,6 +168,7 @@ class Declared:
     relaxed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     builds: bool = True
     replicas: Mapping[str, int] = field(default_factory=dict)
+    jobs: Mapping[str, DeclaredJob] = field(default_factory=dict)
 
     def exists(self, component: str, observed: Observed) -> bool:
         """Whether the data of a database is there."""
@@ -309,18 +319,60 @@ def _removal(name: str, made: Applied, state: ComponentState) -> Action:
 
 def _action(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
     builds = declared.builds and name in changes.sources
-    action = replace(_judged(name, declared, changes, made, observed), builds=builds)
-    is_made = action.kind in ("create", "recreate", "rebuild")
+    if name in declared.jobs:
+        action = _job(name, declared, changes, made, observed)
+    else:
+        action = _judged(name, declared, changes, made, observed)
+    is_made = action.kind in ("create", "recreate", "rebuild", "run")
     relaxed = declared.relaxed.get(name, ()) if is_made else ()
     scaled = _scaled(declared, name, observed.components.get(name))
     differences = action.differences if scaled is None else (*action.differences, scaled)
-    return replace(action, relaxed=relaxed, differences=differences)
+    builds = builds and (name not in declared.jobs or action.kind == "run")
+    return replace(action, relaxed=relaxed, differences=differences, builds=builds)
 
 
 def _scaled(declared: Declared, name: str, state: ComponentState | None) -> Difference | None:
     """Return how the number of replicas differs of a component that exists."""
     there, wanted = len(state.each) if state else 0, declared.replicas.get(name, 1)
     return Difference("replicas", str(there), str(wanted)) if there not in (0, wanted) else None
+
+
+def _job(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:
+    """Run a job unless its last run is known to have been done with the same, on the same data."""
+    state, done = observed.components.get(name), made.jobs.get(name)
+    reasons = ["it runs at each `up`"] if declared.jobs[name].always else []
+    differences: tuple[Difference, ...] = ()
+    if state is not None and state.state == "exited" and state.exit_code:
+        reasons.append(f"it failed the last time (exit code {state.exit_code})")
+    elif state is not None and state.running:
+        reasons.append("its last run was not seen to end")
+    elif done is None:
+        reasons.append("it has not been done yet")
+    elif not reasons:
+        reasons = [*_changed_inputs(name, done, declared, changes, observed)]
+        before, fields = made.fields.get(done.declaration), declared.components[name]
+        if before is not None:
+            differences = _differences(before, fields)
+        elif done.declaration != fingerprint(fields):
+            reasons.append("its declaration changed")
+    return Action(name, "run" if reasons or differences else "keep", tuple(reasons), differences)
+
+
+def _changed_inputs(name: str, done: Done, declared: Declared, changes: _Changes, observed: Observed) -> Iterator[str]:
+    """Say what changed besides the declaration since a job was done."""
+    for volume, store in declared.jobs[name].stores.items():
+        if store not in observed.stores:
+            yield f"the data of {volume.component} is made again"
+        elif done.stores.get(volume) != short_name(store):
+            yield f"the data of {volume.component} was replaced"
+    for secret in declared.reads.get(name, ()):
+        if done.secrets.get(secret) != declared.secrets.get(secret):
+            yield f"the secret {secret} changed"
+    wanted = observed.images.get(name)
+    if done.source != files_digest(declared.sources.get(name, {})):
+        yield _files(changes.sources[name]) if changes.sources.get(name) else "its source changed"
+    elif done.image and wanted is not None and wanted != done.image:
+        yield "its image is another one now"
 
 
 def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, observed: Observed) -> Action:

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 from stack import files
-from stack.applied import Applied, FileState
+from stack.applied import Applied, Done, FileState
 from stack.errors import StackError
 from stack.locks import attempt
 from stack.processes import describe
@@ -135,7 +135,8 @@ class State:
                 return Applied()
             sources = data.pop("sources").items()
             files = {name: {path: FileState(**values) for path, values in states.items()} for name, states in sources}
-            return Applied(sources=files, **data)
+            jobs = {name: Done(**values) for name, values in data.pop("jobs", {}).items()}
+            return Applied(sources=files, jobs=jobs, **data)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Applied()
 

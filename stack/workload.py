@@ -224,6 +224,17 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Once:
+    """How a component runs that ends: from its start to exit code 0, before what waits for it starts.
+
+    `always`: at each `up`, and not only after something changed. `timeout`: the seconds after which it is stopped.
+    """
+
+    always: bool = False
+    timeout: int = 600
+
+
+@dataclass(frozen=True)
 class Workload:
     """What a component runs on one target.
 
@@ -240,7 +251,7 @@ class Workload:
     container, for programs that look for them. `hostname`: what a container calls itself, and another name for it.
     `working_dir`: in which its command runs, None for the image's own. `terminal`: its program has a terminal.
     `replicas`: how many of it run at once. `singleton`: never two of them, also while one replaces another: an engine
-    that replaces step by step stops the old one first.
+    that replaces step by step stops the old one first. `once`: it ends by itself; None for what runs on.
     """
 
     limits: Limits
@@ -270,6 +281,7 @@ class Workload:
     probe: HttpCheck | TcpCheck | None = None
     replicas: int = 1
     singleton: bool = False
+    once: Once | None = None
 
     @property
     def plain_environment(self) -> Mapping[str, Value]:

@@ -14,6 +14,7 @@ SHARING = (
     "tests/conformance/test_containers.py",
     "tests/conformance/test_databases.py",
     "tests/conformance/test_fleet.py",
+    "tests/conformance/test_jobs.py",
     "tests/conformance/test_parameters.py",
     "tests/conformance/test_plan.py",
     "tests/conformance/test_readme.py",

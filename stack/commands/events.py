@@ -70,7 +70,7 @@ def changes(before: Components, after: Components, time: datetime) -> Iterator[E
         old, new = before.get(name), after.get(name)
         if name in before and _identity(old) == _identity(new):
             continue
-        ended = new is not None and new.state in ("exited", "restarting", "dead")
+        ended = new is not None and new.state in ("exited", "restarting", "dead", "done")
         yield Event(
             time=time.isoformat(timespec="milliseconds"),
             component=name,

@@ -29,6 +29,7 @@ _MIB = 2**20
 _COLOURS = {
     "running": GREEN,
     "healthy": GREEN,
+    "done": GREEN,
     "up": GREEN,
     "starting": YELLOW,
     "restarting": YELLOW,
@@ -118,15 +119,16 @@ def _row(
     if component is None:
         return [name, "absent", *["-"] * (len(_COLUMNS) - 1)]
     running = component.running
+    since = component.ended if component.state == "done" else component.since if running else None
     return [
         name,
         f"running{component.count}" if component.state == "running" else component.summary,
         "-" if component.health == "none" else component.health,
-        duration((now - component.since).total_seconds()) if running and component.since else "-",
+        duration((now - since).total_seconds()) if since else "-",
         str(component.restarts),
         (", ".join(map(str, component.ports.values())) if running else "") or "-",
         _memory(memory, component.memory_limit),
-        "(built)" if component.image.startswith(f"{instance.project}-") else component.image,
+        "(built)" if component.image.startswith(f"{instance.project}-") else component.image or "-",
     ]
 
 

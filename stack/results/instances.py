@@ -16,11 +16,12 @@ from stack.workload import PortId
 class ComponentStatus:
     """One component.
 
-    `state`: the engine's word for it; `absent` if it does not exist.
+    `state`: the engine's word for it; `absent` if it does not exist, `done` if it is a job that has ended with 0.
     `health`: its health; `none` if it does not run or has no health check.
     `problem`: what is wrong with it on one line, or null.
     `restarts`: how often it was restarted since it was created.
     `since`: when it started, ISO 8601; null if that is not known.
+    `ended`: when it ended, ISO 8601, if it is a job that has; else null.
     `port`: the port of this machine for the first port that it publishes, or null.
     `ports`: the port of this machine for each one that it publishes: `web`, or `search:console` for one with a name.
     `image`: its image, or the program of a process; null if it does not exist.
@@ -33,6 +34,7 @@ class ComponentStatus:
     problem: str | None
     restarts: int
     since: datetime | None
+    ended: datetime | None
     port: int | None
     ports: Mapping[PortId, int]
     image: str | None
@@ -59,7 +61,7 @@ class StatusResult:
     `instance`: its name.
     `engine`: its engine.
     `engine_reason`: why it is on this engine, or null.
-    `state`: the state of the whole; `up` if every declared component runs and is healthy.
+    `state`: the state of the whole; `up` if every declared component runs and is healthy, or is done.
     `urls`: the address of each published port, if anything runs.
     `components`: each declared component, and those that are no longer declared.
     `memory`: the memory of each component.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-ActionKind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "keep"]
+ActionKind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class PlannedAction:
     """What `up` does to one component.
 
     `component`: its name.
-    `action`: what is done; `keep` leaves it as it is, `scale` starts or removes some of its replicas.
+    `action`: what is done; `keep` leaves it as it is, `scale` starts or removes some of its replicas, `run` runs a job
+    to its end.
     `reasons`: why, as text for people.
     `differences`: the fields that differ.
     `drift`: whether the reason is a change by hand, and not one of the declaration.

@@ -49,6 +49,14 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
     return StackError(cause.code, f"{cause.message}; {failure.problem}", hint, log)
 
 
+def not_done(stack: Stack, names: Sequence[str]) -> StackError:
+    """Return the error for jobs that were never done, of an instance that something else than `up` started."""
+    waiting = [name for name in stack.names if set(stack.order.awaits(name)) & set(names)]
+    for_whom = f", and {' and '.join(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for that" if waiting else ""
+    verb = "has" if len(names) == 1 else "have"
+    return StackError("job-pending", f"{' and '.join(names)} {verb} not been done{for_whom}", "run `stackctl up`")
+
+
 def refusal(engine: Engine, observed: Observed, job: Job) -> StackError | None:
     """What the engine says of a job that failed; None where it only gave up on a component that is not well."""
     error = job.explain()

@@ -126,9 +126,18 @@ def role_of(stack: Stack | None, name: str) -> str:
     return stack[name].role if stack is not None and name in stack.names else ""
 
 
+def failure_of(name: str, job: ComponentState) -> Failure | None:
+    """Return how a job failed that has ended; None if that was with 0."""
+    if job.oom_killed:
+        return Failure(name, "out-of-memory", f"the job {name} needed more memory than its limit and was killed")
+    return Failure(name, "job-failed", f"the job {name} failed ({ended(job)})") if job.exit_code else None
+
+
 def _failure(
     name: str, what: str, component: ComponentState, restarts: int, role: str, starting: bool
 ) -> Failure | None:
+    if component.once:
+        return failure_of(name, component) if component.state in ("exited", "dead") else None
     how = ended(component)
     if component.oom_killed and not component.running:
         return Failure(name, "out-of-memory", f"{what} needed more memory than its limit and was killed")
@@ -273,6 +282,12 @@ def settled(instance: Instance, observed: Observed) -> bool:
     """Every declared component is well."""
     states = [observed.components.get(name) for name in instance.stack.names]
     return all(state is not None and is_well(state) for state in states)
+
+
+def undone(stack: Stack, observed: Observed) -> list[str]:
+    """Return the jobs that have not been done, and do not run."""
+    states = {name: observed.components.get(name) for name in stack.jobs}
+    return [name for name, state in states.items() if state is None or not (state.well or state.running)]
 
 
 def enough(observed: Observed, before: Observed) -> float:

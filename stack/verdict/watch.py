@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from stack.causes import recognise
@@ -16,7 +17,8 @@ from stack.instance import Instance
 from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.progress import Progress
-from stack.verdict.explain import ReadLog, failed, given_up, refusal, too_late
+from stack.verdict.done import recorded, with_done
+from stack.verdict.explain import ReadLog, failed, given_up, not_done, refusal, too_late
 from stack.verdict.judge import (
     APART_NEW,
     Answer,
@@ -34,6 +36,7 @@ from stack.verdict.judge import (
     restarted,
     role_of,
     settled,
+    undone,
     unhealthy,
 )
 from stack.verdict.listen import ListenCheck
@@ -106,17 +109,25 @@ class _Look:
 
 
 class _Watch:
-    """Look at an instance while a job works on it, and afterwards; `only` at one component.
+    """Look at an instance while a job works on it, and afterwards; `only` at some of its components.
 
-    `answers` are the last ones from outside, `ready` the processes that were found ready before.
+    `answers` are the last ones from outside, `ready` the processes that were found ready before. `completed` adds to
+    what the engine tells which jobs are done.
     """
 
     def __init__(
-        self, engine: Engine, job: Job, progress: Progress, timeout: float, clock: Clock, only: str | None = None
+        self,
+        engine: Engine,
+        job: Job,
+        progress: Progress,
+        timeout: float,
+        clock: Clock,
+        only: Collection[str] | None = None,
     ) -> None:
         self.engine = engine
         self.answers: Mapping[str, Answer] = {}
         self.ready: Mapping[str, str] = {}
+        self.completed: Callable[[Observed], Observed] = lambda observed: observed
         self._job = job
         self._progress = progress
         self._timeout = timeout
@@ -135,9 +146,9 @@ class _Watch:
         return self.seconds >= self._timeout
 
     def observe(self) -> Observed:
-        observed = self.engine.observe()
+        observed = self.completed(self.engine.observe())
         if self._only is not None:
-            observed = Observed({name: state for name, state in observed.components.items() if name == self._only})
+            observed = Observed({name: state for name, state in observed.components.items() if name in self._only})
         self._observed = observed
         return observed
 
@@ -194,6 +205,7 @@ def await_ready(
     stack = instance.stack
     watch = _Watch(engine, job, progress, timeout, clock)
     watch.ready = found_ready(instance.state)
+    watch.completed = partial(with_done, instance, jobs=recorded(instance).jobs)
     listening = ListenCheck(engine, list(published(instance)), timeout)
     unverified = [each for each in stack if each.login is not None]
     stability = _Stability(before, clock)
@@ -218,6 +230,8 @@ def await_ready(
             if look.seconds - gave_up >= _CLEAR_AFTER:
                 raise given_up(stack, watch.read_log, observed)
         unverified = _verify(instance, watch, observed, unverified)
+        if look.exit_code == 0 and (pending := undone(stack, observed)):
+            raise not_done(stack, pending)
         if look.exit_code == 0 and not unverified and settled(instance, observed):
             watch.answers = ask(instance, observed, probe)
             if all(answer.ok for answer in watch.answers.values()):
@@ -236,18 +250,21 @@ def await_ready(
 def await_verified(
     instance: Instance,
     engine: Engine,
-    database: Component,
+    components: Sequence[Component],
     job: Job,
     before: Observed,
     timeout: float,
     progress: Progress,
     clock: Clock | None = None,
+    probe: Probe = ask_url,
 ) -> None:
-    """Watch `job` start a database alone until it is healthy and accepts the declared password.
+    """Watch `job` start some components until they work: a database as soon as it accepts the declared password.
 
     Raises `StackError` as `await_ready` does; what else there is of the instance is not looked at.
     """
-    watch = _Watch(engine, job, progress, timeout, clock or SystemClock(), only=database.name)
+    databases = [each for each in components if each.login is not None]
+    others = [each.name for each in components if each.login is None]
+    watch = _Watch(engine, job, progress, timeout, clock or SystemClock(), only=[each.name for each in components])
     for look in watch:
         fresh = look.observed if look.exit_code is not None else changed(before, look.observed)
         patient = look.seconds < _LOG_AFTER
@@ -258,14 +275,18 @@ def await_verified(
             raise failed(instance.stack, watch.read_log, failure)
         if look.exit_code:
             raise job.explain()
-        if look.exit_code == 0 and not _verify(instance, watch, look.observed, [database], early=True):
-            return
+        there = look.observed.components
+        well = all(name in there and is_well(there[name]) for name in others)
+        if look.exit_code == 0 and well and not _verify(instance, watch, look.observed, databases, early=True):
+            watch.answers = ask(instance, look.observed, probe) if others else {}
+            if all(answer.ok for answer in watch.answers.values()):
+                return
         if watch.late:
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)
 
 
 def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
-    """Watch `job` until all that exists runs, is healthy, and accepts connections on its published port.
+    """Watch `job` until all that exists and runs on is healthy, and accepts connections on its published port.
 
     Whatever is declared: that may be another health path. Raises `StackError` if it does not get so.
     """
@@ -274,7 +295,8 @@ def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clo
         if look.exit_code:
             raise job.explain()
         states = look.observed.components.values()
-        if look.exit_code == 0 and all(each.well and all(map(accepts, each.ports.values())) for each in states):
+        lasting = [each for each in states if not each.once]
+        if look.exit_code == 0 and all(each.well and all(map(accepts, each.ports.values())) for each in lasting):
             return
         if watch.late:
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)

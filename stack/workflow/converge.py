@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from stack.report import Report
 from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
+from stack.verdict.done import recorded, with_done
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
@@ -26,7 +27,7 @@ from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import change_lines, missing_lines
 from stack.workflow.planning import PlanContext, compute_plan
 from stack.workflow.ports import automatic_lines, check_ports
-from stack.workflow.preparing import prepare_databases
+from stack.workflow.preparing import Preparation
 from stack.workflow.rotation import finish_rotations
 from stack.workflow.saved_plan import check_saved
 from stack.workflow.summary import component_statuses, url_lines
@@ -75,14 +76,22 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     secrets = _prepare(opened, journal, context)
     _build(opened, journal, context, progress)
     began = time.monotonic()
+    preparation = Preparation(opened, journal, context, secrets)
+    reached: Collection[str] | None = None
     try:
-        prepared = prepare_databases(opened, journal, context, options.timeout, progress)
-        with opened.engine.apply(context.plan.forced - prepared.started) as job:
+        try:
+            preparation.run(options.timeout, progress)
+        except StackError:
+            reached = preparation.reached
+            raise
+        with opened.engine.apply(
+            context.plan.forced.difference(preparation.started, opened.instance.stack.jobs)
+        ) as job:
             verdict = await_ready(
                 opened.instance, opened.engine, job, before, options.timeout, progress, replaced=context.plan.replaced
             )
     except StackError as error:
-        journal.save(_made(journal.applied, context, opened.engine.observe(), secrets))
+        journal.save(_made(journal.applied, context, opened.engine.observe(), secrets, reached))
         if options.rollback and opened.engine.revisions.exists():
             raise _rolled_back(opened, error, progress, options.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
@@ -90,7 +99,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     journal.save(made.verified(identities(opened, secrets)))
     remember_ready(opened.state, verdict.observed)
     opened.engine.revisions.save()
-    return _report(opened, context, replace(verdict, seconds=time.monotonic() - began), prepared.done)
+    return _report(opened, context, replace(verdict, seconds=time.monotonic() - began), preparation.done)
 
 
 def _finish_stopping(opened: Opened, applied: Applied, progress: Progress) -> None:
@@ -160,15 +169,25 @@ def _record_unrecorded(opened: Opened, journal: Journal, context: PlanContext, o
         journal.save(made)
 
 
-def _made(applied: Applied, context: PlanContext, there: Observed, secrets: Mapping[str, str]) -> Applied:
-    """Return what is recorded once the engine was told to make all that is declared."""
+def _made(
+    applied: Applied,
+    context: PlanContext,
+    there: Observed,
+    secrets: Mapping[str, str],
+    reached: Collection[str] | None = None,
+) -> Applied:
+    """Return what is recorded once the engine was told to make all that is declared, or only `reached`.
+
+    What was not reached still runs from its earlier source, and with the earlier secrets.
+    """
     declared = context.declared
     kept = {name: files for name, files in applied.sources.items() if name in declared.sources}
+    new = {name: files for name, files in declared.sources.items() if reached is None or name in reached}
     return applied.made(
-        {name: state.declaration for name, state in there.components.items()},
+        {name: state.declaration for name, state in there.components.items() if state.id},
         [*declared.components.values()],
-        kept if declared.builds else declared.sources,
-        secrets,
+        kept if declared.builds else {**kept, **new},
+        secrets if reached is None else applied.secrets,
         declared.replicas,
     )
 
@@ -182,7 +201,8 @@ def _step(output: str) -> str:
 def _report(
     opened: Opened, context: PlanContext, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
 ) -> Report[UpResult]:
-    instance, before = opened.instance, context.observed
+    instance = opened.instance
+    before = with_done(instance, context.observed, recorded(instance).jobs)
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
 

@@ -8,7 +8,7 @@ from stack.plan import Action
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
 from stack.workflow.planning import PlanContext
 
-_MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "keep": ("=", DIM)}
+_MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "run": (">", GREEN), "keep": ("=", DIM)}
 
 
 def plan_lines(context: PlanContext, style: Style) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from stack.fields import digest, fingerprint
 from stack.initial import InitialFile, read_initial
 from stack.migrations import Migration, read_migrations
 from stack.observed import Observed
-from stack.plan import Declared, Plan, find_migration_conflict, make_plan
+from stack.plan import Declared, DeclaredJob, Plan, find_migration_conflict, make_plan
 from stack.sources import check_names, check_source, options, read_files
 from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened
+from stack.workload import VolumeId
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class PlanContext:
             {name: [each.mark for each in declared.initial[name]] for name in plan.initial},
             dict(plan.superusers),
             self.blocker.message if self.blocker else None,
+            *([[action.target, action.why] for action in plan.actions if action.kind == "run"]),
         ]
         return digest(json.dumps(inputs, sort_keys=True))
 
@@ -86,6 +89,7 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         relaxed=relaxations(opened),
         builds=engine.traits.builds,
         replicas={name: count for name in stack.names if (count := stack.replicas(name)) != 1},
+        jobs={name: _job(opened, name, stores) for name in stack.jobs},
     )
 
 
@@ -95,6 +99,16 @@ def relaxations(opened: Opened) -> dict[str, tuple[str, ...]]:
         return {}
     stack = opened.instance.stack
     return {name: stack.workload(name, "container").hardening.relaxed for name in stack.names}
+
+
+def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str]) -> DeclaredJob:
+    """Describe a job. It may change its own volumes, and through what it uses those of that."""
+    stack, target = opened.instance.stack, opened.engine.traits.target
+    workload = stack.workload(name, target)
+    names = [name, *(each for each in stack.order.below(name) if each not in stack.jobs)]
+    reached = {volume.id for each in names for volume in stack.workload(each, target).volumes}
+    always = workload.once is not None and workload.once.always
+    return DeclaredJob(always, {volume: store for volume, store in stores.items() if volume in reached})
 
 
 def _migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:

@@ -1,76 +1,153 @@
-"""Prepare databases before what uses them is made: their user, their extensions, their schema."""
+"""Do what comes before a component is made or replaced: in databases, and by jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 
+from stack.applied import Done, files_digest, short_name
 from stack.capabilities import Schema
-from stack.engines.process import FinishedJob
+from stack.engines.process import FinishedJob, Job
+from stack.errors import StackError
+from stack.fields import fingerprint
+from stack.observed import ComponentState
 from stack.progress import Progress
-from stack.verdict import await_verified
+from stack.style import PLAIN
+from stack.verdict import await_done, await_verified
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
-from stack.workflow.planning import PlanContext
+from stack.workflow.planning import PlanContext, secrets_read
 from stack.workload import VolumeId
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """`started`: the components that were made for it. `done`: what was done, for people, by database."""
+class Preparation:
+    """What an `up` does before the rest is made: `run` does it, and these say how far it came.
 
-    started: frozenset[str]
-    done: Mapping[str, tuple[str, ...]]
-
-
-def prepare_databases(
-    opened: Opened, journal: Journal, context: PlanContext, timeout: float, progress: Progress
-) -> Prepared:
-    """Do in databases what the plan names, before what uses them is made or recreated. If one of these databases does
-    not run as declared, all that uses no other component is made first. No file of a migration is read again.
-
-    Raises `roles-failed`, `extension-missing` and `extension-failed`, what `migrate` raises, and for a database that
-    does not get ready what `await_ready` raises.
+    `started`: the components that were made for it. `done`: what was done, for people, by component.
     """
-    stack, names = opened.instance.stack, context.plan.prepared
-    running = {action.target for action in context.plan.actions if action.kind == "keep"}
-    first = [] if running.issuperset(names) else [each.name for each in stack if not each.needs]
-    done: dict[str, tuple[str, ...]] = {}
-    with opened.engine.apply(context.plan.forced.intersection(first), first) if first else FinishedJob() as job:
-        for component in stack:
-            if component.schema is not None and component.name in names:
-                await_verified(opened.instance, opened.engine, component, job, context.observed, timeout, progress)
-                done[component.name] = tuple(
-                    _prepare(opened, journal, context, component.name, component.schema, progress)
-                )
-    return Prepared(frozenset(first), {name: what for name, what in done.items() if what})
 
+    def __init__(self, opened: Opened, journal: Journal, context: PlanContext, secrets: Mapping[str, str]) -> None:
+        """Take the digests of the secrets as they are now."""
+        self.started: frozenset[str] = frozenset()
+        self.done: dict[str, tuple[str, ...]] = {}
+        self._opened = opened
+        self._journal = journal
+        self._context = context
+        self._secrets = secrets
+        plan = context.plan
+        self._kept = {action.target for action in plan.actions if action.kind == "keep"}
+        # What has to be done before what waits for it is made.
+        self._pending = {*plan.prepared, *(action.target for action in plan.actions if action.kind == "run")}
 
-def _prepare(
-    opened: Opened, journal: Journal, context: PlanContext, name: str, schema: Schema, progress: Progress
-) -> list[str]:
-    """Do it in one database, save each step, and return what was done, for people."""
-    session, major = opened.engine.session(name), opened.engine.version(name) or 0
-    done = []
-    if name in context.plan.superusers:
-        if (what := schema.separate(session, major)) is not None:
-            done.append(what)
-            progress.step(f"{name}: {what}")
-        journal.save(journal.applied.demoted([context.declared.stores[VolumeId.of(name)]]))
-    if databases := context.plan.databases.get(name):
-        schema.make_databases(session, major, databases, progress)
-        done.append(f"made the databases {', '.join(databases)}")
-        journal.save(journal.applied.with_databases(name, databases))
-    if extensions := context.plan.extensions.get(name):
-        schema.make_extensions(session, major, extensions, progress)
-        done.append(f"made the extensions {', '.join(extensions)}")
-        journal.save(journal.applied.extended(name, extensions))
-    if name in context.plan.initial:
-        ran = schema.initialise(session, context.declared.initial[name], progress)
-        done += [f"ran {', '.join(ran)}"] if ran else []
-        journal.save(journal.applied.initialised(name))
-    if name in context.plan.migrations:
-        checksums, new = schema.migrate(session, tuple(context.declared.migrations[name]), progress)
-        journal.save(journal.applied.migrated(name, checksums))
-        done += [f"applied {', '.join(new)}"] if new else []
-    return done
+    @property
+    def reached(self) -> frozenset[str]:
+        """The components that are as declared now."""
+        return self.started.union(self._kept)
+
+    def run(self, timeout: float, progress: Progress) -> None:
+        """Prepare each database and run each job that the plan names, in the order in which they need each other.
+
+        What these need is made first, with all else that waits for none of them. No file of a migration is read again.
+        Raises `roles-failed`, `extension-missing` and `extension-failed`, what `migrate` and `await_done` raise, and
+        for a component that does not get ready what `await_ready` raises. What waits for it is as it was then.
+        """
+        stack = self._opened.instance.stack
+        for name in [each for each in stack.order.names if each in self._pending]:
+            schema, job = stack[name].schema, name in stack.jobs
+            with self._making(stack.order.below(name) if job else [name]) as making:
+                self._await(stack.order.below(name) if job else [name], making, timeout, progress)
+            if job:
+                self.done[name] = (self._run_job(name, progress),)
+            elif schema is not None and (what := self._prepare(name, schema, progress)):
+                self.done[name] = tuple(what)
+            self._pending.discard(name)
+
+    def _making(self, needed: Iterable[str]) -> Job:
+        """Make what is needed, unless it is there as declared."""
+        stack, forced = self._opened.instance.stack, self._context.plan.forced
+        lasting = [name for name in stack.names if name not in stack.jobs]
+        if self.reached.union(stack.jobs).issuperset(needed):
+            return FinishedJob()
+        free = [name for name in lasting if self._pending.isdisjoint(stack.order.below(name))]
+        again = forced.intersection(free).difference(self.started)
+        job = self._opened.engine.apply(again, free)
+        self.started = self.started.union(free)
+        return job
+
+    def _await(self, names: Collection[str], making: Job, timeout: float, progress: Progress) -> None:
+        stack = self._opened.instance.stack
+        components = [stack[name] for name in stack.order.names if name in names and name not in stack.jobs]
+        await_verified(
+            self._opened.instance, self._opened.engine, components, making, self._context.observed, timeout, progress
+        )
+
+    def _run_job(self, name: str, progress: Progress) -> str:
+        """Run a job to its end, record that it is done, and say so for people. What breaks it off stops it too."""
+        instance, engine, journal = self._opened.instance, self._opened.engine, self._journal
+        once = instance.stack.workload(name, engine.traits.target).once
+        assert once is not None  # noqa: S101 - it is a job
+        if name in journal.applied.jobs:
+            journal.save(journal.applied.begun(name))
+        progress.step(f"{name}: running to its end")
+        began = time.monotonic()
+        try:
+            with engine.apply([name], [name]) as starting:
+                state = await_done(instance, engine, starting, name, once.timeout, progress)
+        except StackError as error:
+            raise self._explained(name, error) from error
+        except BaseException:
+            engine.stop([name])
+            raise
+        ended = state.ended or datetime.now(UTC)
+        journal.save(journal.applied.done(name, self._record(name, state, ended)))
+        return f"done ({PLAIN.took(time.monotonic() - began)})"
+
+    def _record(self, name: str, state: ComponentState, ended: datetime) -> Done:
+        declared = self._context.declared
+        return Done(
+            declaration=fingerprint(declared.components[name]),
+            ended=ended.isoformat(),
+            source=files_digest(declared.sources.get(name, {})),
+            secrets={each: self._secrets[each] for each in secrets_read(self._opened)[name] if each in self._secrets},
+            stores={volume: short_name(store) for volume, store in declared.jobs[name].stores.items()},
+            image=state.image_id,
+        )
+
+    def _explained(self, name: str, error: StackError) -> StackError:
+        """Return the same failure, with what became of the components that wait for the job."""
+        stack = self._opened.instance.stack
+        waiting = [each for each in stack.names if name in stack.order.below(each)]
+        if not waiting:
+            return error
+        there = [each for each in waiting if each in self._context.observed.components]
+        what = f"{', '.join(there)} not replaced" if there else f"{', '.join(waiting)} not started"
+        return error.hinting(f"{error.hint}; {what}")
+
+    def _prepare(self, name: str, schema: Schema, progress: Progress) -> list[str]:
+        """Do it in one database, save each step, and return what was done, for people."""
+        opened, journal, context = self._opened, self._journal, self._context
+        session, major = opened.engine.session(name), opened.engine.version(name) or 0
+        done = []
+        if name in context.plan.superusers:
+            if (what := schema.separate(session, major)) is not None:
+                done.append(what)
+                progress.step(f"{name}: {what}")
+            journal.save(journal.applied.demoted([context.declared.stores[VolumeId.of(name)]]))
+        if databases := context.plan.databases.get(name):
+            schema.make_databases(session, major, databases, progress)
+            done.append(f"made the databases {', '.join(databases)}")
+            journal.save(journal.applied.with_databases(name, databases))
+        if extensions := context.plan.extensions.get(name):
+            schema.make_extensions(session, major, extensions, progress)
+            done.append(f"made the extensions {', '.join(extensions)}")
+            journal.save(journal.applied.extended(name, extensions))
+        if name in context.plan.initial:
+            ran = schema.initialise(session, context.declared.initial[name], progress)
+            done += [f"ran {', '.join(ran)}"] if ran else []
+            journal.save(journal.applied.initialised(name))
+        if name in context.plan.migrations:
+            checksums, new = schema.migrate(session, tuple(context.declared.migrations[name]), progress)
+            journal.save(journal.applied.migrated(name, checksums))
+            done += [f"applied {', '.join(new)}"] if new else []
+        return done

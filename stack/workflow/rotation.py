@@ -83,7 +83,8 @@ def rotate_all(
     secrets = secret_digests(opened)
     again = to_restart(opened, databases, engine.renew_secrets(), journal.applied.secrets, secrets)
     made = identities(opened, secrets)
-    journal.save(journal.applied.rotated(secrets, {database.name: made[database.name] for database in databases}))
+    data = {database.name: made[database.name] for database in databases}
+    journal.save(journal.applied.rotated(secrets, data, [login.secret.id for login in logins.values()]))
     for name, why in again.items():
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
@@ -140,7 +141,9 @@ def to_restart(
             why[app.name] = "it holds the password as a variable; its requests in flight end"
         elif not app.rereads_secrets:
             why[app.name] = "it reads its secrets only when it starts; its requests in flight end"
-    return {name: why[name] for name in opened.instance.stack.names if name in why}
+    # A job reads them when it runs.
+    stack = opened.instance.stack
+    return {name: why[name] for name in stack.names if name in why and name not in stack.jobs}
 
 
 def holds(opened: Opened, component: Component, secrets: Collection[str]) -> bool:

@@ -12,9 +12,11 @@ from stack.workload import WEB, PortId
 
 
 def overall(instance: Instance, observed: Observed) -> InstanceState:
-    """Return the state of the whole: `up` if all that is declared runs and is healthy."""
+    """Return the state of the whole: `up` if all that is declared runs and is healthy, or is done."""
     words = {name: component.word for name, component in observed.components.items()}
-    return instance_state(words, instance.stack.names)
+    state = instance_state(words, instance.stack.names)
+    unfinished = any(each.once and not each.well for each in observed.components.values())
+    return "degraded" if state == "up" and unfinished else state
 
 
 def page_urls(instance: Instance) -> list[str]:
@@ -51,7 +53,7 @@ def component_statuses(instance: Instance, observed: Observed) -> dict[str, Comp
 def _component_status(component: ComponentState | None, replicas: int) -> ComponentStatus:
     if component is None:
         return ComponentStatus(
-            "absent", "none", problem=None, restarts=0, since=None, port=None, ports={}, image=None,
+            "absent", "none", problem=None, restarts=0, since=None, ended=None, port=None, ports={}, image=None,
             replicas=replicas, replicas_well=0,
         )  # fmt: skip
     return ComponentStatus(
@@ -60,6 +62,7 @@ def _component_status(component: ComponentState | None, replicas: int) -> Compon
         problem=problem(component),
         restarts=component.restarts,
         since=component.since,
+        ended=component.ended,
         port=next(iter(component.ports.values()), None),
         ports=component.ports,
         image=component.image,

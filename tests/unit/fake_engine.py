@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self
 
@@ -33,6 +33,8 @@ from stack.workload import Target, VolumeId
 from tests.unit.clocks import FakeClock
 
 DONE = Completed(0, "", "")
+# When each job ends.
+ENDED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
@@ -62,7 +64,8 @@ class World:
     `mounted`: the store that each database was started on. `files`: a tar of each volume that belongs to no database,
     by its store; `stopped`: what was stopped while each was read. `scenes`: what looks show, one after the other and
     the last for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote;
-    `read_since` notes from when they were read last. `answer`: how a command in a component ends.
+    `read_since` notes from when they were read last. `answer`: how a command in a component ends, and `ends` how each
+    job does that does not end with 0.
     """
 
     components: dict[str, ComponentState] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class World:
     log: Sequence[str] = ()
     read_since: datetime | None = None
     answer: Completed = DONE
+    ends: dict[str, int] = field(default_factory=dict)
     listens: Listening | None = None
     memory: Mapping[str, int] = field(default_factory=dict)
 
@@ -259,6 +263,9 @@ class FakeEngine(Engine):
         for database in self._databases():
             store = self.volumes.declared()[VolumeId(database.name)]
             fields[database.name] = {"version": str(self.version(database.name)), "store": store}
+        for job in self._instance.stack.jobs:
+            command = self._instance.stack.workload(job, self.traits.target).command
+            fields[job] = {"command": " ".join(map(str, command or ()))}
         return fields
 
     @property
@@ -276,7 +283,7 @@ class FakeEngine(Engine):
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         for name, fields in self.fields().items():
-            if not only or name in only:
+            if name in (only or set(self._instance.stack.names).difference(self._instance.stack.jobs)):
                 self._world.step(f"apply {name}")
                 self._make(name, fingerprint(fields), name in recreate)
         return FinishedJob()
@@ -296,14 +303,20 @@ class FakeEngine(Engine):
             for volume in self._instance.stack.workload(name, "container").volumes:
                 world.files.setdefault(self._instance.store_name(volume), tar_of({}))
         made = world.components.get(name)
-        if made is None or made.declaration != declaration or recreate or not made.running:
+        if name in self._instance.stack.jobs:
+            world.started += 1
+            world.components[name] = ComponentState(
+                str(world.started), "exited", "none", 0, world.ends.get(name, 0), False, None, "",
+                declaration=declaration, once=True, ended=ENDED,
+            )  # fmt: skip
+        elif made is None or made.declaration != declaration or recreate or not made.running:
             world.started += 1
             world.components[name] = ComponentState(
                 str(world.started), "running", "healthy", 0, 0, False, None, "", declaration=declaration
             )
 
     def start(self) -> Job:
-        for name, state in list(self._world.components.items()):
+        for name, state in [(name, state) for name, state in self._world.components.items() if not state.once]:
             self._world.step(f"start {name}")
             self._make(name, state.declaration, False)
         return FinishedJob()

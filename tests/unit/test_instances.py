@@ -377,6 +377,12 @@ def test_what_docker_says_of_a_container_in_one_word(state: str, status: str, wo
     assert summary(state, status) == word
 
 
+def test_a_container_that_ended_as_it_had_to_is_done() -> None:
+    assert summary("exited", "Exited (0) 2 minutes ago", once=True) == "done"
+    assert summary("exited", "Exited (3) 2 minutes ago", once=True) == "exited"
+    assert summary("running", "Up 3 minutes", once=True) == "running"
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("0B", 0), ("48.25MB", 48_250_000), ("1.5GB", 1_500_000_000), ("12kB", 12_000), ("N/A", None)]
 )

@@ -37,15 +37,17 @@ from stack.workflow.planning import compute_plan
 from tests.unit.fake_engine import FakeEngine, World
 
 DECLARATION = """\
-from stack import Postgres, Stack, WebApp
+from stack import Job, Postgres, Stack, WebApp
 db = Postgres("db", migrations="migrations", extensions=["pg_trgm"])
-stack = Stack("shop", [db, WebApp("web", source="app", command=["serve"], uses=[db])])
+web = WebApp("web", source="app", command=["serve"], uses=[db])
+stack = Stack("shop", [db, web, Job("fill", of=web, command=["fill"], before=[web])])
 """
 STEPS = [
     {"fields", "data", "separated"},
     {"sources"},
     {"extensions"},
     {"migrations"},
+    {"jobs"},
     {"wanted", "components", "secrets"},
 ]
 
@@ -166,7 +168,7 @@ def test_up_saves_each_step_once_and_in_order(make: Callable[..., Shop]) -> None
     writes = [step for step in shop.steps if step == "write applied.json" or step.startswith(("build", "apply"))]
     assert writes == [
         "write applied.json", "build", "write applied.json", "apply db", "write applied.json", "write applied.json",
-        "apply db", "apply web", "write applied.json",
+        "apply fill", "write applied.json", "apply db", "apply web", "write applied.json",
     ]  # fmt: skip
 
 
@@ -203,8 +205,8 @@ def test_a_failed_up_records_what_it_made(make: Callable[..., Shop], monkeypatch
     with pytest.raises(StackError, match="web is not ready"):
         shop.up()
     applied = shop.applied
-    assert (applied.wanted, applied.components) == ("up", ["db", "web"])
-    assert set(applied.sources) == {"web"}
+    assert (applied.wanted, applied.components) == ("up", ["db", "fill", "web"])
+    assert set(applied.sources) == {"fill", "web"}
     assert set(applied.secrets) == {"db_password"}
 
 
@@ -217,4 +219,7 @@ def test_a_source_edited_after_a_killed_up_is_noticed(make: Callable[..., Shop])
         shop.up(last_write)
     shop.up()
     shop.source.write_text("FROM alpine\n")
-    assert [str(each) for each in shop.plan().changes] == ["web: restart, because its source changed: Dockerfile"]
+    assert [str(each) for each in shop.plan().changes] == [
+        "web: restart, because its source changed: Dockerfile",
+        "fill: run, because its source changed: Dockerfile",
+    ]

@@ -109,5 +109,5 @@ def test_what_is_applied_is_what_the_plan_read(tmp_path: Path, monkeypatch: pyte
         context = compute_plan(opened, journal.applied)
         (folder / FIRST.name).write_text("DROP TABLE notes")
         (folder / SECOND.name).write_bytes(SECOND.sql)
-        preparing.prepare_databases(opened, journal, context, 1, Silence())
+        preparing.Preparation(opened, journal, context, {}).run(1, Silence())
     assert applied == [(FIRST,)]

@@ -188,7 +188,7 @@ def test_a_found_instance_has_each_published_port(
     registered: Mapping[PortId, int],
     found: Mapping[str, int] | None,
 ) -> None:
-    row = ["p-search-1", "running", "Up 3 minutes", published, "2026-11-24 12:56:45 +0000 UTC", "search"]
+    row = ["p-search-1", "running", "Up 3 minutes", published, "2026-11-24 12:56:45 +0000 UTC", "search", ""]
     line = "\t".join([*row, "p", "shop", "/state"])
 
     def answer(arguments: list[str], timeout: float) -> Completed:

@@ -40,20 +40,28 @@ class Project:
     def build(self) -> list[str]:
         return self._command("build")
 
-    def up(self, only: Collection[str] = ()) -> list[str]:
+    def up(self, only: Collection[str] = (), orphans: bool = True) -> list[str]:
         """Create and start what is declared, from images that are built already.
 
-        With `only` just those services; the others, also those no longer declared, stay as they are.
+        With `only` just those services, and not what they depend on; with `orphans` remove those no longer declared.
         """
-        orphans = [] if only else ["--remove-orphans"]
-        return self._command("up", "--detach", "--no-build", *orphans, "--quiet-pull", *only)
+        return self._command(
+            "up", "--detach", "--no-build", *(["--remove-orphans"] if orphans else []), "--quiet-pull", *_alone(only)
+        )
 
-    def up_again(self) -> list[str]:
+    def up_again(self, only: Collection[str] = ()) -> list[str]:
         """Create and start the last known good revision, whose images were pulled and built before."""
-        return self._command("up", "--detach", "--no-build", "--remove-orphans")
+        return self._command("up", "--detach", "--no-build", "--remove-orphans", *_alone(only))
 
-    def start(self) -> list[str]:
-        return self._command("start")
+    def remove_orphans(self) -> list[str]:
+        """Remove the containers of services that are no longer declared; start nothing."""
+        return self._command("create", "--no-build", "--no-recreate", "--remove-orphans")
+
+    def start(self, only: Collection[str] = ()) -> list[str]:
+        """Start the containers that exist. `compose start` would start what the services depend on too."""
+        if not only:
+            return self._command("start")
+        return self._command("up", "--detach", "--no-build", "--no-recreate", *_alone(only))
 
     def remove(self, services: Collection[str]) -> list[str]:
         """Stop and remove the containers of services."""
@@ -85,3 +93,8 @@ class Project:
 
     def _command(self, *words: str) -> list[str]:
         return ["compose", "--file", str(self.file), "--project-name", self.name, *words]
+
+
+def _alone(services: Collection[str]) -> list[str]:
+    """Return the words for some services without what they depend on; of themselves each waits for the others."""
+    return ["--no-deps", *services] if services else []

@@ -17,7 +17,7 @@ from stack.engines.compose.volumes import ComposeVolumes, give_to_users
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
 from stack.engines.docker.objects import READ_TIMEOUT, existing, inspect, listed
 from stack.engines.docker.session import ContainerSession
-from stack.engines.process import CommandJob, Job
+from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -131,11 +131,22 @@ class ComposeEngine(Engine):
             # Compose recreates only what is configured differently, and these are not.
             client.read(self._project.remove(recreate), client.STOP_TIMEOUT)
         give_to_users(self._instance)
-        return self._start(self._project.up(only))
+        if only:
+            return self._start(self._project.up(only, orphans=False))
+        stack = self._instance.stack
+        # Compose would run each job again that a service depends on.
+        lasting = [name for name in stack.names if name not in stack.jobs] if stack.jobs else []
+        if stack.jobs and not lasting:
+            return self._start(self._project.remove_orphans())
+        return self._start(self._project.up(lasting))
 
     def start(self) -> Job:
         offline.await_offline_servers(self._instance)
-        return self._start(self._project.start())
+        if not self._instance.stack.jobs:
+            return self._start(self._project.start())
+        declared = self._instance.stack.names
+        there = [name for name, state in self.observe().components.items() if name in declared and not state.once]
+        return self._start(self._project.start(there)) if there else FinishedJob()
 
     def stop(self, names: Collection[str] = ()) -> None:
         self._ensure_configuration()
@@ -162,7 +173,7 @@ class ComposeEngine(Engine):
 
     @property
     def revisions(self) -> Revisions:
-        return ComposeRevisions(self._instance, lambda: self._start(self._project.up_again()))
+        return ComposeRevisions(self._instance, lambda names: self._start(self._project.up_again(names)))
 
     # Commands in a component
 

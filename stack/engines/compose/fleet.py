@@ -31,6 +31,7 @@ _CONTAINER = "\t".join(
     [
         arguments.CONTAINER_NAME,
         *("{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", label(render.LABEL_SERVICE)),
+        label(render.LABEL_ONCE),
         *_LABELS,
     ]
 )
@@ -73,10 +74,10 @@ class ComposeFleet:
     def find(self, entries: Sequence[Entry]) -> list[Found]:
         parts: dict[str, _Parts] = defaultdict(_Parts)
         registered = {entry.project: entry.ports for entry in entries if entry.engine == self.name}
-        for values in _rows(arguments.list_containers(labelled(render.LABEL_STATE), layout=_CONTAINER), 5):
-            name, of, (state, status, ports, created, service) = _part(values, parts)
+        for values in _rows(arguments.list_containers(labelled(render.LABEL_STATE), layout=_CONTAINER), 6):
+            name, of, (state, status, ports, created, service, once) = _part(values, parts)
             of.names["containers"].append(name)
-            of.words[service].append(summary(state, status))
+            of.words[service].append(summary(state, status, bool(once)))
             of.made.append(_time(created))
             of.ports |= port_ids(service, published(ports), registered.get(values[-3], {}))
         for kind, listing in (("networks", arguments.list_networks), ("volumes", arguments.list_volumes)):
@@ -195,8 +196,13 @@ def _found(project: str, parts: _Parts) -> Found:
     )
 
 
-def summary(state: str, status: str) -> StateWord:
-    """Summarize a container of which `docker ps` prints `running` and `Up 3 minutes (unhealthy)`: `unhealthy`."""
+def summary(state: str, status: str, once: bool = False) -> StateWord:
+    """Summarize a container of which `docker ps` prints `running` and `Up 3 minutes (unhealthy)`: `unhealthy`.
+
+    One that runs `once` is done if it has `Exited (0)`.
+    """
+    if once and status.startswith("Exited (0)"):
+        return "done"
     if state != "running":
         return cast(StateWord, state)
     words: dict[str, StateWord] = {"(healthy)": "healthy", "(unhealthy)": "unhealthy", "(health: starting)": "starting"}

@@ -6,6 +6,7 @@
 - Servers that use nothing, are made from an image and have the same users share the networks of the first of them:
   whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
 - What has neither is alone on an internal network of its own.
+- What waits for a component that ends never reaches it: they share no network for that.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
 
 def _relations(stack: Stack) -> Mapping[str, Sequence[str]]:
     """Return what each component has to reach, without what reaches it by a network that is there already."""
-    used: dict[str, list[str]] = {name: list(stack[name].needs) for name in stack.names}
+    used: dict[str, list[str]] = {
+        name: [each for each in stack[name].needs if each not in stack.jobs] for name in stack.names
+    }
     joined = {frozenset((user, name)) for user, names in used.items() for name in names}
     for user in stack.names:
         for name in stack[user].reached:

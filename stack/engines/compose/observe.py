@@ -67,6 +67,8 @@ def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[
         live=_live(container),
         health_at=answers.time(log[-1]["Start"]) if log else None,
         number=int(labels.get(_NUMBER_LABEL, 1)),
+        once=render.LABEL_ONCE in labels,
+        ended=answers.time(state["FinishedAt"]) if render.LABEL_ONCE in labels else None,
     )
 
 

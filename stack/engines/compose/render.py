@@ -22,6 +22,10 @@ LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
 # The fingerprint of what a container was made from.
 LABEL_DECLARATION = "stackctl.declaration"
+# Of a container that has to end.
+LABEL_ONCE = "stackctl.once"
+# What Compose calls the end of one with 0.
+_DONE = "service_completed_successfully"
 # Compose puts this label on everything that it creates; it identifies an instance whose state is lost.
 LABEL_PROJECT = "com.docker.compose.project"
 LABEL_SERVICE = "com.docker.compose.service"
@@ -81,9 +85,10 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
 
 
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a service to what a container of it is made from; with `***` for each secret.
+    """Flatten a service to what makes another container of it; with `***` for each secret.
 
-    The settings of its command stand for the command. Of its networks the names count, as the engine tells them.
+    The paths of files of the state may change with a move of it, and a job that it waits for may be a new one. The
+    settings of its command stand for the command. Of its networks the names count, as the engine tells them.
     """
     service = {**service, "networks": list(service["networks"])}
     given = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
@@ -96,6 +101,9 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
     contents = {"content": service[_CONTENTS]} if _CONTENTS in service else {}
     shown = {name: value for name, value in service.items() if name != _CONTENTS} | files | contents
+    waits = {name: how for name, how in shown.pop("depends_on", {}).items() if how["condition"] != _DONE}
+    if waits:
+        shown["depends_on"] = waits
     declared = {name: text for name, text in flatten(shown).items() if name not in _NO_FIELDS}
     return {name: text.replace("$$", "$") for name, text in declared.items()}
 
@@ -139,7 +147,7 @@ def _network(instance: Instance, network: Network) -> dict[str, Any]:
 
 
 def _service(instance: Instance, name: str, workload: Workload, networks: list[str]) -> dict[str, Any]:
-    component = instance.stack[name]
+    awaited = instance.stack.order.awaits(name)
     service: dict[str, Any] = {}
     if workload.image is not None or workload.image_of is not None:
         service["image"] = _image(instance, name, workload)
@@ -160,8 +168,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         }
     if workload.given_environment:
         service["env_file"] = [_literal(str(instance.variables_file(name)))]
-    if component.needs:
-        service["depends_on"] = {needed: {"condition": _condition(instance, needed)} for needed in component.needs}
+    if awaited:
+        service["depends_on"] = {each: {"condition": _condition(instance, each)} for each in awaited}
     if workload.published:
         service["ports"] = [
             f"127.0.0.1:{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}" for port in workload.published
@@ -206,13 +214,17 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         "cpus": workload.limits.cpus,
         "pids_limit": workload.limits.pids,
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
-        "labels": {name: _literal(value) for name, value in workload.labels.items()} | _labels(instance),
+        "labels": {name: _literal(value) for name, value in workload.labels.items()} | _marks(instance, workload),
     }
 
 
 def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, Any]:
     """Join networks, with the name that a container has for itself if that is not its service's."""
     return networks if hostname is None else {name: {"aliases": [hostname]} for name in networks}
+
+
+def _marks(instance: Instance, workload: Workload) -> dict[str, str]:
+    return _labels(instance) | ({} if workload.once is None else {LABEL_ONCE: "true"})
 
 
 def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
@@ -261,8 +273,11 @@ def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> 
 
 
 def _condition(instance: Instance, needed: str) -> str:
-    """Wait for health if the stack declares the check; an app's image may have none."""
-    check = workload_of(instance, needed).healthcheck
+    """Wait for the end of what ends, else for health if the stack declares the check; an app's image may have none."""
+    workload = workload_of(instance, needed)
+    if workload.once is not None:
+        return _DONE
+    check = workload.healthcheck
     return "service_healthy" if check is not None and check.test else "service_started"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+import yaml
 
 from stack.engines.base import Revisions
 from stack.engines.compose import render
@@ -22,8 +24,8 @@ _GOOD_FILE = ".good"
 class ComposeRevisions(Revisions):
     """The last known good revision of a project; see `stack.engines.base.Revisions`."""
 
-    def __init__(self, instance: Instance, start: Callable[[], Job]) -> None:
-        """Take `start`, which runs the project file as it is."""
+    def __init__(self, instance: Instance, start: Callable[[Collection[str]], Job]) -> None:
+        """Take `start`, which runs the project file as it is, or only some of its services."""
         self._instance = instance
         self._state = State(instance.state)
         self._start = start
@@ -45,14 +47,17 @@ class ComposeRevisions(Revisions):
     def restore(self) -> Job:
         for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
             self._copy(f"compose/{file.name}", f"compose/{file.stem}")
-        self._copy(_GOOD, CONFIGURATION)
+        good = self._copy(_GOOD, CONFIGURATION)
         for image in self._built_images():
             # An image that was not built then has no such tag.
             client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
-        return self._start()
+        return self._start(_lasting(good))
 
-    def _copy(self, source: str, target: str) -> None:
-        self._state.write(target, (self._state.folder / source).read_text(encoding="utf-8"))
+    def _copy(self, source: str, target: str) -> str:
+        """Copy a file of the state; return its text."""
+        text = (self._state.folder / source).read_text(encoding="utf-8")
+        self._state.write(target, text)
+        return text
 
     def _built_images(self) -> list[str]:
         images = render.images(self._instance)
@@ -65,3 +70,11 @@ class ComposeRevisions(Revisions):
         if spare:
             # Docker refuses for a network that a container of the user's own is on: that one stays.
             client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT)
+
+
+def _lasting(text: str) -> list[str]:
+    """Return the services of a project file that run on, if others end: what these did is not done again."""
+    if render.LABEL_ONCE not in text:
+        return []
+    services = yaml.safe_load(text)["services"]
+    return [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.layout import Home, component_of
@@ -36,13 +36,15 @@ class Configuration:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def note_applied(self, text: str, declared: Mapping[str, Fields]) -> None:
+    def note_applied(self, text: str, declared: Mapping[str, Fields], only: Collection[str] = ()) -> None:
         """Note that supervisord has applied a configuration, and the declaration that it was made from.
 
-        Written last: if we crash earlier, the next `up` sees pending work.
+        Written last: if we crash earlier, the next `up` sees pending work. With `only` it has applied these parts.
         """
-        applied = {
-            program: {"declaration": fingerprint(declared[component_of(program)]), "section": digest(section)}
+        applied = dict(self.applied()) if only else {}
+        applied |= {
+            program: {"declaration": fingerprint(declared[component_of(program)]), "section": digest(section.strip())}
             for program, section in sections(text).items()
+            if not only or component_of(program) in only
         }
         self._files.write(self._home.applied, json.dumps(applied) + "\n")

@@ -18,11 +18,17 @@ _SHUTDOWN_STATE = 6
 
 @dataclass(frozen=True)
 class Program:
-    """A program as supervisord sees it: its own word for the state (`RUNNING`), and the time of the start (epoch)."""
+    """A program as supervisord sees it: its own word for the state (`RUNNING`).
+
+    `since`: the time of its last start (epoch), `ended` that of its last end; 0 if there was none. `exit_code`: of that
+    end, negative if a signal was it.
+    """
 
     name: str
     state: str
     since: float
+    ended: float = 0
+    exit_code: int = 0
 
 
 class NotRunning(StackError):
@@ -50,7 +56,8 @@ class Control:
 
     def programs(self) -> tuple[Program, ...]:
         return tuple(
-            Program(info["name"], info["statename"], info["start"]) for info in self._call("getAllProcessInfo")
+            Program(info["name"], info["statename"], info["start"], info["stop"], info["exitstatus"])
+            for info in self._call("getAllProcessInfo")
         )
 
     def reload(self) -> tuple[list[str], list[str], list[str]]:

@@ -42,7 +42,6 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding, failed
 from stack.instance import Instance
-from stack.model import Stack
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.workload import PortId
 
@@ -192,14 +191,15 @@ class EmbeddedEngine(Engine):
         if not runs:
             self._supervisor.end_orphans()
         layout = self._layout(self._choose_ports(keep=runs))
-        text = render(self._instance, layout)
+        # What is not to be touched keeps its part, so that it is not started with another after a crash either.
+        text = render(self._instance, layout, only, self._configuration.sections() if runs and only else None)
         self._files.write_all(layout)
         if runs:
             self._supervisor.update(text, recreate, only)
         else:
-            self._supervisor.launch(render(self._part(only), layout) if only else text, layout, mounts)
-        if not only:
-            self._configuration.note_applied(text, self.fields())
+            self._supervisor.launch(text, layout, mounts)
+        self._supervisor.run([name for name in self._instance.stack.jobs if name in only])
+        self._configuration.note_applied(text, self.fields(), only)
         self._supervisor.await_starts()
         return FinishedJob()
 
@@ -220,10 +220,6 @@ class EmbeddedEngine(Engine):
         chosen = choose_ports(self._instance, self._ports, keep)
         self._files.write(self._home.ports, ports_text(chosen))
         return chosen
-
-    def _part(self, names: Collection[str]) -> Instance:
-        stack = self._instance.stack
-        return replace(self._instance, stack=Stack(stack.name, [each for each in stack if each.name in names]))
 
     def start(self) -> Job:
         return self.apply()

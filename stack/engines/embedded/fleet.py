@@ -15,7 +15,8 @@ from stack.engines.embedded.checks import configuration_of, supervisors
 from stack.engines.embedded.data_folders import is_volume
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.layout import ROOT_HOMES, Home, component_of, home_at
-from stack.engines.embedded.render import sections
+from stack.engines.embedded.observe import last_exit_code
+from stack.engines.embedded.render import ends, sections
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
 from stack.errors import StackError
@@ -121,7 +122,7 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
         project=entry.project if entry else _project_of(home),
         instance=entry.instance if entry else _instance_of(home),
         states=tuple(states),
-        components=_words(processes),
+        components=_words(at, processes),
         ports=entry.ports if entry else {},
         resources=Resources(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
         since=_made(home),
@@ -129,12 +130,20 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
     )
 
 
-def _words(processes: Mapping[str, int | None]) -> dict[str, StateWord]:
+def _words(home: Home, processes: Mapping[str, int | None]) -> dict[str, StateWord]:
     """Return the word for each component, by the pid of each of its programs."""
     words: dict[str, list[StateWord]] = {}
     for program, number in processes.items():
-        words.setdefault(component_of(program), []).append("exited" if number is None else "running")
+        words.setdefault(component_of(program), []).append(_word(home, program, number))
     return {name: worst_of(each) for name, each in words.items()}
+
+
+def _word(home: Home, name: str, number: int | None) -> StateWord:
+    """Return the word for a program, which has this number if it runs."""
+    if number is not None:
+        return "running"
+    section = sections(_text(home.configuration)).get(name, "")
+    return "done" if ends(section) and not last_exit_code(home, name) else "exited"
 
 
 def _state_of(folder: Path) -> Path | None:

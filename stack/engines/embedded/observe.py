@@ -61,17 +61,20 @@ class Observer:
     def _program(self, program_name: str, program: Program | None, start_log: StartLog) -> ComponentState:
         name = component_of(program_name)
         declared = declared_process(self.instance, name)
-        state = _state(program, start_log)
+        once = declared is not None and declared.once is not None
+        state = _state(program, start_log, once)
         if state == "restarting" and declared is not None and self._rests(program_name, declared, program):
             state = "exited"
         health, problem = self._health(name, start_log) if state == "running" else ("none", "")
         since = start_log.since or (program.since if program is not None else None)
+        # Supervisord knows it in whole seconds.
+        ended = max(program.ended, since or 0) if program is not None and once and state == "exited" else None
         return ComponentState(
             id=start_log.id,
             state=state,
             health=health,
             restarts=max(0, start_log.starts - 1),
-            exit_code=0 if state == "running" else self._last_exit_code(program_name),
+            exit_code=0 if state == "running" else _exit_code(self.home, program_name, program if once else None),
             oom_killed=False,
             since=datetime.fromtimestamp(since, UTC) if since else None,
             image=str(declared.command[0]) if declared and declared.command else "",
@@ -79,6 +82,8 @@ class Observer:
             health_output=problem,
             process=start_log.pid,
             number=number_of(program_name),
+            once=once,
+            ended=datetime.fromtimestamp(ended, UTC) if ended else None,
         )
 
     def _health(self, name: str, start_log: StartLog) -> tuple[Health, str]:
@@ -98,12 +103,22 @@ class Observer:
         """Say whether what ended is not started again."""
         if program is None or program.state != "EXITED":
             return False
-        return declared.restart == "no" or (declared.restart == "on-failure" and self._last_exit_code(name) == 0)
+        if declared.restart == "on-failure":
+            return last_exit_code(self.home, name) == 0
+        return declared.restart == "no"
 
-    def _last_exit_code(self, name: str) -> int:
-        """Find the exit code of a program that ended by itself."""
-        log = logs.last_lines(self.home.log(SUPERVISORD), _EXITS_SEARCHED)
-        return logs.last_exit(log, name) or 0
+
+def _exit_code(home: Home, name: str, once: Program | None) -> int:
+    """Return how a component ended; of a program that runs `once` the log may only tell of an earlier end."""
+    if once is None or (once.state == "EXITED" and once.exit_code < 0):
+        return last_exit_code(home, name)
+    return 1 if once.state == "FATAL" else once.exit_code
+
+
+def last_exit_code(home: Home, name: str) -> int:
+    """Find the exit code of a component that ended by itself."""
+    log = logs.last_lines(home.log(SUPERVISORD), _EXITS_SEARCHED)
+    return logs.last_exit(log, name) or 0
 
 
 def by_component(states: Mapping[str, ComponentState], instance: Instance) -> dict[str, ComponentState]:
@@ -118,7 +133,8 @@ def marked(state: ComponentState, applied: Mapping[str, str] | None, section: st
     """Add what a component was made from, and whether its part of the configuration is still as it was written."""
     if applied is None:
         return state
-    same = section is not None and digest(section) == applied["section"]
+    # An earlier stackctl noted the digest of the text with the empty lines around it.
+    same = section is not None and applied["section"] in (digest(section.strip()), digest(section))
     return replace(state, declaration=applied["declaration"], live={CONFIGURATION: GENERATED if same else EDITED})
 
 
@@ -127,8 +143,14 @@ def uses(sections: Iterable[str], folder: str) -> bool:
     return any(re.search(rf"{re.escape(folder)}(?![\w.-])", section) for section in sections)
 
 
-def _state(program: Program | None, start_log: StartLog) -> EngineState:
-    """Return the word for a state. Without supervisord a component may still run, or have ended with a reboot."""
+def _state(program: Program | None, start_log: StartLog, once: bool) -> EngineState:
+    """Return the word for a state. Without supervisord a component may still run, or have ended with a reboot.
+
+    What runs `once` is not started again after its end, nor with the others; how it ended goes with supervisord.
+    """
+    never = program is None or (program.state == "STOPPED" and not start_log.starts)
+    if once and never and start_log.pid is None:
+        return "created"
     if program is None:
         return "exited" if start_log.pid is None else "running"
     return _STATES.get(program.state, "dead")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from stack.engines.embedded.layout import HOST, Layout, programs_of
+from stack.engines.embedded.layout import HOST, Layout, component_of, programs_of
 from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
@@ -49,7 +49,7 @@ _PROGRAM = """
 [program:{name}]
 command = {command}
 priority = {priority}
-autorestart = {restart}
+{begins}autorestart = {restart}
 startsecs = {held_after}
 startretries = 100
 stopsignal = {stop_signal}
@@ -63,16 +63,25 @@ stdout_logfile_backups = 3
 
 
 _RESTARTS: Mapping[Restart, str] = {"always": "true", "on-failure": "unexpected", "no": "false"}
+# Of a program that ends: neither supervisord nor a change of another program starts it.
+_BY_HAND = "autostart = false\n"
 
 
-def render(instance: Instance, layout: Layout) -> str:
-    """Return the text of `supervisord.conf`. Raises `DeclarationError` for what can't run as a process."""
+def render(
+    instance: Instance, layout: Layout, only: Collection[str] = (), others: Mapping[str, str] | None = None
+) -> str:
+    """Return the text of `supervisord.conf`. Raises `DeclarationError` for what can't run as a process.
+
+    With `only` it has these programs, and those of `others`, parts of an earlier configuration, as they are there.
+    """
     head = _SUPERVISORD.format(
         stack=instance.stack.name, identifier=instance.project, socket=_literal(str(layout.home.control))
     )
-    names = instance.stack.names
+    kept = {name: part for name, part in (others or {}).items() if component_of(name) not in only}
+    names = [name for name in instance.stack.names if not only or name in only]
     programs = [(name, each) for name in names for each in programs_of(name, process_of(instance, name).replicas)]
-    return head + "".join(_program(instance, layout, name, program) for name, program in programs)
+    made = [_program(instance, layout, name, program) for name, program in programs]
+    return head + "".join([*made, *(f"\n[program:{name}]\n{part.strip()}\n" for name, part in kept.items())])
 
 
 def fields(instance: Instance, layout: Layout) -> dict[str, dict[str, str]]:
@@ -84,6 +93,11 @@ def sections(text: str) -> dict[str, str]:
     """Split a configuration into the parts of its programs, by name."""
     parts = re.split(r"^\[program:(.+)\]$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def ends(section: str) -> bool:
+    """Say whether a part of a configuration is of a program that runs to its end."""
+    return _BY_HAND in section
 
 
 def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
@@ -100,6 +114,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
             **({"restart": process.restart} if process.restart != "always" else {}),
+            **({"once": "true"} if process.once else {}),
             **{
                 f"data{_volume_suffix(name, volume.id)}": layout.home.volume(volume.id).name
                 for volume in process.volumes
@@ -167,6 +182,7 @@ def _program(instance: Instance, layout: Layout, name: str, program: str) -> str
         command=quote(command(instance, layout, name, program)),
         # What is used is started first and stopped last.
         priority=100 * (1 + instance.stack.depth(name)),
+        begins=_BY_HAND if process.once else "",
         restart=_RESTARTS[process.restart],
         # A program that ends earlier is started again in any case.
         held_after=0 if process.restart == "no" else 1,

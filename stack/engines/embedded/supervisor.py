@@ -102,8 +102,7 @@ class Supervisor:
             self._reset_start_log(name)
             control.add(name)
         for program in sorted(control.programs(), key=lambda program: self._depth(program.name)):
-            wanted = component_of(program.name) in (only or self._instance.stack.names)
-            if self._rests(program) and wanted:
+            if self._rests(program) and component_of(program.name) in self._lasting(only):
                 self._reset_start_log(program.name)
                 with contextlib.suppress(StackError):  # it was started just now
                     control.start(program.name)
@@ -114,6 +113,17 @@ class Supervisor:
             declared = declared_process(self._instance, component_of(program.name))
             return declared is not None and declared.restart != "always"
         return program.state in ("STOPPED", "FATAL")
+
+    def _lasting(self, only: Collection[str] = ()) -> set[str]:
+        """Return the declared programs that run on, all or those of `only`."""
+        stack = self._instance.stack
+        return {*(only or stack.names)}.difference(stack.jobs)
+
+    def run(self, names: Collection[str]) -> None:
+        """Start programs that end, which nothing else starts."""
+        for name in names:
+            self._reset_start_log(name)
+            self._control.start(name)
 
     def _restore_name(self) -> None:
         """Give the servers' user its name again if it lost it, because programs like `initdb` need one."""
@@ -132,7 +142,8 @@ class Supervisor:
         """Wait until each program was started once: before that, supervisord calls it stopped."""
 
         def all_started() -> bool:
-            return not any(program.state == "STOPPED" for program in self._control.programs())
+            starting = self._control.programs()
+            return not any(each.state == "STOPPED" and each.name not in self._instance.stack.jobs for each in starting)
 
         wait_until(all_started, _TIMEOUT)
         # The users of the machine may have changed since the namespace was made; what failed for that is started again.

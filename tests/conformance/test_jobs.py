@@ -1,0 +1,167 @@
+"""Jobs on both engines: when they run, what waits for them, and what is told of one that fails or does not end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import Cli
+from tests.ports import own_port
+
+STACK = """\
+from stack import Job, Redis, Stack, WebApp, Worker
+
+queue = Redis("queue")
+web = WebApp(
+    "web",
+    source="app",
+    publish=23873,
+    health="/",
+    uses=[queue],
+    volumes={"media": "/srv/media"},
+    command=["python3", "app.py"],
+)
+"""
+FILL = 'Job("fill", of=web, command=["python3", "job.py", "first"], before=[web])'
+SMOKE = 'Job("smoke", of=web, command=["python3", "job.py", "smoke"], uses=[web, queue], always=True)'
+WORKER = 'Worker("worker", of=web, command=["python3", "worker.py"], uses=["fill"])'
+APP = {
+    "Dockerfile": "FROM python:3.14-slim\nWORKDIR /app\nCOPY . .\n",
+    "app.py": """\
+import http.server, json, os, pathlib
+runs = pathlib.Path(os.environ["VOLUME_MEDIA"]) / "runs"
+began_after = runs.read_text().split()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"began_after": began_after, "runs": runs.read_text().split()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Handler).serve_forever()
+""",
+    "job.py": """\
+import os, pathlib, socket, sys, time
+what = sys.argv[1]
+socket.create_connection((os.environ["QUEUE_HOST"], int(os.environ["QUEUE_PORT"])), 10).close()
+print("the job does", what, flush=True)
+if what == "fail":
+    sys.exit("there is no table")
+if what == "wait":
+    time.sleep(600)
+with (pathlib.Path(os.environ["VOLUME_MEDIA"]) / "runs").open("a") as runs:
+    runs.write(what + "\\n")
+""",
+    "worker.py": "import time\nprint('the worker works', flush=True)\ntime.sleep(3600)\n",
+}
+
+
+class Shop(Cli):
+    """The command line for an instance of that stack, with the jobs of each test."""
+
+    def declare(self, *others: str) -> None:
+        assert self.file is not None
+        self.file.write_text(f'{STACK}stack = Stack("shop", [web, queue, {", ".join(others)}])\n')
+
+    def open(self, *others: str) -> dict[str, Any]:
+        if others:
+            self.declare(*others)
+        return self.up()
+
+    def actions(self) -> dict[str, str]:
+        return {each["component"]: each["action"] for each in self.data("plan")["actions"]}
+
+    @property
+    def components(self) -> dict[str, dict[str, Any]]:
+        components: dict[str, dict[str, Any]] = self.data("status")["components"]
+        return components
+
+    @property
+    def runs(self) -> list[str]:
+        status, answer = self.get()
+        assert status == 200, answer
+        return list(answer["runs"])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
+    folder: Path = tmp_path_factory.mktemp("shop")
+    folder.chmod(0o755)
+    (folder / "app").mkdir()
+    for name, text in APP.items():
+        (folder / "app" / name).write_text(text)
+    cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
+    try:
+        cli.open(FILL)
+        yield cli
+    finally:
+        cli.reset()
+
+
+def test_a_job_is_done_before_its_app_starts_and_once(shop: Shop) -> None:
+    assert shop.get()[1] == {"began_after": ["first"], "runs": ["first"]}
+    assert shop.data("status")["state"] == "up"
+    done = shop.components["fill"]
+    assert (done["state"], done["health"], done["problem"]) == ("done", "none", None)
+    assert done["ended"] >= done["since"]
+    assert "the job does first" in shop.ok("logs", "fill").stdout
+    assert shop.open()["changed"] is False
+    shop.ok("stop")
+    shop.ok("start")
+    shop.ok("down")
+    shop.open()
+    assert shop.runs == ["first"]
+    assert shop.components["fill"]["state"] == "done"
+
+
+def test_a_job_runs_again_after_a_change_and_its_app_runs_on(shop: Shop) -> None:
+    shop.open(FILL)
+    before, since = shop.runs, shop.components["web"]["since"]
+    shop.declare(FILL.replace("first", "second"))
+    assert shop.actions() == {"web": "keep", "queue": "keep", "fill": "run"}
+    shop.open()
+    assert (shop.runs, shop.components["web"]["since"]) == ([*before, "second"], since)
+    source = shop.folder / "app" / "job.py"
+    source.write_text(source.read_text() + "print('the new job was here')\n")
+    shop.open()
+    assert shop.get()[1]["began_after"] == [*before, "second", "second"], "the app began after it"
+    assert "the new job was here" in shop.ok("logs", "fill").stdout
+
+
+def test_a_job_that_needs_its_app_runs_after_it_at_each_up(shop: Shop) -> None:
+    shop.open(FILL, SMOKE)
+    assert shop.runs[-1] == "smoke"
+    before = shop.runs
+    assert shop.actions() == {"web": "keep", "queue": "keep", "fill": "keep", "smoke": "run"}
+    shop.open()
+    assert shop.runs == [*before, "smoke"]
+
+
+def test_what_waits_for_a_failed_job_is_not_started(shop: Shop) -> None:
+    shop.open(FILL)
+    before, since = shop.runs, shop.components["web"]["since"]
+    shop.declare(FILL.replace("first", "fail"), WORKER)
+    error = shop.fails("up", "--port", str(shop.port), code="job-failed")
+    assert error["message"] == "the job fill failed (exit code 1)"
+    assert "there is no table" in error["output"]
+    components = shop.components
+    assert components["worker"]["state"] == "absent"
+    assert (components["fill"]["state"], components["web"]["since"]) == ("exited", since), "what ran runs on"
+    assert shop.runs == before
+    assert shop.run("status", "--exit-code").exit_code == 1
+    shop.open(FILL.replace("first", "third"), WORKER)
+    assert shop.runs == [*before, "third"]
+    assert shop.components["worker"]["state"] == "running"
+
+
+def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
+    shop.open(FILL)
+    shop.declare(FILL.replace("first", "wait").replace("before", "timeout=2, before"))
+    error = shop.fails("up", "--port", str(shop.port), code="job-timeout")
+    assert "the job does wait" in error["output"]
+    assert shop.components["fill"]["state"] == "exited"
+    assert shop.components["web"]["health"] == "healthy"
