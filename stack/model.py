@@ -100,6 +100,11 @@ class Component:
         return ()
 
     @property
+    def follows(self) -> tuple[str, ...]:
+        """The names of the components with which it waits for the end of what comes before them."""
+        return ()
+
+    @property
     def shares(self) -> tuple[str, ...]:
         """The names of the components whose image and volumes are its own too."""
         return ()
@@ -305,7 +310,11 @@ class Stack:
     @cached_property
     def order(self) -> Order:
         """In which order the components start."""
-        return Order({each.name: each.needs for each in self}, {each.name: each.precedes for each in self})
+        precedes = {
+            each.name: [*each.precedes, *(other.name for other in self if set(other.follows) & set(each.precedes))]
+            for each in self
+        }
+        return Order({each.name: each.needs for each in self}, precedes)
 
     @cached_property
     def jobs(self) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ class Job(Beside):
     - `of`: the app whose image, source, environment, volumes and `uses` it has; or give it its own `image` or `source`.
     - `command`, `entrypoint`: what it runs; lists of words, or a text that is split into words. Without them one with
       its own image or source runs what the image says.
-    - `before`: the components that start, or are replaced, only after it is done. So does each that has it in its
-      `uses`. If it fails, `up` fails, and what ran of these before runs on. A job that nothing waits for runs too.
+    - `before`: the components that start, or are replaced, only after it is done. So is each worker of these, and each
+      that has it in its `uses`. If it fails, `up` fails, and what ran of these before runs on. A job that nothing waits
+      for runs too.
     - `always`: it runs at each `up`.
     - `timeout`: the seconds after which it is stopped and has failed.
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of

@@ -18,7 +18,8 @@ from stack.workload import Target, Workload
 class Worker(Beside):
     """A process that runs beside an app and has no port.
 
-    - `of`: the app whose image, source, environment, volumes and `uses` it has; or give it its own `image` or `source`.
+    - `of`: the app whose image, source, environment, volumes and `uses` it has, and with which it waits for a `Job`
+      before that; or give it its own `image` or `source`.
     - `command`, `entrypoint`: what it runs; lists of words, or a text that is split into words. Without them one with
       its own image or source runs what the image says.
     - `environment`: beside that of the app, and before it. `volumes`: beside those of the app. `uses`: in the place of
@@ -55,6 +56,10 @@ class Worker(Beside):
     @property
     def role(self) -> str:
         return "worker"
+
+    @property
+    def follows(self) -> tuple[str, ...]:
+        return self.shares
 
     @property
     def takes_work(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import DeclarationError, Job, Postgres, Redis, Stack, WebApp, Worker
+from stack import Container, DeclarationError, Job, Postgres, Redis, Stack, WebApp, Worker
 from stack.applied import Applied, Done, FileState, files_digest
 from stack.capabilities import Programs
 from stack.engines import ENGINES
@@ -101,6 +101,20 @@ def test_components_wait_for_the_jobs_before_them_and_those_they_use() -> None:
     assert [name for name in stack.order.names if name in ("seed", "migrate", "db")] == ["db", "migrate", "seed"]
 
 
+def test_a_worker_waits_for_what_comes_before_its_app() -> None:
+    worker = Worker("worker", of=web, command=["work"], uses=[])
+    stack = shop(worker, job(before=[web]), job("seed", before=["migrate"]))
+    assert stack.order.awaits("worker") == ("migrate",)
+    assert stack.order.below("worker") == {"seed", "migrate", "db"}
+    assert services(stack)["worker"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert "worker" not in stack.order.awaits("migrate")
+
+
+def test_jobs_of_an_app_do_not_wait_for_each_other_by_themselves() -> None:
+    stack = shop(job(before=[web]), job("seed", before=[web]))
+    assert (stack.order.awaits("migrate"), stack.order.awaits("seed")) == (("db",), ("db",))
+
+
 def test_an_app_may_use_a_job_that_is_of_it() -> None:
     own = WebApp("web", source="app", uses=[db, "migrate"])
     assert Stack("shop", [own, db, job(of=own)]).order.awaits("migrate") == ("db",)
@@ -132,6 +146,42 @@ def test_what_waits_for_a_job_shares_no_network_with_it() -> None:
     site = WebApp("site", image="site", uses=["migrate"], publish=None)
     networks = plan_networks(shop(site, job()))
     assert not any({"site", "migrate"} <= set(each.members) for each in networks.values())
+
+
+def networks(*components: Component) -> dict[str, tuple[str, ...]]:
+    return {name: network.members for name, network in plan_networks(shop(*components)).items()}
+
+
+def test_a_job_is_on_the_networks_of_its_app_and_costs_none() -> None:
+    assert networks(job(before=[web])) == networks() | {
+        "web": ("web", "migrate"),
+        "web.db": ("web", "db", "migrate"),
+    }
+
+
+def test_a_job_has_networks_of_its_own_only_for_what_its_app_does_not_use() -> None:
+    assert networks(job(uses=[web, db, cache])) == {
+        "web": ("web", "migrate"),
+        "web.db": ("web", "db", "migrate"),
+        "migrate.cache": ("migrate", "cache"),
+    }
+    assert networks(job(uses=[])) == networks() | {"web": ("web", "migrate")}, "it does not reach the database"
+
+
+def test_a_job_on_its_own_has_its_own_networks() -> None:
+    assert networks(job(of=None, image="tools", uses=[db])) == networks() | {
+        "migrate": ("migrate",),
+        "migrate.db": ("migrate", "db"),
+    }
+
+
+def test_a_job_of_an_app_without_a_way_out_has_one() -> None:
+    api = Container("api", image="api", ports={"http": 80}, egress=False)
+    stack = Stack("shop", [api, Job("fill", of=api, command=["fill"])])
+    assert {name: (each.members, each.internal) for name, each in plan_networks(stack).items()} == {
+        "fill": (("fill",), False),
+        "api": (("api",), True),
+    }
 
 
 def test_going_back_to_a_revision_runs_no_job_again() -> None:

@@ -7,12 +7,14 @@
   whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
 - What has neither is alone on an internal network of its own.
 - What waits for a component that ends never reaches it: they share no network for that.
+- What runs the code of an app, and ends, is beside it on the networks of the app, as far as it may reach all that is
+  there; only for the rest it has networks of its own. The networks of others are the same with it and without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from stack.model import Stack
 from stack.workload import Workload
@@ -32,16 +34,35 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
     used = _relations(stack)
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
     servers = {name for name, workload in workloads.items() if workload.image is not None and not used[name]}
-    users = _users(used)
+    guests = {name: app for name in stack.jobs for app in stack[name].shares}
     position = {name: number for number, name in enumerate(stack.names)}
-    networks = {name: Network((name,), internal=False) for name, workload in workloads.items() if _is_open(workload)}
-    for user in stack.names:
+
+    def related(user: str, names: Iterable[str], users: Mapping[str, tuple[str, ...]]) -> dict[str, Network]:
         groups: dict[tuple[str, ...], list[str]] = {}
-        for name in sorted(used[user], key=position.__getitem__):
+        for name in sorted(names, key=position.__getitem__):
             groups.setdefault(users[name] if name in servers else (name,), []).append(name)
-        networks |= {f"{user}.{group[0]}": Network((user, *group)) for group in groups.values()}
+        return {f"{user}.{group[0]}": Network((user, *group)) for group in groups.values()}
+
+    hosts = [name for name in stack.names if name not in guests]
+    users = _users({name: used[name] if name in hosts else () for name in stack.names})
+    networks = {name: Network((name,), internal=False) for name in hosts if _is_open(workloads[name])}
+    for user in hosts:
+        networks |= related(user, used[user], users)
+    own = dict(networks)
+    for guest, app in guests.items():
+        joined = [name for name, network in own.items() if _fits(network, app, used[guest])]
+        met = {member for name in joined for member in own[name].members}
+        networks |= {name: replace(networks[name], members=(*networks[name].members, guest)) for name in joined}
+        if all(own[name].internal for name in joined):
+            networks[guest] = Network((guest,), internal=False)
+        networks |= related(guest, set(used[guest]).difference(met), _users(used))
     reached = {name for network in networks.values() for name in network.members}
     return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _fits(network: Network, app: str, used: Collection[str]) -> bool:
+    """Say whether what uses these may be beside an app on one of its networks."""
+    return network.members[0] == app and set(network.members[1:]).issubset(used)
 
 
 def _relations(stack: Stack) -> Mapping[str, Sequence[str]]:
