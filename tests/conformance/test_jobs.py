@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli import Cli
+from tests.cli import Cli, eventually
 from tests.ports import own_port
+
+POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
+# For so many seconds a slow job runs.
+SLOW = 2.0
 
 STACK = """\
 from stack import Job, Redis, Stack, WebApp, Worker
@@ -45,16 +53,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Handler).serve_forever()
 """,
     "job.py": """\
-import os, pathlib, socket, sys, time
-what = sys.argv[1]
+import os, pathlib, socket, sys, time, uuid
+what, run = sys.argv[1], uuid.uuid4().hex
+def note(word):
+    with (pathlib.Path(os.environ["VOLUME_MEDIA"]) / "runs").open("a") as runs:
+        runs.write(word + "\\n")
 socket.create_connection((os.environ["QUEUE_HOST"], int(os.environ["QUEUE_PORT"])), 10).close()
+if what.startswith("slow"):
+    note(f"begin-{run}")
 print("the job does", what, flush=True)
 if what == "fail":
     sys.exit("there is no table")
 if what == "wait":
     time.sleep(600)
-with (pathlib.Path(os.environ["VOLUME_MEDIA"]) / "runs").open("a") as runs:
-    runs.write(what + "\\n")
+if what.startswith("slow"):
+    time.sleep(2)
+    note(f"end-{run}")
+note(what)
 """,
     "worker.py": "import time\nprint('the worker works', flush=True)\ntime.sleep(3600)\n",
 }
@@ -74,6 +89,9 @@ class Shop(Cli):
 
     def actions(self) -> dict[str, str]:
         return {each["component"]: each["action"] for each in self.data("plan")["actions"]}
+
+    def await_job(self, what: str) -> None:
+        eventually(lambda: f"the job does {what}" in self.run("logs", "fill").stdout, every=0.1)
 
     @property
     def components(self) -> dict[str, dict[str, Any]]:
@@ -165,3 +183,35 @@ def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
     assert "the job does wait" in error["output"]
     assert shop.components["fill"]["state"] == "exited"
     assert shop.components["web"]["health"] == "healthy"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_up_that_is_cut_off_while_a_job_runs_is_made_good(shop: Shop, number: signal.Signals) -> None:
+    for point in range(POINTS):
+        what = f"slow-{number.name}-{point}"
+        shop.open(FILL)
+        if point % 2:
+            shop.ok("down")
+        shop.declare(FILL.replace("first", what))
+        with shop.start("up", "--port", str(shop.port)) as running:
+            shop.await_job(what)
+            threading.Event().wait(SLOW * point / POINTS)
+            running.send_signal(number)
+            _, said = running.communicate(timeout=60)
+        assert running.returncode in (0, 130, -number), said
+        if number != signal.SIGKILL and running.returncode:
+            assert shop.components["fill"]["state"] == "exited", "a signal that can be heard ends the job too"
+        shop.open()
+        status, answer = shop.get()
+        assert (status, shop.data("plan")["changes"]) == (200, False)
+        assert not point % 2 or answer["began_after"][-1] == what, "what was down starts after the job"
+        assert answer["runs"][-1] == what
+        assert shop.components["fill"]["state"] == "done"
+        assert overlaps(answer["runs"]) == []
+
+
+def overlaps(runs: list[str]) -> list[str]:
+    """The runs of a slow job that ended after another one had begun."""
+    marks = [each for each in runs if each.startswith(("begin-", "end-"))]
+    return [end for before, end in pairwise(marks) if end.startswith("end-") and before != end.replace("end", "begin")]
