@@ -18,6 +18,7 @@ from stack.components.container import Container
 from stack.components.job import Job
 from stack.components.postgres import Postgres
 from stack.components.redis import CachedValue, Redis
+from stack.components.schedule import Schedule
 from stack.components.webapp import WebApp
 from stack.components.worker import Worker
 from stack.errors import DeclarationError
@@ -33,6 +34,7 @@ __all__ = [
     "Parameter",
     "Postgres",
     "Redis",
+    "Schedule",
     "Stack",
     "Volume",
     "WebApp",

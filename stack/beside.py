@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.errors import DeclarationError
@@ -60,6 +60,9 @@ class Beside(Program):
     uses: Sequence[Component | str] | None = None
     user: str | None = None
 
+    # The kinds that it can run beside.
+    _KINDS: ClassVar[tuple[type, ...]] = ()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("command", "entrypoint"):
@@ -85,16 +88,13 @@ class Beside(Program):
         if self.of is None:
             super()._check_origin()
             return
-        self._check_kind(self.of)
+        if not isinstance(self.of, self._KINDS):
+            raise self.wrong("of", f"{self.of!r} is neither a WebApp nor a Container")
         if self.command is None and self.entrypoint is None:
             raise self.wrong("command", f"is missing, and {self.of.name!r} runs the image's own already")
         for name in ("image", "source", "dockerfile", "target", "args"):
             if getattr(self, name):
                 raise self.wrong(name, f"is that of {self.of.name!r} already; leave it out, or `of`")
-
-    def _check_kind(self, app: object) -> None:
-        """Raise `DeclarationError` if `app` is of a kind that this one can't run beside."""
-        raise NotImplementedError
 
     @property
     def needs(self) -> tuple[str, ...]:

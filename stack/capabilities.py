@@ -14,10 +14,13 @@ from stack.references import SecretReference, Value
 from stack.workload import Target
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stack.initial import InitialFile
     from stack.migrations import Migration
     from stack.progress import Progress
     from stack.results.access import Inspected
+    from stack.results.instances import Runs
     from stack.snapshots.archive import Archive, Writer
     from stack.snapshots.manifest import Saved
     from stack.snapshots.streams import Kind, Peekable
@@ -378,6 +381,17 @@ class Client(Protocol):
 
     def local_environment(self, host: Host) -> Mapping[str, str]:
         """Give the variables with which they find it as the user that owns it, which needs no password."""
+
+
+class Timetable(Protocol):
+    """When a component does its work, and what it notes of that."""
+
+    @property
+    def record(self) -> Sequence[str]:
+        """Give the command that prints, in the component, what it has noted."""
+
+    def read(self, noted: str, now: datetime) -> Runs:
+        """Tell its runs from what it has noted, and when the next one is."""
 
 
 class DataFolder(Protocol):

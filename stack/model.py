@@ -25,6 +25,7 @@ from stack.capabilities import (
     Programs,
     ProgramSearch,
     Schema,
+    Timetable,
 )
 from stack.errors import DeclarationError
 from stack.order import Order
@@ -211,6 +212,11 @@ class Component:
 
     @property
     def client(self) -> Client | None:
+        return None
+
+    @property
+    def timetable(self) -> Timetable | None:
+        """When it does its work, if it does it at times of its own."""
         return None
 
     @property

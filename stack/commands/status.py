@@ -11,11 +11,12 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.report import Report, duration
 from stack.results.access import Nothing
-from stack.results.instances import MemoryUse, StatusResult
+from stack.results.instances import MemoryUse, Runs, StatusResult
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.workflow.opening import Opened, look
+from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.summary import component_statuses, overall, page_urls, problem, server_lines
 
 _WATCH_INTERVAL = 1.0
@@ -51,6 +52,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
     observed = observe(opened.instance, opened.engine)
     memory = opened.engine.memory(observed)
     components = component_statuses(opened.instance, observed)
+    now = datetime.now(UTC)
     data = StatusResult(
         instance=opened.instance.name,
         engine=opened.engine.name,
@@ -59,10 +61,11 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         urls=opened.instance.urls if observed.running else {},
         components=components,
         memory={name: _memory_use(observed.components.get(name), memory.get(name)) for name in components},
+        runs=schedule_runs(opened, observed, now),
     )
     failed = exit_code and data.state != "up"
-    code, now = ExitCode.FAILED if failed else ExitCode.DONE, datetime.now(UTC)
-    return Report.drawn("status", lambda style: _text(opened, observed, memory, now, style), data, code)
+    code = ExitCode.FAILED if failed else ExitCode.DONE
+    return Report.drawn("status", lambda style: _text(opened, observed, memory, data.runs, now, style), data, code)
 
 
 def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report[Nothing]:
@@ -84,7 +87,14 @@ def _memory_use(component: ComponentState | None, used: int | None) -> MemoryUse
     return MemoryUse(used, component.memory_limit if component else None)
 
 
-def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: datetime, style: Style) -> str:
+def _text(
+    opened: Opened,
+    observed: Observed,
+    memory: Mapping[str, int],
+    runs: Mapping[str, Runs],
+    now: datetime,
+    style: Style,
+) -> str:
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
@@ -96,6 +106,7 @@ def _text(opened: Opened, observed: Observed, memory: Mapping[str, int], now: da
     lines = [
         table((*_COLUMNS, last), rows, style, _colour),
         "",
+        *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in runs.items()),
         f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
         *(server_lines(instance, style) if observed.running else ()),
         style.wrapped(f"engine: {opened.choice}", indent="  "),

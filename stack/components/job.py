@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from typing import ClassVar
 
 from stack.beside import Beside
 from stack.checking import checked_seconds, checked_switch, used_names
@@ -43,15 +44,13 @@ class Job(Beside):
     always: bool = False
     timeout: int = 600
 
+    _KINDS: ClassVar[tuple[type, ...]] = (WebApp, Container)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("before", used_names(self, self.before, "before"))
         checked_switch(self, "always", self.always)
         checked_seconds(self, "timeout", self.timeout)
-
-    def _check_kind(self, app: object) -> None:
-        if not isinstance(app, (WebApp, Container)):
-            raise self.wrong("of", f"{app!r} is neither a WebApp nor a Container")
 
     @property
     def role(self) -> str:

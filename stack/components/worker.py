@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from stack.beside import Beside
 from stack.capabilities import Check
@@ -37,16 +38,14 @@ class Worker(Beside):
     replicas: int = 1
     singleton: bool = False
 
+    _KINDS: ClassVar[tuple[type, ...]] = (WebApp, Container)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.health is not None:
             self._check_health(self.health)
         checked_switch(self, "singleton", self.singleton)
         checked_replicas(self, self.replicas, self.singleton)
-
-    def _check_kind(self, app: object) -> None:
-        if not isinstance(app, (WebApp, Container)):
-            raise self.wrong("of", f"{app!r} is neither a WebApp nor a Container")
 
     def _check_health(self, asked: object) -> None:
         if not isinstance(asked, Command):

@@ -55,6 +55,28 @@ class MemoryUse:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """The runs of a schedule.
+
+    `last_run`: when the last one began, ISO 8601; null if there was none.
+    `seconds`: how long it took; null if it has not ended, or was cut off.
+    `exit_code`: how it ended, null likewise.
+    `running`: whether it goes on.
+    `next_run`: when the next one is, ISO 8601; null if there is none in the next 50 years.
+    `missed`: how many were missed, because the last one was still running or the schedule was not there to run them.
+    `last_missed`: when the last of these was due, ISO 8601, or null.
+    """
+
+    last_run: datetime | None
+    seconds: int | None
+    exit_code: int | None
+    running: bool
+    next_run: datetime | None
+    missed: int
+    last_missed: datetime | None
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """What exists of an instance, and how it is.
 
@@ -65,6 +87,7 @@ class StatusResult:
     `urls`: the address of each published port, if anything runs.
     `components`: each declared component, and those that are no longer declared.
     `memory`: the memory of each component.
+    `runs`: those of each schedule that is running.
     """
 
     instance: str
@@ -74,6 +97,7 @@ class StatusResult:
     urls: Mapping[PortId, str]
     components: Mapping[str, ComponentStatus]
     memory: Mapping[str, MemoryUse]
+    runs: Mapping[str, Runs]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ def data_store(stack: Stack, name: str) -> DataStore | None:
     if component.data is not None:
         return component.data
     workload = component.workload("container")
-    names = tuple(volume.id.name for volume in workload.volumes if volume.id.component == component.name)
+    names = tuple(
+        volume.id.name for volume in workload.volumes if volume.id.component == component.name and volume.backup
+    )
     return VolumeFiles(component.name, names, workload.hardening.owner) if names else None
 
 

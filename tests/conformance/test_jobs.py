@@ -20,7 +20,7 @@ POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 SLOW = 2.0
 
 STACK = """\
-from stack import Job, Redis, Stack, WebApp, Worker
+from stack import Job, Redis, Schedule, Stack, WebApp, Worker
 
 queue = Redis("queue")
 web = WebApp(
@@ -36,6 +36,9 @@ web = WebApp(
 FILL = 'Job("fill", of=web, command=["python3", "job.py", "first"], before=[web])'
 SMOKE = 'Job("smoke", of=web, command=["python3", "job.py", "smoke"], uses=[web, queue], always=True)'
 WORKER = 'Worker("worker", of=web, command=["python3", "worker.py"], uses=["fill"])'
+TICK = 'Schedule("tick", of=web, command=["python3", "job.py", "tick"], cron="* * * * *")'
+# As if it had been stopped for ten minutes.
+ABSENT = 'echo "$(($(date +%s) / 60 - 10)) - - - 0 -" > "$STACKCTL_SCHEDULE/record"'
 APP = {
     "Dockerfile": "FROM python:3.14-slim\nWORKDIR /app\nCOPY . .\n",
     "app.py": """\
@@ -183,6 +186,26 @@ def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
     assert "the job does wait" in error["output"]
     assert shop.components["fill"]["state"] == "exited"
     assert shop.components["web"]["health"] == "healthy"
+
+
+def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> None:
+    shop.open(FILL, TICK)
+    assert shop.data("status")["state"] == "up"
+    before = shop.runs
+    shop.ok("exec", "tick", "--", "sh", "-c", ABSENT)
+    shop.ok("stop")
+    assert shop.data("status")["runs"] == {}
+    shop.ok("start")
+    eventually(lambda: shop.runs == [*before, "tick"])
+    eventually(lambda: shop.data("status")["runs"]["tick"]["exit_code"] == 0)
+    runs = shop.data("status")["runs"]["tick"]
+    assert (runs["running"], runs["missed"] >= 8) == (False, True), runs
+    assert runs["next_run"] > runs["last_run"] > runs["last_missed"]
+    said = shop.ok("logs", "tick").stdout
+    assert "stackctl: missed" in said
+    assert "the job does tick" in said
+    assert "tick: last run" in shop.ok("status").stdout
+    assert shop.open()["changed"] is False
 
 
 @pytest.mark.long

@@ -106,8 +106,8 @@ def test_each_error_code_is_in_the_readme_and_each_of_the_readme_exists() -> Non
 
 def test_each_variable_that_is_read_is_in_the_readme() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources())
-    # What an engine gives to its own redis-cli, and marks processes with, is not for users.
-    read = set(re.findall(r"\"(STACKCTL_(?!REDIS_|RUN)[A-Z_]+)\"", text))
+    # What an engine gives to its own redis-cli, marks processes with, and tells a schedule, is not for users.
+    read = set(re.findall(r"\"(STACKCTL_(?!REDIS_|RUN|SCHEDULE)[A-Z_]+)\"", text))
     told = set(re.findall(r"^\| `(STACKCTL_[A-Z_]+)`", README, re.MULTILINE))
     assert told == read
 

@@ -7,8 +7,9 @@
   whatever reaches one of them may reach the others, and Docker has address ranges for about 30 networks in all.
 - What has neither is alone on an internal network of its own.
 - What waits for a component that ends never reaches it: they share no network for that.
-- What runs the code of an app, and ends, is beside it on the networks of the app, as far as it may reach all that is
-  there; only for the rest it has networks of its own. The networks of others are the same with it and without.
+- What runs the code of an app, and not all the time, is beside it on the networks of the app, as far as it may reach
+  all that is there; only for the rest it has networks of its own. The networks of others are the same with it and
+  without.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
     used = _relations(stack)
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
     servers = {name for name, workload in workloads.items() if workload.image is not None and not used[name]}
-    guests = {name: app for name in stack.jobs for app in stack[name].shares}
+    guests = {name: app for name in stack.names if _is_guest(stack, name) for app in stack[name].shares}
     position = {name: number for number, name in enumerate(stack.names)}
 
     def related(user: str, names: Iterable[str], users: Mapping[str, tuple[str, ...]]) -> dict[str, Network]:
@@ -58,6 +59,10 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
         networks |= related(guest, set(used[guest]).difference(met), _users(used))
     reached = {name for network in networks.values() for name in network.members}
     return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _is_guest(stack: Stack, name: str) -> bool:
+    return name in stack.jobs or stack[name].timetable is not None
 
 
 def _fits(network: Network, app: str, used: Collection[str]) -> bool:

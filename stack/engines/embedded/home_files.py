@@ -16,7 +16,7 @@ from stack.engines.embedded import accounts
 from stack.engines.embedded.data_folders import all_volumes, discard, empty_folders
 from stack.engines.embedded.host import LocalHost
 from stack.engines.embedded.layout import Home, Layout
-from stack.engines.embedded.render import copied_files, resolve
+from stack.engines.embedded.render import copied_files, declared_process, resolve
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.user import RunAs, acting_as, make_private
 from stack.engines.variables import given_variables
@@ -104,10 +104,11 @@ class HomeFiles:
             update_text(self._home.secret(secret_id), value, 0o400)
 
     def _write_component_files(self, layout: Layout) -> None:
-        # A component whose ports are not chosen has never run, and its files may name them.
-        host, ready = LocalHost(layout), {port.component for port in layout.ports}
+        host = LocalHost(layout)
         for component in self._instance.stack:
-            if component.name in ready:
+            process = declared_process(self._instance, component.name)
+            # One whose ports are not chosen has never run, and its files may name them.
+            if process is not None and all(port.id in layout.ports for port in process.ports):
                 for name, text in component.process_files(host).items():
                     update_text(self._home.file(component.name, name), text)
 
