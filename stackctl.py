@@ -36,6 +36,8 @@ from stack.cli.options import (
     Source,
     Timeout,
     Until,
+    With,
+    Without,
     Yes,
     command,
 )
@@ -106,6 +108,8 @@ def up(
     session: Session,
     port: Port = None,
     parameters: Parameters = None,
+    on: With = None,
+    off: Without = None,
     timeout: Timeout = 120,
     saved: Annotated[
         Path | None,
@@ -128,21 +132,25 @@ def up(
       stackctl up --port 8080
       stackctl up --port auto
       stackctl up --set LOG_LEVEL=debug --set STRIPE_KEY=@stripe.key
+      stackctl up --with tools
       stackctl up --instance review
       stackctl up --engine embedded
     """
     from stack.commands.up import up
+    from stack.workflow.asked import Groups
     from stack.workflow.converge import UpOptions
 
-    options = UpOptions(timeout, saved, rollback)
+    options, groups = UpOptions(timeout, saved, rollback), Groups(on or (), off or ())
     settings = session.given(parameters)
-    return up(settings, session.progress, _ports(port or []), system_binaries, options, session.question())
+    return up(settings, session.progress, _ports(port or []), system_binaries, options, session.question(), groups)
 
 
 @command(app.command("plan"))
 def plan(
     session: Session,
     parameters: Parameters = None,
+    on: With = None,
+    off: Without = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if something would change.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
@@ -156,11 +164,13 @@ def plan(
     Examples:
       stackctl plan
       stackctl plan --exit-code
+      stackctl plan --with tools
       stackctl plan --output next.json && stackctl up --plan next.json
     """
     from stack.commands.plan import plan
+    from stack.workflow.asked import Groups
 
-    return plan(session.given(parameters), exit_code, output)
+    return plan(session.given(parameters), exit_code, output, Groups(on or (), off or ()))
 
 
 def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:

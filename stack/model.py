@@ -8,11 +8,12 @@ renders that.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Self
 
+from stack.agreement import SharedVolume, check_volumes, checked_groups, selected, shared_volumes
 from stack.calls import check_call, check_name
 from stack.capabilities import (
     Check,
@@ -40,7 +41,7 @@ from stack.references import (
     references_in,
     variable_prefix,
 )
-from stack.workload import TARGETS, Target, Volume, Workload, complete
+from stack.workload import TARGETS, Target, Workload, complete
 
 # The fields that may hold references in a text.
 _COMMANDS = ("command", "entrypoint", "process")
@@ -241,21 +242,11 @@ class Component:
 
 
 @dataclass(frozen=True)
-class SharedVolume:
-    """A volume that belongs to no component, with the `users` that have it and their user and group in numbers.
-
-    `owner` None: the user of their images. `backup`: snapshots have it.
-    """
-
-    name: str
-    owner: str | None
-    backup: bool
-    users: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Stack:
     """The declared whole: a name and its components, in the order in which they are shown.
+
+    `groups`: components that are off unless they are asked for, `{"tools": [adminer]}` and `stackctl up --with tools`.
+    They are among the components too.
 
     Raises `DeclarationError` when a name stands twice, a used component is missing, components use each other in
     a circle, a variable is given twice, two components publish one port, or a volume is declared in two ways.
@@ -263,14 +254,18 @@ class Stack:
 
     name: str
     components: tuple[Component, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __new__(cls, *arguments: object, **named: object) -> Self:
         check_call(cls, arguments, named)
         return super().__new__(cls)
 
-    def __init__(self, name: str, components: Sequence[Component]) -> None:
+    def __init__(
+        self, name: str, components: Sequence[Component], groups: Mapping[str, Sequence[Component | str]] | None = None
+    ) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "components", sequence("components", components))
+        object.__setattr__(self, "groups", {} if groups is None else groups)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -284,7 +279,9 @@ class Stack:
         self._check_environments()
         self._check_parameters()
         self._check_ports()
-        self._check_volumes()
+        check_volumes(self)
+        if self.groups != {}:
+            object.__setattr__(self, "groups", checked_groups(self, self.groups))
 
     def __iter__(self) -> Iterator[Component]:
         return iter(self.components)
@@ -300,18 +297,37 @@ class Stack:
     def _by_name(self) -> Mapping[str, Component]:
         return {component.name: component for component in self.components}
 
+    def selected(self, on: Collection[str]) -> Stack:
+        """Return the stack without the components of which every group is off; `whole` is still all of it.
+
+        Raises `UsageError` if another needs one of them.
+        """
+        chosen = selected(self, on)
+        if len(chosen) == len(self.components):
+            return self
+        part = Stack(self.name, chosen)
+        object.__setattr__(part, "whole", self)
+        return part
+
+    @cached_property
+    def whole(self) -> Stack:
+        """The stack with the components of all groups, also of those that are off."""
+        return self
+
+    @cached_property
+    def off(self) -> Mapping[str, str]:
+        """The components that are off, each with the name of its first group."""
+        groups = self.whole.groups.items()
+        return {
+            name: next(group for group, members in groups if name in members)
+            for name in self.whole.names
+            if name not in self._by_name
+        }
+
     @cached_property
     def shared_volumes(self) -> Mapping[str, SharedVolume]:
         """The volumes that belong to no component, by their names; no component has such a name."""
-        found: dict[str, SharedVolume] = {}
-        for component in self.components:
-            workload = component.workload("container")
-            for volume in workload.volumes:
-                if volume.shared:
-                    before = found.get(volume.id)
-                    users = (*before.users, component.name) if before else (component.name,)
-                    found[volume.id] = SharedVolume(volume.id, workload.hardening.owner, volume.backup, users)
-        return found
+        return shared_volumes(self)
 
     @cached_property
     def order(self) -> Order:
@@ -333,7 +349,7 @@ class Stack:
 
     def replicas(self, name: str) -> int:
         """How many of a component run at once; 1 for one that is not declared."""
-        return self[name].workload("container").replicas if name in self.names else 1
+        return self[name].workload("container").replicas if name in self._by_name else 1
 
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         return tuple(secret for component in self.components for secret in component.secrets(target))
@@ -462,34 +478,6 @@ class Stack:
                 if (taken := published.get((port.publish, port.udp))) is not None:
                     raise self.wrong(f"{component.name}/publish", f"{port.publish} is published by {taken!r} already")
                 published[port.publish, port.udp] = component.name
-
-    def _check_volumes(self) -> None:
-        """Check that each volume has one name, one owner and one way to be saved, and none the name of another."""
-        owners: dict[str, tuple[str, Workload, Volume]] = {}
-        for component in self.components:
-            workload = component.workload("container")
-            for volume in workload.volumes:
-                path = f"{component.name}/volumes/{volume.id.name or volume.id}"
-                if volume.shared and volume.id in self.names:
-                    raise self.wrong(
-                        path, f"{str(volume.id)!r} is the name of a component; choose another for the volume"
-                    )
-                other, theirs, same = owners.setdefault(volume.base, (component.name, workload, volume))
-                if same.id != volume.id:
-                    raise self.wrong(
-                        path, f"would be called {volume.base!r}, as a volume of {other!r} is; choose another name"
-                    )
-                if same.backup != volume.backup:
-                    raise self.wrong(
-                        path, f"is declared with backup={volume.backup}, and with backup={same.backup} in {other!r}"
-                    )
-                mine, its = (each.hardening.user or "the user of its image" for each in (workload, theirs))
-                if volume.shared and mine != its:
-                    raise self.wrong(
-                        path,
-                        f"belongs to {mine} here and to {its} in {other!r}; a volume has one owner, so give both "
-                        "the same `user`",
-                    )
 
 
 def sequence(path: str, value: object) -> tuple[object, ...]:

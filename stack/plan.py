@@ -152,7 +152,7 @@ class Declared:
     component reads. `migrations`, `extensions`, `users`, further `databases` and `initial` files: of each database.
     `relaxed`: what each container may do beyond the hardening, for people. `builds`: the engine makes an image of a
     source, and does not run in it. `replicas`: how many run of each component of which not just one does. `jobs`: the
-    components that end.
+    components that end. `off`: the group of each component that is off, and `resting` that of each of their stores.
     """
 
     components: Mapping[str, Fields]
@@ -169,6 +169,8 @@ class Declared:
     builds: bool = True
     replicas: Mapping[str, int] = field(default_factory=dict)
     jobs: Mapping[str, DeclaredJob] = field(default_factory=dict)
+    off: Mapping[str, str] = field(default_factory=dict)
+    resting: Mapping[str, str] = field(default_factory=dict)
 
     def exists(self, component: str, observed: Observed) -> bool:
         """Whether the data of a database is there."""
@@ -200,7 +202,9 @@ def make_plan(
     )
     actions = [_action(name, declared, changes, made, observed) for name in declared.components]
     actions += [
-        _removal(name, made, state) for name, state in observed.components.items() if name not in declared.components
+        _removal(name, declared, made, state)
+        for name, state in observed.components.items()
+        if name not in declared.components
     ]
     had = _applied_migrations(declared, made, observed)
     return Plan(
@@ -308,10 +312,13 @@ def _data(declared: Declared, observed: Observed, contents: Mapping[str, str]) -
     for volume, store in declared.stores.items():
         yield DataEffect(store, "keep" if store in observed.stores else "create", contents.get(volume, ""))
     for store in sorted(observed.stores.difference(declared.stores.values())):
-        yield DataEffect(store, "keep", "nothing that is declared uses it")
+        group = declared.resting.get(store)
+        yield DataEffect(store, "keep", f"its group {group} is off" if group else "nothing that is declared uses it")
 
 
-def _removal(name: str, made: Applied, state: ComponentState) -> Action:
+def _removal(name: str, declared: Declared, made: Applied, state: ComponentState) -> Action:
+    if name in declared.off:
+        return Action(name, "remove", (f"its group {declared.off[name]} is off",))
     known = state.declaration in made.fields
     reason = "it is no longer declared" if known else "it was added by hand and is not declared"
     return Action(name, "remove", (reason,), drift=not known)

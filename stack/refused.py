@@ -71,8 +71,10 @@ FIELDS: Mapping[str, Refused] = {
     "stop_grace_period": Refused("is `stop_grace` here", "declare stop_grace=20, in seconds"),
     "platform": Refused("is not a field", "name an image for this machine's architecture (`uname -m`)"),
     "pull_policy": Refused("is not a field: `up` pulls what is missing", "`docker pull IMAGE` gets a newer one"),
-    "profiles": Refused("is not a field", "leave the component out of Stack(…) with an `if`: a stack file is Python"),
-    "scale": Refused("is not a field", "declare a component for each, in a loop: a stack file is Python"),
+    "profiles": Refused(
+        "is not a field", "put it into a group, Stack(…, groups={'tools': […]}), and `up --with tools`"
+    ),
+    "scale": Refused("is `replicas` of a Worker", "declare Worker(…, replicas=2)"),
     "logging": _LOGS,
     "tty": _TERMINAL,
     "stdin_open": _TERMINAL,

@@ -55,7 +55,7 @@ class Record:
 
     `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
-    `parameters`: those that were given once and are no secrets.
+    `parameters`: those that were given once and are no secrets. `groups`: those that are on.
     """
 
     project: str
@@ -64,6 +64,7 @@ class Record:
     system_binaries: bool = False
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
 
 
 class State:
@@ -110,6 +111,7 @@ class State:
                 system_binaries=bool(data.get("system_binaries", False)),
                 generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
                 parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
+                groups=tuple(map(str, data.get("groups", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(

@@ -1,14 +1,18 @@
-"""Names of components on the command line: complete them in a shell, and let `inspect` take one as its command."""
+"""Names of a stack on the command line: complete them in a shell, and let `inspect` take one as its command."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from stack.model import Stack
 
 # The command that gets the name; no component has such a name.
 BY_NAME = "COMPONENT"
@@ -30,15 +34,20 @@ class InspectGroup(TyperGroup):
 
 def component_names(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of any component."""
-    return _names(context, incomplete, clients=False)
+    return _names(context, incomplete, lambda stack: stack.names)
 
 
 def client_names(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a component that has a client."""
-    return _names(context, incomplete, clients=True)
+    return _names(context, incomplete, lambda stack: [each.name for each in stack if each.client is not None])
 
 
-def _names(context: typer.Context, incomplete: str, clients: bool) -> list[str]:
+def group_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a group of components."""
+    return _names(context, incomplete, lambda stack: stack.groups)
+
+
+def _names(context: typer.Context, incomplete: str, names: Callable[[Stack], Iterable[str]]) -> list[str]:
     """A declaration that can't be read has no names: a completion writes no errors."""
     from stack.declaration import load_stack
     from stack.errors import StackError
@@ -46,9 +55,7 @@ def _names(context: typer.Context, incomplete: str, clients: bool) -> list[str]:
 
     with contextlib.suppress(StackError, OSError):
         settings = Settings.read(os.environ, Path.cwd(), _file(context), None, None)
-        stack = load_stack(settings.file, _LIMIT)
-        names = [each.name for each in stack if not clients or each.client is not None]
-        return [name for name in names if name.startswith(incomplete)]
+        return [name for name in names(load_stack(settings.file, _LIMIT)) if name.startswith(incomplete)]
     return []
 
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from stack.cli import terminal
-from stack.cli.components import BY_NAME, client_names
+from stack.cli.components import BY_NAME, client_names, group_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.parameters import chosen
@@ -23,6 +23,16 @@ from stack.parameters import Parameter
 from stack.report import Report
 from stack.settings import Settings
 
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="GROUP", autocompletion=group_names, help="Turn a group on, and leave it on from now on."
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="GROUP", autocompletion=group_names, help="Turn a group off; keep its data."),
+]
 Port = Annotated[
     list[str] | None,
     typer.Option(

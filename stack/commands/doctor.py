@@ -300,7 +300,7 @@ def _literals(subject: Subject) -> Iterator[Finding]:
 
 def _volumes(subject: Subject) -> Iterator[Finding]:
     """Name each volume that is declared to be in no snapshot."""
-    for name in unsaved(subject.opened.instance.stack) if subject.opened else ():
+    for name in unsaved(subject.opened.instance.stack.whole) if subject.opened else ():
         yield ok("volumes", f"{name} is not saved, as declared: backup=False")
 
 

@@ -10,6 +10,7 @@ from stack.report import Report
 from stack.results.plans import PlanResult
 from stack.settings import Settings
 from stack.style import Style
+from stack.workflow.asked import AS_THEY_ARE, Groups
 from stack.workflow.opening import look, with_parameters
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
@@ -18,9 +19,14 @@ from stack.workflow.ports import preview
 from stack.workflow.saved_plan import save_plan
 
 
-def plan(settings: Settings, exit_code: bool = False, output: Path | None = None) -> Report[PlanResult]:
-    """Compare the declaration with what exists. With `exit_code` it ends with 3 where something would change."""
-    opened = preview(with_parameters(look(settings), settings), settings)
+def plan(
+    settings: Settings, exit_code: bool = False, output: Path | None = None, groups: Groups = AS_THEY_ARE
+) -> Report[PlanResult]:
+    """Compare the declaration with what exists. With `exit_code` it ends with 3 if something would change.
+
+    `groups`: as if `up` turned these on and off.
+    """
+    opened = preview(with_parameters(look(settings, groups=groups), settings), settings)
     context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.plan_notices
     data = extended(PlanResult, planned_changes(context), notices=notices)
     if output is not None:

@@ -19,7 +19,7 @@ from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
-from stack.workflow.opening import Opened, change
+from stack.workflow.opening import Opened, change, whole
 from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
 from stack.workflow.restoring import loading
 from stack.workload import PortId
@@ -79,7 +79,7 @@ def _save(settings: Settings, opened: Opened, journal: Journal, accepts: bool, p
                 opened, SnapshotStore(settings.state_root, opened.instance.name), None, "reset", progress
             )
             try:
-                _prove(as_made(opened), journal, path, manifest, accepts, progress)
+                _prove(as_made(whole(opened)), journal, path, manifest, accepts, progress)
             except BaseException:
                 path.unlink()
                 raise

@@ -49,7 +49,7 @@ def save_snapshot(
         opened.engine.check()
         snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         path, manifest = save(opened, snapshots, name, "asked", progress, output)
-        left_out = unsaved(opened.instance.stack)
+        left_out = unsaved(opened.instance.stack.whole)
     taken = path.stat().st_size
     text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
     text = "\n".join([text, *(f"{each} is not saved: backup=False" for each in left_out)])

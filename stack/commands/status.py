@@ -17,7 +17,7 @@ from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.verdict import observe
 from stack.workflow.opening import Opened, look
 from stack.workflow.schedules import run_line, schedule_runs
-from stack.workflow.summary import component_statuses, overall, page_urls, problem, server_lines
+from stack.workflow.summary import component_statuses, group_lines, overall, page_urls, problem, server_lines
 
 _WATCH_INTERVAL = 1.0
 _COLUMNS = (
@@ -62,6 +62,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         components=components,
         memory={name: _memory_use(observed.components.get(name), memory.get(name)) for name in components},
         runs=schedule_runs(opened, observed, now),
+        groups=opened.groups,
     )
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
@@ -113,9 +114,12 @@ def _text(
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
     lines[2:2] = [style.wrapped(text, f"{name}: ", "  ") for name, text in problems.items() if text]
-    if gone := [name for name in names if name not in instance.stack.names]:
-        lines.insert(2, f"no longer declared: {', '.join(gone)}; `stackctl up` removes it")
-    return "\n".join(lines)
+    gone = [name for name in names if name not in instance.stack.whole.names]
+    off = [name for name in names if name in instance.stack.off]
+    for what, left in (("no longer declared", gone), ("its group is off", off)):
+        if left:
+            lines.insert(2, style.wrapped(f"{', '.join(left)}; `stackctl up` removes it", f"{what}: ", "  "))
+    return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in group_lines(opened.groups))])
 
 
 def _colour(head: str, entry: str) -> str | None:

@@ -10,6 +10,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.instances import UpResult
 from stack.settings import Settings
+from stack.workflow.asked import AS_THEY_ARE, Groups
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.opening import change, default_engine, on_next_engine
@@ -25,13 +26,14 @@ def up(
     system_binaries: bool = False,
     options: UpOptions | None = None,
     ask: Ask | None = None,
+    groups: Groups = AS_THEY_ARE,
 ) -> Report[UpResult]:
-    """Plan, build, start and judge.
+    """Plan, build, start and judge. `groups` are turned on and off from now on.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
     options = options or UpOptions()
-    with change(settings, progress, ports, system_binaries, ask=ask) as opened:
+    with change(settings, progress, ports, system_binaries, ask=ask, groups=groups) as opened:
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
         check_sources(opened)

@@ -88,6 +88,7 @@ class StatusResult:
     `components`: each declared component, and those that are no longer declared.
     `memory`: the memory of each component.
     `runs`: those of each schedule that is running.
+    `groups`: whether each group of components is on.
     """
 
     instance: str
@@ -98,6 +99,7 @@ class StatusResult:
     components: Mapping[str, ComponentStatus]
     memory: Mapping[str, MemoryUse]
     runs: Mapping[str, Runs]
+    groups: Mapping[str, bool]
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ class PlannedChanges:
     `instance`: its name.
     `engine`: its engine.
     `changes`: whether `up` would change anything.
+    `groups`: whether each group of components is on, with the options of the command.
     `actions`: an action for each component, in the order of the declaration.
     `data`: the effect on each data store.
     `migrations`: by database, the files that are still to be applied.
@@ -96,6 +97,7 @@ class PlannedChanges:
     instance: str
     engine: str
     changes: bool
+    groups: Mapping[str, bool]
     actions: tuple[PlannedAction, ...]
     data: tuple[StoreEffect, ...]
     migrations: Mapping[str, tuple[str, ...]]

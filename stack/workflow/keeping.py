@@ -21,21 +21,22 @@ from stack.verdict import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_owners, data_store, unsaved
 from stack.workflow.identities import data_version
-from stack.workflow.opening import Opened, with_instance
+from stack.workflow.opening import Opened, whole, with_instance
 
 _STARTED_WITHIN = 60.0
 
 
 def data_stores(opened: Opened) -> dict[str, DataStore]:
     """Return the components and shared volumes that keep data, with how it is saved."""
-    stack = opened.instance.stack
+    stack = whole(opened).instance.stack
     found = {name: data_store(stack, name) for name in data_owners(stack)}
     return {name: data for name, data in found.items() if data is not None}
 
 
 def with_data(opened: Opened) -> dict[str, DataStore]:
-    """Return those of which there is data."""
-    return {name: data for name, data in data_stores(opened).items() if opened.engine.volumes.has_data(name)}
+    """Return those of which there is data, also of groups that are off."""
+    every = whole(opened)
+    return {name: data for name, data in data_stores(every).items() if every.engine.volumes.has_data(name)}
 
 
 def as_made(opened: Opened) -> Opened:
@@ -75,8 +76,9 @@ def at_rest(opened: Opened, names: Collection[str], progress: Progress) -> Itera
 
 def unsaved_lines(opened: Opened) -> list[str]:
     """Say, for people, which data that exists no snapshot has."""
-    volumes = opened.engine.volumes
-    return [f"{name} is not saved: backup=False" for name in unsaved(opened.instance.stack) if volumes.has_data(name)]
+    every = whole(opened)
+    names = [name for name in unsaved(every.instance.stack) if every.engine.volumes.has_data(name)]
+    return [f"{name} is not saved: backup=False" for name in names]
 
 
 def backup_notice(saves: bool) -> str:
@@ -97,7 +99,7 @@ def save(
     Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else prevents it.
     """
     now = datetime.now(UTC)
-    made = as_made(opened)
+    made = as_made(whole(opened))
     saved = with_data(made)
     if not saved:
         raise StackError(
@@ -109,10 +111,10 @@ def save(
         raise StackError("snapshot-exists", f"{path} is there already", "choose another name, or delete that one first")
     if output is None:
         snapshots.prepare()
-    cold = _writers(opened.instance.stack, [each for each, data in saved.items() if data.cold])
+    cold = _writers(made.instance.stack, [each for each, data in saved.items() if data.cold])
     with Writer(path) as archive:
         components = {}
-        with at_rest(made, cold, progress):
+        with at_rest(as_made(opened), cold, progress):
             for each, data in saved.items():
                 progress.step(f"{each}: saving its data")
                 components[each] = data.save(DataAccess(made.engine, each), archive, progress)

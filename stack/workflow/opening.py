@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from stack.agreement import runnable, runs_on
 from stack.capabilities import Dumps
 from stack.carried import read_contents
 from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
-from stack.errors import DeclarationError, ExitCode, StackError, UsageError
+from stack.errors import ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
 from stack.literals import FIX, literal_secrets, warning
 from stack.model import Component, Stack
@@ -24,6 +25,7 @@ from stack.references import secrets_in
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
+from stack.workflow.asked import AS_THEY_ARE, Groups, chosen_groups, chosen_ports
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
@@ -53,6 +55,11 @@ class Opened:
     registry: Path | None = None
     literal: tuple[tuple[str, str], ...] = ()
     parameters: Found = field(default_factory=Found)
+
+    @property
+    def groups(self) -> Mapping[str, bool]:
+        """Whether each group of components is on."""
+        return {group: group in self.record.groups for group in self.instance.stack.whole.groups}
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -106,13 +113,13 @@ class Choice:
 Choose = Callable[[Instance], Choice]
 
 
-def look(settings: Settings, choose: Choose | None = None) -> Opened:
+def look(settings: Settings, choose: Choose | None = None, groups: Groups = AS_THEY_ARE) -> Opened:
     """Open an instance to read it. Writes nothing and takes no lock: another command may change it meanwhile.
 
     `choose` picks the engine of a new instance if none was asked for; without it, `fitting_engine` does.
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
-    return _open(settings, stack, _name(settings, stack), choose=choose)
+    return _open(settings, stack, _name(settings, stack), choose=choose, groups=groups)
 
 
 @contextmanager
@@ -124,6 +131,7 @@ def change(
     deletes_all: bool = False,
     parameters: bool = True,
     ask: Ask | None = None,
+    groups: Groups = AS_THEY_ARE,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
@@ -136,7 +144,7 @@ def change(
     name = _name(settings, stack)
     with State(settings.state_root / name).locked(progress):
         remove_partial(settings.state_root, name)
-        opened = _open(settings, stack, name, ports, system_binaries)
+        opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
         yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
@@ -157,13 +165,13 @@ def _with_found_generations(opened: Opened) -> Opened:
     except StackError:
         # The command says it, unless it chooses another engine.
         return opened
-    found = find_generations(opened.engine, opened.instance.name)
+    found = find_generations(whole(opened).engine, opened.instance.name)
     return with_instance(opened, replace(opened.instance, generations=found)) if found else opened
 
 
 def reopen(opened: Opened, settings: Settings, engine: str | None, ports: Mapping[str | None, PortChoice]) -> Opened:
     """Open an instance that does not exist on another engine and with other ports; hold its lock."""
-    other = _open(replace(settings, engine=engine), opened.instance.stack, opened.instance.name, ports)
+    other = _open(replace(settings, engine=engine), opened.instance.stack.whole, opened.instance.name, ports)
     record = replace(other.record, parameters=opened.record.parameters)
     return with_instance(replace(other, record=record), replace(other.instance, parameters=opened.instance.parameters))
 
@@ -182,18 +190,22 @@ def _open(
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     choose: Choose | None = None,
+    groups: Groups = AS_THEY_ARE,
 ) -> Opened:
     folder = settings.state_root / name
     state = State(folder)
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
+    on = chosen_groups(stack, remembered.groups, groups)
+    every, stack = default_ports(stack), stack.selected(on)
     declared = default_ports(stack)
-    kept = {port: number for port, number in remembered.ports.items() if port in declared}
-    asked = _chosen(declared, ports or {})
+    kept = {port: number for port, number in remembered.ports.items() if port in every}
+    asked = chosen_ports(declared, ports or {})
     parameters = find_parameters(settings, stack, state, remembered.parameters)
     record = replace(
         remembered,
         ports=kept | {port: number for port, number in asked.items() if number != AUTO},
         system_binaries=remembered.system_binaries or system_binaries,
+        groups=on,
     )
     instance = Instance(
         name=name,
@@ -201,7 +213,7 @@ def _open(
         stack=stack,
         folder=settings.file.parent,
         state=folder,
-        ports=dict(declared) | dict(record.ports),
+        ports=dict(declared) | {port: number for port, number in record.ports.items() if port in declared},
         generations=record.generations,
         contents=read_contents(stack, settings.file.parent, settings.state_root),
         parameters=parameters.given,
@@ -245,6 +257,19 @@ def with_instance(opened: Opened, instance: Instance) -> Opened:
     """Return the same with another declaration, or with data in other stores."""
     record = replace(opened.record, generations=instance.generations)
     return replace(opened, instance=instance, record=record, engine=_engine(opened.choice, instance, record))
+
+
+def whole(opened: Opened) -> Opened:
+    """Return the same with the components of groups that are off: their data is the instance's too.
+
+    One that can't run on the engine of the instance has no data there.
+    """
+    instance = opened.instance
+    if not instance.stack.off:
+        return opened
+    everything = Stack(instance.stack.name, runnable(instance.stack.whole, opened.engine.traits.target))
+    ports = {**default_ports(everything), **opened.record.ports, **instance.ports}
+    return with_instance(opened, replace(instance, stack=everything, ports=ports))
 
 
 def on_next_engine(opened: Opened, reason: str) -> Opened | None:
@@ -301,12 +326,7 @@ def _next_engine(instance: Instance, name: str) -> str | None:
 
 
 def _can_run(instance: Instance, target: Target) -> bool:
-    try:
-        for name in instance.stack.names:
-            instance.stack.workload(name, target)
-    except DeclarationError:
-        return False
-    return True
+    return all(runs_on(instance.stack, name, target) for name in instance.stack.names)
 
 
 def default_unseen(instance: Instance) -> Choice:
@@ -314,33 +334,18 @@ def default_unseen(instance: Instance) -> Choice:
     return Choice(default_engine(), "the default", free=True)
 
 
-def _chosen(declared: Mapping[PortId, int], ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:
-    chosen: dict[PortId, PortChoice] = {}
-    for name, number in ports.items():
-        if name is None and len(declared) != 1 and (number != AUTO or not declared):
-            names = ", ".join(declared) or "none"
-            raise UsageError(f"--port {number}: which component? Published are: {names}", "write --port NAME=PORT")
-        chosen |= dict.fromkeys(_named_ports(declared, name) if name else declared, number)
-    return chosen
-
-
-def _named_ports(declared: Mapping[PortId, int], name: str) -> list[PortId]:
-    """Find the port of that name, or the only one of the component of that name."""
-    found = [port for port in declared if port == name] or [port for port in declared if port.component == name]
-    if len(found) != 1:
-        problem = "publishes no port" if not found else "publishes several ports"
-        raise UsageError(f"--port: {name!r} {problem}", f"published are: {', '.join(declared)}")
-    return found
-
-
 def find_component(instance: Instance, name: str) -> Component:
     """Find a component. Raises `service-unknown`, which lists those there are."""
-    if name not in instance.stack.names:
-        error = StackError(
-            "service-unknown",
-            f"{name!r} is not a component of {instance.stack.name}",
-            f"it has: {', '.join(instance.stack.names)}",
-        )
+    stack = instance.stack
+    if name not in stack.names:
+        problem, hint = f"{name!r} is not a component of {stack.name}", f"it has: {', '.join(stack.names)}"
+        if name in stack.off:
+            group = stack.off[name]
+            problem, hint = (
+                f"{name!r} is in the group {group!r}, which is off",
+                f"`stackctl up --with {group}` turns it on",
+            )
+        error = StackError("service-unknown", problem, hint)
         error.exit_code = ExitCode.USAGE
         raise error
     return instance.stack[name]

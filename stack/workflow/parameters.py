@@ -159,8 +159,11 @@ def _missing(missing: list[Needed], file: Path) -> StackError:
 
 
 def kept_values(stack: Stack, given: Mapping[str, Given], before: Mapping[str, str]) -> dict[str, str]:
-    """Return the values that the record keeps: those given once, that are no secrets and still declared."""
-    declared = {name: each.parameter for name, each in stack.parameters.items() if not each.parameter.secret}
+    """Return the values that the record keeps: those given once, that are no secrets and still declared.
+
+    Those of components that are off count as well.
+    """
+    declared = {name: each.parameter for name, each in stack.whole.parameters.items() if not each.parameter.secret}
     once = {name: given[name].value for name in declared if name in given and given[name].origin in _GIVEN_ONCE}
     return {name: value for name, value in before.items() if name in declared} | once
 

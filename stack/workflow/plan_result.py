@@ -14,6 +14,7 @@ def planned_changes(context: PlanContext) -> PlannedChanges:
         instance=plan.instance,
         engine=plan.engine,
         changes=plan.something,
+        groups=context.groups,
         actions=tuple(map(_action, plan.actions)),
         data=tuple(StoreEffect(each.store, each.effect, each.content) for each in plan.data),
         migrations=plan.migrations,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from stack.plan import Action
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
 from stack.workflow.planning import PlanContext
+from stack.workflow.summary import group_lines
 
 _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "run": (">", GREEN), "keep": ("=", DIM)}
 
@@ -20,6 +21,7 @@ def plan_lines(context: PlanContext, style: Style) -> list[str]:
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
     lines += preparing_lines(context, style, "data: ")
     lines += [_marked("keep", f"data: {line}", style) for line in missing_lines(context)]
+    lines += [_marked("keep", line, style) for line in group_lines(context.groups)]
     if context.blocker is not None:
         refusal = f"`up` would refuse ({context.blocker.code}): {context.blocker.message}"
         lines += ["", style.wrapped(refusal), style.wrapped(context.blocker.hint)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.applied import Applied, Files
@@ -19,18 +19,19 @@ from stack.sources import check_names, check_source, options, read_files
 from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
-from stack.workflow.opening import Opened
+from stack.workflow.opening import Opened, whole
 from stack.workload import VolumeId
 
 
 @dataclass(frozen=True)
 class PlanContext:
-    """A plan, with what it was made from. `blocker`: why `up` can't apply it."""
+    """A plan, with what it was made from. `blocker`: why `up` can't apply it. `groups`: whether each is on."""
 
     plan: Plan
     declared: Declared
     observed: Observed
     blocker: StackError | None = None
+    groups: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def basis(self) -> str:
@@ -67,7 +68,7 @@ def compute_plan(opened: Opened, applied: Applied, contents: bool = False) -> Pl
         name: each for name, each in identities(opened, declared.secrets).items() if declared.exists(name, observed)
     }
     blocker = find_blocker(opened, applied, existing) or find_migration_conflict(declared, applied, observed)
-    return PlanContext(plan, declared, observed, blocker)
+    return PlanContext(plan, declared, observed, blocker, opened.groups)
 
 
 def _declared(opened: Opened, applied: Applied) -> Declared:
@@ -90,6 +91,8 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         builds=engine.traits.builds,
         replicas={name: count for name in stack.names if (count := stack.replicas(name)) != 1},
         jobs={name: _job(opened, name, stores) for name in stack.jobs},
+        off=stack.off,
+        resting=_resting(opened),
     )
 
 
@@ -109,6 +112,17 @@ def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str]) -> DeclaredJ
     reached = {volume.id for each in names for volume in stack.workload(each, target).volumes}
     always = workload.once is not None and workload.once.always
     return DeclaredJob(always, {volume: store for volume, store in stores.items() if volume in reached})
+
+
+def _resting(opened: Opened) -> dict[str, str]:
+    """Return the group of each data store that belongs to a component that is off, or that only such ones share."""
+    stack = opened.instance.stack
+    if not stack.off:
+        return {}
+    declared = whole(opened).engine.volumes.declared().items()
+    shared = stack.whole.shared_volumes
+    owners = {volume: shared[volume].users[0] if volume in shared else volume.component for volume, _ in declared}
+    return {store: stack.off[owners[volume]] for volume, store in declared if owners[volume] in stack.off}
 
 
 def _migrations(opened: Opened) -> dict[str, tuple[Migration, ...]]:

@@ -25,7 +25,7 @@ from stack.workflow.converge import UpOptions, converge
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, data_stores
-from stack.workflow.opening import Opened, with_instance
+from stack.workflow.opening import Opened, whole, with_instance
 from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
@@ -67,11 +67,11 @@ def replace_data(
 
 def fill_new_stores(opened: Opened, journal: Journal, fill: Mapping[str, Fill], progress: Progress) -> Opened:
     """Return the same instance with databases in new stores, filled. If that fails nothing of it remains."""
-    for secret in opened.instance.stack.secrets("container"):
+    for secret in opened.instance.stack.whole.secrets("container"):
         opened.state.provide_secret(secret.id)
     # Also what a killed command left, for nothing uses it.
     _remove_spare_stores(opened, journal.applied)
-    new = _with_new_stores(opened, fill)
+    new = _with_new_stores(whole(opened), fill)
     try:
         for name in data_owners(new.instance.stack):
             if name in fill:
@@ -98,7 +98,7 @@ def switch_data(
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
     for this, and not by an earlier stackctl.
     """
-    before, now = opened.engine.volumes.declared(), new.engine.volumes.declared()
+    before, now = (whole(each).engine.volumes.declared() for each in (opened, new))
     if opened.engine.observe().exists:
         journal.save(journal.applied.wanting("stopped"))
         opened.engine.stop()
@@ -119,7 +119,8 @@ def switch_data(
         applied = applied.demoted(now[VolumeId.of(name)] for name in databases)
     journal.save(applied)
     progress.step(f"{new.instance.name}: switching to the new data")
-    report = converge(new, journal, progress, UpOptions(timeout))
+    running = replace(new.instance, stack=opened.instance.stack, ports=opened.instance.ports)
+    report = converge(with_instance(new, running), journal, progress, UpOptions(timeout))
     _remove_spare_stores(new, journal.applied)
     return report
 
@@ -138,6 +139,7 @@ def _with_new_stores(opened: Opened, names: Collection[str]) -> Opened:
 
 def _remove_spare_stores(opened: Opened, applied: Applied) -> None:
     """Delete the stores of declared databases that are in use no more, and that `undo` does not need."""
+    opened = whole(opened)
     stores = {*opened.engine.volumes.declared().values(), *kept_stores(opened, applied)}
     firsts = with_instance(opened, replace(opened.instance, generations={})).engine.volumes.declared()
     for store in opened.engine.volumes.existing():

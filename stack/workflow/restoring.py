@@ -26,7 +26,7 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.identities import secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import backup_notice, save, with_data
-from stack.workflow.opening import Opened, with_instance
+from stack.workflow.opening import Opened, whole, with_instance
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiesced, replace_data, switch_data
 from stack.workload import VolumeId
@@ -46,7 +46,7 @@ def bring_back(
     """Replace the data of an instance by that of a snapshot. Hold the lock."""
     manifest = read_manifest(path)
     opened.engine.check()
-    _check_fits(opened, path, manifest)
+    _check_fits(whole(opened), path, manifest)
     replaced = with_data(opened)
     if replaced and not confirm(_announcement(opened, replaced, manifest, saves)):
         raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
@@ -71,13 +71,13 @@ def _replace(
     progress: Progress,
     timeout: float,
 ) -> Report[UpResult]:
-    manifest = archive.manifest
-    if (kept := _with_kept_stores(opened, journal.applied, manifest)) is not None:
+    manifest, every = archive.manifest, whole(opened)
+    if (kept := _with_kept_stores(every, journal.applied, manifest)) is not None:
         with quiesced(opened, journal, progress):
             keeps = before()
         return switch_data(opened, kept, journal, manifest.components, keeps, progress, timeout, made_now=False)
 
-    fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
+    fill = {name: loading(every, archive, name, accepts, progress) for name in manifest.components}
     return replace_data(opened, journal, Replacement(fill, before, manifest.size), progress, timeout)
 
 
@@ -100,6 +100,7 @@ def loading(opened: Opened, archive: Archive, name: str, accepts: bool, progress
 
 def runs_here(opened: Opened, manifest: Manifest) -> bool:
     """Say whether the declared versions can take the data."""
+    opened = whole(opened)
     stack = opened.instance.stack
     return all(
         (data := data_store(stack, name)) is not None and not data.misfit(saved, _version(opened, name))
@@ -166,7 +167,7 @@ def _differs(path: Path, problem: str, hint: str) -> StackError:
 
 def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest, saves: bool) -> str:
     names = ", ".join(replaced)
-    stays = "".join(f" {each} stays as it is: backup=False." for each in unsaved(opened.instance.stack))
+    stays = "".join(f" {each} stays as it is: backup=False." for each in unsaved(opened.instance.stack.whole))
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
         f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}.{stays}"

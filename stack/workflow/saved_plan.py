@@ -35,6 +35,13 @@ def check_saved(path: Path, context: PlanContext) -> None:
         raise StackError("file-unusable", f"{path}: this is not a plan that stackctl saved", hint) from error
     if basis == now.basis and saved["instance"] == now.instance:
         return
+    if (groups := saved.get("groups", now.groups)) != now.groups:
+        options = [f"--with {name}" if on else f"--without {name}" for name, on in groups.items()]
+        raise StackError(
+            "plan-stale",
+            f"the plan in {path} was made with other groups on; nothing was done",
+            f"`stackctl up {' '.join([*options, '--plan', str(path)])}`",
+        )
     moved = [f"{action.component}: {action.action}" for action in now.actions if encoded(action) not in actions]
     raise StackError(
         "plan-stale",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stack.instance import Instance
 from stack.observed import ComponentState, InstanceState, Observed, instance_state
 from stack.report import times
@@ -40,6 +42,13 @@ def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
     files = [instance.secret_file(secret.id) for secret in instance.stack[port.component].secrets("container")]
     password = f"  (password in {style.path(files[0])})" if files else ""
     return f"  {port}: {style.url(url)}{password}"
+
+
+def group_lines(groups: Mapping[str, bool]) -> list[str]:
+    """Say, for people, which groups are off and how they are turned on."""
+    off = [group for group, on in groups.items() if not on]
+    options = " ".join(f"--with {group}" for group in off)
+    return [f"off: {', '.join(off)}; `stackctl up {options}`"] if off else []
 
 
 def component_statuses(instance: Instance, observed: Observed) -> dict[str, ComponentStatus]:

@@ -251,8 +251,13 @@ def test_a_shell_can_complete(shell: str) -> None:
 
 
 SEVERAL = """\
-from stack import Postgres, Redis, Stack, WebApp
-stack = Stack("shop", [WebApp("web", source="."), Postgres("orders"), Postgres("users"), Redis("sessions")])
+from stack import Postgres, Redis, Stack, WebApp, Worker
+tidy = Worker("tidy", source=".", command="tidy")
+stack = Stack(
+    "shop",
+    [WebApp("web", source="."), Postgres("orders"), Postgres("users"), Redis("sessions"), tidy],
+    groups={"tools": [tidy]},
+)
 """
 
 
@@ -293,6 +298,7 @@ def test_a_kind_means_its_only_component_or_the_one_of_its_name() -> None:
         ("inspect o", ["orders"]),
         ("shell u", ["users"]),
         ("logs w", ["web"]),
+        ("up --with t", ["tools"]),
     ],
 )
 def test_a_shell_completes_names_of_components(typed: str, offered: list[str], tmp_path: Path) -> None:

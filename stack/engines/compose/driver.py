@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 
 from stack.capabilities import Serve, Session
@@ -76,10 +77,11 @@ class ComposeEngine(Engine):
         return observed(self._instance, inspect(self._container_ids()))
 
     def observe_all(self) -> Observed:
-        ids = self._container_ids()
-        images, stores = render.images(self._instance), render.volumes(self._instance)
+        ids, stack = self._container_ids(), self._instance.stack
+        # A group that is off may have data all the same.
+        images, stores = render.images(self._instance), render.volumes(replace(self._instance, stack=stack.whole))
         names = [*dict.fromkeys([*images.values(), *stores.values()])]
-        if len(ids) < len(images):
+        if len(ids) < len(images) or stack.off:
             names = existing(names)
         return observed(self._instance, inspect([*ids, *names]))
 
