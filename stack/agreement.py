@@ -120,7 +120,7 @@ def runnable(stack: Stack, target: Target) -> list[Component]:
         names = {component.name for component in able}
         left = [component for component in able if names.issuperset(related(component))]
         if len(left) == len(able):
-            return left
+            return [component.preceding(names) for component in able]
         able = left
 
 
@@ -150,4 +150,4 @@ def selected(stack: Stack, on: Collection[str]) -> list[Component]:
                     f"{component.name} needs {used}, which is in the group {group!r}, and that is off",
                     f"`stackctl up {options}` turns it on",
                 )
-    return chosen
+    return [component.preceding(names) for component in chosen]

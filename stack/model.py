@@ -101,6 +101,10 @@ class Component:
         """The names of the components that wait for its end."""
         return ()
 
+    def preceding(self, names: Collection[str]) -> Self:
+        """Return it in a stack that has these components alone: what is not there does not wait for its end."""
+        return self
+
     @property
     def follows(self) -> tuple[str, ...]:
         """The names of the components with which it waits for the end of what comes before them."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from stack.beside import Beside
 from stack.checking import checked_seconds, checked_switch, used_names
@@ -68,6 +68,9 @@ class Job(Beside):
     @property
     def precedes(self) -> tuple[str, ...]:
         return used_names(self, self.before, "before")
+
+    def preceding(self, names: Collection[str]) -> Self:
+        return replace(self, before=tuple(name for name in self.precedes if name in names))
 
     def workload(self, target: Target) -> Workload:
         return replace(super().workload(target), restart="no", once=Once(self.always, self.timeout))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack import Container, DeclarationError, Stack, WebApp, Worker
+from stack import Container, DeclarationError, Job, Stack, WebApp, Worker
 from stack.commands.plan import plan
 from stack.commands.reset import reset
 from stack.commands.snapshot import save_snapshot
@@ -225,3 +225,10 @@ def test_a_group_that_is_no_longer_declared_is_forgotten(shop: Shop) -> None:
     shop.file.write_text(FILE.replace(', groups={"tools": [adminer]}', ""))
     assert look(shop.settings).record.groups == ()
     assert look(shop.settings).instance.stack.names == ("web", "adminer")
+
+
+def test_a_job_runs_before_those_that_are_on() -> None:
+    job = Job("migrate", image="alpine:3", before=[web, "adminer"])
+    stack = grouped({"tools": ["adminer"]}, box("adminer"), job)
+    assert stack.selected([])["migrate"].precedes == ("web",)
+    assert stack.selected(["tools"])["migrate"].precedes == ("web", "adminer")
