@@ -174,16 +174,19 @@ def plan(
 
 
 def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
-    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}; `web=auto` → {"web": "auto"}."""
+    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}; `search.http=auto` → {"search.http": "auto"}."""
     ports: dict[str | None, int | Literal["auto"]] = {}
     for text in texts:
         name, equals, number = text.rpartition("=")
+        if (name or None) in ports:
+            raise UsageError(f"--port is given twice{f' for {name}' if name else ''}", "leave one of them out")
         if number == "auto" and (name or not equals):
             ports[name or None] = "auto"
             continue
         if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535 or (equals and not name):
             raise UsageError(
-                f"--port: {text!r} is not a port (1-65535)", "write --port 8080, --port web=8080 or --port auto"
+                f"--port: {text!r} is not a port (1-65535)",
+                "write --port 8080, --port web=8080, --port search.http=8080 or --port auto",
             )
         ports[name or None] = int(number)
     return ports

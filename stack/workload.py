@@ -54,6 +54,11 @@ class PortId(str):
     def name(self) -> str:
         return self.partition(":")[2]
 
+    @property
+    def typed(self) -> str:
+        """How the command line names it: `search.console`."""
+        return self.replace(":", ".")
+
 
 class VolumeId(PortId):
     """A volume of a component: `db` for the one that needs no name, `search:index` for one with a name."""

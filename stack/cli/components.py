@@ -47,6 +47,13 @@ def group_names(context: typer.Context, incomplete: str) -> list[str]:
     return _names(context, incomplete, lambda stack: stack.groups)
 
 
+def port_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a published port, up to the number."""
+    from stack.instance import default_ports
+
+    return _names(context, incomplete, lambda stack: [f"{port.typed}=" for port in default_ports(stack)])
+
+
 def _names(context: typer.Context, incomplete: str, names: Callable[[Stack], Iterable[str]]) -> list[str]:
     """A declaration that can't be read has no names: a completion writes no errors."""
     from stack.declaration import load_stack

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from stack.cli import terminal
-from stack.cli.components import BY_NAME, client_names, group_names
+from stack.cli.components import BY_NAME, client_names, group_names, port_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.parameters import chosen
@@ -36,7 +36,10 @@ Without = Annotated[
 Port = Annotated[
     list[str] | None,
     typer.Option(
-        "--port", metavar="[COMPONENT=]PORT", help="The port on this machine, or auto for a free one. It is remembered."
+        "--port",
+        metavar="[NAME=]PORT",
+        autocompletion=port_names,
+        help="The port on this machine, or auto for a free one. NAME: web, or search.http. It is remembered.",
     ),
 ]
 Parameters = Annotated[

@@ -38,6 +38,7 @@ from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
 from stack.workflow.planning import relaxations
 from stack.workflow.ports import holder_of, port_is_free
+from stack.workload import PortId
 
 _OLDEST_PYTHON = (3, 11)
 _COLOURS: Mapping[Level, str] = {"ok": GREEN, "warn": YELLOW, "fail": RED}
@@ -222,8 +223,8 @@ def _ports(subject: Subject) -> Iterator[Finding]:
             yield of_taken_port(name, port, holder, certain=subject.observed is not None)
 
 
-def of_taken_port(name: str, port: int, holder: Holder, certain: bool) -> Finding:
-    fix = f"choose another with `stackctl up --port {name}=PORT`, or end what has it: {holder.fix}"
+def of_taken_port(name: PortId, port: int, holder: Holder, certain: bool) -> Finding:
+    fix = f"choose another with `stackctl up --port {name.typed}=PORT`, or end what has it: {holder.fix}"
     message = f"{port}, which {name} publishes, is taken by {holder.who}"
     return Finding("ports", "fail" if certain else "warn", message, fix)
 

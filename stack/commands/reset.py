@@ -53,7 +53,7 @@ def reset(
     text = f"{name} is deleted, its data included"
     text += f"; it was saved, loaded once and compared: `stackctl undo` brings it back ({saved.name})" if saved else ""
     if ports:
-        words = " ".join(f"--port {component}={port}" for component, port in ports.items())
+        words = " ".join(f"--port {port.typed}={number}" for port, number in ports.items())
         text += f"; `stackctl up` takes the declared port again, and `stackctl up {words}` that of before"
     return Report("reset", text, ResetResult(name, deleted, saved, ports))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.errors import UsageError
+from stack.instance import default_ports
 from stack.model import Stack
 from stack.ports import AUTO, PortChoice
 from stack.workload import PortId
@@ -40,20 +41,44 @@ def chosen_groups(stack: Stack, before: Sequence[str], groups: Groups) -> tuple[
     return tuple(name for name in stack.groups if name in wanted)
 
 
-def chosen_ports(declared: Mapping[PortId, int], ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:
-    chosen: dict[PortId, PortChoice] = {}
+def chosen_ports(stack: Stack, ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:
+    """Return what `--port` chooses for each published port. None stands for the only one, and with `auto` for all."""
+    declared, chosen = [*default_ports(stack)], dict[PortId, PortChoice]()
+    if None in ports:
+        number = ports[None]
+        if len(declared) != 1 and (number != AUTO or not declared):
+            raise UsageError(f"--port {number}: which port?", _published(declared))
+        chosen |= dict.fromkeys(declared, number)
+    named: dict[PortId, str] = {}
     for name, number in ports.items():
-        if name is None and len(declared) != 1 and (number != AUTO or not declared):
-            names = ", ".join(declared) or "none"
-            raise UsageError(f"--port {number}: which component? Published are: {names}", "write --port NAME=PORT")
-        chosen |= dict.fromkeys(_named_ports(declared, name) if name else declared, number)
+        if name is not None:
+            port = _named_port(stack, declared, name)
+            if port in named:
+                raise UsageError(f"--port: {named[port]} and {name} are the same port", "leave one of them out")
+            named[port], chosen[port] = name, number
     return chosen
 
 
-def _named_ports(declared: Mapping[PortId, int], name: str) -> list[PortId]:
-    """Find the port of that name, or the only one of the component of that name."""
-    found = [port for port in declared if port == name] or [port for port in declared if port.component == name]
-    if len(found) != 1:
-        problem = "publishes no port" if not found else "publishes several ports"
-        raise UsageError(f"--port: {name!r} {problem}", f"published are: {', '.join(declared)}")
-    return found
+def _named_port(stack: Stack, declared: Sequence[PortId], name: str) -> PortId:
+    """Find the published port of that name, or the only one of the component of that name."""
+    own = [port for port in declared if port.component == name]
+    found = [port for port in declared if name in (port, port.typed)] or own
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"--port: {name!r} publishes several ports", _published(own))
+    component = PortId(name.replace(".", ":")).component
+    if component in stack.off:
+        group = stack.off[component]
+        raise UsageError(
+            f"--port: {component!r} is in the group {group!r}, which is off", f"`--with {group}` turns it on"
+        )
+    if component not in stack.names:
+        raise UsageError(f"--port: {component!r} is not a component of {stack.name}", _published(declared))
+    raise UsageError(f"--port: {name!r} publishes no port", _published(declared))
+
+
+def _published(ports: Sequence[PortId]) -> str:
+    if not ports:
+        return "no component publishes a port; `publish=` in the stack file does"
+    return f"write {', '.join(f'--port {port.typed}=PORT' for port in ports)}"

@@ -199,7 +199,7 @@ def _open(
     every, stack = default_ports(stack), stack.selected(on)
     declared = default_ports(stack)
     kept = {port: number for port, number in remembered.ports.items() if port in every}
-    asked = chosen_ports(declared, ports or {})
+    asked = chosen_ports(stack, ports or {})
     parameters = find_parameters(settings, stack, state, remembered.parameters)
     record = replace(
         remembered,

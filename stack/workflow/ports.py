@@ -107,6 +107,7 @@ def check_ports(opened: Opened, before: Observed) -> None:
 
     A race is still caught by the engine.
     """
+    _check_distinct(opened.instance)
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
         if own is not None and own.running and port in own.ports.values():
@@ -116,15 +117,31 @@ def check_ports(opened: Opened, before: Observed) -> None:
             raise _taken(opened.instance, name, port, holder_of(port, opened.registry, udp))
 
 
+def _check_distinct(instance: Instance) -> None:
+    """Raise `port-taken` if two ports of an instance are one: a port was chosen that another component declares."""
+    published: dict[tuple[int, bool], PortId] = {}
+    for name, port in instance.ports.items():
+        other = published.setdefault((port, takes_datagrams(instance.stack, name)), name)
+        if other != name:
+            raise StackError(
+                "port-taken",
+                f"port {port} of localhost is that of {other} and of {name}",
+                f"choose another, like `stackctl up --port {_choice(instance, name, port)}`",
+            )
+
+
 def _taken(instance: Instance, name: PortId, port: int, holder: Holder) -> StackError:
-    choice = str(next_free(port + 1, instance.ports.values(), takes_datagrams(instance.stack, name)) or "auto")
-    if len(instance.ports) > 1:
-        choice = f"{name}={choice}"
     return StackError(
         "port-taken",
         f"port {port} of localhost, which {name} publishes, is taken by {holder.who}",
-        f"choose another, like `stackctl up --port {choice}`, or end what has it: {holder.fix}",
+        f"choose another, like `stackctl up --port {_choice(instance, name, port)}`, or end what has it: {holder.fix}",
     )
+
+
+def _choice(instance: Instance, name: PortId, port: int) -> str:
+    """Return what to write after `--port` to publish a port on another one that is free."""
+    free = str(next_free(port + 1, instance.ports.values(), takes_datagrams(instance.stack, name)) or "auto")
+    return f"{name.typed}={free}" if len(instance.ports) > 1 else free
 
 
 def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Holder:

@@ -58,6 +58,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["up", "--port", "70000"], "--port: '70000' is not a port (1-65535)"),
         (["up", "--port", "db=8000"], "--port: 'db' publishes no port"),
         (["up", "--port", "db=auto"], "--port: 'db' publishes no port"),
+        (["up", "--port", "fly=8000"], "--port: 'fly' is not a component of playground"),
+        (["up", "--port", "web=8001", "--port", "web=8002"], "--port is given twice for web"),
+        (["up", "--port", "8001", "--port", "auto"], "--port is given twice"),
         (["up", "--port", "=auto"], "--port: '=auto' is not a port (1-65535)"),
         (["up", "--timeout", "0"], "Invalid value for '--timeout': 0.0 is not in the range x>=1"),
         (["up", "--timeout", "soon"], "Invalid value for '--timeout': 'soon' is not a valid float"),
@@ -299,6 +302,7 @@ def test_a_kind_means_its_only_component_or_the_one_of_its_name() -> None:
         ("shell u", ["users"]),
         ("logs w", ["web"]),
         ("up --with t", ["tools"]),
+        ("up --port w", ["web="]),
     ],
 )
 def test_a_shell_completes_names_of_components(typed: str, offered: list[str], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from stack.observed import ComponentState
 from stack.ports import Holder
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
+from stack.workload import PortId
 from tests.unit.fake_engine import FakeSession, World
 
 HOLDER = Holder("process 7 (python)", "`kill 7`")
@@ -135,8 +136,8 @@ def answering(answer: Completed) -> Session:
     [
         (of_python((3, 11, 0), "python"), "ok"),
         (of_python((3, 10, 9), "python"), "fail"),
-        (of_taken_port("web", 8000, HOLDER, certain=True), "fail"),
-        (of_taken_port("web", 8000, HOLDER, certain=False), "warn"),
+        (of_taken_port(PortId("web"), 8000, HOLDER, certain=True), "fail"),
+        (of_taken_port(PortId("web"), 8000, HOLDER, certain=False), "warn"),
         (of_component("web", UP), "ok"),
         (of_component("web", replace(UP, health="none")), "ok"),
         (of_component("web", replace(UP, restarts=2)), "warn"),

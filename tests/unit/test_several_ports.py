@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Stack
+from stack import Container, Stack
 from stack.capabilities import Completed
 from stack.commands import doctor
 from stack.commands import status as status_module
@@ -20,15 +20,17 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.engines.compose.fleet import ComposeFleet
 from stack.engines.compose.render import render
 from stack.engines.docker import client
-from stack.errors import StackError
+from stack.errors import StackError, UsageError
 from stack.instance import Instance, default_ports
 from stack.model import Component
-from stack.ports import Holder
+from stack.observed import Observed
+from stack.ports import Holder, PortChoice
 from stack.registry import Entry
 from stack.settings import Settings
 from stack.state import Record, State
 from stack.style import PLAIN
 from stack.workflow import ports
+from stack.workflow.asked import chosen_ports
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.plan_text import plan_lines
 from stack.workflow.planning import compute_plan
@@ -57,6 +59,7 @@ class Search(Component):
         )
 
 
+NOTHING = Observed({})
 STACK = Stack("shop", [Search("search")])
 
 
@@ -168,6 +171,82 @@ def test_an_automatic_port_stays_the_one_that_is_held(monkeypatch: pytest.Monkey
         made.engine.observe,
     )
     assert resolved.instance.ports == {SEARCH: 9300, CONSOLE: 5700}
+
+
+DESK = Stack(
+    "desk",
+    [
+        Container("web", image="i", ports={"http": 80}, publish={"http": 8000}),
+        Container(
+            "store", image="i", ports={"http": 9000, "console": 9001, "own": 9002}, publish={"http": 1, "console": 2}
+        ),
+        Container("db", image="i", ports={"sql": 5432}),
+        Container("tool", image="i", ports={"http": 80}, publish={"http": 3}),
+    ],
+    groups={"tools": ["tool"]},
+).selected([])
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        ({"web": 5}, {"web:http": 5}),
+        ({"web.http": 5}, {"web:http": 5}),
+        ({"store.console": 5, "store.http": 6}, {"store:console": 5, "store:http": 6}),
+        ({"store:console": 5}, {"store:console": 5}),
+        ({None: "auto"}, {"web:http": "auto", "store:http": "auto", "store:console": "auto"}),
+        ({"web": 5, None: "auto"}, {"web:http": 5, "store:http": "auto", "store:console": "auto"}),
+    ],
+)
+def test_a_port_is_chosen_by_its_name(asked: Mapping[str | None, PortChoice], chosen: Mapping[str, PortChoice]) -> None:
+    assert chosen_ports(DESK, asked) == chosen
+
+
+ALL = "write --port web.http=PORT, --port store.http=PORT, --port store.console=PORT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message", "hint"),
+    [
+        ({None: 5}, "--port 5: which port?", ALL),
+        (
+            {"store": 5},
+            "--port: 'store' publishes several ports",
+            "write --port store.http=PORT, --port store.console=PORT",
+        ),
+        ({"store.own": 5}, "--port: 'store.own' publishes no port", ALL),
+        ({"store.x": 5}, "--port: 'store.x' publishes no port", ALL),
+        ({"db": 5}, "--port: 'db' publishes no port", ALL),
+        ({"fly": 5}, "--port: 'fly' is not a component of desk", ALL),
+        ({"fly.http": 5}, "--port: 'fly' is not a component of desk", ALL),
+        ({"web": 5, "web.http": 6}, "--port: web and web.http are the same port", "leave one of them out"),
+        ({"tool": 5}, "--port: 'tool' is in the group 'tools', which is off", "`--with tools` turns it on"),
+    ],
+)
+def test_a_wrong_name_of_a_port_is_answered_with_the_right_ones(
+    asked: Mapping[str | None, PortChoice], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        chosen_ports(DESK, asked)
+    assert (raised.value.message, raised.value.hint) == (message, hint)
+
+
+def test_a_stack_without_a_published_port_says_how_to_publish_one() -> None:
+    for asked in ({None: 5}, {"db": "auto"}):
+        with pytest.raises(UsageError) as raised:
+            chosen_ports(Stack("desk", [DESK["db"]]), asked)  # type: ignore[arg-type]
+        assert raised.value.hint == "no component publishes a port; `publish=` in the stack file does"
+
+
+def test_two_components_on_one_port_are_refused_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    with pytest.raises(StackError) as raised:
+        ports.check_ports(opened(chosen={CONSOLE: 9200}), NOTHING)
+    assert (raised.value.code, raised.value.message) == (
+        "port-taken",
+        "port 9200 of localhost is that of search and of search:console",
+    )
+    assert "`stackctl up --port search.console=" in raised.value.hint
 
 
 @pytest.mark.parametrize(
