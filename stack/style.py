@@ -105,13 +105,15 @@ PLAIN = Style()
 class Column:
     """A column of a table. `right` aligns numbers. `least`: it may shrink to this width if space is short.
 
-    `keeps`: which end of a shortened entry is kept; for paths, the end.
+    `keeps`: which end of a shortened entry is kept; for paths, the end. `spare`: it is left out before an entry of
+    another column is shortened, the one with the highest number first.
     """
 
     head: str
     right: bool = False
     least: int | None = None
     keeps: Literal["start", "end"] = "start"
+    spare: int = 0
 
 
 def table(
@@ -125,6 +127,7 @@ def table(
 
     `colour` gives the colour of an entry under a head. `rule` draws a line between heads and entries.
     """
+    columns, rows = _without_spare(columns, rows, style.width)
     widths = _fitted(columns, rows, style.width)
     heads = [column.head for column in columns]
 
@@ -152,11 +155,10 @@ def _cells(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int])
 
 def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
     """Compute column widths: the widest entry; if too wide, shrink columns with `least`, then the widest."""
-    heads = [column.head for column in columns]
-    widths = [max(width_of(line[each]) for line in (heads, *rows)) for each in range(len(columns))]
+    widths = _natural(columns, rows)
     if width is None:
         return widths
-    over = sum(widths) + 2 * (len(widths) - 1) - width
+    over = _total(widths) - width
     for each in reversed(range(len(columns))):
         least = columns[each].least
         if least is not None and over > 0:
@@ -167,6 +169,31 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
         widths[widths.index(max(widths))] -= 1
         over -= 1
     return widths
+
+
+def _without_spare(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
+) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
+    """Leave out spare columns until the others fit."""
+    least = [
+        natural if column.least is None else min(natural, column.least)
+        for column, natural in zip(columns, _natural(columns, rows), strict=True)
+    ]
+    kept = [*range(len(columns))]
+    for each in sorted(kept, key=lambda number: columns[number].spare, reverse=True):
+        if columns[each].spare and width is not None and _total([least[number] for number in kept]) > width:
+            kept.remove(each)
+    return [columns[each] for each in kept], [[row[each] for each in kept] for row in rows]
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of the widest entry of each column."""
+    heads = [column.head for column in columns]
+    return [max(width_of(line[each]) for line in (heads, *rows)) for each in range(len(columns))]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def padded(text: str, width: int, right: bool = False, last: bool = False) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Protocol
 
@@ -15,6 +17,8 @@ from stack.style import CYAN, DIM, GREEN, PLAIN, RED, Style, cut, width_of
 _TICK = 0.1
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _DONE = ("healthy",)
+_WELL = (*_DONE, "running")
+_BUILDING = "building"
 _FAILED = ("exited", "unhealthy", "dead", "restarting")
 
 
@@ -88,7 +92,12 @@ class Live:
                 return
             above = self._leave() if self._step is not None else []
             self._began = True
-            gone = {name: "removed" for name in self._states if name not in states}
+            # What is built is not there yet.
+            gone = {
+                name: "removed"
+                for name, state in self._states.items()
+                if name not in states and not state.startswith(_BUILDING)
+            }
             for name, state in (gone | dict(states)).items():
                 if self._states.get(name) != state:
                     self._states[name] = state
@@ -131,12 +140,37 @@ class Live:
     def _lines(self, final: bool = False) -> list[str]:
         style, now = self._style(), self._seconds()
         lines = [] if self._step is None else [self._line(style, now, self._step, "" if final else None)]
-        width = max(map(width_of, self._states), default=0)
-        for name, state in self._states.items():
+        shown = self._shown(self._region.rows - 1 - len(lines))
+        width = max(map(width_of, shown), default=0)
+        for name in shown:
+            state = self._states[name]
             text = f"{name}{' ' * (width - width_of(name))}  {state}"
             mark = _mark(style, state) if not _moves(state) else "" if final else None
             lines.append(self._line(style, self._settled.get(name, now), text, mark))
+        if len(shown) < len(self._states):
+            lines.append(self._sum(style, final))
         return lines
+
+    def _shown(self, room: int) -> list[str]:
+        """Return the components that have a line of their own, with what failed first if not all have.
+
+        All have, unless they are more than the screen has lines; then those do that are not well.
+        """
+        if len(self._states) <= room:
+            return [*self._states]
+        unwell = [name for name, state in self._states.items() if not state.startswith(_WELL)]
+        unwell.sort(key=lambda name: not self._states[name].startswith(_FAILED))
+        return unwell[: max(0, room - 1)]
+
+    def _sum(self, style: Style, final: bool) -> str:
+        """Say of all components how many are in each state."""
+        states = [*self._states.values()]
+        words = Counter(map(_word, states))
+        text = f"{len(states)} components: {', '.join(f'{number} {word}' for word, number in words.most_common())}"
+        if len(self._settled) == len(states):
+            worst = next((state for state in states if state.startswith(_FAILED)), _DONE[0])
+            return self._line(style, max(self._settled.values()), text, _mark(style, worst))
+        return self._line(style, self._seconds(), text, "" if final else None)
 
     def _line(self, style: Style, seconds: float, text: str, mark: str | None) -> str:
         """Format one line, cut to the terminal's width, with a spinner if `mark` is None."""
@@ -153,7 +187,13 @@ def _moves(state: str) -> bool:
 
 def _nothing_moves(states: Mapping[str, str]) -> bool:
     """Whether everything was healthy at the first observation, so that there is nothing to show."""
-    return all(state in (*_DONE, "running") for state in states.values())
+    return all(state in _WELL for state in states.values())
+
+
+def _word(state: str) -> str:
+    """Return a state without its number or step: `exited (1)`, `building [2/6] RUN make`."""
+    found = re.match(r"[a-z]+(?: [a-z]+)*", state)
+    return found[0] if found else state
 
 
 def _mark(style: Style, state: str) -> str:
@@ -178,7 +218,7 @@ class Region:
     def draw(self, lines: Sequence[str], above: Sequence[str] = ()) -> None:
         """Replace the region with `lines`, below `above`, which scrolls up and stays."""
         # Lines that scrolled off the screen can't be redrawn.
-        shown = lines[-max(1, self._rows() - 1) :]
+        shown = lines[-max(1, self.rows - 1) :]
         up = f"\x1b[{self._height}A" if self._height else ""
         body = "".join(f"\x1b[2K{line}\n" for line in (*above, *shown))
         self._height = len(shown)
@@ -186,7 +226,9 @@ class Region:
         self._stream.write(f"\r{up}{body}\x1b[J")
         self._stream.flush()
 
-    def _rows(self) -> int:
+    @property
+    def rows(self) -> int:
+        """How many lines the terminal has."""
         try:
             return os.get_terminal_size(self._stream.fileno()).lines or 24
         except OSError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from stack.errors import ExitCode, StackError
@@ -13,19 +14,20 @@ from stack.report import Report, duration
 from stack.results.access import Nothing
 from stack.results.instances import MemoryUse, Runs, StatusResult
 from stack.settings import Settings
-from stack.style import GREEN, RED, YELLOW, Column, Style, table
+from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
 from stack.verdict import observe
 from stack.workflow.opening import Opened, look
 from stack.workflow.schedules import run_line, schedule_runs
-from stack.workflow.summary import component_statuses, group_lines, overall, page_urls, problem, server_lines
+from stack.workflow.summary import component_statuses, group_lines, overall, page_urls, problem, server_lines, url_lines
 
 _WATCH_INTERVAL = 1.0
+# What is left of the ports, and of the name of an image or a command, in a narrow terminal.
+_SHORTEST_PORTS, _SHORTEST_IMAGE = 11, 8
 _COLUMNS = (
     Column("COMPONENT"), Column("STATE"), Column("HEALTH"), Column("SINCE", right=True),
-    Column("RESTARTS", right=True), Column("PORTS", right=True), Column("MEMORY", right=True),
+    Column("RESTARTS", right=True), Column("PORTS", right=True, least=_SHORTEST_PORTS),
+    Column("MEMORY", right=True, spare=1),
 )  # fmt: skip
-# What is left of the name of an image, or of a command, in a narrow terminal.
-_SHORTEST_IMAGE = 8
 _MIB = 2**20
 _COLOURS = {
     "running": GREEN,
@@ -99,17 +101,13 @@ def _text(
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
-    last = Column("IMAGE" if opened.engine.traits.builds else "COMMAND", least=_SHORTEST_IMAGE, keeps="end")
     names = component_statuses(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
-    state = overall(instance, observed)
-    where = "".join(f"  {style.url(url)}" for url in page_urls(instance)) if observed.running else ""
     lines = [
-        table((*_COLUMNS, last), rows, style, _colour),
+        table(_columns(opened, rows), rows, style, _colour),
         "",
         *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in runs.items()),
-        f"{instance.name} is {style.paint(state, _COLOURS[state])}{where}",
-        *(server_lines(instance, style) if observed.running else ()),
+        *_address_lines(instance, observed, style),
         style.wrapped(f"engine: {opened.choice}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
@@ -120,6 +118,26 @@ def _text(
         if left:
             lines.insert(2, style.wrapped(f"{', '.join(left)}; `stackctl up` removes it", f"{what}: ", "  "))
     return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in group_lines(opened.groups))])
+
+
+def _columns(opened: Opened, rows: Sequence[Sequence[str]]) -> list[Column]:
+    """Return the columns: the image goes first if space is short, then restarts if there were none, and the memory."""
+    last = "IMAGE" if opened.engine.traits.builds else "COMMAND"
+    at = [column.head for column in _COLUMNS].index("RESTARTS")
+    calm = all(row[at] in ("0", "-") for row in rows)
+    columns = [replace(column, spare=2) if column.head == "RESTARTS" and calm else column for column in _COLUMNS]
+    return [*columns, Column(last, least=_SHORTEST_IMAGE, keeps="end", spare=3)]
+
+
+def _address_lines(instance: Instance, observed: Observed, style: Style) -> list[str]:
+    """Say, for people, how the whole is and where it answers: on one line, if the addresses of pages fit on it."""
+    state, pages = overall(instance, observed), page_urls(instance)
+    said = f"{instance.name} is {style.paint(state, _COLOURS[state])}"
+    if not observed.running:
+        return [said]
+    if style.width is not None and width_of("  ".join([f"{instance.name} is {state}", *pages])) > style.width:
+        return [said, *url_lines(instance, style)]
+    return ["  ".join([said, *map(style.url, pages)]), *server_lines(instance, style)]
 
 
 def _colour(head: str, entry: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
 from stack.verdict.done import recorded, with_done
+from stack.workflow.building import build_images
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
@@ -32,8 +32,6 @@ from stack.workflow.rotation import finish_rotations
 from stack.workflow.saved_plan import check_saved
 from stack.workflow.summary import component_statuses, url_lines
 from stack.workload import TARGETS
-
-_STEP_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     progress = Replacing(progress, replaced)
     progress.announce(lambda style: "\n".join(change_lines(context, style)))
     secrets = _prepare(opened, journal, context)
-    _build(opened, journal, context, progress)
+    build_images(opened, journal, context, progress)
     began = time.monotonic()
     preparation = Preparation(opened, journal, context, secrets)
     reached: Collection[str] | None = None
@@ -148,18 +146,6 @@ def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str
     return secrets
 
 
-def _build(opened: Opened, journal: Journal, context: PlanContext, progress: Progress) -> None:
-    built = context.plan.builds
-    if not built:
-        return
-    with opened.engine.build() as job:
-        while (exit_code := job.wait(0.5)) is None:
-            progress.states(dict.fromkeys(built, f"building {_step(job.output)}".rstrip()))
-    if exit_code:
-        raise job.explain()
-    journal.save(journal.applied.built({name: context.declared.sources[name] for name in built}))
-
-
 def _record_unrecorded(opened: Opened, journal: Journal, context: PlanContext, observed: Observed) -> None:
     """Record all that is ready if an `up` that was killed after it made that did not: later changes show by it."""
     secrets = context.declared.secrets
@@ -190,12 +176,6 @@ def _made(
         secrets if reached is None else applied.secrets,
         declared.replicas,
     )
-
-
-def _step(output: str) -> str:
-    """Return the last step that a build began: `#9 [build 4/6] RUN make` gives `[build 4/6] RUN make`."""
-    steps = re.findall(r"^#\d+ (\[[^\]\n]*\d+/\d+\].*)$", output, re.MULTILINE)
-    return str(steps[-1])[:_STEP_LENGTH] if steps else ""
 
 
 def _report(

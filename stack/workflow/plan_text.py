@@ -9,13 +9,18 @@ from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
 from stack.workflow.planning import PlanContext
 from stack.workflow.summary import group_lines
 
+# More components that stay as they are share a line.
+_MOST_KEPT = 8
 _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "run": (">", GREEN), "keep": ("=", DIM)}
 
 
 def plan_lines(context: PlanContext, style: Style) -> list[str]:
     """Say, for people, what happens to each component, then to each data store."""
     made = context.plan
-    lines = [line for action in made.actions for line in _action_lines(action, style)]
+    kept = [action.target for action in made.actions if _is_plain_keep(action)]
+    together = kept if len(kept) > _MOST_KEPT else []
+    lines = [line for each in made.actions if each.target not in together for line in _action_lines(each, style)]
+    lines += [_marked("keep", f"keep: {', '.join(together)}", style)] if together else []
     for effect in made.data:
         store = effect.store if style.width is None else cut(style.path(effect.store), style.width // 2, "end")
         lines.append(_marked(effect.effect, f"data: {replace(effect, store=store)}", style))
@@ -28,6 +33,10 @@ def plan_lines(context: PlanContext, style: Style) -> list[str]:
     elif not made.something:
         lines += ["", f"{made.instance} is as declared: `up` would change nothing"]
     return lines
+
+
+def _is_plain_keep(action: Action) -> bool:
+    return action.kind == "keep" and not action.reasons and not action.differences
 
 
 def change_lines(context: PlanContext, style: Style) -> list[str]:
