@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from stack.engines.compose import mounts
 from stack.engines.compose.driver import ComposeEngine
 from stack.instance import Instance
 from stack.model import Stack
+from stack.observed import ComponentState, Observed, together
 from stack.state import Record, State
 from stack.workflow.identities import secret_digests
 from stack.workflow.opening import Choice, Opened
@@ -98,28 +100,39 @@ def test_the_report_names_the_apps(tmp_path: Path, apps: list[WebApp], restarted
     assert all("rereads_secrets=True" in others[-1] and restarted[0] in others[0] for _ in restarted)
 
 
+RUNNING = ComponentState("", "running", "none", 0, 0, False, None, "")
 ANSWERS = {"same": "$SHA  /run/secrets/db_password\n", "another": "0000  /run/secrets/db_password\n"}
 
 
 @pytest.mark.parametrize(
     ("db", "web", "stale"),
     [
-        ("same", "same", set()),
-        ("another", "same", {"db"}),
-        ("same", "another", {"web"}),
-        ("same", "cannot tell", set()),
-        ("another", "cannot tell", {"db", "web"}),
+        ("same", ["same"], set()),
+        ("another", ["same"], {"db"}),
+        ("same", ["another"], {"web"}),
+        ("same", ["cannot tell"], set()),
+        ("another", ["cannot tell"], {"db", "web"}),
+        ("same", ["same", "same"], set()),
+        ("same", ["same", "another"], {"web"}),
+        ("same", ["cannot tell", "another"], {"web"}),
+        ("another", ["cannot tell", "same"], {"db"}),
+        ("another", ["cannot tell", "cannot tell"], {"db", "web"}),
+        ("another", [], {"db"}),
     ],
 )
-def test_a_container_that_sees_another_file_is_found(tmp_path: Path, db: str, web: str, stale: set[str]) -> None:
+def test_a_container_that_sees_another_file_is_found(tmp_path: Path, db: str, web: list[str], stale: set[str]) -> None:
     shop = opened(tmp_path, READS_AGAIN)
     value = shop.state.secret("db_password").reveal()
-    says = {"db": db, "web": web}
+    # What each replica says, by its id.
+    says = {"db": db} | {f"web-{number}": each for number, each in enumerate(web)}
+    ended = replace(RUNNING, id="web-ended", state="exited")
+    replicas = [*(replace(RUNNING, id=f"web-{number}", number=number) for number in range(len(web))), ended]
+    observed = Observed({"db": replace(RUNNING, id="db"), "web": together(replicas, 2), "gone": RUNNING})
 
-    def ask(name: str, command: list[str]) -> Completed:
+    def ask(name: str, state: ComponentState, command: list[str]) -> Completed:
         assert command == ["sha256sum", "/run/secrets/db_password"]
-        if says[name] == "cannot tell":
+        if says[state.id] == "cannot tell":
             return Completed(127, "", "there is no sha256sum")
-        return Completed(0, ANSWERS[says[name]].replace("$SHA", hashlib.sha256(value.encode()).hexdigest()), "")
+        return Completed(0, ANSWERS[says[state.id]].replace("$SHA", hashlib.sha256(value.encode()).hexdigest()), "")
 
-    assert mounts.stale(shop.instance, ["web", "db"], ask) == stale
+    assert mounts.stale(shop.instance, observed, ask) == stale

@@ -170,8 +170,9 @@ class ComposeEngine(Engine):
 
     def renew_secrets(self) -> frozenset[str]:
         """Find outdated secrets: a container sees the files of the state, unless one was deleted while it ran."""
-        running = [name for name, state in self.observe().components.items() if state.running]
-        return mounts.stale(self._instance, running, lambda name, command: self.session(name).run(command))
+        return mounts.stale(
+            self._instance, self.observe(), lambda name, state, command: self.session(name, state).run(command)
+        )
 
     @property
     def revisions(self) -> Revisions:
