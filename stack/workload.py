@@ -151,7 +151,7 @@ class Healthcheck:
 
 @dataclass(frozen=True)
 class HttpCheck:
-    """A request that a published component answers with 200 once it and what it uses work, sent from outside."""
+    """A request that a component answers with 200 once it and what it uses work, sent if this machine reaches it."""
 
     port: PortId
     path: str

@@ -26,7 +26,8 @@ class WebApp(Program):
       app that only other components reach. The app gets in `BIND` and `PORT` where it has to listen: in a container
       0.0.0.0 and `port`, without one 127.0.0.1 and `publish`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
-      has one, is what the engine asks; `up`, `status` and `wait` ask this path of a published app from outside.
+      has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside, of an app that is
+      published or runs without a container.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
     - `volumes`: the app gets the path of each, which is another without a container: `VOLUME_MEDIA`.
 
@@ -89,7 +90,7 @@ class WebApp(Program):
             files=files_of(self, self.files),
             labels=self.labels,
             healthcheck=Healthcheck(test=None),
-            probe=None if publish is None else HttpCheck(port, self.health),
+            probe=HttpCheck(port, self.health),
             stop_grace=self.stop_grace,
         )
         if target == "container":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from stack.engines.base import Engine
 from stack.observed import Observed
@@ -17,11 +17,11 @@ _WRONG_PORT_AFTER = 0.25
 
 
 class ListenCheck:
-    """Remember since when each published component listens where it should not."""
+    """Remember since when each component listens where it should not, of those that are `asked` from outside."""
 
-    def __init__(self, engine: Engine, published: Sequence[str], timeout: float) -> None:
+    def __init__(self, engine: Engine, asked: Callable[[Observed], Collection[str]], timeout: float) -> None:
         self._engine = engine
-        self._published = published
+        self._asked = asked
         self._patience = {True: _WRONG_ADDRESS_AFTER, False: timeout * _WRONG_PORT_AFTER}
         self._since: dict[str, tuple[Misplaced, float]] = {}
 
@@ -34,7 +34,7 @@ class ListenCheck:
         """Look, so many seconds after the first look; return the failure that has become certain."""
         if seconds < _BEGINS_AFTER:
             return None
-        wrong = {name: found for name in self._published if (found := self._look(name, observed, answers))}
+        wrong = {name: found for name in self._asked(observed) if (found := self._look(name, observed, answers))}
         self._since = {
             name: self._since[name] if self.found.get(name) == found else (found, seconds)
             for name, found in wrong.items()
@@ -45,8 +45,7 @@ class ListenCheck:
         return None
 
     def _look(self, name: str, observed: Observed, answers: Mapping[str, Answer]) -> Misplaced | None:
-        state = observed.components.get(name)
-        if state is None or not state.running or (name in answers and answers[name].ok):
+        if name in answers and answers[name].ok:
             return None
-        listening = self._engine.listening(name, state)
+        listening = self._engine.listening(name, observed.components[name])
         return misplaced(name, listening) if listening else None

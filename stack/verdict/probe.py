@@ -1,4 +1,4 @@
-"""Ask each published component as a user would: at the URL that is printed, with its name in the Host header."""
+"""Ask each component that this machine reaches as a user would: at its URL, with the name of it in the Host header."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed
+from stack.observed import Observed
 from stack.verdict.judge import Answer
 from stack.workload import HttpCheck, TcpCheck
 
@@ -31,42 +31,37 @@ _STAYS_OPEN = 0.3
 Probe = Callable[[str], Answer]
 
 
-def published(instance: Instance) -> Mapping[str, HttpCheck | TcpCheck]:
-    """Return what each component is asked from outside whose port is published."""
-    workloads = {name: instance.stack[name].workload("container") for name in instance.stack.names}
-    return {
-        name: workload.probe
-        for name, workload in workloads.items()
-        if workload.probe is not None and workload.probe.port in instance.ports
-    }
+def urls(instance: Instance, observed: Observed) -> Mapping[str, str]:
+    """Return where each component that runs is asked: at a port that is published, or that a process listens on.
+
+    The engine knows the port also when what was remembered of the instance is lost.
+    """
+    found = {}
+    for name in instance.stack.names:
+        state, check = observed.components.get(name), instance.stack[name].workload("container").probe
+        if state is not None and state.running and check is not None:
+            port = state.ports.get(check.port) or instance.ports.get(check.port)
+            if port is not None:
+                found[name] = _url(check, port)
+    return found
 
 
 def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = TIMEOUT) -> Mapping[str, Answer]:
-    """Ask each published component that runs, all at once; one that takes longer than `timeout` did not answer."""
-    running = {name: state for name, state in observed.components.items() if state.running}
-    # The engine knows the port also when what was remembered of the instance is lost.
-    urls = {
-        name: _url(check, _port(running[name], check, instance))
-        for name, check in published(instance).items()
-        if name in running
-    }
+    """Ask each component that can be asked, all at once; one that takes longer than `timeout` did not answer."""
+    asked = urls(instance, observed)
     answers: dict[str, Answer] = {}
 
     def store(name: str) -> None:
-        answers[name] = probe(urls[name])
+        answers[name] = probe(asked[name])
 
-    threads = [threading.Thread(target=store, args=(name,), daemon=True) for name in urls]
+    threads = [threading.Thread(target=store, args=(name,), daemon=True) for name in asked]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + timeout
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in urls.items()}
+    late = {name: Answer(False, f"no answer from {url} in {timeout:g} s") for name, url in asked.items()}
     return late | answers
-
-
-def _port(state: ComponentState, check: HttpCheck | TcpCheck, instance: Instance) -> int:
-    return state.ports.get(check.port) or instance.ports[check.port]
 
 
 def _url(check: HttpCheck | TcpCheck, port: int) -> str:

@@ -40,7 +40,7 @@ from stack.verdict.judge import (
     unhealthy,
 )
 from stack.verdict.listen import ListenCheck
-from stack.verdict.probe import Probe, accepts, ask, ask_url, published
+from stack.verdict.probe import Probe, accepts, ask, ask_url, urls
 from stack.verdict.ready import found_ready
 
 _INTERVAL = 0.25
@@ -206,7 +206,7 @@ def await_ready(
     watch = _Watch(engine, job, progress, timeout, clock)
     watch.ready = found_ready(instance.state)
     watch.completed = partial(with_done, instance, jobs=recorded(instance).jobs)
-    listening = ListenCheck(engine, list(published(instance)), timeout)
+    listening = ListenCheck(engine, lambda observed: urls(instance, observed), timeout)
     unverified = [each for each in stack if each.login is not None]
     stability = _Stability(before, clock)
     read_logs = 0.0

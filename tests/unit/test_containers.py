@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker, health
+from stack.instance import Instance
 from stack.model import Component
+from stack.observed import ComponentState, Observed
 from stack.references import Reference
+from stack.verdict.probe import urls
 from stack.workload import Build, Healthcheck, HttpCheck, PortId, TcpCheck, VolumeId, Workload
 
 db = Postgres("db")
@@ -233,10 +238,16 @@ def test_a_worker_beside_an_image_runs_that_image_with_its_user() -> None:
     assert container(worker(user="7:7")).hardening.user == "7:7"
 
 
-def test_a_private_app_is_published_nowhere_and_asked_from_nowhere() -> None:
-    private = WebApp("api", source="app", publish=None)
+def test_a_private_app_is_asked_only_as_a_process() -> None:
+    private = WebApp("api", source="app", publish=None, health="/ready")
     stack = Stack("shop", [private])
-    assert (stack.workload("api", "container").published, stack.workload("api", "container").probe) == ((), None)
+    assert stack.workload("api", "container").published == ()
+    instance = Instance("shop", "p", stack, Path("/f"), Path("/s"), {})
+    container = ComponentState("1", "running", "none", 0, 0, False, None, "")
+    assert urls(instance, Observed({"api": container})) == {}
+    process = replace(container, ports={PortId("api"): 20001})
+    assert urls(instance, Observed({"api": process})) == {"api": "http://localhost:20001/ready"}
+    assert urls(instance, Observed({"api": replace(process, state="exited")})) == {}
     assert WebApp("api", source="app", port=9).workload("container").published[0].publish == 9
 
 
