@@ -23,6 +23,7 @@ _COLUMNS = (
 )  # fmt: skip
 # From so many columns on there is room for whole URLs.
 _WIDE = 100
+_MOST_URLS = 2
 _COLOURS: Mapping[ListedState, str] = {
     "up": GREEN,
     "stopped": YELLOW,
@@ -79,11 +80,18 @@ def _row(member: Member, used: int | None, now: datetime, style: Style) -> list[
         member.instance,
         member.engine,
         member.condition,
-        " ".join(_short(url, style) for url in member.urls.values()) or "-",
+        _addresses(list(member.urls.values()), style),
         duration((now - member.created).total_seconds()) if member.created else "-",
         size(used) if used is not None else "-",
         _file(member, style),
     ]
+
+
+def _addresses(urls: list[str], style: Style) -> str:
+    """All URLs; on a terminal of many the first, and how many more there are."""
+    if style.width is not None and len(urls) > _MOST_URLS:
+        return f"{_short(urls[0], style)} +{len(urls) - 1}"
+    return " ".join(_short(url, style) for url in urls) or "-"
 
 
 def _short(url: str, style: Style) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from stack.errors import StackError
-from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.store import SnapshotStore
+from stack.workflow.asked import Groups
 from stack.workflow.confirming import Confirm
 from stack.workflow.opening import change, reopen
 from stack.workflow.restoring import bring_back, runs_here
@@ -38,8 +38,6 @@ def undo(
             )
         if not opened.state.exists():
             had = newest.manifest
-            ports: dict[str | None, PortChoice] = {
-                name: had.ports[name] for name in opened.instance.ports if name in had.ports
-            }
-            opened = reopen(opened, settings, settings.engine or had.engine, ports)
+            groups = Groups([group for group in opened.groups if had.groups.get(group)])
+            opened = reopen(opened, settings, settings.engine or had.engine, had.ports, groups)
         return bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)

@@ -22,7 +22,10 @@ _ANYTHING = ".*"
 
 
 def to_json(manifest: Manifest) -> str:
-    return json.dumps({"schema": SCHEMA, **asdict(manifest), "made": manifest.made.isoformat()}, indent=2) + "\n"
+    data = {"schema": SCHEMA, **asdict(manifest), "made": manifest.made.isoformat()}
+    if not manifest.groups:
+        del data["groups"]
+    return json.dumps(data, indent=2) + "\n"
 
 
 def from_json(text: str) -> Manifest:
@@ -31,7 +34,7 @@ def from_json(text: str) -> Manifest:
     if whole.has("schema") and whole.whole("schema") not in (SCHEMA, *older.SCHEMAS):
         raise ValueError("it was made by another version of stackctl")
     plain = ("name", "stackctl", "stack", "instance", "engine")
-    whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration"))
+    whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration", "groups"))
     schema = whole.whole("schema") if whole.has("schema") else SCHEMA
     component = older.component if schema in older.SCHEMAS else _component
     components = whole.part("components")
@@ -42,6 +45,7 @@ def from_json(text: str) -> Manifest:
         components={name: component(components.part(name), name) for name in components.names(_COMPONENT)},
         ports=_ports(whole.part("ports")) if whole.has("ports") else {},
         declaration=_declaration(whole.part("declaration")) if whole.has("declaration") else {},
+        groups=_groups(whole.part("groups")) if whole.has("groups") else {},
     )
     if not manifest.components:
         raise ValueError("components: there is none")
@@ -60,6 +64,10 @@ def _moment(whole: Part) -> datetime:
 
 def _ports(ports: Part) -> dict[PortId, int]:
     return {PortId(name): ports.whole(name, 1, 65535) for name in ports.names()}
+
+
+def _groups(groups: Part) -> dict[str, bool]:
+    return {name: groups.flag(name) for name in groups.names()}
 
 
 def _declaration(components: Part) -> dict[str, Fields]:

@@ -57,7 +57,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole. `declaration`: the fields of each component of the instance, without values that may be secret."""
+    """The whole. `declaration`: the fields of each component of the instance, without values that may be secret.
+
+    `groups`: whether each group of components was on.
+    """
 
     name: str
     reason: Reason
@@ -69,6 +72,7 @@ class Manifest:
     components: Mapping[str, Saved]
     ports: Mapping[PortId, int] = field(default_factory=dict)
     declaration: Mapping[str, Fields] = field(default_factory=dict)
+    groups: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def automatic(self) -> bool:

@@ -129,6 +129,7 @@ def save(
             components=components,
             ports=dict(opened.instance.ports),
             declaration=_declaration(opened),
+            groups=opened.groups,
         )
         taken = archive.finish(manifest)
     progress.step(f"saved as {path.name if output is None else path} ({count(manifest.rows, 'row')}, {size(taken)})")

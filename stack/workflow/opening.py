@@ -169,11 +169,15 @@ def _with_found_generations(opened: Opened) -> Opened:
     return with_instance(opened, replace(opened.instance, generations=found)) if found else opened
 
 
-def reopen(opened: Opened, settings: Settings, engine: str | None, ports: Mapping[str | None, PortChoice]) -> Opened:
-    """Open an instance that does not exist on another engine and with other ports; hold its lock."""
-    other = _open(replace(settings, engine=engine), opened.instance.stack.whole, opened.instance.name, ports)
+def reopen(opened: Opened, settings: Settings, engine: str | None, had: Mapping[PortId, int], groups: Groups) -> Opened:
+    """Open an instance that does not exist on another engine, with the ports that it had, and groups; hold its lock."""
+    stack = opened.instance.stack.whole
+    declared = default_ports(stack.selected(groups.on))
+    ports: dict[str | None, PortChoice] = {port: had[port] for port in declared if port in had}
+    other = _open(replace(settings, engine=engine), stack, opened.instance.name, ports, groups=groups)
+    found = replace(other.parameters, given={**other.parameters.given, **opened.instance.parameters})
     record = replace(other.record, parameters=opened.record.parameters)
-    return with_instance(replace(other, record=record), replace(other.instance, parameters=opened.instance.parameters))
+    return with_parameters(replace(other, record=record, parameters=found), settings)
 
 
 def _name(settings: Settings, stack: Stack) -> str:

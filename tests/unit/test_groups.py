@@ -187,6 +187,13 @@ def test_data_of_a_group_that_is_off_is_saved_and_brought_back(shop: Shop) -> No
     assert shop.world.files["adminer-notes"] == kept
 
 
+def test_an_undone_reset_has_the_groups_that_were_on(shop: Shop) -> None:
+    shop.up(on="tools")
+    reset(shop.settings, Silence(), lambda _: True)
+    undo(shop.settings, Silence(), lambda _: True)
+    assert shop.running == ["web", "adminer"]
+
+
 def test_status_says_which_groups_are_off(shop: Shop) -> None:
     shop.up()
     report = status(shop.settings)

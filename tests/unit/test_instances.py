@@ -202,6 +202,14 @@ def test_ls_fits_a_narrow_terminal(tmp_path: Path, install: Install) -> None:
     assert "shop.py (gone)" in shown
 
 
+def test_ls_on_a_terminal_counts_many_addresses(tmp_path: Path, install: Install) -> None:
+    ports = {PortId(f"app{number}"): 8001 + number for number in range(10)}
+    install(parts=[replace(found(tmp_path), ports=ports)])
+    report = ls.ls(settings(tmp_path, entry(tmp_path)))
+    assert " localhost:8001 +9 " in report.shown(Style(width=80))
+    assert " http://localhost:8010 " in report.text
+
+
 def test_ls_shows_what_others_made_when_it_is_asked_to(tmp_path: Path, install: Install) -> None:
     other = replace(found(tmp_path), project="stackctl-other-000000", instance="other")
     install(parts=[found(tmp_path), other])

@@ -69,6 +69,7 @@ _manifests = st.builds(
     components=st.builds(_component, _versions, _names, _roles, _databases, _settings, st.integers(1, 2)),
     ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=2),
     declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=2),
+    groups=st.dictionaries(_texts, st.booleans(), max_size=2),
 )
 
 ROLES, DUMP = b"CREATE ROLE student;\n", b"any bytes"
@@ -197,6 +198,7 @@ PROPERTIES = (*DATABASE, "properties")
         ((*DETAILS, "settings", 0), "name", (5, "", None, "a\0b")),
         (DETAILS, "system", ([], {"work_mem": 5}, {"a\nb": "5"})),
         (DETAILS, "checksums", (0, 3, "1", None)),
+        ((), "groups", ([], 7, {"tools": 1}, {"tools": "on"}, {"a\nb": True})),
         (DATABASE, "properties", ([], 7)),
         (PROPERTIES, "provider", ("x", "", 7, None)),
         (PROPERTIES, "limit", (-2, "1", 2**31)),
