@@ -67,6 +67,23 @@ def check_volumes(stack: Stack) -> None:
                 )
 
 
+def check_ports(stack: Stack) -> None:
+    """Check that no two components publish one port, unless they are alternatives: each in groups of its own."""
+    published: dict[tuple[int | None, bool], list[str]] = {}
+    for component in stack:
+        for port in component.workload("container").published:
+            others = published.setdefault((port.publish, port.udp), [])
+            taken = next((other for other in others if not _are_alternatives(stack, other, component.name)), None)
+            if taken is not None:
+                raise stack.wrong(f"{component.name}/publish", f"{port.publish} is published by {taken!r} already")
+            others.append(component.name)
+
+
+def _are_alternatives(stack: Stack, one: str, other: str) -> bool:
+    first, second = ({group for group, members in stack.groups.items() if name in members} for name in (one, other))
+    return bool(first) and bool(second) and not first & second
+
+
 def checked_groups(stack: Stack, groups: object) -> Mapping[str, tuple[str, ...]]:
     """Return the names of the components in each group. What is in no group uses nothing that is in one."""
     if not isinstance(groups, Mapping):

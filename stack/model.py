@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Self
 
-from stack.agreement import SharedVolume, check_volumes, checked_groups, selected, shared_volumes
+from stack.agreement import SharedVolume, check_ports, check_volumes, checked_groups, runnable, selected, shared_volumes
 from stack.calls import check_call, check_name
 from stack.capabilities import (
     Check,
@@ -275,6 +275,8 @@ class Stack:
     def __post_init__(self) -> None:
         check_name("Stack", self.name)
         self._check_components()
+        if self.groups != {}:
+            object.__setattr__(self, "groups", checked_groups(self, self.groups))
         self._check_uses()
         self._check_before()
         self._check_shares()
@@ -282,10 +284,8 @@ class Stack:
         self._check_reads()
         self._check_environments()
         self._check_parameters()
-        self._check_ports()
+        check_ports(self)
         check_volumes(self)
-        if self.groups != {}:
-            object.__setattr__(self, "groups", checked_groups(self, self.groups))
 
     def __iter__(self) -> Iterator[Component]:
         return iter(self.components)
@@ -304,14 +304,20 @@ class Stack:
     def selected(self, on: Collection[str]) -> Stack:
         """Return the stack without the components of which every group is off; `whole` is still all of it.
 
-        Raises `UsageError` if another needs one of them.
+        Raises `UsageError` if another needs one of them, and `DeclarationError` if two of those left can't be together.
         """
-        chosen = selected(self, on)
-        if len(chosen) == len(self.components):
+        if not self.groups:
             return self
-        part = Stack(self.name, chosen)
+        part = Stack(self.name, selected(self, on))
         object.__setattr__(part, "whole", self)
         return part
+
+    def able(self, target: Target) -> Stack:
+        """Return the stack without the components that can't run on a target, or that need one of those."""
+        left = runnable(self, target)
+        names = {component.name for component in left}
+        groups = {group: [each for each in members if each in names] for group, members in self.groups.items()}
+        return Stack(self.name, left, {group: members for group, members in groups.items() if members})
 
     @cached_property
     def whole(self) -> Stack:
@@ -474,14 +480,6 @@ class Stack:
             if value not in owned:
                 problem = f"{value.component}.{value.field} has no file; pass its value in a variable without _FILE"
                 raise self.wrong(path, problem)
-
-    def _check_ports(self) -> None:
-        published: dict[tuple[int | None, bool], str] = {}
-        for component in self.components:
-            for port in component.workload("container").published:
-                if (taken := published.get((port.publish, port.udp))) is not None:
-                    raise self.wrong(f"{component.name}/publish", f"{port.publish} is published by {taken!r} already")
-                published[port.publish, port.udp] = component.name
 
 
 def sequence(path: str, value: object) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stack.agreement import runnable, runs_on
+from stack.agreement import runs_on
 from stack.capabilities import Dumps
 from stack.carried import read_contents
 from stack.declaration import LIMIT, load_stack
@@ -271,7 +271,7 @@ def whole(opened: Opened) -> Opened:
     instance = opened.instance
     if not instance.stack.off:
         return opened
-    everything = Stack(instance.stack.name, runnable(instance.stack.whole, opened.engine.traits.target))
+    everything = instance.stack.whole.able(opened.engine.traits.target)
     ports = {**default_ports(everything), **opened.record.ports, **instance.ports}
     return with_instance(opened, replace(instance, stack=everything, ports=ports))
 

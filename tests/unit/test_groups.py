@@ -74,8 +74,31 @@ def test_a_component_is_on_if_any_of_its_groups_is() -> None:
     assert stack.selected([]).names == ("web",)
     assert stack.selected(["more"]).names == ("web", "b")
     assert stack.selected(["more"]).off == {"a": "tools"}
-    assert stack.selected(["tools"]) is stack, "nothing is off"
+    assert (stack.selected(["tools"]).names, stack.selected(["tools"]).off) == (("web", "a", "b"), {})
     assert stack.selected([]).whole is stack
+
+
+def test_alternatives_may_publish_the_same_port() -> None:
+    def at(name: str, port: int = 80) -> Container:
+        return box(name, ports={"http": 80}, publish={"http": port})
+
+    stack = Stack("shop", [box("db"), at("plain"), at("debug")], groups={"usual": ["plain"], "debug": ["debug"]})
+    assert stack.selected(["debug"]).names == ("db", "debug")
+    with pytest.raises(DeclarationError) as raised:
+        stack.selected(["usual", "debug"])
+    assert raised.value.message == "shop/debug/publish: 80 is published by 'plain' already"
+    for groups in ({"both": ["plain", "debug"]}, {"debug": ["debug"]}):
+        with pytest.raises(DeclarationError):
+            Stack("shop", [box("db"), at("plain"), at("debug")], groups=groups)
+
+
+def test_alternatives_on_one_port_come_and_go(shop: Shop) -> None:
+    shop.file.write_text(ALTERNATIVES)
+    shop.up(on="usual")
+    assert shop.running == ["db", "plain"]
+    shop.up(on="debug", off="usual")
+    assert shop.running == ["db", "debug"]
+    assert [*save_snapshot(shop.settings, Silence(), "one", None).data.components] == ["db", "plain"]
 
 
 def test_what_is_needed_and_off_is_named_with_the_option() -> None:
@@ -91,6 +114,17 @@ from stack import *
 web = Container("web", image="i", process=["web"], volumes={"own": "/own"})
 adminer = Container("adminer", image="i", process=["adminer"], volumes={"notes": "/notes"}, uses=[web])
 stack = Stack("shop", [web, adminer], groups={"tools": [adminer]})
+"""
+
+
+ALTERNATIVES = """\
+from stack import *
+def at(name, **options):
+    return Container(name, image="i", process=[name], ports={"http": 80}, publish={"http": 8123}, **options)
+db = Container("db", image="i", process=["db"], volumes={"data": "/data"})
+picture = Container("picture", image="i")
+plain, debug = at("plain", volumes={"kept": "/kept"}), at("debug")
+stack = Stack("shop", [db, plain, debug, picture], groups={"usual": [plain], "debug": [debug], "docker": [picture]})
 """
 
 
