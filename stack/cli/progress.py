@@ -16,7 +16,7 @@ from stack.style import CYAN, DIM, GREEN, PLAIN, RED, Style, cut, width_of
 
 _TICK = 0.1
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_DONE = ("healthy",)
+_DONE = ("healthy", "done")
 _WELL = (*_DONE, "running")
 _BUILDING = "building"
 _FAILED = ("exited", "unhealthy", "dead", "restarting")

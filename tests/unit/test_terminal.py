@@ -65,6 +65,11 @@ def test_what_runs_and_was_not_asked_yet_is_not_done(live: Live, stream: Watched
     assert words(stream.screen) == ["  web  running", "  db   starting"]
 
 
+def test_a_job_that_is_done_has_settled(live: Live, stream: Watched) -> None:
+    live.states({"migrate": "done", "web": "starting"})
+    assert words(stream.screen)[0] == "✔ migrate  done"
+
+
 def test_a_step_moves_until_the_next_begins_and_stays_above_it(live: Live, stream: Watched) -> None:
     live.step("web: stopping")
     assert words(stream.screen)[0][0] in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
