@@ -22,6 +22,7 @@ from stack.components.schedule import Schedule
 from stack.components.webapp import WebApp
 from stack.components.worker import Worker
 from stack.errors import DeclarationError
+from stack.external import External
 from stack.model import Stack
 from stack.parameters import Parameter
 from stack.volume import Volume
@@ -30,6 +31,7 @@ __all__ = [
     "CachedValue",
     "Container",
     "DeclarationError",
+    "External",
     "Job",
     "Parameter",
     "Postgres",

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, Self
 
 from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
 from stack.errors import DeclarationError
+from stack.external import External, externals_in
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
 from stack.placed import files_of, mounts_of
@@ -38,6 +39,9 @@ class App(Protocol):
     def informs(self) -> tuple[str, ...]: ...
 
     @property
+    def externals(self) -> tuple[External, ...]: ...
+
+    @property
     def reached(self) -> tuple[str, ...]: ...
 
     def workload(self, target: Target) -> Workload: ...
@@ -57,7 +61,7 @@ class Beside(Program):
     of: App | None = None
     _: KW_ONLY
     entrypoint: Sequence[Value] | str | None = None
-    uses: Sequence[Component | str] | None = None
+    uses: Sequence[Component | External | str] | None = None
     user: str | None = None
 
     # The kinds that it can run beside.
@@ -74,7 +78,7 @@ class Beside(Program):
     def _check_relations(self) -> None:
         given = {} if self.uses is None else {"uses": self.uses}
         for relation, names in related_names(self, **given, after=self.after, reaches=self.reaches).items():
-            self._freeze(relation, names)
+            self._freeze(relation, (*names, *externals_in(self.uses)) if relation == "uses" else names)
 
     def _places(self) -> Collection[str]:
         theirs = () if self.of is None else (*folders(self.of.volumes).values(), *self.of.files.values())
@@ -106,6 +110,10 @@ class Beside(Program):
         if self.uses is not None:
             return used_names(self, self.uses)
         return self.of.informs if self.of is not None else ()
+
+    @property
+    def externals(self) -> tuple[External, ...]:
+        return self.of.externals if self.of is not None and self.uses is None else super().externals
 
     @property
     def reached(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from stack.calls import check_name
 from stack.errors import DeclarationError
+from stack.external import External
 from stack.model import Component, sequence
 from stack.parameters import Parameter
 from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret, of_parameter
@@ -52,6 +53,10 @@ def used_names(component: Component, uses: object, field: str = "uses") -> tuple
     """Return the names in `uses=[…]`, which takes components and names of components."""
     names = []
     for used in sequence(f"{component.name}/{field}", uses):
+        if isinstance(used, External):
+            if field != "uses":
+                raise component.wrong(field, f"{used.name!r} is an External, which stands in `uses` alone")
+            continue
         if not isinstance(used, (Component, str)):
             raise component.wrong(field, f"{used!r} is neither a component nor the name of one")
         names.append(used.name if isinstance(used, Component) else used)

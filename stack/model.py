@@ -29,6 +29,7 @@ from stack.capabilities import (
     Timetable,
 )
 from stack.errors import DeclarationError
+from stack.external import External, externals_in
 from stack.order import Order
 from stack.parameters import Needed, Parameter, gathered
 from stack.references import (
@@ -87,6 +88,11 @@ class Component:
         return self.needs
 
     @property
+    def externals(self) -> tuple[External, ...]:
+        """The servers that stackctl does not run and whose variables it gets."""
+        return ()
+
+    @property
     def reached(self) -> tuple[str, ...]:
         """The names of the components that it reaches besides, whichever of them is ready first."""
         return ()
@@ -127,7 +133,7 @@ class Component:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters that it needs a value of, on any target."""
-        found: list[Parameter] = []
+        found = [external.url for external in self.externals]
         for target in TARGETS:
             # One that can't run on a target says so when it is to.
             with contextlib.suppress(DeclarationError):
@@ -259,17 +265,27 @@ class Stack:
     name: str
     components: tuple[Component, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    externals: tuple[External, ...] = ()
 
     def __new__(cls, *arguments: object, **named: object) -> Self:
         check_call(cls, arguments, named)
         return super().__new__(cls)
 
     def __init__(
-        self, name: str, components: Sequence[Component], groups: Mapping[str, Sequence[Component | str]] | None = None
+        self,
+        name: str,
+        components: Sequence[Component | External],
+        groups: Mapping[str, Sequence[Component | str]] | None = None,
+        externals: Sequence[External] = (),
     ) -> None:
+        listed = sequence("components", components)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "components", sequence("components", components))
+        object.__setattr__(self, "components", tuple(each for each in listed if not isinstance(each, External)))
         object.__setattr__(self, "groups", {} if groups is None else groups)
+        outside = [*externals_in(listed), *externals]
+        for component in self.components:
+            outside += component.externals if isinstance(component, Component) else ()
+        object.__setattr__(self, "externals", tuple(dict.fromkeys(outside)))
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -277,6 +293,7 @@ class Stack:
         self._check_components()
         if self.groups != {}:
             object.__setattr__(self, "groups", checked_groups(self, self.groups))
+        self._check_externals()
         self._check_uses()
         self._check_before()
         self._check_shares()
@@ -308,7 +325,7 @@ class Stack:
         """
         if not self.groups:
             return self
-        part = Stack(self.name, selected(self, on))
+        part = Stack(self.name, selected(self, on), externals=self._unused_externals)
         object.__setattr__(part, "whole", self)
         return part
 
@@ -317,7 +334,14 @@ class Stack:
         left = runnable(self, target)
         names = {component.name for component in left}
         groups = {group: [each for each in members if each in names] for group, members in self.groups.items()}
-        return Stack(self.name, left, {group: members for group, members in groups.items() if members})
+        left_groups = {group: members for group, members in groups.items() if members}
+        return Stack(self.name, left, left_groups, self._unused_externals)
+
+    @property
+    def _unused_externals(self) -> tuple[External, ...]:
+        """The externals that are listed, and that no component has in its `uses`."""
+        used = {external for component in self.components for external in component.externals}
+        return tuple(external for external in self.externals if external not in used)
 
     @cached_property
     def whole(self) -> Stack:
@@ -393,14 +417,22 @@ class Stack:
     @cached_property
     def parameters(self) -> Mapping[str, Needed]:
         """The parameters that the components need, by their names."""
-        return gathered({component.name: component.parameters for component in self.components})
+        return gathered(self._parameters)
+
+    @property
+    def _parameters(self) -> Mapping[str, tuple[Parameter, ...]]:
+        needed = {component.name: component.parameters for component in self.components}
+        return needed | {external.name: (external.url,) for external in self.externals}
 
     def exported(self, name: str, target: Target) -> dict[str, tuple[str, Value]]:
         """Return the variables that a component gets from those that it uses, each with the name of that one."""
         return {
             f"{variable_prefix(used)}_{suffix}": (used, value)
-            for used in self[name].informs
-            for suffix, value in self[used].exports(target).items()
+            for used, exports in (
+                *((each.name, each.exports) for each in self[name].externals),
+                *((used, self[used].exports(target)) for used in self[name].informs),
+            )
+            for suffix, value in exports.items()
         }
 
     def wrong(self, path: str, problem: str) -> DeclarationError:
@@ -416,9 +448,20 @@ class Stack:
             if self.names.count(name) > 1:
                 raise self.wrong(name, "stands twice; a name belongs to one component")
 
+    def _check_externals(self) -> None:
+        names = [external.name for external in self.externals]
+        for name in names:
+            if name in self.names:
+                raise self.wrong(name, "is the name of a component and of an External; a name belongs to one of them")
+            if names.count(name) > 1:
+                raise self.wrong(name, "is an External with two URLs; a name belongs to one of them")
+
     def _check_uses(self) -> None:
         for component in self.components:
             for used in (*component.needs, *component.reached):
+                if used in [external.name for external in self.externals]:
+                    problem = f"names the External {used!r}, which has to be given itself and not by its name"
+                    raise self.wrong(f"{component.name}/uses", problem)
                 if used not in self.names:
                     field = "reaches" if used in component.reached else "uses" if used in component.informs else "after"
                     raise self.wrong(
@@ -470,7 +513,7 @@ class Stack:
 
     def _check_parameters(self) -> None:
         try:
-            gathered({component.name: component.parameters for component in self.components})
+            gathered(self._parameters)
         except DeclarationError as error:
             raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from stack.calls import check_call
 from stack.errors import DeclarationError, StackError
+from stack.urls import part_of
 
 # Around a reference or a parameter in a text. Unicode keeps these for a program's own use: no text has them.
 BEGIN, END = "\ufdd0", "\ufdd1"
@@ -75,8 +76,16 @@ class Parameter:
         return DeclarationError(f"{self.name}/{field}", problem)
 
     def __str__(self) -> str:
+        return self.marked()
+
+    def marked(self, part: str = "") -> str:
+        """Return what stands for it in a text, or for a part of it if it is a URL."""
         written = base64.b64encode(json.dumps(asdict(self)).encode()).decode()
-        return f"{BEGIN}{HIDING if self.secret else ''}${written}{END}"
+        return f"{BEGIN}{HIDING if self.hides(part) else ''}${written}{f':{part}' if part else ''}{END}"
+
+    def hides(self, part: str) -> bool:
+        """Say whether a part of its value is a secret; the whole is the part without a name."""
+        return self.secret and part in ("", "password")
 
     def __format__(self, how: str) -> str:
         if how:
@@ -97,15 +106,16 @@ class Given:
     origin: str
 
 
-def value_of(parameter: Parameter, given: Mapping[str, Given]) -> str:
-    """Return the value of a parameter. Raises `parameter-missing`."""
+def value_of(parameter: Parameter, given: Mapping[str, Given], part: str = "") -> str:
+    """Return the value of a parameter, or a part of it if it is a URL. Raises `parameter-missing`."""
     if parameter.name not in given:
         raise StackError(
             "parameter-missing",
             f"the parameter {parameter.name} has no value",
             f"add the line {parameter.name}=VALUE to `.env` beside the stack file",
         )
-    return given[parameter.name].value
+    value = given[parameter.name].value
+    return part_of(value, part) if part else value
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from stack.fields import Fields, fingerprint, is_hidden
 from stack.initial import InitialFile
 from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
+from stack.references import PARAMETER_FILE
 from stack.workload import VolumeId
 
 Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
@@ -392,7 +393,7 @@ def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, obs
     if drifted := next(filter(None, (_drifted(fields, each) for each in state.each)), None):
         return Action(name, "recreate", ("it was changed by hand",), drifted, drift=True, forced=True)
     if name in changes.secrets:
-        reasons = tuple(f"the secret {secret.removeprefix('parameter-')} changed" for secret in changes.secrets[name])
+        reasons = tuple(f"the secret {secret.removeprefix(PARAMETER_FILE)} changed" for secret in changes.secrets[name])
         return Action(name, "recreate", reasons, forced=True)
     if name in changes.sources:
         reasons = (_files(changes.sources[name]),)

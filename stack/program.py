@@ -18,6 +18,7 @@ from stack.checking import (
     related_names,
     used_names,
 )
+from stack.external import External, externals_in
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
 from stack.placed import checked_files, checked_mounts
@@ -59,7 +60,7 @@ class Program(Component):
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Variable] = field(default_factory=dict)
-    uses: Sequence[Component | str] | None = ()
+    uses: Sequence[Component | External | str] | None = ()
     after: Sequence[Component | str] = ()
     reaches: Sequence[Component | str] = ()
     volumes: Volumes = field(default_factory=dict)
@@ -100,7 +101,7 @@ class Program(Component):
     def _check_relations(self) -> None:
         related = related_names(self, uses=self.uses, after=self.after, reaches=self.reaches)
         for relation, names in related.items():
-            self._freeze(relation, names)
+            self._freeze(relation, (*names, *self.externals) if relation == "uses" else names)
 
     def _places(self) -> Collection[str]:
         """What has its place in the container already."""
@@ -116,6 +117,10 @@ class Program(Component):
     @property
     def informs(self) -> tuple[str, ...]:
         return used_names(self, self.uses)
+
+    @property
+    def externals(self) -> tuple[External, ...]:
+        return externals_in(self.uses)
 
     @property
     def reached(self) -> tuple[str, ...]:

@@ -11,8 +11,12 @@ from typing import Self
 from stack.errors import DeclarationError
 from stack.parameters import BEGIN, END, HIDING, Parameter
 
+# Before the name of a parameter, in that of the file with its value.
+PARAMETER_FILE = "parameter-"
 _PARAMETER = r"\$([A-Za-z0-9+/=]+)"
-_MARK = re.compile(f"{BEGIN}({HIDING}?)(?:{_PARAMETER}|([^.{BEGIN}{END}]+)\\.([a-z]+)(?::([^{BEGIN}{END}]+))?){END}")
+_MARK = re.compile(
+    f"{BEGIN}({HIDING}?)(?:{_PARAMETER}(?::([a-z]+))?|([^.{BEGIN}{END}]+)\\.([a-z]+)(?::([^{BEGIN}{END}]+))?){END}"
+)
 # At the end of a text: a URL that goes on. In one, a secret is percent-encoded.
 _IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*$")
 # What is left of one, also after JSON, a URL or `repr`.
@@ -80,29 +84,37 @@ class SecretReference(Reference):
 
 @dataclass(frozen=True)
 class ParameterReference(Reference):
-    """The value of a parameter that is no secret. It belongs to no component."""
+    """The value of a parameter that is no secret, or such a part of it. It belongs to no component."""
 
     parameter: Parameter = dataclasses.field(kw_only=True)
+    part: str = dataclasses.field(default="", kw_only=True)
 
     @classmethod
-    def to(cls, parameter: Parameter) -> Self:
-        return cls("", parameter.name, parameter=parameter)
+    def to(cls, parameter: Parameter, part: str = "") -> Self:
+        return cls("", parameter.name, parameter=parameter, part=part)
+
+    def __str__(self) -> str:
+        return self.parameter.marked(self.part)
 
 
 @dataclass(frozen=True)
 class ParameterSecret(SecretReference):
-    """A parameter that is a secret. It belongs to no component."""
+    """A parameter that is a secret, or the password in it. It belongs to no component."""
 
     parameter: Parameter = dataclasses.field(kw_only=True)
+    part: str = dataclasses.field(default="", kw_only=True)
 
     @property
     def id(self) -> str:
         """The name of its file. No secret of a component has a dash in its name."""
-        return f"parameter-{self.parameter.name}"
+        return f"{PARAMETER_FILE}{self.parameter.name}{f'-{self.part}' if self.part else ''}"
 
     @classmethod
-    def to(cls, parameter: Parameter) -> Self:
-        return cls("", parameter.name, parameter=parameter)
+    def to(cls, parameter: Parameter, part: str = "") -> Self:
+        return cls("", parameter.name, parameter=parameter, part=part)
+
+    def __str__(self) -> str:
+        return self.parameter.marked(self.part)
 
 
 @dataclass(frozen=True)
@@ -139,16 +151,16 @@ def deferred(text: str) -> str | Text:
 
     Raises `ValueError` for one that is no longer whole, because the text was changed or encoded afterwards.
     """
-    literals, *marks = (_MARK.split(text)[position::6] for position in range(6))
+    literals, *marks = (_MARK.split(text)[position::7] for position in range(7))
     if any(TRACE.search(literal) for literal in literals):
         raise ValueError("holds a reference that was changed as text; only the engine knows what it stands for")
     if len(literals) == 1:
         return text
     parts: list[Part] = [literals[0]]
     before = literals[0]
-    for literal, secret, written, component, field, name in zip(literals[1:], *marks, strict=True):
+    for literal, secret, written, part, component, field, name in zip(literals[1:], *marks, strict=True):
         if written:
-            reference = of_parameter(Parameter.read(written))
+            reference = of_parameter(Parameter.read(written), part or "")
         else:
             reference = (SecretReference if secret else Reference)(component, field, name or "")
         if isinstance(reference, SecretReference):
@@ -160,8 +172,9 @@ def deferred(text: str) -> str | Text:
     return Text(tuple(part for part in parts if part))
 
 
-def of_parameter(parameter: Parameter) -> Reference:
-    return ParameterSecret.to(parameter) if parameter.secret else ParameterReference.to(parameter)
+def of_parameter(parameter: Parameter, part: str = "") -> Reference:
+    kind = ParameterSecret if parameter.hides(part) else ParameterReference
+    return kind.to(parameter, part)
 
 
 def parts_of(value: Value) -> tuple[Part, ...]:

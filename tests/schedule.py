@@ -13,6 +13,7 @@ SHARING = (
     "tests/conformance/test_any_component.py",
     "tests/conformance/test_containers.py",
     "tests/conformance/test_databases.py",
+    "tests/conformance/test_externals.py",
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_jobs.py",
     "tests/conformance/test_parameters.py",

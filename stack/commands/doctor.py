@@ -34,6 +34,7 @@ from stack.verdict.judge import brief
 from stack.version import __version__
 from stack.workflow.access import unsaved
 from stack.workflow.blockers import find_blocker
+from stack.workflow.externals import external_statuses
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
 from stack.workflow.planning import relaxations
@@ -281,6 +282,16 @@ def _logins(subject: Subject) -> Iterator[Finding]:
             yield of_login(database, opened.engine.session(name, state))
 
 
+def _externals(subject: Subject) -> Iterator[Finding]:
+    """Whether each server that stackctl does not run accepts its URL."""
+    for name, each in external_statuses(subject.opened).items() if subject.opened else ():
+        if each.problem is None:
+            yield ok(name, f"{each.kind} at {each.address} accepts its URL")
+        else:
+            problem = f"{f'{each.kind} at {each.address}: ' if each.kind else ''}{each.problem}"
+            yield failed(name, StackError("external-unusable", problem, "see whether it runs, or correct its URL"))
+
+
 def of_login(database: Component, session: Session) -> Finding:
     check, login = f"{database.name} login", database.login
     if login is None:
@@ -319,6 +330,7 @@ CHECKS: Mapping[str, Check] = {
     "ports": _ports,
     "instance": _instance,
     "login": _logins,
+    "external": _externals,
     "stack file": _literals,
     "volumes": _volumes,
     "hardening": _hardening,

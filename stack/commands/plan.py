@@ -9,8 +9,9 @@ from stack.errors import ExitCode
 from stack.report import Report
 from stack.results.plans import PlanResult
 from stack.settings import Settings
-from stack.style import Style
+from stack.style import DIM, Style
 from stack.workflow.asked import AS_THEY_ARE, Groups
+from stack.workflow.externals import external_lines
 from stack.workflow.opening import look, with_parameters
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
@@ -28,13 +29,15 @@ def plan(
     """
     opened = preview(with_parameters(look(settings, groups=groups), settings), settings)
     context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.plan_notices
-    data = extended(PlanResult, planned_changes(context), notices=notices)
+    externals = external_lines(opened)
+    data = extended(PlanResult, planned_changes(context), notices=notices, externals=externals)
     if output is not None:
         save_plan(output, data)
     ends = ExitCode.CHANGES if exit_code and (context.plan.something or context.blocker) else ExitCode.DONE
 
     def text(style: Style) -> str:
         notes = [style.wrapped(notice, "note: ", "    ") for notice in notices]
-        return "\n".join([*plan_lines(context, style), *(["", *notes] if notes else [])])
+        kept = [style.paint(style.wrapped(f"{name}: {what}", "= ", "    "), DIM) for name, what in externals.items()]
+        return "\n".join([*kept, *plan_lines(context, style), *(["", *notes] if notes else [])])
 
     return Report.drawn("plan", text, data, int(ends))

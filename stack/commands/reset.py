@@ -17,6 +17,7 @@ from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
+from stack.workflow.externals import external_lines
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
 from stack.workflow.opening import Opened, change, whole
@@ -106,6 +107,7 @@ def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> s
         after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
         lines.append(f"Its data is {after}.")
     lines += [f"{line}; nothing brings it back." for line in unsaved_lines(opened)]
+    lines += [f"{name} is {what}: its data stays as it is." for name, what in external_lines(opened).items()]
     return "\n".join(lines)
 
 

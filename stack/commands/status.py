@@ -12,10 +12,11 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.report import Report, duration
 from stack.results.access import Nothing
-from stack.results.instances import MemoryUse, Runs, StatusResult
+from stack.results.instances import MemoryUse, StatusResult
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
 from stack.verdict import observe
+from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.summary import component_statuses, group_lines, overall, page_urls, problem, server_lines, url_lines
@@ -53,22 +54,26 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
     opened = look(settings)
     observed = observe(opened.instance, opened.engine)
     memory = opened.engine.memory(observed)
-    components = component_statuses(opened.instance, observed)
+    components, externals = component_statuses(opened.instance, observed), external_statuses(opened)
+    state = overall(opened.instance, observed)
+    if state == "up" and any(each.problem for each in externals.values()):
+        state = "degraded"
     now = datetime.now(UTC)
     data = StatusResult(
         instance=opened.instance.name,
         engine=opened.engine.name,
         engine_reason=opened.choice.reason or None,
-        state=overall(opened.instance, observed),
+        state=state,
         urls=opened.instance.urls if observed.running else {},
         components=components,
         memory={name: _memory_use(observed.components.get(name), memory.get(name)) for name in components},
         runs=schedule_runs(opened, observed, now),
         groups=opened.groups,
+        externals=externals,
     )
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
-    return Report.drawn("status", lambda style: _text(opened, observed, memory, data.runs, now, style), data, code)
+    return Report.drawn("status", lambda style: _text(opened, observed, data, memory, now, style), data, code)
 
 
 def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report[Nothing]:
@@ -91,26 +96,26 @@ def _memory_use(component: ComponentState | None, used: int | None) -> MemoryUse
 
 
 def _text(
-    opened: Opened,
-    observed: Observed,
-    memory: Mapping[str, int],
-    runs: Mapping[str, Runs],
-    now: datetime,
-    style: Style,
+    opened: Opened, observed: Observed, data: StatusResult, memory: Mapping[str, int], now: datetime, style: Style
 ) -> str:
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
     names = component_statuses(instance, observed)
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
+    rows += [
+        [name, "external", "unhealthy" if each.problem else "healthy", *["-"] * 4, each.address or "-"]
+        for name, each in data.externals.items()
+    ]
     lines = [
         table(_columns(opened, rows), rows, style, _colour),
         "",
-        *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in runs.items()),
-        *_address_lines(instance, observed, style),
+        *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in data.runs.items()),
+        *_address_lines(instance, data, style),
         style.wrapped(f"engine: {opened.choice}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
+    problems |= {name: each.problem for name, each in data.externals.items()}
     lines[2:2] = [style.wrapped(text, f"{name}: ", "  ") for name, text in problems.items() if text]
     gone = [name for name in names if name not in instance.stack.whole.names]
     off = [name for name in names if name in instance.stack.off]
@@ -129,11 +134,11 @@ def _columns(opened: Opened, rows: Sequence[Sequence[str]]) -> list[Column]:
     return [*columns, Column(last, least=_SHORTEST_IMAGE, keeps="end", spare=3)]
 
 
-def _address_lines(instance: Instance, observed: Observed, style: Style) -> list[str]:
+def _address_lines(instance: Instance, data: StatusResult, style: Style) -> list[str]:
     """Say, for people, how the whole is and where it answers: on one line, if the addresses of pages fit on it."""
-    state, pages = overall(instance, observed), page_urls(instance)
+    state, pages = data.state, page_urls(instance)
     said = f"{instance.name} is {style.paint(state, _COLOURS[state])}"
-    if not observed.running:
+    if not data.urls:
         return [said]
     if style.width is not None and width_of("  ".join([f"{instance.name} is {state}", *pages])) > style.width:
         return [said, *url_lines(instance, style)]

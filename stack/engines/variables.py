@@ -29,7 +29,7 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
 
     def text_of(secret: SecretReference) -> str:
         if isinstance(secret, ParameterSecret):
-            return value_of(secret.parameter, instance.parameters)
+            return value_of(secret.parameter, instance.parameters, secret.part)
         return state.secret(secret.id).reveal()
 
     def reveal(value: SecretValue) -> str:

@@ -77,18 +77,34 @@ class Runs:
 
 
 @dataclass(frozen=True)
+class ExternalStatus:
+    """A server that the stack uses and does not run.
+
+    `kind`: `PostgreSQL` or `Redis`; null if its URL has no value.
+    `address`: its host and port; null if its URL has no value.
+    `problem`: why it does not accept its URL from this machine, or null.
+    """
+
+    kind: str | None
+    address: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """What exists of an instance, and how it is.
 
     `instance`: its name.
     `engine`: its engine.
     `engine_reason`: why it is on this engine, or null.
-    `state`: the state of the whole; `up` if every declared component runs and is healthy, or is done.
+    `state`: the state of the whole; `up` if every declared component runs and is healthy, or is done, and each \
+external server accepts its URL.
     `urls`: the address of each published port, if anything runs.
     `components`: each declared component, and those that are no longer declared.
     `memory`: the memory of each component.
     `runs`: those of each schedule that is running.
     `groups`: whether each group of components is on.
+    `externals`: each server that is used and not run by stackctl.
     """
 
     instance: str
@@ -100,6 +116,7 @@ class StatusResult:
     memory: Mapping[str, MemoryUse]
     runs: Mapping[str, Runs]
     groups: Mapping[str, bool]
+    externals: Mapping[str, ExternalStatus]
 
 
 @dataclass(frozen=True)

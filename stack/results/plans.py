@@ -115,6 +115,8 @@ class PlanResult(PlannedChanges):
     """What `up` would do.
 
     `notices`: warnings about the stack file, as text for people.
+    `externals`: what each server is that is used and not run by stackctl, as text for people.
     """
 
     notices: tuple[str, ...]
+    externals: Mapping[str, str]

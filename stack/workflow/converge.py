@@ -18,6 +18,7 @@ from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
 from stack.verdict.done import recorded, with_done
 from stack.workflow.building import build_images
+from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
@@ -56,6 +57,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
         check_saved(options.saved, context)
     if context.blocker is not None:
         raise context.blocker
+    check_externals(opened)
     before = context.observed
     if not context.plan.something:
         with FinishedJob() as nothing:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from stack.applied import Applied, short_name
 from stack.fields import Fields, digest
+from stack.model import Stack
+from stack.parameters import value_of
 from stack.references import ParameterSecret
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS
@@ -19,9 +21,19 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     state = opened.state
     ids = {secret.id for target in TARGETS for secret in opened.instance.stack.secrets(target)}
     digests = {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
-    given, needed = opened.instance.parameters, opened.instance.stack.parameters.values()
-    parameters = [ParameterSecret.to(each.parameter) for each in needed if each.parameter.secret]
-    return digests | {each.id: digest(given[each.field].value) for each in parameters if each.field in given}
+    given = opened.instance.parameters
+    return digests | {
+        each.id: digest(value_of(each.parameter, given, each.part))
+        for each in _parameters(opened.instance.stack)
+        if each.parameter.name in given
+    }
+
+
+def _parameters(stack: Stack) -> tuple[ParameterSecret, ...]:
+    """Return the secrets of parameters, with the parts of URLs that are secrets of their own."""
+    needed = (each.parameter for each in stack.parameters.values() if each.parameter.secret)
+    parts = (ParameterSecret.to(external.url, "password") for external in stack.externals)
+    return (*map(ParameterSecret.to, needed), *parts)
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:

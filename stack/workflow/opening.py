@@ -341,6 +341,8 @@ def default_unseen(instance: Instance) -> Choice:
 def find_component(instance: Instance, name: str) -> Component:
     """Find a component. Raises `service-unknown`, which lists those there are."""
     stack = instance.stack
+    if name in (external.name for external in stack.externals):
+        raise UsageError(f"{name!r} is external: stackctl runs nothing of it", "use the tools of that server itself")
     if name not in stack.names:
         problem, hint = f"{name!r} is not a component of {stack.name}", f"it has: {', '.join(stack.names)}"
         if name in stack.off:

@@ -10,10 +10,11 @@ from pathlib import Path
 from stack.dotenv import Assignment, Malformed, parse
 from stack.errors import ExitCode, StackError, UsageError
 from stack.model import Stack
-from stack.parameters import Given, Needed, Parameter, problem_of
+from stack.parameters import Given, Needed, Parameter, problem_of, value_of
 from stack.references import ParameterSecret
 from stack.settings import Settings
 from stack.state import State
+from stack.urls import problem_of_url
 
 COMMAND_LINE, TYPED, GENERATED = "the command line", "typed in", "generated"
 KEPT, DEFAULT, ENVIRONMENT = "kept from before", "the default", "the environment"
@@ -51,10 +52,17 @@ def find_parameters(settings: Settings, stack: Stack, state: State, kept: Mappin
         found = next(_sources(needed.parameter, settings, file, state, kept), None)
         if found is None:
             continue
-        if problem := problem_of(found.value):
-            return Found(given, _invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}"))
+        if wrong := _wrong(stack, name, found):
+            return Found(given, wrong)
         given[name] = found
     return Found(given)
+
+
+def _wrong(stack: Stack, name: str, found: Given) -> StackError | None:
+    """Return the error of a value that its parameter can't have."""
+    is_url = any(external.url.name == name for external in stack.externals)
+    problem = problem_of(found.value) or (problem_of_url(found.value) if is_url else None)
+    return _invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}") if problem else None
 
 
 def _sources(
@@ -132,6 +140,8 @@ def settled(found: Found, stack: Stack, file: Path, ask: Ask | None = None) -> d
             given[name] = generated()
         elif ask is not None and (answer := ask(needed.parameter)) is not None:
             given[name] = Given(answer, TYPED)
+            if wrong := _wrong(stack, name, given[name]):
+                raise wrong
         else:
             missing.append(needed)
     if missing:
@@ -170,11 +180,10 @@ def kept_values(stack: Stack, given: Mapping[str, Given], before: Mapping[str, s
 
 def keep_secrets(state: State, stack: Stack, given: Mapping[str, Given]) -> None:
     """Write the secrets that were given once, and those that are read from files."""
-    values = (value for component in stack for value in component.workload("container").environment.values())
-    read = {value.parameter.name: value.id for value in values if isinstance(value, ParameterSecret)}
     for name, needed in stack.parameters.items():
-        if needed.parameter.secret and name in given:
-            if given[name].origin in _GIVEN_ONCE:
-                state.keep_secret(_KEPT_AS + name, given[name].value, mounted=False)
-            if name in read:
-                state.keep_secret(read[name], given[name].value, mounted=True)
+        if needed.parameter.secret and name in given and given[name].origin in _GIVEN_ONCE:
+            state.keep_secret(_KEPT_AS + name, given[name].value, mounted=False)
+    read = {secret for name in stack.names for secret in stack.workload(name, "container").secrets}
+    for secret in read:
+        if isinstance(secret, ParameterSecret) and secret.parameter.name in given:
+            state.keep_secret(secret.id, value_of(secret.parameter, given, secret.part), mounted=True)

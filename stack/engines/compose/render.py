@@ -311,7 +311,7 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
         if isinstance(reference, SecretValue):
             return reveal(reference)
         if isinstance(reference, ParameterReference):
-            return value_of(reference.parameter, instance.parameters)
+            return value_of(reference.parameter, instance.parameters, reference.part)
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
         return {

@@ -168,7 +168,7 @@ def _volume_suffix(name: str, volume: VolumeId) -> str:
 def _shown(layout: Layout, value: Value) -> str:
     def name(named: Reference | SecretValue) -> str:
         if isinstance(named, ParameterReference):
-            return value_of(named.parameter, layout.parameters)
+            return value_of(named.parameter, layout.parameters, named.part)
         reference = named.secret if isinstance(named, SecretValue) else named
         return f"<{reference.component}.{reference.field}{f':{reference.name}' if reference.name else ''}>"
 
@@ -249,7 +249,7 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
         if isinstance(reference, SecretValue):
             return reveal(reference)
         if isinstance(reference, ParameterReference):
-            return value_of(reference.parameter, layout.parameters)
+            return value_of(reference.parameter, layout.parameters, reference.part)
         if isinstance(reference, SecretReference):
             return str(layout.home.secret(reference.id))
         component, name = reference.component, reference.name

@@ -1,0 +1,60 @@
+"""Look at the servers that a stack uses and does not run."""
+
+from __future__ import annotations
+
+from stack.errors import StackError
+from stack.external import External
+from stack.results.instances import ExternalStatus
+from stack.urls import address_of, kind_of, part_of
+from stack.verdict.externals import problem_of
+from stack.workflow.opening import Opened
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# The seconds in which a server far away answers, and those that a look may take.
+_PATIENT, _QUICK = 10.0, 3.0
+
+
+def external_lines(opened: Opened) -> dict[str, str]:
+    """Say, for people, what each of them is and where: never with a password."""
+    return {each.name: f"external, {_what(opened, each)}" for each in opened.instance.stack.externals}
+
+
+def external_statuses(opened: Opened) -> dict[str, ExternalStatus]:
+    """Ask each of them, from this machine."""
+    return {each.name: _status(opened, each) for each in opened.instance.stack.externals}
+
+
+def check_externals(opened: Opened) -> None:
+    """Raise `external-unusable` for the first that does not accept its URL, and `parameter-invalid`.
+
+    The latter is for one that containers would look for in themselves.
+    """
+    for external in opened.instance.stack.externals:
+        name, given = external.url.name, opened.instance.parameters[external.url.name]
+        host = part_of(given.value, "host")
+        if opened.engine.traits.target == "container" and host in _LOOPBACK:
+            raise StackError(
+                "parameter-invalid",
+                f"{name} (from {given.origin}) names {host}, which in a container is the container itself",
+                "name this machine by an address that containers reach, or use `--engine embedded`",
+            )
+        if problem := problem_of(given.value, _PATIENT):
+            raise StackError(
+                "external-unusable",
+                f"{external.name}, {_what(opened, external)}, can't be used: {problem}",
+                f"see whether it runs and accepts this machine, or correct {name} ({given.origin})",
+            )
+
+
+def _status(opened: Opened, external: External) -> ExternalStatus:
+    given = opened.instance.parameters.get(external.url.name)
+    if given is None:
+        return ExternalStatus(None, None, f"{external.url.name} has no value")
+    return ExternalStatus(kind_of(given.value), address_of(given.value), problem_of(given.value, _QUICK))
+
+
+def _what(opened: Opened, external: External) -> str:
+    given = opened.instance.parameters.get(external.url.name)
+    if given is None:
+        return f"at {external.url.name}, which has no value"
+    return f"{kind_of(given.value)} at {address_of(given.value)}"
