@@ -127,6 +127,7 @@ def rendered(example: str, folder: Path, engine: str) -> str:
     file = folder / "shop.py"
     file.write_text(example, encoding="utf-8")
     words = [str(ROOT / ".venv/bin/stackctl"), "--file", str(file), "--engine", engine, "render"]
-    found = subprocess.run(words, capture_output=True, text=True, env=environment(engine), check=False)
+    variables = environment(engine) | {"DATABASE_URL": "postgresql://shop:open@db.example.com/shop"}
+    found = subprocess.run(words, capture_output=True, text=True, env=variables, check=False)
     assert found.returncode == 0, found.stderr
     return found.stdout
