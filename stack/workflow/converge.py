@@ -77,13 +77,8 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     build_images(opened, journal, context, progress)
     began = time.monotonic()
     preparation = Preparation(opened, journal, context, secrets)
-    reached: Collection[str] | None = None
     try:
-        try:
-            preparation.run(options.timeout, progress)
-        except StackError:
-            reached = preparation.reached
-            raise
+        preparation.run(options.timeout, progress)
         with opened.engine.apply(
             context.plan.forced.difference(preparation.started, opened.instance.stack.jobs)
         ) as job:
@@ -91,7 +86,9 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
                 opened.instance, opened.engine, job, before, options.timeout, progress, replaced=context.plan.replaced
             )
     except StackError as error:
-        journal.save(_made(journal.applied, context, opened.engine.observe(), secrets, reached))
+        there = opened.engine.observe()
+        known = preparation.secrets([name for name, state in there.components.items() if state.id])
+        journal.save(_made(journal.applied, context, there, known, preparation.reached))
         if options.rollback and opened.engine.revisions.exists():
             raise _rolled_back(opened, error, progress, options.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
@@ -166,7 +163,7 @@ def _made(
 ) -> Applied:
     """Return what is recorded once the engine was told to make all that is declared, or only `reached`.
 
-    What was not reached still runs from its earlier source, and with the earlier secrets.
+    What was not reached still runs from its earlier source. `secrets`: the digests of those that are in use.
     """
     declared = context.declared
     kept = {name: files for name, files in applied.sources.items() if name in declared.sources}
@@ -175,7 +172,7 @@ def _made(
         {name: state.declaration for name, state in there.components.items() if state.id},
         [*declared.components.values()],
         kept if declared.builds else {**kept, **new},
-        secrets if reached is None else applied.secrets,
+        secrets,
         declared.replicas,
     )
 

@@ -17,19 +17,21 @@ from stack.style import PLAIN
 from stack.verdict import await_done, await_verified
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
-from stack.workflow.planning import PlanContext, secrets_read
+from stack.workflow.planning import PlanContext
 from stack.workload import VolumeId
 
 
 class Preparation:
     """What an `up` does before the rest is made: `run` does it, and these say how far it came.
 
-    `started`: the components that were made for it. `done`: what was done, for people, by component.
+    `started`: the components that were made for it. `done`: what was done, for people, by component. `complete`: all of
+    it was done.
     """
 
     def __init__(self, opened: Opened, journal: Journal, context: PlanContext, secrets: Mapping[str, str]) -> None:
         """Take the digests of the secrets as they are now."""
         self.started: frozenset[str] = frozenset()
+        self.complete = False
         self.done: dict[str, tuple[str, ...]] = {}
         self._opened = opened
         self._journal = journal
@@ -42,8 +44,27 @@ class Preparation:
 
     @property
     def reached(self) -> frozenset[str]:
-        """The components that are as declared now."""
-        return self.started.union(self._kept)
+        """The components that are as declared now, or are made so once this is complete."""
+        return frozenset(self._opened.instance.stack.names) if self.complete else self.started.union(self._kept)
+
+    def secrets(self, there: Collection[str]) -> dict[str, str]:
+        """Return the digest of each secret with which the components run that are `there`; empty if they differ.
+
+        An empty one is no digest, so the next plan gives that secret to all that read it.
+        """
+        stack, before = self._opened.instance.stack, self._journal.applied.secrets
+        lasting = set(there).difference(stack.jobs)
+        readers = {name: ids for name, ids in self._context.declared.reads.items() if name in lasting}
+        found = {}
+        for secret, now in self._secrets.items():
+            reading, had = {name for name, ids in readers.items() if secret in ids}, before.get(secret, now)
+            if self.reached.issuperset(reading):
+                found[secret] = now
+            elif reading.isdisjoint(self.started):
+                found[secret] = had
+            else:
+                found[secret] = now if had == now else ""
+        return found
 
     def run(self, timeout: float, progress: Progress) -> None:
         """Prepare each database and run each job that the plan names, in the order in which they need each other.
@@ -62,6 +83,7 @@ class Preparation:
             elif schema is not None and (what := self._prepare(name, schema, progress)):
                 self.done[name] = tuple(what)
             self._pending.discard(name)
+        self.complete = True
 
     def _making(self, needed: Iterable[str]) -> Job:
         """Make what is needed, unless it is there as declared."""
@@ -109,7 +131,7 @@ class Preparation:
             declaration=fingerprint(declared.components[name]),
             ended=ended.isoformat(),
             source=files_digest(declared.sources.get(name, {})),
-            secrets={each: self._secrets[each] for each in secrets_read(self._opened)[name] if each in self._secrets},
+            secrets={each: self._secrets[each] for each in declared.reads[name] if each in self._secrets},
             stores={volume: short_name(store) for volume, store in declared.jobs[name].stores.items()},
             image=state.image_id,
         )

@@ -503,6 +503,36 @@ def test_what_runs_is_not_replaced_after_a_failed_job(made: Shop) -> None:
     assert made.jobs == {}, "what a run that failed has done is not known"
 
 
+def test_a_secret_that_changed_before_a_failed_job_is_given_to_all_again(made: Shop) -> None:
+    before_all = MIGRATE.replace("before=[web]", "uses=[db, cache], before=[web, other]")
+    made.up(before_all)
+    secret = made.settings.state_root / "shop" / "secrets" / "cache_password"
+    first = secret.read_text()
+    secret.chmod(0o600)
+    secret.write_text("another")
+    made.world.ends["migrate"] = 3
+    other, cache = made.world.components["other"], made.world.components["cache"]
+    with pytest.raises(StackError):
+        made.up(before_all.replace("['migrate']", "['migrate', 'more']"))
+    assert (made.world.components["other"], made.world.components["cache"] == cache) == (other, False)
+    secret.write_text(first)
+    cache = made.world.components["cache"]
+    made.world.ends.clear()
+    made.up(before_all)
+    assert made.world.components["cache"] != cache, "it ran with the other one"
+
+
+def test_what_a_failed_job_left_as_it_was_is_not_replaced_later(made: Shop) -> None:
+    made.up(MIGRATE)
+    made.world.ends["migrate"] = 3
+    with pytest.raises(StackError):
+        made.up(MIGRATE.replace("['migrate']", "['migrate', 'more']"))
+    components = {name: made.world.components[name] for name in ("web", "other", "db", "cache")}
+    made.world.ends.clear()
+    made.up(MIGRATE)
+    assert {name: made.world.components[name] for name in components} == components, "none has another secret"
+
+
 def test_a_job_that_is_broken_off_is_stopped(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
