@@ -83,8 +83,8 @@ class SecretReference(Reference):
 
 
 @dataclass(frozen=True)
-class ParameterReference(Reference):
-    """The value of a parameter that is no secret, or such a part of it. It belongs to no component."""
+class _OfParameter(Reference):
+    """What refers to a parameter, or to a part of it, and belongs to no component."""
 
     parameter: Parameter = dataclasses.field(kw_only=True)
     part: str = dataclasses.field(default="", kw_only=True)
@@ -98,23 +98,18 @@ class ParameterReference(Reference):
 
 
 @dataclass(frozen=True)
-class ParameterSecret(SecretReference):
-    """A parameter that is a secret, or the password in it. It belongs to no component."""
+class ParameterReference(_OfParameter):
+    """The value of a parameter that is no secret, or such a part of it."""
 
-    parameter: Parameter = dataclasses.field(kw_only=True)
-    part: str = dataclasses.field(default="", kw_only=True)
+
+@dataclass(frozen=True)
+class ParameterSecret(_OfParameter, SecretReference):
+    """A parameter that is a secret, or the password in it."""
 
     @property
     def id(self) -> str:
         """The name of its file. No secret of a component has a dash in its name."""
         return f"{PARAMETER_FILE}{self.parameter.name}{f'-{self.part}' if self.part else ''}"
-
-    @classmethod
-    def to(cls, parameter: Parameter, part: str = "") -> Self:
-        return cls("", parameter.name, parameter=parameter, part=part)
-
-    def __str__(self) -> str:
-        return self.parameter.marked(self.part)
 
 
 @dataclass(frozen=True)
