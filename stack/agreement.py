@@ -1,4 +1,4 @@
-"""Check what the components of a stack have to agree on: the volumes that they share, and their groups."""
+"""Check what the components of a stack have to agree on: what they name of each other and share, and their groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from stack.calls import check_name
 from stack.errors import DeclarationError, UsageError
-from stack.workload import Target, Volume, Workload
+from stack.references import SecretReference, Value, references_in
+from stack.workload import TARGETS, Target, Volume, Workload
 
 if TYPE_CHECKING:
     from stack.model import Component, Stack
@@ -28,6 +29,92 @@ class SharedVolume:
     users: tuple[str, ...]
 
 
+def check_agreement(stack: Stack) -> None:
+    """Raise `DeclarationError` for what does not fit together of components that are right, each by itself."""
+    _check_externals(stack)
+    _check_uses(stack)
+    for component in stack:
+        _check_named(stack, f"{component.name}/before", component.precedes)
+    for component in stack:
+        _check_named(stack, f"{component.name}/of", component.shares)
+    if circle := stack.order.find_circle():
+        raise stack.wrong(circle[0], f"goes in a circle: {circle[1]}")
+    _check_reads(stack)
+    _check_environments(stack)
+    _check_parameters(stack)
+    _check_ports(stack)
+    _check_volumes(stack)
+
+
+def _check_externals(stack: Stack) -> None:
+    names = [external.name for external in stack.externals]
+    for name in names:
+        if name in stack.names:
+            raise stack.wrong(name, "is the name of a component and of an External; a name belongs to one of them")
+        if names.count(name) > 1:
+            raise stack.wrong(name, "is an External with two URLs; a name belongs to one of them")
+
+
+def _check_uses(stack: Stack) -> None:
+    outside = {external.name for external in stack.externals}
+    for component in stack:
+        for used in (*component.needs, *component.reached):
+            if used in outside:
+                problem = f"names the External {used!r}, which has to be given itself and not by its name"
+                raise stack.wrong(f"{component.name}/uses", problem)
+            field = "reaches" if used in component.reached else "uses" if used in component.informs else "after"
+            _check_named(stack, f"{component.name}/{field}", [used])
+
+
+def _check_named(stack: Stack, path: str, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in stack.names:
+            raise stack.absent(path, name)
+
+
+def _check_reads(stack: Stack) -> None:
+    for component in stack:
+        for read in component.reads:
+            if read not in stack.names:
+                raise stack.wrong(
+                    f"{component.name}/inspect",
+                    f"reads {read!r}, which is not in the stack (it has {', '.join(stack.names)})",
+                )
+
+
+def _check_environments(stack: Stack) -> None:
+    for component in stack:
+        workload = component.workload("container")
+        for variable, value in workload.environment.items():
+            path = f"{component.name}/environment/{variable}"
+            _check_references(stack, component, path, value)
+            _check_file(stack, path, value)
+        for word in (*(workload.entrypoint or ()), *(workload.command or ())):
+            _check_references(stack, component, f"{component.name}/command", word)
+
+
+def _check_references(stack: Stack, component: Component, path: str, value: Value) -> None:
+    known = ("", component.name, *component.needs, *component.reached, *component.shares)
+    for reference in references_in(value):
+        if reference.component not in known:
+            raise stack.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
+
+
+def _check_file(stack: Stack, path: str, value: Value) -> None:
+    if isinstance(value, SecretReference) and value.component:
+        owner = stack[value.component]
+        if value not in (secret for target in TARGETS for secret in owner.secrets(target)):
+            problem = f"{value.component}.{value.field} has no file; pass its value in a variable without _FILE"
+            raise stack.wrong(path, problem)
+
+
+def _check_parameters(stack: Stack) -> None:
+    try:
+        _ = stack.parameters
+    except DeclarationError as error:
+        raise DeclarationError(f"{stack.name}/{error.path}", error.problem, error.hint) from error
+
+
 def shared_volumes(stack: Stack) -> dict[str, SharedVolume]:
     found: dict[str, SharedVolume] = {}
     for component in stack:
@@ -40,7 +127,7 @@ def shared_volumes(stack: Stack) -> dict[str, SharedVolume]:
     return found
 
 
-def check_volumes(stack: Stack) -> None:
+def _check_volumes(stack: Stack) -> None:
     """Check that each volume has one name, one owner and one way to be saved, and none the name of another."""
     owners: dict[str, tuple[str, Workload, Volume]] = {}
     for component in stack:
@@ -67,7 +154,7 @@ def check_volumes(stack: Stack) -> None:
                 )
 
 
-def check_ports(stack: Stack) -> None:
+def _check_ports(stack: Stack) -> None:
     """Check that no two components publish one port, unless they are alternatives: each in groups of its own."""
     published: dict[tuple[int | None, bool], list[str]] = {}
     for component in stack:
@@ -118,7 +205,7 @@ def _members(stack: Stack, group: str, given: object) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise stack.wrong(path, f"{each!r} is neither a component nor the name of one")
         if name not in stack.names or (not isinstance(each, str) and each not in stack.components):
-            raise stack.wrong(path, f"{name!r} is not in the stack (it has {', '.join(stack.names)})")
+            raise stack.absent(path, name)
         if name in names:
             raise stack.wrong(path, f"{name!r} is listed twice")
         names.append(name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Self
 
-from stack.agreement import SharedVolume, check_ports, check_volumes, checked_groups, runnable, selected, shared_volumes
+from stack.agreement import SharedVolume, check_agreement, checked_groups, runnable, selected, shared_volumes
 from stack.calls import check_call, check_name
 from stack.capabilities import (
     Check,
@@ -39,7 +39,6 @@ from stack.references import (
     Text,
     Value,
     is_secret,
-    references_in,
     variable_prefix,
 )
 from stack.workload import TARGETS, Target, Workload, complete
@@ -293,16 +292,7 @@ class Stack:
         self._check_components()
         if self.groups != {}:
             object.__setattr__(self, "groups", checked_groups(self, self.groups))
-        self._check_externals()
-        self._check_uses()
-        self._check_before()
-        self._check_shares()
-        self._check_cycles()
-        self._check_reads()
-        self._check_environments()
-        self._check_parameters()
-        check_ports(self)
-        check_volumes(self)
+        check_agreement(self)
 
     def __iter__(self) -> Iterator[Component]:
         return iter(self.components)
@@ -393,6 +383,16 @@ class Stack:
 
         Raises `DeclarationError` for a component that can't run on this target.
         """
+        if (name, target) not in self._workloads:
+            self._workloads[name, target] = self._workload(name, target)
+        return self._workloads[name, target]
+
+    @cached_property
+    def _workloads(self) -> dict[tuple[str, Target], Workload]:
+        """Those that were asked for: a command asks for each many times."""
+        return {}
+
+    def _workload(self, name: str, target: Target) -> Workload:
         try:
             own = self[name].workload(target)
         except DeclarationError as error:
@@ -417,12 +417,8 @@ class Stack:
     @cached_property
     def parameters(self) -> Mapping[str, Needed]:
         """The parameters that the components need, by their names."""
-        return gathered(self._parameters)
-
-    @property
-    def _parameters(self) -> Mapping[str, tuple[Parameter, ...]]:
         needed = {component.name: component.parameters for component in self.components}
-        return needed | {external.name: (external.url,) for external in self.externals}
+        return gathered(needed | {external.name: (external.url,) for external in self.externals})
 
     def exported(self, name: str, target: Target) -> dict[str, tuple[str, Value]]:
         """Return the variables that a component gets from those that it uses, each with the name of that one."""
@@ -438,6 +434,10 @@ class Stack:
     def wrong(self, path: str, problem: str) -> DeclarationError:
         return DeclarationError(f"{self.name}/{path}", problem)
 
+    def absent(self, path: str, name: str) -> DeclarationError:
+        """Return the error of a name that is that of no component."""
+        return self.wrong(path, f"{name!r} is not in the stack (it has {', '.join(self.names)})")
+
     def _check_components(self) -> None:
         if not self.components:
             raise self.wrong("components", "is empty; a stack has at least one component")
@@ -447,82 +447,6 @@ class Stack:
         for name in self.names:
             if self.names.count(name) > 1:
                 raise self.wrong(name, "stands twice; a name belongs to one component")
-
-    def _check_externals(self) -> None:
-        names = [external.name for external in self.externals]
-        for name in names:
-            if name in self.names:
-                raise self.wrong(name, "is the name of a component and of an External; a name belongs to one of them")
-            if names.count(name) > 1:
-                raise self.wrong(name, "is an External with two URLs; a name belongs to one of them")
-
-    def _check_uses(self) -> None:
-        for component in self.components:
-            for used in (*component.needs, *component.reached):
-                if used in [external.name for external in self.externals]:
-                    problem = f"names the External {used!r}, which has to be given itself and not by its name"
-                    raise self.wrong(f"{component.name}/uses", problem)
-                if used not in self.names:
-                    field = "reaches" if used in component.reached else "uses" if used in component.informs else "after"
-                    raise self.wrong(
-                        f"{component.name}/{field}", f"{used!r} is not in the stack (it has {', '.join(self.names)})"
-                    )
-
-    def _check_before(self) -> None:
-        for component in self.components:
-            for name in component.precedes:
-                if name not in self.names:
-                    listed = ", ".join(self.names)
-                    raise self.wrong(f"{component.name}/before", f"{name!r} is not in the stack (it has {listed})")
-
-    def _check_shares(self) -> None:
-        for component in self.components:
-            for shared in component.shares:
-                if shared not in self.names:
-                    listed = ", ".join(self.names)
-                    raise self.wrong(f"{component.name}/of", f"{shared!r} is not in the stack (it has {listed})")
-
-    def _check_reads(self) -> None:
-        for component in self.components:
-            for read in component.reads:
-                if read not in self.names:
-                    raise self.wrong(
-                        f"{component.name}/inspect",
-                        f"reads {read!r}, which is not in the stack (it has {', '.join(self.names)})",
-                    )
-
-    def _check_cycles(self) -> None:
-        if circle := self.order.find_circle():
-            raise self.wrong(circle[0], f"goes in a circle: {circle[1]}")
-
-    def _check_environments(self) -> None:
-        for component in self.components:
-            workload = component.workload("container")
-            for variable, value in workload.environment.items():
-                path = f"{component.name}/environment/{variable}"
-                self._check_references(component, path, value)
-                self._check_file(path, value)
-            for word in (*(workload.entrypoint or ()), *(workload.command or ())):
-                self._check_references(component, f"{component.name}/command", word)
-
-    def _check_references(self, component: Component, path: str, value: Value) -> None:
-        for reference in references_in(value):
-            known = ("", component.name, *component.needs, *component.reached, *component.shares)
-            if reference.component not in known:
-                raise self.wrong(path, f"refers to {reference.component!r}, which is not in its uses")
-
-    def _check_parameters(self) -> None:
-        try:
-            gathered(self._parameters)
-        except DeclarationError as error:
-            raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
-
-    def _check_file(self, path: str, value: Value) -> None:
-        if isinstance(value, SecretReference) and value.component:
-            owned = [*self[value.component].secrets("container"), *self[value.component].secrets("process")]
-            if value not in owned:
-                problem = f"{value.component}.{value.field} has no file; pass its value in a variable without _FILE"
-                raise self.wrong(path, problem)
 
 
 def sequence(path: str, value: object) -> tuple[object, ...]:
