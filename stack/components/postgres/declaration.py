@@ -22,8 +22,8 @@ from stack.components.postgres.image import at_major, check_image, check_image_u
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
 from stack.errors import StackError
-from stack.model import Component
 from stack.references import Reference, SecretReference, Value, deferred
+from stack.server import Server
 from stack.workload import (
     File,
     Hardening,
@@ -65,7 +65,7 @@ _ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
 
 
 @dataclass(frozen=True)
-class Postgres(Component):
+class Postgres(Server):
     """A PostgreSQL server with one user and one database.
 
     `version` is the major version, for example 17; without it the newest that stackctl knows, or that of the system's
@@ -127,23 +127,6 @@ class Postgres(Component):
     @property
     def _major(self) -> int:
         return self.version or VERSION
-
-    @property
-    def host(self) -> Reference:
-        return Reference(self.name, "host")
-
-    @property
-    def port(self) -> Reference:
-        return Reference(self.name, "port")
-
-    @property
-    def password(self) -> SecretReference:
-        return SecretReference(self.name, "password")
-
-    @property
-    def url(self) -> SecretReference:
-        """Refer to its URL with the password: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
-        return SecretReference(self.name, "url")
 
     def meaning(self, reference: Reference, target: Target) -> Value | None:
         if reference.field != "url":

@@ -14,8 +14,8 @@ from stack.checking import checked_cpus, checked_image, checked_memory, checked_
 from stack.components.postgres import Postgres
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
-from stack.model import Component
 from stack.references import Reference, SecretReference, Value, deferred
+from stack.server import Server
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
 
 IMAGE = "redis:8"
@@ -53,7 +53,7 @@ class CachedValue:
 
 
 @dataclass(frozen=True)
-class Redis(Component):
+class Redis(Server):
     """A Redis server. It has a password where others than its users can reach it.
 
     By default it is a cache: it keeps nothing on disk, and forgets the least used keys when it is full. `durable`: it
@@ -98,23 +98,6 @@ class Redis(Component):
     @property
     def reads(self) -> tuple[str, ...]:
         return (self.inspect.database.name,) if self.inspect else ()
-
-    @property
-    def host(self) -> Reference:
-        return Reference(self.name, "host")
-
-    @property
-    def port(self) -> Reference:
-        return Reference(self.name, "port")
-
-    @property
-    def password(self) -> SecretReference:
-        return SecretReference(self.name, "password")
-
-    @property
-    def url(self) -> SecretReference:
-        """Refer to its URL, with the password if it has one: `redis://:PASSWORD@HOST:PORT/0`."""
-        return SecretReference(self.name, "url")
 
     def meaning(self, reference: Reference, target: Target) -> Value | None:
         login = bool(self.secrets(target))
