@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli import Cli, get
 from tests.ports import own_port
+from tests.project import make_project
 
 STACK = '''\
 from dataclasses import dataclass
@@ -98,9 +98,7 @@ class Depot(Cli):
 
 @pytest.fixture(scope="module")
 def depot(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Depot]:
-    folder: Path = tmp_path_factory.mktemp("depot")
-    folder.chmod(0o755)
-    (folder / "depots.py").write_text(STACK)
+    folder = make_project(tmp_path_factory, "depot", {"depots.py": STACK})
     cli = Depot(folder, file=folder / "depots.py", engine=engine, port=own_port())
     try:
         cli.open()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli import Cli, eventually
 from tests.ports import own_port
+from tests.project import below, make_project
 
 STACK = """\
 from stack import Container, Redis, Stack, WebApp, Worker, health
@@ -112,16 +113,9 @@ class Shop(Cli):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
-    (folder / "shop.py").write_text(STACK)
-    (folder / "app").mkdir()
-    (folder / "pages").mkdir()
-    (folder / "motd.txt").write_text("one")
-    (folder / "pages" / "hello").write_text("#!/bin/sh\necho hello\n")
+    pages = {"motd.txt": "one", "pages/hello": "#!/bin/sh\necho hello\n"}
+    folder = make_project(tmp_path_factory, "shop", {"shop.py": STACK, **pages, **below("app", APP)})
     (folder / "pages" / "hello").chmod(0o755)
-    for name, text in APP.items():
-        (folder / "app" / name).write_text(text)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     try:
         cli.open()

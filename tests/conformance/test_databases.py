@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -14,6 +13,7 @@ import redis
 
 from tests.cli import Cli
 from tests.ports import own_port
+from tests.project import make_project
 
 STACK = """\
 from stack import Postgres, Redis, Stack
@@ -63,8 +63,7 @@ class Shop(Cli):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
+    folder = make_project(tmp_path_factory, "shop", {})
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     cli.declare()
     (folder / "init").mkdir()

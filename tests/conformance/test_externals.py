@@ -14,6 +14,7 @@ import pytest
 from tests import leaks
 from tests.cli import ROOT, Cli
 from tests.ports import own_port
+from tests.project import make_project
 from tests.servers import MISSING, PASSWORD, PostgresServer, RedisServer, server_folder
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -91,10 +92,8 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str, servers: Servers) -> Iterator[Cli]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
-    (folder / "shop.py").write_text(STACK)
-    (folder / ".env").write_text(f"DATABASE_URL='{servers.db_url}'\nCACHE_URL={servers.cache_url}\n")
+    variables = f"DATABASE_URL='{servers.db_url}'\nCACHE_URL={servers.cache_url}\n"
+    folder = make_project(tmp_path_factory, "shop", {"shop.py": STACK, ".env": variables})
     servers.db.query("TRUNCATE visit_counter")
     servers.cache.client.flushall()
     cli = Cli(folder, file=folder / "shop.py", engine=engine, port=own_port())

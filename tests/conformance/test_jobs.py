@@ -7,13 +7,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli import Cli, eventually
 from tests.ports import own_port
+from tests.project import below, make_project
 
 POINTS = int(os.environ.get("STACKCTL_POINTS", "2"))
 # For so many seconds a slow job runs.
@@ -110,11 +110,7 @@ class Shop(Cli):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
-    (folder / "app").mkdir()
-    for name, text in APP.items():
-        (folder / "app" / name).write_text(text)
+    folder = make_project(tmp_path_factory, "shop", below("app", APP))
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     try:
         cli.open(FILL)

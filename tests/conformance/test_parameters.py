@@ -11,6 +11,7 @@ from tests import leaks
 from tests.cli import Cli
 from tests.conformance.test_values import APP
 from tests.ports import own_port
+from tests.project import below, make_project
 
 STACK = """\
 from stack import Parameter, Stack, WebApp
@@ -70,13 +71,9 @@ class Shop(Cli):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
-    (folder / "app").mkdir()
-    for name, text in APP.items():
-        (folder / "app" / name).write_text(text.replace("DATABASE_URL", "STRIPE_KEY"))
-    (folder / "shop.py").write_text(STACK)
-    (folder / "stripe").write_text(f"{STRIPE}\n")
+    app = {name: text.replace("DATABASE_URL", "STRIPE_KEY") for name, text in APP.items()}
+    files = {**below("app", app), "shop.py": STACK, "stripe": f"{STRIPE}\n"}
+    folder = make_project(tmp_path_factory, "shop", files)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     error = cli.fails("up", code="parameter-missing", exit_code=2)
     assert "STRIPE_KEY (for web: from the dashboard of Stripe), SMTP_PASSWORD (for web)" in error["message"]

@@ -14,6 +14,7 @@ import pytest
 from tests import leaks
 from tests.cli import Cli, Result, eventually
 from tests.ports import own_port
+from tests.project import below, make_project
 
 # A password of a user's own, with what a URL, a shell, a dotenv file and YAML take for their own.
 PASSWORD = "p@ss/word?$HOME#%41'\"&+ é"
@@ -96,11 +97,7 @@ class Shop(Cli):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
-    folder: Path = tmp_path_factory.mktemp("shop")
-    folder.chmod(0o755)
-    (folder / "app").mkdir()
-    for name, text in APP.items():
-        (folder / "app" / name).write_text(text)
+    folder = make_project(tmp_path_factory, "shop", below("app", APP))
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     cli.declare(**VARIABLES)
     secrets = cli.state / "secrets"
