@@ -84,7 +84,7 @@ def _check_reads(stack: Stack) -> None:
 
 def _check_environments(stack: Stack) -> None:
     for component in stack:
-        workload = component.workload("container")
+        workload = stack.own_workload(component.name, "container")
         for variable, value in workload.environment.items():
             path = f"{component.name}/environment/{variable}"
             _check_references(stack, component, path, value)
@@ -118,7 +118,7 @@ def _check_parameters(stack: Stack) -> None:
 def shared_volumes(stack: Stack) -> dict[str, SharedVolume]:
     found: dict[str, SharedVolume] = {}
     for component in stack:
-        workload = component.workload("container")
+        workload = stack.own_workload(component.name, "container")
         for volume in workload.volumes:
             if volume.shared:
                 before = found.get(volume.id)
@@ -131,7 +131,7 @@ def _check_volumes(stack: Stack) -> None:
     """Check that each volume has one name, one owner and one way to be saved, and none the name of another."""
     owners: dict[str, tuple[str, Workload, Volume]] = {}
     for component in stack:
-        workload = component.workload("container")
+        workload = stack.own_workload(component.name, "container")
         for volume in workload.volumes:
             path = f"{component.name}/volumes/{volume.id.name or volume.id}"
             if volume.shared and volume.id in stack.names:
@@ -158,7 +158,7 @@ def _check_ports(stack: Stack) -> None:
     """Check that no two components publish one port, unless they are alternatives: each in groups of its own."""
     published: dict[tuple[int | None, bool], list[str]] = {}
     for component in stack:
-        for port in component.workload("container").published:
+        for port in stack.own_workload(component.name, "container").published:
             others = published.setdefault((port.publish, port.udp), [])
             taken = next((other for other in others if not _are_alternatives(stack, other, component.name)), None)
             if taken is not None:
@@ -176,21 +176,29 @@ def checked_groups(stack: Stack, groups: object) -> Mapping[str, tuple[str, ...]
     if not isinstance(groups, Mapping):
         raise stack.wrong("groups", f"{groups!r} is not a mapping, like {{'tools': [adminer]}}")
     checked = {check_name(f"{stack.name}/groups", name): _members(stack, name, given) for name, given in groups.items()}
-    grouped = {each for members in checked.values() for each in members}
-    if grouped.issuperset(stack.names):
+    grouped = first_groups(checked)
+    if grouped.keys() >= {*stack.names}:
         raise stack.wrong(
             "groups", "hold every component; one at least is in no group, because groups are off at first"
         )
     for component in stack:
         for used in related(component) if component.name not in grouped else ():
             if used in grouped:
-                group = next(name for name, members in checked.items() if used in members)
                 raise stack.wrong(
-                    f"groups/{group}",
+                    f"groups/{grouped[used]}",
                     f"has {used!r}, which {component.name!r} needs and which is off at first; put {component.name!r} "
                     "into the group too, or leave the other out",
                 )
     return MappingProxyType(checked)
+
+
+def first_groups(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the components that are in groups, each with the name of its first one."""
+    found: dict[str, str] = {}
+    for group, members in groups.items():
+        for name in members:
+            found.setdefault(name, group)
+    return found
 
 
 def _members(stack: Stack, group: str, given: object) -> tuple[str, ...]:
@@ -241,14 +249,14 @@ def selected(stack: Stack, on: Collection[str]) -> list[Component]:
 
     Raises `UsageError` if one of them needs a component of a group that is off.
     """
-    grouped = {each for members in stack.groups.values() for each in members}
+    grouped = first_groups(stack.groups)
     wanted = {each for name, members in stack.groups.items() if name in on for each in members}
     chosen = [each for each in stack if each.name not in grouped or each.name in wanted]
     names = {each.name for each in chosen}
     for component in chosen:
         for used in related(component):
             if used not in names:
-                group = next(name for name, members in stack.groups.items() if used in members)
+                group = grouped[used]
                 options = " ".join(f"--with {name}" for name in stack.groups if name in on or name == group)
                 raise UsageError(
                     f"{component.name} needs {used}, which is in the group {group!r}, and that is off",

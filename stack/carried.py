@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stack.contents import Content, Entry
@@ -25,10 +25,11 @@ def read_contents(stack: Stack, folder: Path, state_root: Path) -> dict[str, Con
     return contents
 
 
-def check_contents(stack: Stack, folder: Path, state_root: Path) -> None:
-    """Raise `DeclarationError` for a file that is missing, or can't be carried to a container."""
+def check_contents(stack: Stack, folder: Path, state_root: Path, contents: Mapping[str, Content]) -> None:
+    """Raise `DeclarationError` for a file that is missing, or can't be carried to a container. `contents`: the read."""
     for file, where in _declared_files(stack):
-        _content(folder, str(file.source), state_root, where)
+        if file.name not in contents:
+            _content(folder, str(file.source), state_root, where)
 
 
 def check_mounts(stack: Stack, folder: Path) -> None:

@@ -7,6 +7,7 @@ that it does not understand.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -46,12 +47,13 @@ def parse(text: str, environment: Mapping[str, str]) -> dict[str, Assignment]:
     `$NAME` is that of the environment, or an earlier line. Raises `Malformed`.
     """
     found: dict[str, Assignment] = {}
-    for assignment in _assignments(text.removeprefix("\ufeff"), environment, found):
-        found[assignment.name] = assignment
+    values: dict[str, str] = {}
+    for assignment in _assignments(text.removeprefix("\ufeff"), ChainMap(dict(environment), values)):
+        found[assignment.name], values[assignment.name] = assignment, assignment.value
     return found
 
 
-def _assignments(text: str, environment: Mapping[str, str], found: Mapping[str, Assignment]) -> Iterator[Assignment]:
+def _assignments(text: str, lookup: Mapping[str, str]) -> Iterator[Assignment]:
     at = 0
     while at < len(text):
         end = _end_of_line(text, at)
@@ -67,7 +69,6 @@ def _assignments(text: str, environment: Mapping[str, str], found: Mapping[str, 
             # A name alone stands for the variable of the environment, which counts anyway.
             at = end + 1
             continue
-        lookup = _lookup(environment, found)
         if text[key.end() : key.end() + 1] in ("'", '"'):
             quoted = _QUOTED.match(text, key.end())
             if quoted is None:
@@ -134,7 +135,3 @@ def _of_braces(inner: str, lookup: Mapping[str, str], line: int, pattern: re.Pat
     if how.endswith("+"):
         return other if given else ""
     return value or "" if given or not how else other
-
-
-def _lookup(environment: Mapping[str, str], found: Mapping[str, Assignment]) -> dict[str, str]:
-    return {name: each.value for name, each in found.items()} | dict(environment)

@@ -43,12 +43,12 @@ class Instance:
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""
-        source = self.stack[component].workload("container").source
+        source = self.stack.own_workload(component, "container").source
         return None if source is None else self.path(source)
 
     def build(self, component: str) -> Build:
         """How the image of a component is made of its source."""
-        return self.stack[component].workload("container").build
+        return self.stack.own_workload(component, "container").build
 
     def path(self, named: str) -> Path:
         """The absolute path of what a stack file names."""
@@ -147,4 +147,4 @@ def takes_datagrams(stack: Stack, port: PortId) -> bool:
 
 
 def published_ports(stack: Stack, component: str) -> tuple[Port, ...]:
-    return stack[component].workload("container").published
+    return stack.own_workload(component, "container").published

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Self
 
-from stack.agreement import SharedVolume, check_agreement, checked_groups, runnable, selected, shared_volumes
+from stack.agreement import (
+    SharedVolume,
+    check_agreement,
+    checked_groups,
+    first_groups,
+    runnable,
+    selected,
+    shared_volumes,
+)
 from stack.calls import check_call, check_name
 from stack.capabilities import (
     Check,
@@ -341,12 +349,8 @@ class Stack:
     @cached_property
     def off(self) -> Mapping[str, str]:
         """The components that are off, each with the name of its first group."""
-        groups = self.whole.groups.items()
-        return {
-            name: next(group for group, members in groups if name in members)
-            for name in self.whole.names
-            if name not in self._by_name
-        }
+        groups = first_groups(self.whole.groups)
+        return {name: groups[name] for name in self.whole.names if name not in self._by_name}
 
     @cached_property
     def shared_volumes(self) -> Mapping[str, SharedVolume]:
@@ -365,7 +369,7 @@ class Stack:
     @cached_property
     def jobs(self) -> tuple[str, ...]:
         """The names of the components that end, each after those that it waits for."""
-        return tuple(name for name in self.order.names if self[name].workload("container").once is not None)
+        return tuple(name for name in self.order.names if self.own_workload(name, "container").once is not None)
 
     def depth(self, name: str) -> int:
         """How many uses lie below a component: 0 for one that uses none."""
@@ -373,7 +377,7 @@ class Stack:
 
     def replicas(self, name: str) -> int:
         """How many of a component run at once; 1 for one that is not declared."""
-        return self[name].workload("container").replicas if name in self._by_name else 1
+        return self.own_workload(name, "container").replicas if name in self._by_name else 1
 
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         return tuple(secret for component in self.components for secret in component.secrets(target))
@@ -387,14 +391,24 @@ class Stack:
             self._workloads[name, target] = self._workload(name, target)
         return self._workloads[name, target]
 
+    def own_workload(self, name: str, target: Target) -> Workload:
+        """What a component runs, without what those that it uses export. Raises as the component does."""
+        if (name, target) not in self._own_workloads:
+            self._own_workloads[name, target] = self[name].workload(target)
+        return self._own_workloads[name, target]
+
+    # Those that were asked for: a command asks for each many times.
     @cached_property
     def _workloads(self) -> dict[tuple[str, Target], Workload]:
-        """Those that were asked for: a command asks for each many times."""
+        return {}
+
+    @cached_property
+    def _own_workloads(self) -> dict[tuple[str, Target], Workload]:
         return {}
 
     def _workload(self, name: str, target: Target) -> Workload:
         try:
-            own = self[name].workload(target)
+            own = self.own_workload(name, target)
         except DeclarationError as error:
             raise DeclarationError(f"{self.name}/{error.path}", error.problem, error.hint) from error
         exported = {variable: value for variable, (_, value) in self.exported(name, target).items()}

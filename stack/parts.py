@@ -135,9 +135,7 @@ def volumes_of(component: Component, volumes: Volumes) -> tuple[Volume, ...]:
     return tuple(mounted(key, value) for key, value in volumes.items())
 
 
-def located(
-    name: str, ports: tuple[str, ...], volumes: Volumes, files: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, Value]:
+def located(name: str, ports: tuple[str, ...], volumes: Volumes, files: Mapping[str, str]) -> dict[str, Value]:
     """Return the variables that tell a program where it has to listen, and where its volumes and files are."""
     where: dict[str, Value] = {"BIND": Reference(name, "bind"), "PORT": Reference(name, "port")} if ports else {}
     where |= {f"PORT_{variable_prefix(each)}": Reference(name, "port", each) for each in ports if each}

@@ -30,9 +30,15 @@ def checked_files(component: Component, files: object, taken: Collection[str] = 
                 f"gets the same variable as {keys[key]!r}, FILE_{variable_prefix(key)}; rename one of them",
             )
         keys[key] = source
-        if target in taken or list(checked.values()).count(target) > 1:
-            raise component.wrong(f"files/{source}", f"{target!r} is the place of something else too")
+        _check_place(component, f"files/{source}", target, checked, taken)
     return MappingProxyType(checked)
+
+
+def _check_place(
+    component: Component, path: str, target: str, placed: Mapping[str, str], taken: Collection[str]
+) -> None:
+    if target in taken or list(placed.values()).count(target) > 1:
+        raise component.wrong(path, f"{target!r} is the place of something else too")
 
 
 def file_key(source: str) -> str:
@@ -42,8 +48,7 @@ def file_key(source: str) -> str:
 
 def files_of(component: Component, files: Mapping[str, str]) -> tuple[File, ...]:
     return tuple(
-        File(f"{component.name}.{file_key(source)}", target, source=source, tracked=True)
-        for source, target in files.items()
+        File(f"{component.name}.{file_key(source)}", target, source=source) for source, target in files.items()
     )
 
 
@@ -54,8 +59,7 @@ def checked_mounts(component: Component, mounts: object, taken: Collection[str] 
         for source, target in checked_mapping(component, "mounts", mounts).items()
     }
     for source, target in checked.items():
-        if target in taken or list(checked.values()).count(target) > 1:
-            raise component.wrong(f"mounts/{source}", f"{target!r} is the place of something else too")
+        _check_place(component, f"mounts/{source}", target, checked, taken)
     return MappingProxyType(checked)
 
 

@@ -83,7 +83,7 @@ class SecretReference(Reference):
 
 
 @dataclass(frozen=True)
-class _OfParameter(Reference):
+class OfParameter(Reference):
     """What refers to a parameter, or to a part of it, and belongs to no component."""
 
     parameter: Parameter = dataclasses.field(kw_only=True)
@@ -98,12 +98,12 @@ class _OfParameter(Reference):
 
 
 @dataclass(frozen=True)
-class ParameterReference(_OfParameter):
+class ParameterReference(OfParameter):
     """The value of a parameter that is no secret, or such a part of it."""
 
 
 @dataclass(frozen=True)
-class ParameterSecret(_OfParameter, SecretReference):
+class ParameterSecret(OfParameter, SecretReference):
     """A parameter that is a secret, or the password in it."""
 
     @property
@@ -197,7 +197,7 @@ def is_secret(value: object) -> bool:
 
 
 def parameters_in(value: Value) -> tuple[Parameter, ...]:
-    found = (each for each in references_in(value) if isinstance(each, ParameterReference | ParameterSecret))
+    found = (each for each in references_in(value) if isinstance(each, OfParameter))
     return tuple(each.parameter for each in found)
 
 
@@ -209,7 +209,7 @@ def components_in(value: Value) -> tuple[str, ...]:
 def is_parameter(value: Value) -> bool:
     """Say whether a value is a parameter and nothing else, or the path of its file."""
     reference = value.secret if isinstance(value, SecretValue) else value
-    return isinstance(reference, ParameterReference | ParameterSecret)
+    return isinstance(reference, OfParameter)
 
 
 def resolved(value: Value, resolve: Callable[[Reference | SecretValue], str]) -> str:

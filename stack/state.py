@@ -165,17 +165,18 @@ class State:
         """
         if not self.has_secret(secret_id):
             self.write(f"secrets/{secret_id}", secrets.token_urlsafe(32), mode=_SECRET_MODE)
-        path = self.folder / "secrets" / secret_id
-        with _explained(path):
-            _chmod(path, _SECRET_MODE)
+        self._set_mode(secret_id, _SECRET_MODE)
 
     def keep_secret(self, secret_id: str, value: str, mounted: bool) -> None:
         """Write a secret that was given. One that is `mounted` must be readable as `provide_secret` says."""
         if not self.has_secret(secret_id) or self.secret(secret_id).reveal() != value:
             self.write(f"secrets/{secret_id}", value)
+        self._set_mode(secret_id, _SECRET_MODE if mounted else 0o600)
+
+    def _set_mode(self, secret_id: str, mode: int) -> None:
         path = self.folder / "secrets" / secret_id
         with _explained(path):
-            _chmod(path, _SECRET_MODE if mounted else 0o600)
+            _chmod(path, mode)
 
     def coming_secret(self, secret_id: str) -> str:
         """The value that a secret is to get: the one that was begun with, else a new one; kept until it is settled."""
@@ -315,13 +316,12 @@ class State:
         described = describe(process, until=since)
         return f"{described}, since {datetime.fromtimestamp(since):%H:%M:%S}," if described else "another command"
 
-    def make_folder(self, name: str) -> Path:
+    def make_folder(self, name: str) -> None:
         """Make a folder that only the owner can enter, and the one that it is in."""
         path = self.folder / name
         with _explained(path):
             self._make_private(path.parent)
             path.mkdir(mode=0o700, exist_ok=True)
-        return path
 
     def _make_private(self, folder: Path) -> None:
         """Make the folders from the state's root down to `folder`, mode 0700, ignored by git."""

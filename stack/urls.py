@@ -29,7 +29,7 @@ def problem_of_url(url: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return f"is a URL whose host or port can't be read; {ENCODE}"
-    if parts.scheme.partition("+")[0].lower() not in _KINDS:
+    if scheme_of(url) not in _KINDS:
         return "is not a URL that begins with postgresql:// or redis://"
     if not host:
         return "is a URL without a host"

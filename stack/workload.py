@@ -109,15 +109,19 @@ class Volume:
 class File:
     """A file that a container finds at `target` and can't change. `name` is unique in a stack.
 
-    It holds `text`, or what is at `source`, a file or folder relative to the stack file. `tracked`: with another
-    content the component is recreated. `Reference(…, "file", KEY)` is where it is, for the name `COMPONENT.KEY`.
+    It holds `text`, or what is at `source`, a file or folder relative to the stack file. `Reference(…, "file", KEY)` is
+    where it is, for the name `COMPONENT.KEY`.
     """
 
     name: str
     target: str
     text: str = ""
     source: str | None = None
-    tracked: bool = False
+
+    @property
+    def tracked(self) -> bool:
+        """Whether the component is recreated when this has another content."""
+        return self.source is not None
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,8 @@ class Once:
     `always`: at each `up`, and not only after something changed. `timeout`: the seconds after which it is stopped.
     """
 
-    always: bool = False
-    timeout: int = 600
+    always: bool
+    timeout: int
 
 
 @dataclass(frozen=True)

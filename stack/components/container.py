@@ -154,12 +154,14 @@ class Container(Program):
         self._freeze("publish", MappingProxyType(published))
 
     def _places(self) -> Collection[str]:
+        return (*self._in_memory(), *folders(self.volumes).values())
+
+    def _in_memory(self) -> tuple[str, ...]:
         in_memory = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
-        return (*(checked_target(self, "tmpfs", folder) for folder in in_memory), *folders(self.volumes).values())
+        return tuple(checked_target(self, "tmpfs", folder) for folder in in_memory)
 
     def _check_tmpfs(self) -> None:
-        in_memory = sequence(f"{self.name}/tmpfs", self.tmpfs)  # noqa: S108 - the path of a field
-        self._freeze("tmpfs", tuple(checked_target(self, "tmpfs", folder) for folder in in_memory))
+        self._freeze("tmpfs", self._in_memory())
         for folder in folders(self.volumes).values():
             if folder in self.tmpfs:
                 raise self.wrong("tmpfs", f"{folder!r} is a volume too; it is kept in memory or on disk")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from stack.instance import Instance
 from stack.parameters import value_of
 from stack.references import (
-    ParameterReference,
+    OfParameter,
     ParameterSecret,
     Reference,
     SecretReference,
@@ -37,7 +37,7 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
         return quote(text, safe="") if value.encoded else text
 
     def exists(reference: Reference) -> bool:
-        if isinstance(reference, ParameterReference | ParameterSecret):
+        if isinstance(reference, OfParameter):
             return reference.parameter.name in instance.parameters
         return not isinstance(reference, SecretReference) or state.has_secret(reference.id)
 

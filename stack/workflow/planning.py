@@ -159,7 +159,7 @@ def secrets_read(opened: Opened) -> dict[str, list[str]]:
 def check_sources(opened: Opened) -> None:
     """Raise `DeclarationError` for a source that the engine can make nothing of, and for a file that is not there."""
     instance = opened.instance
-    check_contents(instance.stack, instance.folder, instance.state.parent)
+    check_contents(instance.stack, instance.folder, instance.state.parent, instance.contents)
     check_mounts(instance.stack, instance.folder)
     for name, folder in _source_folders(opened).items():
         check_source(folder, _where(opened, name), opened.engine.traits.builds, opened.instance.build(name).dockerfile)

@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def check(project: Path, stack: Stack) -> None:
-    check_contents(stack, project, project / ".stackctl")
+    check_contents(stack, project, project / ".stackctl", {})
     check_mounts(stack, project)
 
 

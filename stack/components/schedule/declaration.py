@@ -11,7 +11,7 @@ from stack.capabilities import Host, Timetable
 from stack.checking import checked_plain
 from stack.components.container import Container
 from stack.components.webapp import WebApp
-from stack.parts import TMP, folders
+from stack.parts import folders
 from stack.references import Reference, Value
 from stack.workload import File, Target, Volume, VolumeId, Workload
 
@@ -99,12 +99,12 @@ class Schedule(Beside):
         volume = Volume(
             VolumeId.of(self.name, _VOLUME), f"{self.name}-{_VOLUME}", _VOLUME_PLACE, owned=True, backup=False
         )
-        script = File(f"{self.name}.{_SCRIPT}", _SCRIPT_PLACE, self._script())
+        if target == "container":
+            own = replace(own, files=(*own.files, File(f"{self.name}.{_SCRIPT}", _SCRIPT_PLACE, self._script())))
         return replace(
             own,
             environment={**own.environment, "STACKCTL_SCHEDULE": Reference(self.name, "volume", _VOLUME)},
             volumes=(*own.volumes, volume),
-            files=(*own.files, *([script] if target == "container" else [])),
             singleton=True,
         )
 
@@ -112,8 +112,8 @@ class Schedule(Beside):
         return {_SCRIPT: self._script()}
 
     def _script(self) -> str:
-        from stack.components.schedule.runner import SCRIPT
+        from stack.components.schedule.runner import FALLBACK, SCRIPT
 
         times = self.times
         sets = {field: " ".join(map(str, numbers)) for field, numbers in zip(_FIELDS, times.sets, strict=True)}
-        return SCRIPT.format(**sets, either="yes" if times.either else "no", fallback=f"{TMP}/stackctl-schedule")
+        return SCRIPT.format(**sets, either="yes" if times.either else "no", fallback=FALLBACK)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stack.parts import TMP
+
+# Where the script notes its runs if it can't write to its volume.
+FALLBACK = f"{TMP}/stackctl-schedule"
 # In the script: `checked` is the last minute that was looked at, counted as `began` and `ended` are in seconds since
 # 1970; a dash stands for what is not known. It is written to the record before each run, so that no minute runs twice.
 # Nothing is run later than two minutes after its time: it was missed then.

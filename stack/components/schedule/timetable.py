@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.components.schedule.cron import Cron
-from stack.parts import TMP
+from stack.components.schedule.runner import FALLBACK
 from stack.results.instances import Runs
 
-# Where it can't write to its volume, it notes them elsewhere.
-_READ = f'cat "$STACKCTL_SCHEDULE/record" 2> /dev/null || cat {TMP}/stackctl-schedule'
+_READ = f'cat "$STACKCTL_SCHEDULE/record" 2> /dev/null || cat {FALLBACK}'
 _NOTHING = "-"
 _LOST = "lost"
 
