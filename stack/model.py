@@ -371,6 +371,11 @@ class Stack:
         """The names of the components that end, each after those that it waits for."""
         return tuple(name for name in self.order.names if self.own_workload(name, "container").once is not None)
 
+    @cached_property
+    def lasting(self) -> tuple[str, ...]:
+        """The names of the components that run on."""
+        return tuple(name for name in self.names if name not in self.jobs)
+
     def depth(self, name: str) -> int:
         """How many uses lie below a component: 0 for one that uses none."""
         return max((1 + self.depth(used) for used in self[name].needs), default=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from stack.errors import DeclarationError
-from stack.parameters import BEGIN, END, HIDING, Parameter
+from stack.parameters import BEGIN, END, HIDING, Given, Parameter, value_of
 
 # Before the name of a parameter, in that of the file with its value.
 PARAMETER_FILE = "parameter-"
@@ -92,6 +92,9 @@ class OfParameter(Reference):
     @classmethod
     def to(cls, parameter: Parameter, part: str = "") -> Self:
         return cls("", parameter.name, parameter=parameter, part=part)
+
+    def value(self, given: Mapping[str, Given]) -> str:
+        return value_of(self.parameter, given, self.part)
 
     def __str__(self) -> str:
         return self.parameter.marked(self.part)

@@ -26,7 +26,7 @@ from stack.report import Report, as_json
 from stack.results.machine import BundledDoctorResult
 from stack.settings import Settings
 from stack.style import Style
-from stack.urls import part_of
+from stack.workflow.identities import secret_parameters
 from stack.workflow.opening import Opened, default_unseen, look
 
 _LOG_LINES = 300
@@ -69,13 +69,8 @@ def _secrets(opened: Opened) -> Iterator[str]:
     folder = opened.instance.state / "secrets"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         yield path.read_text(encoding="utf-8", errors="replace")
-    needed = opened.instance.stack.parameters
-    for name, each in opened.instance.parameters.items():
-        if needed[name].parameter.secret:
-            yield each.value
-    for external in opened.instance.stack.externals:
-        if external.url.name in opened.instance.parameters:
-            yield part_of(opened.instance.parameters[external.url.name].value, "password")
+    given = opened.instance.parameters
+    yield from (each.value(given) for each in secret_parameters(opened.instance.stack) if each.parameter.name in given)
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.workload(name, "container").environment.items():
             if is_secret_name(variable):

@@ -101,7 +101,7 @@ def _text(
     instance = opened.instance
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
-    names = component_statuses(instance, observed)
+    names = data.components
     rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
     rows += [
         [name, "external", "unhealthy" if each.problem else "healthy", *["-"] * 4, each.address or "-"]

@@ -69,8 +69,12 @@ class Volumes(ABC):
 
     def has_data(self, component: str) -> bool:
         """Say whether there is data of a component, from an earlier `up`."""
+        return component in self.with_data()
+
+    def with_data(self) -> set[str]:
+        """Name the components and shared volumes of which there is data."""
         existing = self.existing()
-        return any(name in existing for volume, name in self.declared().items() if volume.component == component)
+        return {volume.component for volume, name in self.declared().items() if name in existing}
 
 
 class Revisions(ABC):
@@ -155,7 +159,13 @@ class Engine(ABC):
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
         """Give the bytes that each component uses now, if that can be known."""
-        return {}
+        used = {name: [self._memory(each) for each in state.each] for name, state in observed.components.items()}
+        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
+        return {name: sum(amounts) for name, amounts in known.items() if amounts}
+
+    def _memory(self, state: ComponentState) -> int | None:
+        """Give the bytes that one container or process uses now."""
+        return None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""

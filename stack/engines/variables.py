@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from stack.instance import Instance
-from stack.parameters import value_of
 from stack.references import (
     OfParameter,
     ParameterSecret,
@@ -29,7 +28,7 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
 
     def text_of(secret: SecretReference) -> str:
         if isinstance(secret, ParameterSecret):
-            return value_of(secret.parameter, instance.parameters, secret.part)
+            return secret.value(instance.parameters)
         return state.secret(secret.id).reveal()
 
     def reveal(value: SecretValue) -> str:

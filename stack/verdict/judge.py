@@ -205,7 +205,7 @@ def identity(state: ComponentState) -> str:
 
 def _is_checked(stack: Stack | None, name: str) -> bool:
     """Whether the engine asks for its health as stackctl says, and not as its image does."""
-    check = stack[name].workload("container").healthcheck if stack is not None and name in stack.names else None
+    check = stack.own_workload(name, "container").healthcheck if stack is not None and name in stack.names else None
     return check is not None and bool(check.test)
 
 

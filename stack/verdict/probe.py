@@ -38,7 +38,7 @@ def urls(instance: Instance, observed: Observed) -> Mapping[str, str]:
     """
     found = {}
     for name in instance.stack.names:
-        state, check = observed.components.get(name), instance.stack[name].workload("container").probe
+        state, check = observed.components.get(name), instance.stack.own_workload(name, "container").probe
         if state is not None and state.running and check is not None:
             port = state.ports.get(check.port) or instance.ports.get(check.port)
             if port is not None:

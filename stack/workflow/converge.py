@@ -16,7 +16,7 @@ from stack.report import Report
 from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
-from stack.verdict.done import recorded, with_done
+from stack.verdict.done import with_done
 from stack.workflow.building import build_images
 from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests
@@ -67,7 +67,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
             opened.state.remember(opened.record)
         _record_unrecorded(opened, journal, context, verdict.observed)
         remember_ready(opened.state, verdict.observed)
-        return _report(opened, context, verdict)
+        return _report(opened, journal, context, verdict)
     opened.engine.check()
     check_ports(opened, before)
     replaced = [each.target for each in context.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
@@ -96,7 +96,8 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     journal.save(made.verified(identities(opened, secrets)))
     remember_ready(opened.state, verdict.observed)
     opened.engine.revisions.save()
-    return _report(opened, context, replace(verdict, seconds=time.monotonic() - began), preparation.done)
+    verdict = replace(verdict, seconds=time.monotonic() - began)
+    return _report(opened, journal, context, verdict, preparation.done)
 
 
 def _finish_stopping(opened: Opened, applied: Applied, progress: Progress) -> None:
@@ -178,10 +179,14 @@ def _made(
 
 
 def _report(
-    opened: Opened, context: PlanContext, verdict: Verdict, prepared: Mapping[str, tuple[str, ...]] | None = None
+    opened: Opened,
+    journal: Journal,
+    context: PlanContext,
+    verdict: Verdict,
+    prepared: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Report[UpResult]:
     instance = opened.instance
-    before = with_done(instance, context.observed, recorded(instance).jobs)
+    before = with_done(instance, context.observed, journal.applied.jobs)
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
 

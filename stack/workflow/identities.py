@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from stack.applied import Applied, short_name
 from stack.fields import Fields, digest
 from stack.model import Stack
-from stack.parameters import value_of
 from stack.references import ParameterSecret
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS
@@ -23,13 +22,13 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     digests = {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
     given = opened.instance.parameters
     return digests | {
-        each.id: digest(value_of(each.parameter, given, each.part))
-        for each in _parameters(opened.instance.stack)
+        each.id: digest(each.value(given))
+        for each in secret_parameters(opened.instance.stack)
         if each.parameter.name in given
     }
 
 
-def _parameters(stack: Stack) -> tuple[ParameterSecret, ...]:
+def secret_parameters(stack: Stack) -> tuple[ParameterSecret, ...]:
     """Return the secrets of parameters, with the parts of URLs that are secrets of their own."""
     needed = (each.parameter for each in stack.parameters.values() if each.parameter.secret)
     parts = (ParameterSecret.to(external.url, "password") for external in stack.externals)

@@ -36,7 +36,8 @@ def data_stores(opened: Opened) -> dict[str, DataStore]:
 def with_data(opened: Opened) -> dict[str, DataStore]:
     """Return those of which there is data, also of groups that are off."""
     every = whole(opened)
-    return {name: data for name, data in data_stores(every).items() if every.engine.volumes.has_data(name)}
+    there = every.engine.volumes.with_data()
+    return {name: data for name, data in data_stores(every).items() if name in there}
 
 
 def as_made(opened: Opened) -> Opened:

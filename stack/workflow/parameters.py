@@ -10,7 +10,7 @@ from pathlib import Path
 from stack.dotenv import Assignment, Malformed, parse
 from stack.errors import ExitCode, StackError, UsageError
 from stack.model import Stack
-from stack.parameters import Given, Needed, Parameter, problem_of, value_of
+from stack.parameters import Given, Needed, Parameter, problem_of
 from stack.references import ParameterSecret
 from stack.settings import Settings
 from stack.state import State
@@ -186,4 +186,4 @@ def keep_secrets(state: State, stack: Stack, given: Mapping[str, Given]) -> None
     read = {secret for name in stack.names for secret in stack.workload(name, "container").secrets}
     for secret in read:
         if isinstance(secret, ParameterSecret) and secret.parameter.name in given:
-            state.keep_secret(secret.id, value_of(secret.parameter, given, secret.part), mounted=True)
+            state.keep_secret(secret.id, secret.value(given), mounted=True)

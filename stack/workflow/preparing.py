@@ -24,14 +24,13 @@ from stack.workload import VolumeId
 class Preparation:
     """What an `up` does before the rest is made: `run` does it, and these say how far it came.
 
-    `started`: the components that were made for it. `done`: what was done, for people, by component. `complete`: all of
-    it was done.
+    `started`: the components that were made for it. `done`: what was done, for people, by component.
     """
 
     def __init__(self, opened: Opened, journal: Journal, context: PlanContext, secrets: Mapping[str, str]) -> None:
         """Take the digests of the secrets as they are now."""
         self.started: frozenset[str] = frozenset()
-        self.complete = False
+        self._complete = False
         self.done: dict[str, tuple[str, ...]] = {}
         self._opened = opened
         self._journal = journal
@@ -45,7 +44,7 @@ class Preparation:
     @property
     def reached(self) -> frozenset[str]:
         """The components that are as declared now, or are made so once this is complete."""
-        return frozenset(self._opened.instance.stack.names) if self.complete else self.started.union(self._kept)
+        return frozenset(self._opened.instance.stack.names) if self._complete else self.started.union(self._kept)
 
     def secrets(self, there: Collection[str]) -> dict[str, str]:
         """Return the digest of each secret with which the components run that are `there`; empty if they differ.
@@ -76,22 +75,22 @@ class Preparation:
         stack = self._opened.instance.stack
         for name in [each for each in stack.order.names if each in self._pending]:
             schema, job = stack[name].schema, name in stack.jobs
-            with self._making(stack.order.below(name) if job else [name]) as making:
-                self._await(stack.order.below(name) if job else [name], making, timeout, progress)
+            needed = stack.order.below(name) if job else [name]
+            with self._making(needed) as making:
+                self._await(needed, making, timeout, progress)
             if job:
                 self.done[name] = (self._run_job(name, progress),)
             elif schema is not None and (what := self._prepare(name, schema, progress)):
                 self.done[name] = tuple(what)
             self._pending.discard(name)
-        self.complete = True
+        self._complete = True
 
     def _making(self, needed: Iterable[str]) -> Job:
         """Make what is needed, unless it is there as declared."""
         stack, forced = self._opened.instance.stack, self._context.plan.forced
-        lasting = [name for name in stack.names if name not in stack.jobs]
         if self.reached.union(stack.jobs).issuperset(needed):
             return FinishedJob()
-        free = [name for name in lasting if self._pending.isdisjoint(stack.order.below(name))]
+        free = [name for name in stack.lasting if self._pending.isdisjoint(stack.order.below(name))]
         again = forced.intersection(free).difference(self.started)
         job = self._opened.engine.apply(again, free)
         self.started = self.started.union(free)

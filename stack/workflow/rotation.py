@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
+from stack.fields import digest
 from stack.instance import Instance
 from stack.model import Component
 from stack.observed import Observed
@@ -108,15 +109,16 @@ def rotate_parameter(opened: Opened, journal: Journal, name: str, progress: Prog
     new = replace(opened.instance, parameters={**given, name: generated()})
     opened = with_instance(opened, new)
     keep_secrets(opened.state, new.stack, new.parameters)
-    before = opened.engine.observe_all()
+    before = opened.engine.observe()
     again = [user for user in needed.users if user in before.components]
     if again:
         progress.step(f"{', '.join(again)}: recreating, because {name} changed; requests in flight end")
         with opened.engine.apply(again) as job:
             await_ready(opened.instance, opened.engine, job, before, timeout, progress)
         opened.engine.revisions.save()
-        id_ = ParameterSecret.to(needed.parameter).id
-        journal.save(journal.applied.rotated({**journal.applied.secrets, id_: secret_digests(opened)[id_]}, {}))
+        secret = ParameterSecret.to(needed.parameter)
+        digests = {**journal.applied.secrets, secret.id: digest(secret.value(new.parameters))}
+        journal.save(journal.applied.rotated(digests, {}))
     return again
 
 

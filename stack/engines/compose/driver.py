@@ -81,14 +81,12 @@ class ComposeEngine(Engine):
         # A group that is off may have data all the same.
         images, stores = render.images(self._instance), render.volumes(replace(self._instance, stack=stack.whole))
         names = [*dict.fromkeys([*images.values(), *stores.values()])]
-        if len(ids) < len(images) or stack.off:
+        if len(ids) < sum(map(stack.replicas, stack.names)) or stack.off:
             names = existing(names)
         return observed(self._instance, inspect([*ids, *names]))
 
-    def memory(self, observed: Observed) -> Mapping[str, int]:
-        used = {name: [_memory(each) for each in state.each] for name, state in observed.components.items()}
-        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
-        return {name: sum(amounts) for name, amounts in known.items() if amounts}
+    def _memory(self, state: ComponentState) -> int | None:
+        return memory.of_container(state.process, state.id) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
@@ -137,7 +135,7 @@ class ComposeEngine(Engine):
             return self._start(self._project.up(only, orphans=False))
         stack = self._instance.stack
         # Compose would run each job again that a service depends on.
-        lasting = [name for name in stack.names if name not in stack.jobs] if stack.jobs else []
+        lasting = stack.lasting if stack.jobs else ()
         if stack.jobs and not lasting:
             return self._start(self._project.remove_orphans())
         return self._start(self._project.up(lasting))
@@ -233,7 +231,3 @@ class ComposeEngine(Engine):
         )
         built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
         return failures.of_build(output, built, error)
-
-
-def _memory(state: ComponentState) -> int | None:
-    return memory.of_container(state.process, state.id) if state.process else None

@@ -14,7 +14,6 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
-from stack.parameters import value_of
 from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId, Workload
 
@@ -311,7 +310,7 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
         if isinstance(reference, SecretValue):
             return reveal(reference)
         if isinstance(reference, ParameterReference):
-            return value_of(reference.parameter, instance.parameters, reference.part)
+            return reference.value(instance.parameters)
         if isinstance(reference, SecretReference):
             return f"/run/secrets/{reference.id}"
         return {
@@ -328,17 +327,17 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
 
 def port_number(instance: Instance, reference: Reference) -> int:
     """Return the port that a component listens on in its container: the named one, or its first."""
-    ports = instance.stack[reference.component].workload("container").ports
+    ports = instance.stack.own_workload(reference.component, "container").ports
     return next(port.number for port in ports if reference.name in ("", port.id.name))
 
 
 def _mount_point(instance: Instance, reference: Reference, id_: VolumeId) -> str:
-    volumes = instance.stack[reference.component].workload("container").volumes
+    volumes = instance.stack.own_workload(reference.component, "container").volumes
     return next(volume.target for volume in volumes if volume.id == id_)
 
 
 def _file_place(instance: Instance, reference: Reference) -> str:
-    files = instance.stack[reference.component].workload("container").files
+    files = instance.stack.own_workload(reference.component, "container").files
     return next(file.target for file in files if file.name == f"{reference.component}.{reference.name}")
 
 

@@ -152,16 +152,14 @@ class EmbeddedEngine(Engine):
             mounted=frozenset(store for store in self.volumes.existing() if observe.uses(sections.values(), store)),
         )
 
-    def memory(self, observed: Observed) -> Mapping[str, int]:
-        used = {name: [_memory(each) for each in state.each] for name, state in observed.components.items()}
-        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
-        return {name: sum(amounts) for name, amounts in known.items() if amounts}
+    def _memory(self, state: ComponentState) -> int | None:
+        return memory.of_processes(state.process) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_processes(state.process) if state.process else None
         if found is None:
             return None
-        asked = self._instance.stack[component].workload("container").asked
+        asked = self._instance.stack.own_workload(component, "container").asked
         port = self._layout({**self._ports, **self._instance.ports}).port(component, asked)
         return Listening(found, port, inside=False)
 
@@ -321,7 +319,3 @@ class EmbeddedEngine(Engine):
             return 0
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
-
-
-def _memory(state: ComponentState) -> int | None:
-    return memory.of_processes(state.process) if state.process else None

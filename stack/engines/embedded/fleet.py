@@ -112,7 +112,8 @@ def _instance_of(home: Path) -> str:
 def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found:
     """Describe what exists of a home; `outside` runs although the home is gone."""
     at = Home(home, home / "run", home / "secrets")
-    processes = {name: read_start_log(at.run(name)).pid for name in sections(_text(at.configuration))}
+    parts = sections(_text(at.configuration))
+    processes = {name: read_start_log(at.run(name)).pid for name in parts}
     if not home.is_dir():
         processes = {name: number for number, name in outside.items()}
     running = [f"{name} (process {number})" for name, number in processes.items() if number is not None]
@@ -122,7 +123,7 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
         project=entry.project if entry else _project_of(home),
         instance=entry.instance if entry else _instance_of(home),
         states=tuple(states),
-        components=_words(at, processes),
+        components=_words(at, parts, processes),
         ports=entry.ports if entry else {},
         resources=Resources(containers=tuple(running), volumes=tuple(map(str, _data(at)))),
         since=_made(home),
@@ -130,20 +131,19 @@ def _found(home: Path, entry: Entry | None, outside: Mapping[int, str]) -> Found
     )
 
 
-def _words(home: Home, processes: Mapping[str, int | None]) -> dict[str, StateWord]:
-    """Return the word for each component, by the pid of each of its programs."""
+def _words(home: Home, parts: Mapping[str, str], processes: Mapping[str, int | None]) -> dict[str, StateWord]:
+    """Return the word for each component, by the part of the configuration and the pid of each of its programs."""
     words: dict[str, list[StateWord]] = {}
     for program, number in processes.items():
-        words.setdefault(component_of(program), []).append(_word(home, program, number))
+        words.setdefault(component_of(program), []).append(_word(home, program, parts.get(program, ""), number))
     return {name: worst_of(each) for name, each in words.items()}
 
 
-def _word(home: Home, name: str, number: int | None) -> StateWord:
+def _word(home: Home, name: str, part: str, number: int | None) -> StateWord:
     """Return the word for a program, which has this number if it runs."""
     if number is not None:
         return "running"
-    section = sections(_text(home.configuration)).get(name, "")
-    return "done" if ends(section) and not last_exit_code(home, name) else "exited"
+    return "done" if ends(part) and not last_exit_code(home, name) else "exited"
 
 
 def _state_of(folder: Path) -> Path | None:

@@ -11,7 +11,6 @@ from stack.engines.embedded.layout import HOST, Layout, component_of, programs_o
 from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
-from stack.parameters import value_of
 from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import File, PortId, Restart, VolumeId, Workload
 
@@ -168,7 +167,7 @@ def _volume_suffix(name: str, volume: VolumeId) -> str:
 def _shown(layout: Layout, value: Value) -> str:
     def name(named: Reference | SecretValue) -> str:
         if isinstance(named, ParameterReference):
-            return value_of(named.parameter, layout.parameters, named.part)
+            return named.value(layout.parameters)
         reference = named.secret if isinstance(named, SecretValue) else named
         return f"<{reference.component}.{reference.field}{f':{reference.name}' if reference.name else ''}>"
 
@@ -249,7 +248,7 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
         if isinstance(reference, SecretValue):
             return reveal(reference)
         if isinstance(reference, ParameterReference):
-            return value_of(reference.parameter, layout.parameters, reference.part)
+            return reference.value(layout.parameters)
         if isinstance(reference, SecretReference):
             return str(layout.home.secret(reference.id))
         component, name = reference.component, reference.name
