@@ -16,6 +16,7 @@ A stack file is plain Python that defines `stack`:
 from stack import health
 from stack.components.container import Container
 from stack.components.job import Job
+from stack.components.mail import Mail
 from stack.components.postgres import Postgres
 from stack.components.redis import CachedValue, Redis
 from stack.components.schedule import Schedule
@@ -33,6 +34,7 @@ __all__ = [
     "DeclarationError",
     "External",
     "Job",
+    "Mail",
     "Parameter",
     "Postgres",
     "Redis",

@@ -76,7 +76,8 @@ class Programs:
     """The programs of a component on this machine.
 
     `paths`: by the name with which its command begins. `tools`: the folders of its clients, for a PATH. `scripts`: the
-    commands that `stackctl exec` finds besides. `major`: the major version, if that matters to its data.
+    commands that `stackctl exec` finds besides, and that its own command may begin with. `major`: the major version, if
+    that matters to its data.
     """
 
     paths: Mapping[str, Path] = field(default_factory=dict)

@@ -11,6 +11,7 @@ ALONE = ("tests/conformance/", "tests/docker/")
 # But for these, whose tests share what their module made.
 SHARING = (
     "tests/conformance/test_any_component.py",
+    "tests/conformance/test_thin_kinds.py",
     "tests/conformance/test_containers.py",
     "tests/conformance/test_databases.py",
     "tests/conformance/test_externals.py",

@@ -29,7 +29,8 @@ from tests.engine.machine import (
     tail,
 )
 
-SOURCES = Path(__file__).resolve().parent / "images"
+PROJECT = Path(__file__).resolve().parents[2]
+SOURCES = PROJECT / "tests" / "engine" / "images"
 STAND_IN = "stackctl.stand-in"
 FINGERPRINT = "stackctl.stand-in.fingerprint"
 REGISTRY_ANSWERS_WITHIN = 20.0
@@ -46,6 +47,8 @@ class Image:
     arguments: tuple[tuple[str, str], ...] = ()
     on: str | None = None
     """The image that it is built on, if it is another of these and not a Debian."""
+    parts: tuple[tuple[str, Path], ...] = ()
+    """Folders of this project that its Dockerfile copies from, by their names there."""
 
     @property
     def base(self) -> str:
@@ -63,6 +66,7 @@ IMAGES = (
     Image("redis:8", "redis", "forky", (("MAJOR", "8"),)),
     Image("python:3.14-slim", "python", "forky", (("VERSION", "3.14"),)),
     Image("node:24-slim", "node", "forky", (("VERSION", "24"),)),
+    Image("axllent/mailpit:v1.33", "mailpit", "forky", parts=(("mail", PROJECT / "stack" / "components" / "mail"),)),
 )
 
 # What no one needs in a base, left out of it.
@@ -153,7 +157,8 @@ def base_fingerprint(suite: str) -> str:
 
 def image_fingerprint(image: Image) -> str:
     below = [image_fingerprint(other) for other in IMAGES if other.name == image.on] or [base_fingerprint(image.suite)]
-    return fingerprint(SOURCES / image.source, below[0].encode(), repr(image.arguments).encode())
+    parts = [file.read_bytes() for _, folder in image.parts for file in sorted(folder.glob("*.py"))]
+    return fingerprint(SOURCES / image.source, below[0].encode(), repr(image.arguments).encode(), *parts)
 
 
 def fingerprint(folder: Path, *others: bytes) -> str:
@@ -202,6 +207,7 @@ def build(image: Image) -> None:
         ["docker", "build", "--tag", image.name, "--label", f"{STAND_IN}=true"]
         + ["--label", f"{FINGERPRINT}={image_fingerprint(image)}"]
         + [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        + [f"--build-context={name}={folder}" for name, folder in image.parts]
         + [str(SOURCES / image.source)]
     )
     say(f"{image.name} built")

@@ -23,6 +23,7 @@ PGVECTOR = "pgvector/pgvector:pg18"
 REDIS = "redis:8"
 PYTHON = "python:3.14-slim"
 NODE = "node:24-slim"
+MAILPIT = "axllent/mailpit:v1.33"
 
 # How the stack runs every container.
 LEAST_PRIVILEGE = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--tmpfs", "/tmp")
@@ -417,3 +418,17 @@ def test_node_has_the_user_of_the_official_image(node: Box) -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "cc", "g++", "clang"])
 def test_node_comes_without_a_compiler(node: Box, compiler: str) -> None:
     assert node.exec("sh", "-c", f"command -v {compiler}").returncode != 0, f"{compiler} is there"
+
+
+# Mailpit
+
+
+def test_mailpit_runs_with_least_privilege_and_shows_mail_to_programs(bench: Bench, network: str) -> None:
+    box = bench.run(MAILPIT, options=("--user=10001:10001", *LEAST_PRIVILEGE, f"--network={network}"))
+    app = bench.run(PYTHON, "sleep", "600", options=(f"--network={network}",))
+    eventually(lambda: answers_or_ended(box, lambda: box.exec("/mailpit", "readyz")), within=20, every=0.1)
+    mail = "From: a@x.org\\nSubject: hello\\n\\nBody"
+    app.ok("python", "-c", f"import smtplib; smtplib.SMTP('{box.name}', 1025).sendmail('a@x.org', 'b@x.org', '{mail}')")
+    read = f"import urllib.request as u; print(u.urlopen('http://{box.name}:8025/api/v1/messages').read().decode())"
+    (found,) = json.loads(app.ok("python", "-c", read))["messages"]
+    assert (found["Subject"], found["From"]["Address"], found["Bcc"][0]["Address"]) == ("hello", "a@x.org", "b@x.org")

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser, expand  # type: ignore[import-untyped]
 
-from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp
-from stack.capabilities import Programs
+from stack import Container, DeclarationError, Mail, Postgres, Redis, Stack, WebApp
+from stack.capabilities import Programs, Script
 from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.embedded import launch
@@ -29,6 +29,7 @@ FOLDER = Path("/project")
 PROGRAMS = {
     "db": Programs({"postgres": Path("/wheels/pg/bin/postgres")}, tools=(Path("/wheels/pg/bin"),), major=18),
     "cache": Programs({"redis-server": Path("/wheels/valkey-server")}),
+    "mail": Programs(scripts={"mail-catcher": Script(Path("/stack/catcher.py"), package="aiosmtpd")}),
 }
 db = Postgres("db")
 cache = Redis("cache")
@@ -86,6 +87,7 @@ CASES: Mapping[str, Instance] = {
             ],
         )
     ),
+    "mail": instance(Stack("shop", [Mail("mail")])),
     "container": instance(
         Stack(
             "shop",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Container, Postgres, Redis, Stack, WebApp, Worker, health
+from stack import Container, Mail, Postgres, Redis, Stack, WebApp, Worker, health
 from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.compose.render import render
@@ -120,6 +120,7 @@ CASES: Mapping[str, Instance] = {
     "web-limits": one(memory=64, cpus=0.5, user="1000:1000", stop_grace=5),
     "postgres-options": instance(Stack("shop", [Postgres("orders-db", user="u", database="d", memory=1024, cpus=4.0)])),
     "redis-options": instance(Stack("shop", [Redis("cache", memory=256, cpus=0.5)])),
+    "mail": instance(Stack("shop", [Container("app", image="app", uses=["mail"], egress=False), Mail("mail")])),
     "two-apps": instance(
         Stack(
             "shop",

@@ -68,7 +68,7 @@ class EmbeddedEngine(Engine):
         """The programs of each component that needs any of this machine."""
         search = Search(self._system_binaries)
         found = {component.name: component.programs(search) for component in self._instance.stack}
-        return {name: programs for name, programs in found.items() if programs.paths}
+        return {name: programs for name, programs in found.items() if programs != Programs()}
 
     @cached_property
     def _virtual_envs(self) -> Mapping[str, Path]:

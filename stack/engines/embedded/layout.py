@@ -195,7 +195,8 @@ class Layout:
 
     def program(self, component: str, name: str) -> str:
         """Return the path of a program of a component; a name that it brings no program for stays a name."""
-        return str(self.programs[component].paths.get(name, name)) if component in self.programs else name
+        own = self.programs.get(component, Programs())
+        return str(self.home.commands / name) if name in own.scripts else str(own.paths.get(name, name))
 
     def script(self, name: str) -> tuple[str, ...]:
         """Return the command of a script of this folder, that needs nothing but Python."""

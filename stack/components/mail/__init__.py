@@ -1,0 +1,5 @@
+"""A mail catcher."""
+
+from stack.components.mail.declaration import Mail
+
+__all__ = ["Mail"]
