@@ -194,6 +194,24 @@ def healthcheck_of(asked: health.Health | None) -> Healthcheck:
 
 
 @dataclass(frozen=True)
+class PageCheck:
+    """Asks a process for a page of one of its ports; see `stack.capabilities.Check`."""
+
+    component: str
+    port: str
+    path: str
+
+    def problem(self, host: Host) -> str | None:
+        try:
+            request = f"GET {self.path} HTTP/1.0\r\n\r\n".encode()
+            answer = host.exchange(host.port(self.component, self.port), request, 1)
+        except OSError as error:
+            return str(error)
+        line = answer.decode("utf-8", errors="replace").partition("\r\n")[0]
+        return None if " 200 " in f"{line} " else line or "it closes the connection"
+
+
+@dataclass(frozen=True)
 class CommandCheck:
     """Asks a process with a command; see `stack.capabilities.Check`."""
 

@@ -16,9 +16,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from stack import Container, DeclarationError, Mail, Stack
-from stack.capabilities import Host
 from stack.components.mail.catcher import Box, Page, Taker
-from stack.components.mail.declaration import MailCheck
 from stack.instance import default_ports
 from stack.ports import any_free
 
@@ -148,32 +146,3 @@ def test_what_it_does_not_have_is_an_error_of_http(
         text(catcher[1] + path, method, body)
     assert raised.value.code == status
     raised.value.close()
-
-
-class Answering:
-    """A host whose port gives this answer."""
-
-    def __init__(self, answer: bytes | OSError) -> None:
-        self.answer = answer
-
-    def port(self, component: str, name: str = "") -> int:
-        return {"http": 8025}[name]
-
-    def exchange(self, port: int, request: bytes, lines: int) -> bytes:
-        if isinstance(self.answer, OSError):
-            raise self.answer
-        return self.answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (b"HTTP/1.0 200 OK\r\n", None),
-        (b"HTTP/1.0 404 Not Found\r\n", "HTTP/1.0 404 Not Found"),
-        (b"", "it closes the connection"),
-        (OSError("refused"), "refused"),
-    ],
-)
-def test_it_is_healthy_once_its_page_answers(answer: bytes | OSError, problem: str | None) -> None:
-    host: Host = Answering(answer)  # type: ignore[assignment]
-    assert MailCheck("mail").problem(host) == problem

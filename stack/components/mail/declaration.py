@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack.capabilities import Host, Programs, ProgramSearch, Script
+from stack.capabilities import Check, Programs, ProgramSearch, Script
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_publish
 from stack.model import Component
-from stack.parts import TMP, USER
+from stack.parts import TMP, USER, PageCheck
 from stack.references import Reference, Value, deferred
 from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
@@ -94,20 +94,5 @@ class Mail(Component):
         return Programs(scripts=_SCRIPTS)
 
     @property
-    def check(self) -> MailCheck:
-        return MailCheck(self.name)
-
-
-@dataclass(frozen=True)
-class MailCheck:
-    """Asks a process whether it is ready; see `stack.capabilities.Check`."""
-
-    component: str
-
-    def problem(self, host: Host) -> str | None:
-        try:
-            answer = host.exchange(host.port(self.component, "http"), f"GET {_READY} HTTP/1.0\r\n\r\n".encode(), 1)
-        except OSError as error:
-            return str(error)
-        line = answer.decode("utf-8", errors="replace").partition("\r\n")[0]
-        return None if " 200 " in f"{line} " else line or "it closes the connection"
+    def check(self) -> Check:
+        return PageCheck(self.name, "http", _READY)
