@@ -18,6 +18,7 @@ from stack.components.container import Container
 from stack.components.job import Job
 from stack.components.mail import Mail
 from stack.components.postgres import Postgres
+from stack.components.proxy import Proxy
 from stack.components.redis import CachedValue, Redis
 from stack.components.schedule import Schedule
 from stack.components.webapp import WebApp
@@ -37,6 +38,7 @@ __all__ = [
     "Mail",
     "Parameter",
     "Postgres",
+    "Proxy",
     "Redis",
     "Schedule",
     "Stack",

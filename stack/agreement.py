@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stack.calls import check_name
 from stack.errors import DeclarationError, UsageError
 from stack.references import SecretReference, Value, references_in
-from stack.workload import TARGETS, Target, Volume, Workload
+from stack.workload import TARGETS, PortId, Target, Volume, Workload
 
 if TYPE_CHECKING:
     from stack.model import Component, Stack
@@ -40,6 +40,7 @@ def check_agreement(stack: Stack) -> None:
     if circle := stack.order.find_circle():
         raise stack.wrong(circle[0], f"goes in a circle: {circle[1]}")
     _check_reads(stack)
+    _check_forwards(stack)
     _check_environments(stack)
     _check_parameters(stack)
     _check_ports(stack)
@@ -61,9 +62,8 @@ def _check_uses(stack: Stack) -> None:
         for used in (*component.needs, *component.reached):
             if used in outside:
                 problem = f"names the External {used!r}, which has to be given itself and not by its name"
-                raise stack.wrong(f"{component.name}/uses", problem)
-            field = "reaches" if used in component.reached else "uses" if used in component.informs else "after"
-            _check_named(stack, f"{component.name}/{field}", [used])
+                raise stack.wrong(f"{component.name}/{component.relation(used)}", problem)
+            _check_named(stack, f"{component.name}/{component.relation(used)}", [used])
 
 
 def _check_named(stack: Stack, path: str, names: Sequence[str]) -> None:
@@ -80,6 +80,24 @@ def _check_reads(stack: Stack) -> None:
                     f"{component.name}/inspect",
                     f"reads {read!r}, which is not in the stack (it has {', '.join(stack.names)})",
                 )
+
+
+def _check_forwards(stack: Stack) -> None:
+    """Check that each port that a component passes connections on to is there, and is meant alone."""
+    for component in stack:
+        for what, port in component.forwards.items():
+            path, target = f"{component.name}/{component.relation(port.component)}", port.component
+            ports = [each for each in stack.own_workload(target, "container").ports if not each.udp]
+            names = ", ".join(each.id.name for each in ports)
+            if not ports:
+                raise stack.wrong(path, f"{what!r} leads to {target!r} ({stack[target].role}), which has no port")
+            if port.name and port.name not in [each.id.name for each in ports]:
+                problem = f"{what!r} leads to {port.name!r}, which is no port of {target!r}"
+                raise stack.wrong(path, f"{problem} (it has {names})" if names else problem)
+            if not port.name and len(ports) > 1:
+                example = PortId.of(target, ports[0].id.name).typed
+                problem = f"{what!r} leads to {target!r}, which has several ports ({names})"
+                raise stack.wrong(path, f"{problem}; name one, like {example!r}")
 
 
 def _check_environments(stack: Stack) -> None:

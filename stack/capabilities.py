@@ -53,6 +53,12 @@ class ProgramSearch(Protocol):
         Raises `binaries-missing`.
         """
 
+    def script(self, name: str, package: str, extra: str) -> Path:
+        """Find the program that a package installs beside Python. `extra`: of stackctl's, which has that package.
+
+        Raises `binaries-missing`.
+        """
+
     def on_path(self, names: Sequence[str], folders: Iterable[Path] = ()) -> Path:
         """Find the first of `names` on PATH, or in `folders`. Raises `binaries-missing`."""
 

@@ -95,6 +95,17 @@ class Component:
         return self.needs
 
     @property
+    def forwards(self) -> Mapping[str, Reference]:
+        """The ports of other components that it passes connections on to, by what stands for each in its field."""
+        return {}
+
+    def relation(self, name: str) -> str:
+        """Return the field in which it names a component that it needs or reaches."""
+        if name in self.reached:
+            return "reaches"
+        return "uses" if name in self.informs else "after"
+
+    @property
     def externals(self) -> tuple[External, ...]:
         """The servers that stackctl does not run and whose variables it gets."""
         return ()

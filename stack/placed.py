@@ -48,7 +48,8 @@ def file_key(source: str) -> str:
 
 def files_of(component: Component, files: Mapping[str, str]) -> tuple[File, ...]:
     return tuple(
-        File(f"{component.name}.{file_key(source)}", target, source=source) for source, target in files.items()
+        File(f"{component.name}.{file_key(source)}", target, source=source, tracked=True)
+        for source, target in files.items()
     )
 
 

@@ -92,5 +92,6 @@ EXAMPLES: Mapping[str, str] = {
     "extra_hosts": "{'host.docker.internal': 'host-gateway'}",
     "args": "{'VERSION': '1.2'}",
     "settings": "{'work_mem': '32MB'}",
+    "routes": "{'/': web, '/api': api}",
 }
 """What the value of a field looks like that is a mapping here and a list in Compose."""

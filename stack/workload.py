@@ -110,18 +110,15 @@ class File:
     """A file that a container finds at `target` and can't change. `name` is unique in a stack.
 
     It holds `text`, or what is at `source`, a file or folder relative to the stack file. `Reference(…, "file", KEY)` is
-    where it is, for the name `COMPONENT.KEY`.
+    where it is, for the name `COMPONENT.KEY`. `tracked`: with another content the component is recreated, and a process
+    finds it too.
     """
 
     name: str
     target: str
     text: str = ""
     source: str | None = None
-
-    @property
-    def tracked(self) -> bool:
-        """Whether the component is recreated when this has another content."""
-        return self.source is not None
+    tracked: bool = False
 
 
 @dataclass(frozen=True)

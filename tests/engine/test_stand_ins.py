@@ -24,6 +24,7 @@ REDIS = "redis:8"
 PYTHON = "python:3.14-slim"
 NODE = "node:24-slim"
 MAILPIT = "axllent/mailpit:v1.33"
+CADDY = "caddy:2.11"
 
 # How the stack runs every container.
 LEAST_PRIVILEGE = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--tmpfs", "/tmp")
@@ -432,3 +433,19 @@ def test_mailpit_runs_with_least_privilege_and_shows_mail_to_programs(bench: Ben
     read = f"import urllib.request as u; print(u.urlopen('http://{box.name}:8025/api/v1/messages').read().decode())"
     (found,) = json.loads(app.ok("python", "-c", read))["messages"]
     assert (found["Subject"], found["From"]["Address"], found["Bcc"][0]["Address"]) == ("hello", "a@x.org", "b@x.org")
+
+
+# Caddy
+
+
+def test_caddy_starts_only_where_it_may_have_the_capability_of_its_file(bench: Bench) -> None:
+    plain = ("--user=10001:10001", *LEAST_PRIVILEGE, "--network=none")
+    box = bench.run(CADDY, "sleep", "600", options=plain)
+    assert "not permitted" in box.exec("caddy", "version").stderr
+    box = bench.run(CADDY, "sleep", "600", options=(*plain, "--cap-add=NET_BIND_SERVICE"))
+    assert "2.11." in box.ok("caddy", "version")
+    script = "caddy respond --listen :8080 ready > /dev/null 2>&1 & until wget -qO- http://127.0.0.1:8080; do :; done"
+    assert box.ok("sh", "-c", f"timeout 20 sh -c '{script}; grep CapEff /proc/$!/status'").split() == [
+        "readyCapEff:",
+        "0" * 16,
+    ]

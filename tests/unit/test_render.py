@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Container, Mail, Postgres, Redis, Stack, WebApp, Worker, health
+from stack import Container, Mail, Postgres, Proxy, Redis, Stack, WebApp, Worker, health
 from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.compose.render import render
@@ -121,6 +121,16 @@ CASES: Mapping[str, Instance] = {
     "postgres-options": instance(Stack("shop", [Postgres("orders-db", user="u", database="d", memory=1024, cpus=4.0)])),
     "redis-options": instance(Stack("shop", [Redis("cache", memory=256, cpus=0.5)])),
     "mail": instance(Stack("shop", [Container("app", image="app", uses=["mail"], egress=False), Mail("mail")])),
+    "proxy": instance(
+        Stack(
+            "shop",
+            [
+                Container("web", image="web", ports={"http": 8000}, egress=False),
+                Container("box", image="box", ports={"http": 80, "console": 81}, egress=False),
+                Proxy("proxy", {"/": "web", "/box/": "box.console"}),
+            ],
+        )
+    ),
     "two-apps": instance(
         Stack(
             "shop",
@@ -160,7 +170,8 @@ def test_every_service_is_hardened(name: str) -> None:
     for service, settings in project["services"].items():
         where = f"{service} of {name}"
         assert settings["cap_drop"] == ["ALL"], where
-        assert "cap_add" not in settings, where
+        # It is noted on the file of its image's program.
+        assert settings.get("cap_add", []) == (["NET_BIND_SERVICE"] if service == "proxy" else []), where
         assert settings["read_only"] is True, where
         assert settings["security_opt"] == ["no-new-privileges:true"], where
         assert settings["user"].split(":")[0] != "0", where

