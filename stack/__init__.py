@@ -14,6 +14,7 @@ A stack file is plain Python that defines `stack`:
 """
 
 from stack import health
+from stack.components.bucket import Bucket
 from stack.components.container import Container
 from stack.components.job import Job
 from stack.components.mail import Mail
@@ -30,6 +31,7 @@ from stack.parameters import Parameter
 from stack.volume import Volume
 
 __all__ = [
+    "Bucket",
     "CachedValue",
     "Container",
     "DeclarationError",

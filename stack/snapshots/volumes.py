@@ -123,6 +123,29 @@ class VolumeFiles:
         return dict(zip(names, saved.members, strict=True))
 
 
+@dataclass(frozen=True)
+class ServerFiles(VolumeFiles):
+    """The volume of a server that is another one on each target, and can't read the files of that.
+
+    `kept`: what is in it, for people.
+    """
+
+    kept: str = "files"
+
+    def load(
+        self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress
+    ) -> None:
+        if saved.details["target"] == access.target:
+            super().load(access, archive, saved, password, accepts, progress)
+        elif not accepts:
+            raise StackError(
+                "snapshot-loses",
+                f"{self.component}: its {self.kept} would be lost here: they were saved on the other engine, whose "
+                "server has another format; nothing was touched",
+                "run it again with --accept-loss to begin with none",
+            )
+
+
 def _part(component: str, number: int) -> str:
     return f"{component}/{number}.tar.zst"
 

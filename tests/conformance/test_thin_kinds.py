@@ -1,4 +1,4 @@
-"""Components that are ready to use: mail is sent and read, and a proxy passes requests on."""
+"""Components that are ready to use: mail is sent and read, a proxy passes requests on, and buckets keep objects."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ where = os.environ.get("BIND", "0.0.0.0"), int(os.environ.get("PORT", "8000"))
 http.server.ThreadingHTTPServer(where, Echo).serve_forever()
 """
 STACK = f"""\
-from stack import Container, Mail, Proxy, Stack
+from stack import Bucket, Container, Mail, Proxy, Stack
 
 mail = Mail("mail")
+files = Bucket("files", buckets=["uploads", "avatars"])
 app = Container(
     "app",
     image="python:3.14-slim",
-    uses=[mail],
+    uses=[mail, files],
+    environment={{"AWS_ENDPOINT_URL_S3": files.url, "AWS_SECRET_ACCESS_KEY": files.secret_key}},
     command=["sleep", "infinity"],
     process=["sleep", "infinity"],
 )
@@ -61,7 +63,7 @@ def echo(name, code={ECHO!r}):
 
 web, api = echo("web"), echo("api")
 proxy = Proxy("proxy", {{"/": web, "/api": api}})
-stack = Stack("shop", [app, mail, web, api, proxy])
+stack = Stack("shop", [app, mail, files, web, api, proxy])
 """
 BROKEN = 'echo("api", "raise SystemExit(\'no API today\')")'
 SEND = """\
@@ -75,6 +77,42 @@ with smtplib.SMTP(os.environ["MAIL_HOST"], int(os.environ["MAIL_PORT"])) as serv
     server.login("any", "password")
     server.send_message(mail, to_addrs=["ann@example.com", "hidden@example.com"])
 print(os.environ["MAIL_URL"])
+"""
+
+
+# As a client of S3 does, without its library (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
+S3 = """\
+import hashlib, hmac, os, sys, urllib.error, urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def ask(method, path, query="", body=b"", secret=None):
+    url, now = urlsplit(os.environ["FILES_URL"]), datetime.now(UTC)
+    scope = f"{now:%Y%m%d}/{os.environ['FILES_REGION']}/s3/aws4_request"
+    sent = {
+        "host": url.netloc,
+        "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+        "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}",
+    }
+    names = ";".join(sent)
+    lines = [method, path, query, *(f"{name}:{value}" for name, value in sent.items()), "", names]
+    lines.append(sent["x-amz-content-sha256"])
+    asked = hashlib.sha256("\\n".join(lines).encode()).hexdigest()
+    key = ("AWS4" + (secret or Path(os.environ["FILES_SECRET_KEY_FILE"]).read_text().strip())).encode()
+    for part in [*scope.split("/"), "\\n".join(["AWS4-HMAC-SHA256", sent["x-amz-date"], scope, asked])]:
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    login = f"Credential={os.environ['FILES_ACCESS_KEY']}/{scope},SignedHeaders={names},Signature={key.hex()}"
+    headers = {**sent, "Authorization": f"AWS4-HMAC-SHA256 {login}"}
+    request = urllib.request.Request(f"{url.geturl()}{path}?{query}", body or None, headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return f"HTTP {error.code}"
+
+
 """
 
 
@@ -98,6 +136,9 @@ class Shop(Cli):
     def python(self, script: str) -> str:
         return self.ok("exec", "app", "--", "python3", "-c", script).stdout.strip()
 
+    def s3(self, call: str) -> str:
+        return self.python(f"{S3}print(ask({call}))")
+
     def text(self, path: str, port: int | None = None, method: str = "GET") -> str:
         request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", method=method)
         with urllib.request.urlopen(request) as answer:
@@ -120,7 +161,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
 def test_all_of_it_is_up_and_stays_as_it_is(shop: Shop) -> None:
     assert shop.open()["changed"] is False
     components = shop.data("status")["components"]
-    assert {name: components[name]["health"] for name in ("mail", "proxy")} == {"mail": "healthy", "proxy": "healthy"}
+    kinds = ("mail", "proxy", "files")
+    assert {name: components[name]["health"] for name in kinds} == dict.fromkeys(kinds, "healthy")
 
 
 def test_a_mail_is_sent_and_read(shop: Shop) -> None:
@@ -167,14 +209,31 @@ def test_a_connection_of_a_web_socket_is_passed_on(shop: Shop) -> None:
         assert answer.readline() == b"HELLO\n"
 
 
-def test_other_routes_are_planned_and_applied(shop: Shop) -> None:
-    shop.declare(STACK.replace('"/api": api', '"/api": api, "/v2": api'))
-    (planned,) = [each for each in shop.data("plan")["actions"] if each["action"] != "keep"]
-    changed = {each["field"] for each in planned["differences"]}
-    assert (planned["component"], "content.proxy.caddyfile" in changed) == ("proxy", True), planned
+def test_an_object_is_kept_listed_and_fetched_in_a_bucket_that_is_there(shop: Shop) -> None:
+    assert shop.s3('"PUT", "/uploads/a/hello.txt", body=b"hello"') == ""
+    assert "<Key>a/hello.txt</Key>" in shop.s3('"GET", "/uploads", "list-type=2"')
+    assert "<Key>" not in shop.s3('"GET", "/avatars", "list-type=2"'), "the other one is there too"
+    assert shop.s3('"GET", "/uploads/a/hello.txt"') == "hello"
+    assert shop.s3('"GET", "/uploads/a/hello.txt", secret="wrong"') == "HTTP 403"
+    assert shop.s3('"GET", "/nowhere/a"') == "HTTP 404"
+    shown = "import os; print(os.environ['FILES_BUCKET'], os.environ['AWS_ENDPOINT_URL_S3'] == os.environ['FILES_URL'])"
+    assert shop.python(shown) == "uploads True"
+
+
+def test_other_routes_and_buckets_are_planned_and_applied(shop: Shop) -> None:
+    more = STACK.replace('"/api": api', '"/api": api, "/v2": api').replace('"avatars"', '"avatars", "reports"')
+    shop.declare(more)
+    plan = shop.data("plan")
+    changed = {each["component"]: each for each in plan["actions"] if each["action"] != "keep"}
+    assert changed.keys() == {"proxy", "files"}
+    assert "content.proxy.caddyfile" in {each["field"] for each in changed["proxy"]["differences"]}
+    assert [each["field"] for each in changed["files"]["differences"]] == ["environment.BUCKETS"]
+    assert [each["effect"] for each in plan["data"]] == ["keep"]
     shop.open()
     status, told = through(shop, "/v2/users")
     assert (status, told["app"]) == (200, "api")
+    assert "<Name>reports</Name>" in shop.s3('"GET", "/reports", "list-type=2"')
+    assert shop.s3('"GET", "/uploads/a/hello.txt"') == "hello"
 
 
 def test_a_target_that_is_down_is_the_culprit_and_not_the_proxy(shop: Shop) -> None:
@@ -189,3 +248,12 @@ def test_a_target_that_is_down_is_the_culprit_and_not_the_proxy(shop: Shop) -> N
     shop.declare(declared)
     shop.open()
     assert through(shop, "/api")[0] == 200
+
+
+def test_objects_are_in_snapshots_and_in_the_question_of_reset(shop: Shop) -> None:
+    shop.ok("snapshot", "save", "one")
+    shop.s3('"DELETE", "/uploads/a/hello.txt"')
+    assert shop.s3('"GET", "/uploads/a/hello.txt"') == "HTTP 404"
+    assert "volumes: " in shop.run("reset").stderr, "its question names the data"
+    shop.ok("snapshot", "restore", "one", "--yes")
+    assert shop.s3('"GET", "/uploads/a/hello.txt"') == "hello"

@@ -67,6 +67,7 @@ IMAGES = (
     Image("python:3.14-slim", "python", "forky", (("VERSION", "3.14"),)),
     Image("node:24-slim", "node", "forky", (("VERSION", "24"),)),
     Image("axllent/mailpit:v1.33", "mailpit", "forky", parts=(("mail", PROJECT / "stack" / "components" / "mail"),)),
+    Image("rustfs/rustfs:1.0.1", "rustfs", "forky"),
     Image("caddy:2.11", "caddy", "forky", (("VERSION", "2.11"),)),
 )
 

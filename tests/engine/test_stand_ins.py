@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -25,6 +26,7 @@ PYTHON = "python:3.14-slim"
 NODE = "node:24-slim"
 MAILPIT = "axllent/mailpit:v1.33"
 CADDY = "caddy:2.11"
+RUSTFS = "rustfs/rustfs:1.0.1"
 
 # How the stack runs every container.
 LEAST_PRIVILEGE = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--tmpfs", "/tmp")
@@ -449,3 +451,31 @@ def test_caddy_starts_only_where_it_may_have_the_capability_of_its_file(bench: B
         "readyCapEff:",
         "0" * 16,
     ]
+
+
+# RustFS
+
+
+def test_rustfs_keeps_objects_in_its_volume_with_least_privilege(bench: Bench, network: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cr3t-of-a-test")
+    options = (
+        *("--user=10001:10001", *LEAST_PRIVILEGE, f"--network={network}", f"--volume={bench.volume()}:/data"),
+        *(f"--volume={tmp_path / 'key'}:/run/secrets/key:ro", "--env=RUSTFS_SECRET_KEY_FILE=/run/secrets/key"),
+        *("--env=RUSTFS_ACCESS_KEY=stackctl", "--env=RUSTFS_ADDRESS=:9000", "--env=RUSTFS_OBS_LOG_DIRECTORY="),
+    )
+    login = 'printf \'user = "stackctl:%s"\' "$(cat ${KEY:-/run/secrets/key})" | curl --config - -sS'
+
+    def ask(box: Box, *words: str, **environment: str) -> str:
+        script = f'{login} --aws-sigv4 aws:amz:us-east-1:s3 --write-out " %{{http_code}}" "$@"'
+        return box.exec("sh", "-c", script, "sh", *words, **environment).stdout
+
+    box = bench.run(RUSTFS, options=options)
+    url = "http://127.0.0.1:9000/uploads"
+    eventually(lambda: ask(box, "--head", url).endswith(" 404"), within=20, every=0.1)
+    assert ask(box, "--request", "PUT", url) == " 200"
+    assert ask(box, "--request", "PUT", "--data", "hello", f"{url}/a.txt") == " 200"
+    assert ask(box, url, KEY="/etc/hostname").endswith(" 403"), "another secret is refused"
+    assert box.ok("id", "-u") == "10001"
+    box.stop()
+    again = bench.run(RUSTFS, options=options)
+    eventually(lambda: ask(again, f"{url}/a.txt") == "hello 200", within=20, every=0.1)

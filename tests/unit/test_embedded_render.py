@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser, expand  # type: ignore[import-untyped]
 
-from stack import Container, DeclarationError, Mail, Postgres, Proxy, Redis, Stack, WebApp
+from stack import Bucket, Container, DeclarationError, Mail, Postgres, Proxy, Redis, Stack, WebApp
 from stack.capabilities import Programs, Script
 from stack.contents import Content, Entry
 from stack.declaration import load_stack
@@ -30,6 +30,7 @@ PROGRAMS = {
     "db": Programs({"postgres": Path("/wheels/pg/bin/postgres")}, tools=(Path("/wheels/pg/bin"),), major=18),
     "cache": Programs({"redis-server": Path("/wheels/valkey-server")}),
     "proxy": Programs({"caddy": Path("/venv/bin/caddy")}),
+    "files": Programs({"rclone": Path("/venv/bin/rclone")}),
     "mail": Programs(scripts={"mail-catcher": Script(Path("/stack/catcher.py"), package="aiosmtpd")}),
 }
 db = Postgres("db")
@@ -88,6 +89,7 @@ CASES: Mapping[str, Instance] = {
             ],
         )
     ),
+    "bucket": instance(Stack("shop", [Bucket("files", ["uploads", "ads"], publish=True)])),
     "mail": instance(Stack("shop", [Mail("mail")])),
     "proxy": instance(Stack("shop", [web(publish=None), Proxy("proxy", {"/": "web"})])),
     "container": instance(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Container, Mail, Postgres, Proxy, Redis, Stack, WebApp, Worker, health
+from stack import Bucket, Container, Mail, Postgres, Proxy, Redis, Stack, WebApp, Worker, health
 from stack.contents import Content, Entry
 from stack.declaration import load_stack
 from stack.engines.compose.render import render
@@ -129,6 +129,11 @@ CASES: Mapping[str, Instance] = {
                 Container("box", image="box", ports={"http": 80, "console": 81}, egress=False),
                 Proxy("proxy", {"/": "web", "/box/": "box.console"}),
             ],
+        )
+    ),
+    "bucket": instance(
+        Stack(
+            "shop", [Container("app", image="app", uses=["files"], egress=False), Bucket("files", ["uploads", "ads"])]
         )
     ),
     "two-apps": instance(

@@ -166,9 +166,10 @@ class Redis(Server):
         if not self.durable:
             return None
         # Only a command that saves or loads needs it.
-        from stack.components.redis.data import RedisFiles
+        from stack.snapshots.volumes import ServerFiles
 
-        return RedisFiles(self.name, ("",), USER)
+        # Containers run Redis and processes Valkey.
+        return ServerFiles(self.name, ("",), USER, product="Redis", kept="keys")
 
     @property
     def check(self) -> RedisCheck:
