@@ -166,6 +166,14 @@ def test_a_server_that_does_not_start_here_is_told(tmp_path: Path) -> None:
     assert (broke.level, "GLIBC_2.99 not found" in broke.message) == ("fail", True)
 
 
+def test_a_server_tells_its_version_in_a_line(tmp_path: Path) -> None:
+    program = tmp_path / "rclone"
+    program.write_text("#!/bin/sh\nprintf 'rclone v1.75.2\\n- os/type: linux\\n'\n", encoding="utf-8")
+    program.chmod(0o755)
+    (found,) = of_programs([Programs({"rclone": program})])
+    assert (found.level, found.message) == ("ok", f"rclone v1.75.2 ({program})")
+
+
 @pytest.mark.parametrize(
     ("command", "configuration"),
     [

@@ -24,7 +24,9 @@ def of_programs(programs: Iterable[Programs]) -> Iterator[Finding]:
             yield _does_not_run(check, program, str(error))
             continue
         if answer.ok:
-            yield ok(check, f"{answer.stdout.strip()} ({program})")
+            # Some tell more about themselves in further lines.
+            version = answer.stdout.strip().partition("\n")[0]
+            yield ok(check, f"{version} ({program})")
         else:
             yield _does_not_run(check, program, (answer.stderr or answer.stdout).strip())
 
