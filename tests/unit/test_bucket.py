@@ -18,6 +18,7 @@ from stack.engines.embedded.search import Search
 from stack.errors import StackError
 from stack.instance import default_ports
 from stack.references import SecretValue, Variable
+from stack.snapshots.manifest import Saved
 from stack.workload import TARGETS, TcpCheck
 
 WRONG: dict[str, Callable[[], object]] = {
@@ -173,3 +174,21 @@ class Answering:
 def test_a_process_is_healthy_once_it_answers(answer: bytes | OSError, problem: str | None) -> None:
     host: Host = Answering(answer)  # type: ignore[assignment]
     assert BucketCheck("files").problem(host) == problem
+
+
+class Elsewhere:
+    """The access to the volume of a process, which must not be touched."""
+
+    target = "process"
+
+
+def test_its_objects_do_not_go_to_the_server_of_the_other_engine() -> None:
+    saved = Saved("volumes/1", "", {"": "files-data"}, 0, 0, (), (), {"target": "container"})
+
+    def load(accepts: bool) -> None:
+        files.data.load(Elsewhere(), None, saved, "", accepts, None)  # type: ignore[arg-type]
+
+    with pytest.raises(StackError, match="files: its objects would be lost here") as raised:
+        load(accepts=False)
+    assert (raised.value.code, "--accept-loss" in raised.value.hint) == ("snapshot-loses", True)
+    load(accepts=True)

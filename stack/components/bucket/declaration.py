@@ -34,6 +34,8 @@ _ACCESS_KEY = "stackctl"
 # What clients of S3 assume if they are told none.
 _REGION = "us-east-1"
 _STOP_GRACE = 20
+# RustFS works on files in up to 1024 of them.
+_THREADS = 2048
 # As S3 has them, without the dots that no certificate covers.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _FOLDERS = str(Path(__file__).with_name("folders.py"))
@@ -71,8 +73,8 @@ class Bucket(Component):
 
     A component that uses it gets `FILES_HOST`, `FILES_PORT`, `FILES_URL`, `FILES_REGION`, `FILES_ACCESS_KEY`,
     `FILES_SECRET_KEY_FILE`, and the first bucket in `FILES_BUCKET`. An S3 client that reads the variables of AWS is
-    given `url`, `region`, `access_key` and `secret_key` in its `environment`. It addresses a bucket by its path, as it
-    does without being told if the host is no name of AWS.
+    given `url`, `region`, `access_key` and `secret_key` in its `environment`; the access key is `stackctl`. A bucket is
+    a part of the path, and not of the host: some clients have to be told, as with `forcePathStyle`.
 
     The objects are in a volume. Each engine has a server of its own, which can't read the files of the other. Without
     Docker it needs the extra `bucket`. Raises `DeclarationError` for a wrong value.
@@ -80,7 +82,7 @@ class Bucket(Component):
 
     buckets: Sequence[str] = ()
     publish: bool | int | None = None
-    memory: int = 512
+    memory: int = 1024
     cpus: float = 2.0
     image: str | None = None
 
@@ -156,7 +158,7 @@ class Bucket(Component):
     def workload(self, target: Target) -> Workload:
         port = PortId.of(self.name)
         plain = Workload(
-            limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
+            limits=Limits(memory=self.memory, cpus=self.cpus, pids=_THREADS),
             hardening=Hardening(user=USER, tmpfs=(TMP,)),
             environment={"BUCKETS": " ".join(self.buckets)},
             ports=(Port(port, _PORT, publish=self.publish),),
