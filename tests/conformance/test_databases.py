@@ -14,6 +14,7 @@ import redis
 from tests.cli import Cli
 from tests.ports import own_port
 from tests.project import make_project
+from tests.servers import CONTRIB
 
 STACK = """\
 from stack import Postgres, Redis, Stack
@@ -23,16 +24,22 @@ db = Postgres(
     settings={"work_mem": "32MB", "max_connections": 30},
     databases=["analytics"], init="init",
 )
-# The embedded engine has this extension without an image.
-places = Postgres("places", image="pgvector/pgvector:pg18", extensions=["vector"])
+# The embedded engine has the first one without an image, and the others with the extra `contrib`.
+places = Postgres(
+    "places", image="pgvector/pgvector:pg18", extensions=["vector", "pg_trgm", "hstore", "citext", "unaccent"]
+)
 sessions = Redis("sessions", publish=True)
 stack = Stack("shop", [db, places, sessions])
 """
 
 
 class Shop(Cli):
-    """The command line for an instance of that stack. `first`: the error of its first `up`; `second`: the next one."""
+    """The command line for an instance of that stack.
 
+    `lacking`: the error of `up` without the extra, if it needs one. `first`: that of the next. `second`: the one after.
+    """
+
+    lacking: dict[str, str] | None = None
     first: dict[str, str]
     second: dict[str, Any]
 
@@ -71,6 +78,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
     cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1);\n\nINSERT INTO god VALUES (2);\n")
     try:
         ports = ("--port", f"db={cli.port}", "--port", f"sessions={cli.port + 1}")
+        if engine == "embedded":
+            cli.lacking = cli.fails("up", *ports, code="extension-missing")
+            assert {each["state"] for each in cli.data("status")["components"].values()} == {"absent"}
+            cli.environment = {"PYTHONPATH": str(CONTRIB)}
         cli.first = cli.fails("up", *ports, code="init-failed")
         cli.write("02_rows.sql.gz", "INSERT INTO goods VALUES (1), (2);\n")
         cli.second = cli.data("up")
@@ -85,7 +96,33 @@ def test_a_new_database_is_made_with_the_files_of_a_folder(shop: Shop) -> None:
     assert shop.ask("SELECT string_agg(id::text, ',' ORDER BY id) FROM goods") == "1,2"
     assert shop.ask("SELECT tableowner FROM pg_tables WHERE tablename = 'goods'") == "shop"
     shop.write("03_late.sql", "INSERT INTO goods VALUES (3);")
-    assert shop.data("plan")["changes"] is False, "it is for a new database"
+    plan = shop.data("plan")
+    assert plan["changes"] is False, plan
+
+
+def test_extensions_of_contrib_serve_on_both_engines(shop: Shop) -> None:
+    if shop.lacking is not None:
+        assert "places: this PostgreSQL has no extension pg_trgm; it has plpgsql, vector" in shop.lacking["message"]
+        assert "pip install 'stackctl[contrib]'" in shop.lacking["hint"]
+    asked = "SELECT similarity('word', 'words') > 0.5, 'a=>1'::hstore -> 'a', 'A'::citext = 'a', unaccent('é')"
+    assert shop.data("inspect", "places", "--query", asked)["rows"] == [["t", "1", "t", "e"]]
+
+
+def test_data_outlives_a_change_of_the_package_that_serves_it(shop: Shop) -> None:
+    with_contrib, extensions = dict(shop.environment), ', "pg_trgm", "hstore", "citext", "unaccent"'
+    shop.ask("CREATE TABLE words (word text PRIMARY KEY); INSERT INTO words VALUES ('ä'), ('b')")
+    ordered = "SELECT string_agg(word, ' ' ORDER BY word) FROM words WHERE word > 'a'"
+    before = shop.ask(ordered)
+    assert "ä" in before
+    shop.declare(extensions, "")
+    shop.environment = {}
+    shop.data("up")
+    assert shop.ask(ordered) == before
+    assert shop.data("inspect", "places", "--query", "SELECT '[1,2]'::vector AS at")["rows"] == [["[1,2]"]]
+    shop.declare()
+    shop.environment = with_contrib
+    shop.data("up")
+    assert shop.ask(ordered) == before
 
 
 def test_further_databases_are_the_users_and_in_snapshots(shop: Shop) -> None:

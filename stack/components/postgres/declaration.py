@@ -8,6 +8,7 @@ from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path, checked_publish
+from stack.components.postgres.extensions import missing_extension
 from stack.components.postgres.fields import (
     ADMIN,
     check_database,
@@ -235,6 +236,9 @@ class Postgres(Server):
 
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search, self.version, VERSION, OLDEST)
+
+    def lacking(self, programs: Programs) -> StackError | None:
+        return missing_extension(self.name, self.extensions, programs)
 
     def process_files(self, host: Host) -> Mapping[str, str]:
         return {PASSWORDS: password_lines(host, self.name, self.user, host.secret(self.password))}

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from stack.components.postgres.extensions import extension_missing
 from stack.components.postgres.ownership import QUIET, ask, settle_loaded
 from stack.components.postgres.properties import identifier, literal
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.transfer import run_sql
 from stack.errors import StackError
-from stack.workload import Target
 
 _AVAILABLE = "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM pg_available_extensions"
-# Images that have an extension which neither the official one has nor a wheel.
-_IMAGES = {
-    "vector": "pgvector/pgvector:pg{major}",
-    "postgis": "postgis/postgis:{major}-3.6",
-    "timescaledb": "timescale/timescaledb:latest-pg{major}",
-}
 
 
 def make_database(server: Server, major: int, database: str) -> None:
@@ -42,11 +36,7 @@ def make_extension(server: Server, major: int, extension: str, database: str) ->
     name = server.database.name
     there = ask(server, major, database, _AVAILABLE).split()
     if extension not in there:
-        raise StackError(
-            "extension-missing",
-            f"{name}: this PostgreSQL has no extension {extension}; it has {', '.join(there) or 'none'}",
-            _where_to_find(name, extension, major, server.session.target),
-        )
+        raise extension_missing(name, extension, there, major, server.session.target)
     # In the schema that an app would get, and so not with the search path of other statements.
     words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
     made = f'{QUIET}CREATE EXTENSION IF NOT EXISTS "{extension}" CASCADE'
@@ -60,16 +50,3 @@ def make_extension(server: Server, major: int, extension: str, database: str) ->
             answer.stderr,
         )
     settle_loaded(server, major, database)
-
-
-def _where_to_find(name: str, extension: str, major: int, target: Target) -> str:
-    """Say which PostgreSQL has an extension that this one lacks."""
-    image = _IMAGES.get(extension, "IMAGE").format(major=major)
-    declared = f'an image that has it, `Postgres({name!r}, image="{image}", version={major})`'
-    if target == "container":
-        return f"declare {declared}, or name one of these in `extensions` of {name}"
-    needs = "on Docker" if extension != "pgcrypto" else "on Docker, because the wheel has no OpenSSL"
-    return (
-        f"run it {needs} (--engine compose){f' with {declared}' if extension in _IMAGES else ''}, or with a PostgreSQL "
-        f"of this machine that has it (--use-system-binaries), or name one of these in `extensions` of {name}"
-    )

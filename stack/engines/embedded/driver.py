@@ -97,7 +97,7 @@ class EmbeddedEngine(Engine):
         """Raise if the instance can't run here, or a component can't run as a process.
 
         The codes are `embedded-unsupported`, `supervisor-missing`, `binaries-missing`, `binaries-old`, `user-missing`,
-        `embedded-unreachable` and `declaration-invalid`.
+        `embedded-unreachable`, `declaration-invalid`, and that of what a component declares and its programs lack.
         """
         if sys.platform not in ("linux", "darwin"):
             raise StackError(
@@ -107,6 +107,9 @@ class EmbeddedEngine(Engine):
             )
         for name in self._instance.stack.names:
             process_of(self._instance, name)
+        for name, programs in self._programs.items():
+            if error := self._instance.stack[name].lacking(programs):
+                raise error
         self._mounts()
 
     def examine(self, own: bool) -> Iterator[Finding]:

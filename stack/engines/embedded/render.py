@@ -261,7 +261,7 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
             "data": lambda: str(layout.home.data(component)),
             "socket": lambda: str(layout.home.runtime),
             "file": lambda: str(layout.file(component, name)),
-            "tools": lambda: str(layout.programs[component].tools[0]),
+            "tools": lambda: str(layout.programs[component].folder),
             "major": lambda: str(layout.programs[component].major),
         }[reference.field]()
 
