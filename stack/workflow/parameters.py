@@ -38,18 +38,25 @@ class Found:
 def find_parameters(settings: Settings, stack: Stack, state: State, kept: Mapping[str, str]) -> Found:
     """Look for a value of each parameter; `kept` has those of the record. Reads nothing for a stack without any.
 
+    One that only components use which are off may be given on the command line, and has no other value.
+
     Raises `UsageError` for what is wrong on the command line.
     """
-    _check_chosen(settings, stack)
-    if not stack.parameters:
+    _check_chosen(settings, stack.whole)
+    needed = {
+        name: each.parameter
+        for name, each in stack.whole.parameters.items()
+        if name in stack.parameters or name in settings.chosen
+    }
+    if not needed:
         return Found()
     try:
         file = _read_file(settings.file.parent / FILE, settings.variables)
     except StackError as error:
         return Found(problem=error)
     given: dict[str, Given] = {}
-    for name, needed in stack.parameters.items():
-        found = next(_sources(needed.parameter, settings, file, state, kept), None)
+    for name, parameter in needed.items():
+        found = next(_sources(parameter, settings, file, state, kept), None)
         if found is None:
             continue
         if wrong := _wrong(stack, name, found):
@@ -60,7 +67,7 @@ def find_parameters(settings: Settings, stack: Stack, state: State, kept: Mappin
 
 def _wrong(stack: Stack, name: str, found: Given) -> StackError | None:
     """Return the error of a value that its parameter can't have."""
-    is_url = any(external.url.name == name for external in stack.externals)
+    is_url = any(external.url.name == name for external in stack.whole.externals)
     problem = problem_of(found.value) or (problem_of_url(found.value) if is_url else None)
     return _invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}") if problem else None
 
@@ -179,8 +186,8 @@ def kept_values(stack: Stack, given: Mapping[str, Given], before: Mapping[str, s
 
 
 def keep_secrets(state: State, stack: Stack, given: Mapping[str, Given]) -> None:
-    """Write the secrets that were given once, and those that are read from files."""
-    for name, needed in stack.parameters.items():
+    """Write the secrets that were given once, also for components that are off, and those that are read from files."""
+    for name, needed in stack.whole.parameters.items():
         if needed.parameter.secret and name in given and given[name].origin in _GIVEN_ONCE:
             state.keep_secret(_KEPT_AS + name, given[name].value, mounted=False)
     read = {secret for name in stack.names for secret in stack.workload(name, "container").secrets}

@@ -25,6 +25,7 @@ from stack.progress import Silence
 from stack.references import ParameterReference, ParameterSecret, SecretValue, Text, deferred
 from stack.settings import Settings
 from stack.state import State
+from stack.workflow.asked import Groups
 from stack.workflow.opening import change, look
 from stack.workflow.parameters import keep_secrets
 from tests.terminal import terminal
@@ -150,6 +151,28 @@ def test_an_empty_secret_is_not_given(tmp_path: Path) -> None:
     assert origins(shop(tmp_path, "STRIPE_KEY=\nSMTP_HOST=\n", {"STRIPE_KEY": ""})) == {
         "SMTP_HOST": ".env line 2",
         "LOG_LEVEL": "the default",
+    }
+
+
+def test_a_parameter_of_a_group_that_is_off_is_kept_for_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hunter2")
+    settings = shop(tmp_path, "", {}, "TOKEN=@" + str(tmp_path / "token"), "LEVEL=debug")
+    settings.file.write_text(
+        "from stack import Container, Parameter, Stack\n"
+        "web = Container('web', image='nginx:1.29')\n"
+        "level, token = Parameter('LEVEL'), Parameter('TOKEN', secret=True)\n"
+        "tool = Container('tool', image='nginx:1.29', environment={'LEVEL': level, 'TOKEN': token})\n"
+        "stack = Stack('shop', [web, tool], groups={'tools': [tool]})\n"
+    )
+    with change(settings, Silence()) as opened:
+        opened.state.remember(opened.record)
+        keep_secrets(opened.state, opened.instance.stack, opened.instance.parameters)
+    later = replace(settings, chosen={})
+    assert origins(later) == {}, "nothing that is on needs one"
+    found = look(later, groups=Groups(("tools",))).instance.parameters
+    assert {name: (each.value, each.origin) for name, each in found.items()} == {
+        "LEVEL": ("debug", "kept from before"),
+        "TOKEN": ("hunter2", "kept from before"),
     }
 
 
