@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -18,14 +19,19 @@ from stack.results.access import Nothing
 from stack.results.lifecycle import Event
 from stack.settings import Settings
 from stack.verdict import await_ready, observe
+from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.summary import overall
 
 Until = Literal["ready", "down"]
 Components = Mapping[str, ComponentState | None]
 """By name; None: it is not there."""
+Words = Mapping[str, StateWord]
+"""By name: the state of each server that stackctl does not run."""
 
 _INTERVAL = 1.0
+# Servers that others look after are not logged in to each second.
+_EXTERNAL_INTERVAL = 10.0
 # How long what is well may take to answer before what goes on is told.
 _ANSWER_TIMEOUT = 5.0
 
@@ -48,15 +54,21 @@ def events(settings: Settings, reader: Reader, until: Until | None = None) -> Re
     """
     pause = threading.Event()
     known: Components = {}
+    known_externals: Words = {}
+    asked = -_EXTERNAL_INTERVAL
     try:
         while not reader.gone:
             opened = look(settings)
             observed = observe(opened.instance, opened.engine)
             now = dict.fromkeys(opened.instance.stack.names) | dict(observed.components)
-            for event in changes(known, now, datetime.now(UTC)):
+            due = time.monotonic() - asked >= _EXTERNAL_INTERVAL or _may_be_over(until, opened, observed)
+            externals = _external_words(opened) if due else known_externals
+            asked = time.monotonic() if due else asked
+            at = datetime.now(UTC)
+            for event in (*changes(known, now, at), *external_changes(known_externals, externals, at)):
                 reader.write(json.dumps(encoded(event)))
-            known = now
-            if until is not None and _is_over(until, opened, observed):
+            known, known_externals = now, externals
+            if _may_be_over(until, opened, observed) and (until == "down" or _is_ready(opened, observed, externals)):
                 break
             pause.wait(_INTERVAL)
     except KeyboardInterrupt:
@@ -81,6 +93,17 @@ def changes(before: Components, after: Components, time: datetime) -> Iterator[E
         )
 
 
+def external_changes(before: Words, after: Words, time: datetime) -> Iterator[Event]:
+    """The same of servers that stackctl does not run, which are well or not."""
+    for name, word in after.items():
+        if before.get(name) != word:
+            yield Event(time.isoformat(timespec="milliseconds"), name, before.get(name), word, 0, None)
+
+
+def _external_words(opened: Opened) -> Words:
+    return {name: "unhealthy" if each.problem else "healthy" for name, each in external_statuses(opened).items()}
+
+
 def _identity(component: ComponentState | None) -> object:
     return None if component is None else (component.id, component.restarts, _word(component))
 
@@ -89,10 +112,14 @@ def _word(component: ComponentState | None) -> StateWord:
     return component.word if component else "absent"
 
 
-def _is_over(until: Until, opened: Opened, observed: Observed) -> bool:
-    if until == "down":
-        return overall(opened.instance, observed) in ("absent", "stopped")
-    return overall(opened.instance, observed) == "up" and _answers(opened, observed)
+def _may_be_over(until: Until | None, opened: Opened, observed: Observed) -> bool:
+    """Say whether the components are as `until` wants them to be."""
+    wanted = {"down": ("absent", "stopped"), "ready": ("up",)}
+    return until is not None and overall(opened.instance, observed) in wanted[until]
+
+
+def _is_ready(opened: Opened, observed: Observed, externals: Words) -> bool:
+    return "unhealthy" not in externals.values() and _answers(opened, observed)
 
 
 def _answers(opened: Opened, observed: Observed) -> bool:

@@ -9,10 +9,12 @@ from stack.errors import StackError
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.report import Report
+from stack.results.instances import ExternalStatus
 from stack.results.lifecycle import WaitResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict import Clock, SystemClock, await_ready, judge, observe
+from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.summary import component_statuses, overall, problem, url_lines
 
@@ -30,7 +32,7 @@ def wait(
     """
     clock = clock or SystemClock()
     start = clock.now()
-    opened, observed = _await_up(settings, progress, timeout, clock)
+    opened, observed, externals = _await_up(settings, progress, timeout, clock)
     left = max(0.0, timeout - (clock.now() - start))
     verdict = await_ready(opened.instance, opened.engine, FinishedJob(), observed, left, progress)
     seconds = clock.now() - start
@@ -40,6 +42,7 @@ def wait(
         urls=opened.instance.urls,
         seconds=round(seconds, 1),
         components=component_statuses(opened.instance, verdict.observed),
+        externals=externals,
     )
 
     def text(style: Style) -> str:
@@ -49,16 +52,24 @@ def wait(
     return Report.drawn("wait", text, data)
 
 
-def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clock) -> tuple[Opened, Observed]:
-    """Look until everything runs and is well. What `up` in another terminal remembers is read each time."""
+def _await_up(
+    settings: Settings, progress: Progress, timeout: float, clock: Clock
+) -> tuple[Opened, Observed, Mapping[str, ExternalStatus]]:
+    """Look until everything runs and is well, and what stackctl does not run accepts its URL.
+
+    What `up` in another terminal remembers is read each time.
+    """
     deadline = clock.now() + timeout
     first: Observed | None = None
     while True:
         opened = look(settings)
         observed = observe(opened.instance, opened.engine)
         first = first or observed
+        externals: Mapping[str, ExternalStatus] = {}
         if overall(opened.instance, observed) == "up":
-            return opened, observed
+            externals = external_statuses(opened)
+            if not any(each.problem for each in externals.values()):
+                return opened, observed, externals
         states = _states(opened, observed)
         progress.states(states)
         failure = judge(opened.instance.stack, observed, first)
@@ -67,6 +78,8 @@ def _await_up(settings: Settings, progress: Progress, timeout: float, clock: Clo
         if clock.now() >= deadline:
             shown = ", ".join(f"{name} {state}" for name, state in states.items())
             problems = [f"{name}: {text}" for name, each in observed.components.items() if (text := problem(each))]
+            others = externals or external_statuses(opened)
+            problems += [f"{name}: {each.problem}" for name, each in others.items() if each.problem]
             raise StackError(
                 "not-ready",
                 f"not ready after {timeout:g} s: " + "; ".join([shown, *problems]),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from stack.observed import StateWord
-from stack.results.instances import ComponentStatus
+from stack.results.instances import ComponentStatus, ExternalStatus
 from stack.workload import PortId
 
 
@@ -39,6 +39,7 @@ class WaitResult:
     `urls`: the address of each published port.
     `seconds`: how long `wait` took, in seconds.
     `components`: each component as it is now.
+    `externals`: each server that the stack uses and does not run, by its name.
     """
 
     instance: str
@@ -46,6 +47,7 @@ class WaitResult:
     urls: Mapping[PortId, str]
     seconds: float
     components: Mapping[str, ComponentStatus]
+    externals: Mapping[str, ExternalStatus]
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class RotateResult:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of `events`: a component, at first and then at each change.
+    """One line of `events`: a component, or a server that stackctl does not run, at first and then at each change.
 
     `time`: when it was seen, ISO 8601 with milliseconds.
     `component`: its name.

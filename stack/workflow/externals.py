@@ -6,7 +6,7 @@ from stack.errors import StackError
 from stack.external import External
 from stack.results.instances import ExternalStatus
 from stack.urls import address_of, kind_of, part_of
-from stack.verdict.externals import problem_of
+from stack.verdict.externals import problems_of
 from stack.workflow.opening import Opened
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -21,7 +21,8 @@ def external_lines(opened: Opened) -> dict[str, str]:
 
 def external_statuses(opened: Opened) -> dict[str, ExternalStatus]:
     """Ask each of them, from this machine."""
-    return {each.name: _status(opened, each) for each in opened.instance.stack.externals}
+    problems = _problems(opened, _QUICK)
+    return {each.name: _status(opened, each, problems.get(each.name)) for each in opened.instance.stack.externals}
 
 
 def check_externals(opened: Opened) -> None:
@@ -29,7 +30,8 @@ def check_externals(opened: Opened) -> None:
 
     The latter is for one that containers would look for in themselves.
     """
-    for external in opened.instance.stack.externals:
+    externals = opened.instance.stack.externals
+    for external in externals:
         name, given = external.url.name, opened.instance.parameters[external.url.name]
         host = part_of(given.value, "host")
         if opened.engine.traits.target == "container" and host in _LOOPBACK:
@@ -38,7 +40,10 @@ def check_externals(opened: Opened) -> None:
                 f"{name} (from {given.origin}) names {host}, which in a container is the container itself",
                 "name this machine by an address that containers reach, or use `--engine embedded`",
             )
-        if problem := problem_of(given.value, _PATIENT):
+    problems = _problems(opened, _PATIENT)
+    for external in externals:
+        if problem := problems[external.name]:
+            name, given = external.url.name, opened.instance.parameters[external.url.name]
             raise StackError(
                 "external-unusable",
                 f"{external.name}, {_what(opened, external)}, can't be used: {problem}",
@@ -46,11 +51,18 @@ def check_externals(opened: Opened) -> None:
             )
 
 
-def _status(opened: Opened, external: External) -> ExternalStatus:
+def _problems(opened: Opened, seconds: float) -> dict[str, str | None]:
+    """Return what is wrong with each of them whose URL has a value, or None."""
+    given = opened.instance.parameters
+    urls = {each.name: given[each.url.name].value for each in opened.instance.stack.externals if each.url.name in given}
+    return problems_of(urls, seconds)
+
+
+def _status(opened: Opened, external: External, problem: str | None) -> ExternalStatus:
     given = opened.instance.parameters.get(external.url.name)
     if given is None:
         return ExternalStatus(None, None, f"{external.url.name} has no value")
-    return ExternalStatus(kind_of(given.value), address_of(given.value), problem_of(given.value, _QUICK))
+    return ExternalStatus(kind_of(given.value), address_of(given.value), problem)
 
 
 def _what(opened: Opened, external: External) -> str:

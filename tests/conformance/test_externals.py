@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -149,8 +150,12 @@ def test_one_that_is_gone_is_the_reason(shop: Cli, servers: Servers) -> None:
     assert "DATABASE_URL (.env line 1)" in error["hint"]
     status = shop.data("status")
     assert (status["state"], bool(status["externals"]["db"]["problem"])) == ("degraded", True)
+    assert "db: " in shop.fails("wait", "--timeout", "1", code="not-ready")["message"]
     servers.db.start()
     assert shop.data("status")["externals"]["db"]["problem"] is None
+    assert shop.data("wait")["externals"]["db"]["problem"] is None
+    told = [json.loads(line) for line in shop.ok("events", "--until", "ready").stdout.splitlines()]
+    assert {each["component"]: each["to"] for each in told} == dict.fromkeys(("web", "db", "cache"), "healthy")
 
 
 def test_a_changed_password_reaches_the_app_and_a_wrong_one_does_not(shop: Cli, servers: Servers) -> None:

@@ -17,6 +17,7 @@ from stack.commands.events import Until, events
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
+from stack.results.instances import ExternalStatus
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
 from stack.workflow.opening import Choice, Opened
@@ -127,3 +128,19 @@ def test_until_ready_ends_when_the_verdict_is_so(follow: Follow, monkeypatch: py
 def test_it_ends_quietly_without_a_reader(follow: Follow) -> None:
     exit_code, lines, world = follow(UP, UP, UP, patience=1)
     assert (exit_code, len(lines), world.shown) == (0, 1, 1)
+
+
+def test_servers_that_others_run_are_told_and_waited_for(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = iter(["refused", "refused", None])
+    monkeypatch.setattr(
+        module, "external_statuses", lambda opened: {"mail": ExternalStatus("Redis", "h:1", next(problems))}
+    )
+    monkeypatch.setattr(module, "await_ready", lambda *arguments: None)
+    exit_code, lines, _ = follow(STARTING, STARTING, UP, UP, UP, until="ready")
+    assert exit_code == 0
+    assert [(line["component"], line["from"], line["to"]) for line in lines] == [
+        ("db", None, "starting"),
+        ("mail", None, "unhealthy"),
+        ("db", "starting", "healthy"),
+        ("mail", "unhealthy", "healthy"),
+    ]

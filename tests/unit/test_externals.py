@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from stack.engines.compose import render
 from stack.errors import StackError, UsageError
 from stack.settings import Settings
 from stack.urls import address_of, part_of, problem_of_url
+from stack.verdict import externals
 from stack.workflow.externals import check_externals, external_statuses
 from stack.workflow.opening import find_component, look
 
@@ -164,6 +166,18 @@ def test_one_that_gives_no_answer_is_told_by_its_address(tmp_path: Path) -> None
     assert "refused" in raised.value.message
     assert "hunter2" not in raised.value.message + raised.value.hint
     assert "DATABASE_URL (the environment)" in raised.value.hint
+
+
+def test_servers_are_asked_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def ask(url: str, seconds: float) -> str | None:
+        together.wait()
+        return url if url == "b" else None
+
+    monkeypatch.setattr(externals, "problem_of", ask)
+    assert externals.problems_of({"one": "a", "two": "b", "three": "c"}, 1) == {"one": None, "two": "b", "three": None}
+    assert externals.problems_of({}, 1) == {}
 
 
 def test_one_without_a_url_has_a_problem(tmp_path: Path) -> None:

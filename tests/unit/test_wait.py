@@ -17,6 +17,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.progress import Silence
 from stack.report import Report
+from stack.results.instances import ExternalStatus
 from stack.results.lifecycle import WaitResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
@@ -66,6 +67,19 @@ def test_it_waits_for_what_is_not_there_yet_and_then_for_the_verdict(wait: Wait)
 )
 def test_a_broken_component_may_be_repaired_meanwhile(wait: Wait, first: ComponentState) -> None:
     assert wait(first, first, UP)[0].exit_code == 0
+
+
+def test_it_waits_for_a_server_that_others_run(wait: Wait, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = iter(["refused", None])
+    monkeypatch.setattr(
+        module, "external_statuses", lambda opened: {"mail": ExternalStatus("Redis", "h:1", next(problems))}
+    )
+    report, _ = wait(UP, UP, UP)
+    assert report.text == "shop is ready (0.5 s)"
+    assert report.data.externals["mail"].problem is None
+    monkeypatch.setattr(module, "external_statuses", lambda opened: {"mail": ExternalStatus("Redis", "h:1", "refused")})
+    with pytest.raises(StackError, match="not ready after 3 s: db healthy; mail: refused"):
+        wait(UP, timeout=3)
 
 
 def test_what_ends_again_and_again_never_gets_ready(wait: Wait) -> None:
