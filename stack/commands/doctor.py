@@ -21,7 +21,6 @@ from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project, takes_datagrams
-from stack.literals import FIX, warning
 from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder
@@ -306,8 +305,8 @@ def of_login(database: Component, session: Session) -> Finding:
 
 
 def _literals(subject: Subject) -> Iterator[Finding]:
-    for component, variable in subject.opened.literal if subject.opened else ():
-        yield Finding("stack file", "warn", warning(component, variable), FIX.format(variable=variable))
+    for each in subject.opened.literal if subject.opened else ():
+        yield Finding("stack file", "warn", each.problem, each.fix)
 
 
 def _volumes(subject: Subject) -> Iterator[Finding]:

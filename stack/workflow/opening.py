@@ -16,7 +16,7 @@ from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
-from stack.literals import FIX, literal_secrets, warning
+from stack.literals import LiteralSecret, literal_secrets
 from stack.model import Component, Stack
 from stack.observed import ComponentState, Observed
 from stack.ports import AUTO, PortChoice
@@ -40,7 +40,7 @@ class Opened:
 
     `asked`: the ports that the command line chooses, by component. `named`: it is not the one that its stack is
     called after. `automatic`: the components whose ports were chosen for them just now. `registry` is the folder that
-    lists this user's instances; `literal`: the component and the variable of each secret in the stack file itself.
+    lists this user's instances; `literal`: the secrets in the stack file itself.
     `parameters`: those that were found; `instance` has the same, and for a command that changes it all of them.
     """
 
@@ -53,7 +53,7 @@ class Opened:
     named: bool = False
     automatic: tuple[PortId, ...] = ()
     registry: Path | None = None
-    literal: tuple[tuple[str, str], ...] = ()
+    literal: tuple[LiteralSecret, ...] = ()
     parameters: Found = field(default_factory=Found)
 
     @property
@@ -92,7 +92,7 @@ class Opened:
 
     @property
     def literal_notices(self) -> tuple[str, ...]:
-        return tuple(f"{warning(*each)}: {FIX.format(variable=each[1])}" for each in self.literal)
+        return tuple(f"{each.problem}: {each.fix}" for each in self.literal)
 
 
 @dataclass(frozen=True)
