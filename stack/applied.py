@@ -87,6 +87,10 @@ class Applied:
         known = replace(self, fields=fields, data={**self.data, **new}, initialising=[*initial])
         return known.demoted(each["store"] for each in new.values())
 
+    def unmade(self, components: Collection[str]) -> Applied:
+        """Note that the data of these was not made after all."""
+        return replace(self, data={name: made for name, made in self.data.items() if name not in components})
+
     def demoted(self, stores: Iterable[str]) -> Applied:
         """Note that the declared user of these data stores is no superuser."""
         separated = dict.fromkeys([*self.separated, *map(short_name, stores)])

@@ -188,12 +188,13 @@ class Serve:
     """How a volume is served while its component does not run.
 
     `command` takes the place of the component's own, and `ready` is one that succeeds once it serves. `failure` is the
-    error if it does not, without the output.
+    error if it does not, without the output. `role`: that of the component, to find the cause in the output.
     """
 
     command: tuple[Value, ...]
     ready: tuple[str, ...]
     failure: StackError
+    role: str = ""
 
 
 class Access(Protocol):

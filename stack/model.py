@@ -180,6 +180,10 @@ class Component:
         """Find the programs that it brings along as a process. Raises `StackError` if there are none."""
         return Programs()
 
+    def without_effect(self, target: Target) -> tuple[str, ...]:
+        """Name the declared fields that do nothing on an engine which runs such workloads."""
+        return ()
+
     def lacking(self, programs: Programs) -> StackError | None:
         """Return the error of what is declared and `programs` of this machine do not have; None if nothing lacks."""
         return None

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import IO
 
 from stack.capabilities import DataStore, Login, Serve, Session
+from stack.causes import recognise
 from stack.engines.base import Engine
+from stack.errors import StackError
 from stack.model import Stack
 from stack.workload import Target, VolumeId
 
@@ -42,11 +44,19 @@ class DataAccess:
         if state is not None and state.state not in ("exited", "created"):
             # It is neither running nor at rest.
             self.engine.stop([self.component])
-        with self.engine.offline(self.component, serve) as session:
+        with self.offline(serve) as session:
             yield session
 
-    def offline(self, serve: Serve) -> AbstractContextManager[Session]:
-        return self.engine.offline(self.component, serve)
+    @contextlib.contextmanager
+    def offline(self, serve: Serve) -> Iterator[Session]:
+        try:
+            with self.engine.offline(self.component, serve) as session:
+                yield session
+        except StackError as error:
+            cause = recognise(self.component, error.output, serve.role) if error.code == serve.failure.code else None
+            if cause is None:
+                raise
+            raise StackError(cause.code, f"{cause.message}; {error.message}", cause.hint, error.output) from error
 
     def read(self, volume: str) -> AbstractContextManager[IO[bytes]]:
         return self.engine.volumes.read(VolumeId.of(self.component, volume))

@@ -34,6 +34,9 @@ from stack.workflow.saved_plan import check_saved
 from stack.workflow.summary import component_statuses, url_lines
 from stack.workload import TARGETS
 
+# The code of a server that refused to make any data.
+_REFUSED_TO_MAKE = "image-differs"
+
 
 @dataclass(frozen=True)
 class UpOptions:
@@ -88,7 +91,8 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     except StackError as error:
         there = opened.engine.observe()
         known = preparation.secrets([name for name, state in there.components.items() if state.id])
-        journal.save(_made(journal.applied, context, there, known, preparation.reached))
+        made = _made(journal.applied, context, there, known, preparation.reached)
+        journal.save(made.unmade(_unmade(opened, context, there)) if error.code == _REFUSED_TO_MAKE else made)
         if options.rollback and opened.engine.revisions.exists():
             raise _rolled_back(opened, error, progress, options.timeout) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
@@ -98,6 +102,13 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     opened.engine.revisions.save()
     verdict = replace(verdict, seconds=time.monotonic() - began)
     return _report(opened, journal, context, verdict, preparation.done)
+
+
+def _unmade(opened: Opened, context: PlanContext, there: Observed) -> list[str]:
+    """Name what had no data before this `up`, and may have refused to make it."""
+    well = [name for name, state in there.components.items() if state.well]
+    names = [component.name for component in opened.instance.stack if component.data is not None]
+    return [name for name in names if name not in well and not context.declared.exists(name, context.observed)]
 
 
 def _finish_stopping(opened: Opened, applied: Applied, progress: Progress) -> None:

@@ -29,6 +29,7 @@ from stack.workflow.asked import AS_THEY_ARE, Groups, chosen_groups, chosen_port
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
+from stack.workflow.without_effect import fields_without_effect
 from stack.workload import PortId, Target
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -64,12 +65,17 @@ class Opened:
     @property
     def notices(self) -> tuple[str, ...]:
         """What a user should know who changes the instance: of its engine, and of its declaration."""
-        return (*self.engine.notices(), *self.literal_notices, *forgetful_queues(self.instance.stack))
+        return (*self.engine.notices(), *self._declared_notices)
 
     @property
     def plan_notices(self) -> tuple[str, ...]:
         """What a user should know of a declaration before it is applied."""
-        return (*self.literal_notices, *self._variable_notices, *forgetful_queues(self.instance.stack))
+        return (*self._variable_notices, *self._declared_notices)
+
+    @property
+    def _declared_notices(self) -> tuple[str, ...]:
+        stack, target = self.instance.stack, self.engine.traits.target
+        return (*self.literal_notices, *fields_without_effect(stack, target), *forgetful_queues(stack))
 
     @property
     def _variable_notices(self) -> tuple[str, ...]:

@@ -89,6 +89,9 @@ class Mail(Component):
         command = (_CATCHER, "--bind", self.host, "--smtp", self.port, "--http", Reference(self.name, "port", "http"))
         return replace(plain, command=command, stop_signal="TERM")
 
+    def without_effect(self, target: Target) -> tuple[str, ...]:
+        return ("image",) if target == "process" and self.image is not None else ()
+
     def programs(self, search: ProgramSearch) -> Programs:
         search.in_package("aiosmtpd", "controller.py", "aiosmtpd")
         return Programs(scripts=_SCRIPTS)

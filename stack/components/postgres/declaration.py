@@ -228,11 +228,14 @@ class Postgres(Server):
             command = ("postgres", "-D", Reference(self.name, "data"), "-h", "", *where, *words)
             ready = self.query("SELECT 1")
         problem = "a PostgreSQL beside the instance did not start, or not end well"
-        return Serve(command, ready, StackError("database-failed", problem, _OFFLINE_HINT))
+        return Serve(command, ready, StackError("database-failed", problem, _OFFLINE_HINT), self.role)
 
     @property
     def major(self) -> int:
         return self._major
+
+    def without_effect(self, target: Target) -> tuple[str, ...]:
+        return ("image",) if target == "process" and self.image is not None else ()
 
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search, self.version, VERSION, OLDEST)

@@ -20,7 +20,8 @@ _ON_ALPINE = re.compile(r"alpine|(?:^|/)timescale/timescaledb(?:$|[:@])")
 # As in `pgvector/pgvector:pg18`, and as in `postgis/postgis:18-3.5` of the images whose tags are its versions.
 _MAJOR_IN_TAG = re.compile(r":(?:[\w.-]*?\bpg)(\d\d)\b|(?:^|/)(?:postgres|postgis):(\d\d)\b")
 # The data must not be made by another version, nor by a user that the image does not know: both show only afterwards.
-# With settings they are made first, without them: else a wrong one would leave a half of them.
+# A wrong setting must not leave a half of them: they are made without any, or by images that can't do that alone, after
+# the server has started with all settings on data that nothing needs.
 _PLACE = "/stackctl-start.sh"
 _START = """\
 found=$(postgres --version | sed -n 's/^postgres (PostgreSQL) \\([0-9]*\\).*/\\1/p')
@@ -35,6 +36,12 @@ fi
 shift
 if command -v docker-ensure-initdb.sh > /dev/null; then
     docker-ensure-initdb.sh || exit
+elif [ $# -gt 0 ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
+    trial=/tmp/stackctl-trial
+    rm -rf "$trial"
+    initdb -D "$trial" -U postgres --no-sync > /dev/null || exit
+    postgres --single -D "$trial" "$@" postgres < /dev/null > /dev/null || exit
+    rm -rf "$trial"
 fi
 exec docker-entrypoint.sh postgres "$@"
 """

@@ -145,6 +145,9 @@ class Redis(Server):
             secrets=(self.password,),
         )
 
+    def without_effect(self, target: Target) -> tuple[str, ...]:
+        return ("image",) if target == "process" and self.image is not None else ()
+
     def programs(self, search: ProgramSearch) -> Programs:
         return find(search)
 
