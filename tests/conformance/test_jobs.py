@@ -37,8 +37,11 @@ FILL = 'Job("fill", of=web, command=["python3", "job.py", "first"], before=[web]
 SMOKE = 'Job("smoke", of=web, command=["python3", "job.py", "smoke"], uses=[web, queue], always=True)'
 WORKER = 'Worker("worker", of=web, command=["python3", "worker.py"], uses=["fill"])'
 TICK = 'Schedule("tick", of=web, command=["python3", "job.py", "tick"], cron="* * * * *")'
+# Without numbers it is not known to which user its volume is to be given.
+TOCK = 'Schedule("tock", of=web, user="daemon", command=["true"], cron="* * * * *")'
 # As if it had been stopped for ten minutes.
 ABSENT = 'echo "$(($(date +%s) / 60 - 10)) - - - 0 -" > "$STACKCTL_SCHEDULE/record"'
+DUE = ABSENT.replace("- 10", "- 1")
 APP = {
     "Dockerfile": "FROM python:3.14-slim\nWORKDIR /app\nCOPY . .\n",
     "app.py": """\
@@ -185,10 +188,11 @@ def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
 
 
 def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> None:
-    shop.open(FILL, TICK)
+    shop.open(FILL, TICK, TOCK)
     assert shop.data("status")["state"] == "up"
     before = shop.runs
-    shop.ok("exec", "tick", "--", "sh", "-c", ABSENT)
+    for name in ("tick", "tock"):
+        shop.ok("exec", name, "--", "sh", "-c", ABSENT)
     shop.ok("stop")
     assert shop.data("status")["runs"] == {}
     shop.ok("start")
@@ -197,6 +201,7 @@ def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> No
     runs = shop.data("status")["runs"]["tick"]
     assert (runs["running"], runs["missed"] >= 8) == (False, True), runs
     assert runs["next_run"] > runs["last_run"] > runs["last_missed"]
+    eventually(lambda: shop.data("status")["runs"]["tock"]["missed"] >= 8)
     said = shop.ok("logs", "tick").stdout
     assert "stackctl: missed" in said
     assert "the job does tick" in said
@@ -228,6 +233,29 @@ def test_an_up_that_is_cut_off_while_a_job_runs_is_made_good(shop: Shop, number:
         assert answer["runs"][-1] == what
         assert shop.components["fill"]["state"] == "done"
         assert overlaps(answer["runs"]) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_up_that_is_cut_off_while_a_schedule_runs_is_made_good(shop: Shop, number: signal.Signals) -> None:
+    for point in range(POINTS):
+        what = f"slow-{number.name}-tick-{point}"
+        shop.open(FILL, TICK)
+        shop.ok("exec", "tick", "--", "sh", "-c", DUE)
+        shop.ok("stop")
+        shop.declare(FILL, TICK.replace('"tick"],', f'"{what}"],'))
+        with shop.start("up", "--port", str(shop.port)) as running:
+            eventually(lambda: f"the job does {what}" in shop.run("logs", "tick").stdout, every=0.1)  # noqa: B023
+            threading.Event().wait(SLOW * point / POINTS)
+            running.send_signal(number)
+            _, said = running.communicate(timeout=60)
+        assert running.returncode in (0, 130, -number), said
+        shop.open()
+        assert shop.data("plan")["changes"] is False
+        assert shop.data("status")["state"] == "up"
+        eventually(lambda: not shop.data("status")["runs"]["tick"]["running"])
+        assert overlaps(shop.runs) == []
+        assert sum(each == what for each in shop.runs) <= 1, "no minute runs twice"
 
 
 def overlaps(runs: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Container, DeclarationError, Redis, Stack, Volume, WebApp, Worker
+from stack import Container, DeclarationError, Redis, Schedule, Stack, Volume, WebApp, Worker
 from stack.applied import Applied
 from stack.capabilities import Programs
 from stack.commands.doctor import CHECKS, Subject
@@ -144,6 +144,20 @@ def test_a_volume_is_given_to_its_owner_once(monkeypatch: pytest.MonkeyPatch, tm
     compose_volumes.give_to_users(instance(tmp_path))
     compose_volumes.give_to_users(instance(tmp_path))
     assert given == [("media", "10001:10001"), ("web:logs", "10001:10001"), ("index", "10001:10001")]
+
+
+def test_where_a_schedule_notes_its_runs_its_user_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[tuple[str, str]] = []
+    monkeypatch.setattr(compose_volumes, "_give", lambda _, volume, user: given.append((volume, user)))
+    of_numbers = Schedule("numbers", image="tools", command=["run"], cron="* * * * *")
+    named, images = replace(of_numbers, name="named", user="node"), replace(of_numbers, name="images", user="image")
+    stack = shop(of_numbers, named, images, box(user="node", volumes={"own": "/own"}))
+    compose_volumes.give_to_users(replace(instance(tmp_path), stack=stack))
+    assert given == [
+        ("numbers:schedule", "10001:10001"),
+        ("named:schedule", "any"),
+        ("images:schedule", "any"),
+    ]
 
 
 def test_each_process_finds_one_folder() -> None:

@@ -97,7 +97,12 @@ class Schedule(Beside):
         else:
             own = replace(own, entrypoint=(*start, *own.entrypoint))
         volume = Volume(
-            VolumeId.of(self.name, _VOLUME), f"{self.name}-{_VOLUME}", _VOLUME_PLACE, owned=True, backup=False
+            VolumeId.of(self.name, _VOLUME),
+            f"{self.name}-{_VOLUME}",
+            _VOLUME_PLACE,
+            owned=True,
+            backup=False,
+            open=True,
         )
         if target == "container":
             own = replace(own, files=(*own.files, File(f"{self.name}.{_SCRIPT}", _SCRIPT_PLACE, self._script())))

@@ -29,6 +29,8 @@ from stack.workload import VolumeId
 _ONE_OFF = "com.docker.compose.oneoff"
 _GIVEN = "compose/volumes-given"
 _FOLDER_MODE = 0o750
+# Instead of a user, and the mode that it stands for.
+_ANY, _OPEN_MODE = "any", 0o777
 
 
 class ComposeVolumes(Volumes):
@@ -82,13 +84,15 @@ def give_to_users(instance: Instance) -> None:
 
 
 def _owners(instance: Instance) -> dict[VolumeId, str]:
-    """Return the user and group in numbers of each volume that has to be given to them."""
+    """Return the user and group in numbers of each volume that has to be given to them, or `any`."""
     workloads = {name: render.workload_of(instance, name) for name in instance.stack.names}
     return {
-        volume.id: workload.hardening.owner
+        volume.id: owner
         for name, workload in workloads.items()
         for volume in workload.volumes
-        if volume.owned and (volume.shared or volume.id.component == name) and workload.hardening.owner is not None
+        if volume.owned
+        and (volume.shared or volume.id.component == name)
+        and (owner := workload.hardening.owner or (_ANY if volume.open else None))
     }
 
 
@@ -98,7 +102,10 @@ def _give(instance: Instance, volume: VolumeId, user: str) -> None:
         parent, name = posixpath.split(target)
         folder = tarfile.TarInfo(name)
         folder.type, folder.mode = tarfile.DIRTYPE, _FOLDER_MODE
-        folder.uid, folder.gid = map(int, user.split(":"))
+        if user == _ANY:
+            folder.mode = _OPEN_MODE
+        else:
+            folder.uid, folder.gid = map(int, user.split(":"))
         folder.mtime = int(time.time())
         with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
             tar.addfile(folder)
