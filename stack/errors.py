@@ -20,9 +20,11 @@ class StackError(Exception):
 
     `code` is stable, for programs (`port-taken`); `message` says what happened and why; `hint` says what to type or do
     next; `output` is the output of another program that shows the cause (the last lines of a build or a log).
+    `component`: the culprit, if it is one.
     """
 
     exit_code = ExitCode.FAILED
+    component = ""
 
     def __init__(self, code: str, message: str, hint: str = "", output: str = "") -> None:
         super().__init__(message)
@@ -34,7 +36,7 @@ class StackError(Exception):
     def hinting(self, hint: str) -> StackError:
         """Return the same failure with another hint."""
         other = StackError(self.code, self.message, hint, self.output)
-        other.exit_code = self.exit_code
+        other.exit_code, other.component = self.exit_code, self.component
         return other
 
 

@@ -44,9 +44,14 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
     if cause is None and (cause := recognise(name, longer, role)):
         log = longer
     if cause is None or failure.code == "out-of-memory" or failure.hint:
-        return StackError(failure.code, failure.problem, hint, log)
+        return _of(name, StackError(failure.code, failure.problem, hint, log))
     hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
-    return StackError(cause.code, f"{cause.message}; {failure.problem}", hint, log)
+    return _of(name, StackError(cause.code, f"{cause.message}; {failure.problem}", hint, log))
+
+
+def _of(name: str, error: StackError) -> StackError:
+    error.component = name
+    return error
 
 
 def not_done(stack: Stack, names: Sequence[str]) -> StackError:

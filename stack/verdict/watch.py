@@ -17,6 +17,7 @@ from stack.instance import Instance
 from stack.model import Component, Stack
 from stack.observed import Observed
 from stack.progress import Progress
+from stack.report import times
 from stack.verdict.done import recorded, with_done
 from stack.verdict.explain import ReadLog, failed, given_up, not_done, refusal, too_late
 from stack.verdict.judge import (
@@ -50,7 +51,7 @@ _LOG_AFTER = 3.0
 # After the engine gave up on a component that others wait for: until it is clear what is wrong with that.
 _CLEAR_AFTER = 10.0
 # However long one waits, what the last lines of a log say of these does not change.
-_CERTAIN_IN_LOG = (
+CERTAIN_IN_LOG = (
     "module-missing", "syntax-error", "variable-missing", "command-missing", "image-architecture", "data-version",
     "data-incomplete", "setting-refused", "image-differs", "data-differs",
 )  # fmt: skip
@@ -219,7 +220,7 @@ def await_ready(
             raise failed(stack, watch.read_log, failure)
         if look.seconds >= read_logs:
             read_logs = look.seconds + _LOG_INTERVAL
-            failure = _read_failure(stack, watch.read_log, fresh, patient=look.seconds < _LOG_AFTER)
+            failure = _read_failure(stack, watch.read_log, fresh, before, patient=look.seconds < _LOG_AFTER)
             failure = failure or listening.failure(fresh, watch.answers, look.seconds)
             if failure:
                 raise failed(stack, watch.read_log, failure)
@@ -269,7 +270,7 @@ def await_verified(
         fresh = look.observed if look.exit_code is not None else changed(before, look.observed)
         patient = look.seconds < _LOG_AFTER
         failure = judge(instance.stack, fresh, before, watch.starting(fresh)) or _read_failure(
-            instance.stack, watch.read_log, fresh, patient
+            instance.stack, watch.read_log, fresh, before, patient
         )
         if failure:
             raise failed(instance.stack, watch.read_log, failure)
@@ -332,18 +333,21 @@ def _verify(
     return left
 
 
-def _read_failure(stack: Stack, read: ReadLog, observed: Observed, patient: bool) -> Failure | None:
-    """The failure that is certain from the last lines of what is not well.
+def _read_failure(stack: Stack, read: ReadLog, observed: Observed, before: Observed, patient: bool) -> Failure | None:
+    """The failure that is certain from the last lines of what is not well, or was started again since `before`.
 
-    Of what runs only a database is sure not to get over it; `patient`: not even that.
+    Of what still runs since its first start only a database is sure not to get over it; `patient`: not even that. What
+    takes a while to end with an error is hardly ever seen at its end, for the engine starts it again at once.
     """
-    for name in deepest_first(stack, unhealthy(observed)):
+    again = restarted(before, observed)
+    for name in deepest_first(stack, dict.fromkeys([*unhealthy(observed), *again])):
         state = observed.components[name]
         runs = state.state == "running"
-        if name not in stack.names or (runs and (patient or stack[name].data is None)):
+        if name not in stack.names or (runs and name not in again and (patient or stack[name].data is None)):
             continue
         cause = recognise(name, "\n".join(read(name, _LAST_LINES)), role_of(stack, name))
-        if cause is not None and cause.code in _CERTAIN_IN_LOG:
-            how = "runs" if runs else f"ended ({ended(state)})"
+        if cause is not None and cause.code in CERTAIN_IN_LOG:
+            how = f"was started again {times(again[name])}" if name in again else "runs"
+            how = how if runs else f"ended ({ended(state)})"
             return Failure(name, cause.code, f"{called(name, state)} {how}")
     return None

@@ -9,18 +9,25 @@ from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.observed import Observed
 from stack.report import times
-from stack.verdict.judge import loops
+from stack.verdict.judge import loops, restarted
+from stack.verdict.watch import CERTAIN_IN_LOG
 
 # One that is just between an end and a start may be missed by the engine.
 _ATTEMPTS = 3
 
 
 def stop_loops(engine: Engine, before: Observed, error: StackError) -> StackError:
-    """Stop the components that were started again since `before` and are down again; the error then says which."""
+    """Stop the components that were started again since `before` and are down again; the error then says which.
+
+    The culprit of an error that no waiting mends ends again if it ended once.
+    """
     stopped: set[str] = set()
     with contextlib.suppress(StackError):
         for _ in range(_ATTEMPTS):
-            if not (looping := loops(before, engine.observe())):
+            observed = engine.observe()
+            running = {name for name, state in observed.components.items() if state.running}
+            culprits = {error.component} & restarted(before, observed).keys() & running
+            if not (looping := loops(before, observed) | (culprits if error.code in CERTAIN_IN_LOG else set())):
                 break
             engine.stop(looping)
             stopped |= looping

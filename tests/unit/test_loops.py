@@ -33,6 +33,19 @@ def test_what_runs_is_left_as_it_is() -> None:
     assert all(state.running for state in world.components.values())
 
 
+def test_a_culprit_that_was_started_again_is_stopped() -> None:
+    world = World({"web": replace(UP, restarts=1), "worker": replace(UP, restarts=1), "db": UP})
+    culprit = StackError("module-missing", "web can't import flask", "install it")
+    culprit.component = "web"
+    error = stop_loops(FakeEngine(world, INSTANCE), Observed({}), culprit)
+    assert [name for name, state in world.components.items() if not state.running] == ["web"]
+    assert error.hint == "install it; web was stopped so as not to restart for ever"
+    world = World({"web": replace(UP, restarts=1)})
+    assert stop_loops(FakeEngine(world, INSTANCE), Observed({"web": replace(UP, restarts=1)}), culprit) is culprit
+    culprit.code = "not-ready"
+    assert stop_loops(FakeEngine(world, INSTANCE), Observed({}), culprit) is culprit, "it may get well"
+
+
 def test_an_engine_that_cannot_stop_does_not_hide_the_failure() -> None:
     def refuse(step: str) -> None:
         if step == "stop web":

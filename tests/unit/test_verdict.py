@@ -379,6 +379,8 @@ MISSING_MODULE = "ModuleNotFoundError: No module named 'flask'"
         (replace(UP, health="starting"), MISSING_MODULE, 30),
         (replace(UP, state="restarting", exit_code=1), "ValueError", 30),
         (replace(UP, state="created"), MISSING_MODULE, 30),
+        (replace(UP, restarts=1), MISSING_MODULE, 0),
+        (replace(UP, restarts=1, health="starting"), "ValueError", 30),
     ],
 )
 def test_a_log_that_tells_what_no_patience_mends_ends_the_wait(
