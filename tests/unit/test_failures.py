@@ -54,6 +54,8 @@ RECORDED = {
     "network-exhausted": [
         "failed to create network x_backend: Error response from daemon: all predefined address pools have been fully "
         "subnetted",
+        "failed to create network x_backend: Error response from daemon: could not find an available, non-overlapping "
+        "IPv4 address pool among the defaults to assign to the network",
     ],
 }
 
@@ -63,6 +65,13 @@ def test_a_known_text_is_told_apart(code: str, text: str) -> None:
     error = failures.classify(text, "other", "something failed", "look")
     assert error.code == code
     assert error.hint, "an error says what to do"
+
+
+def test_address_ranges_are_freed_by_what_has_them() -> None:
+    error = failures.classify(RECORDED["network-exhausted"][0], "other", "something failed", "look")
+    assert error.message == "Docker has given all of its address ranges to networks, and has none for another one"
+    for remedy in ("`docker network prune`", "`stackctl ls`", "`default-address-pools`"):
+        assert remedy in error.hint
 
 
 PULLS = {

@@ -88,9 +88,9 @@ _KNOWN = (
         r"Pool overlaps with other one|could not find an available, non-overlapping IPv4 address pool"
         r"|all predefined address pools have been fully subnetted",
         "network-exhausted",
-        "Docker has no free address range for another network",
-        "remove unused networks with `docker network prune`, or give Docker more ranges: `default-address-pools` "
-        "in its `daemon.json`",
+        "Docker has given all of its address ranges to networks, and has none for another one",
+        "remove networks that nothing uses with `docker network prune`, take down an instance that `stackctl ls` shows "
+        "and you don't need, or give Docker more ranges: `default-address-pools` in its `daemon.json`",
     ),
 )
 
