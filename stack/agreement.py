@@ -153,7 +153,10 @@ def _check_volumes(stack: Stack) -> None:
         for volume in workload.volumes:
             path = f"{component.name}/volumes/{volume.id.name or volume.id}"
             if volume.shared and volume.id in stack.names:
-                raise stack.wrong(path, f"{str(volume.id)!r} is the name of a component; choose another for the volume")
+                own = ', or write {"data": "/its/place"} for one of its own' if volume.id == component.name else ""
+                raise stack.wrong(
+                    path, f"{str(volume.id)!r} is the name of a component; choose another for the volume{own}"
+                )
             other, theirs, same = owners.setdefault(volume.base, (component.name, workload, volume))
             if same.id != volume.id:
                 raise stack.wrong(

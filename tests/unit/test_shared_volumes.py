@@ -92,9 +92,8 @@ WRONG: dict[str, Callable[[], object]] = {
     "shop/box/volumes/media: 'media' is the name of a component; choose another for the volume": lambda: shop(
         box(volumes={"/m": media}), box("media")
     ),
-    "shop/box/volumes/box: 'box' is the name of a component; choose another for the volume": lambda: shop(
-        box(volumes={"/m": Volume("box")})
-    ),
+    "shop/box/volumes/box: 'box' is the name of a component; choose another for the volume, or write "
+    '{"data": "/its/place"} for one of its own': lambda: shop(box(volumes={"/m": Volume("box")})),
     "shop/box/volumes/web-logs: would be called 'web-logs', as a volume of 'web' is; choose another name": lambda: shop(
         web, box(volumes={"/m": Volume("web-logs")})
     ),
