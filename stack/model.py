@@ -148,16 +148,6 @@ class Component:
         """The variables that a stack file gives it, each with the component that it is declared for."""
         return {}
 
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that it needs a value of, on any target."""
-        found = [external.url for external in self.externals]
-        for target in TARGETS:
-            # One that can't run on a target says so when it is to.
-            with contextlib.suppress(DeclarationError):
-                found += self.workload(target).parameters
-        return tuple(dict.fromkeys(found))
-
     def meaning(self, reference: Reference, target: Target) -> Value | None:
         """What a reference to it stands for, if that is made of others, as `url` is.
 
@@ -455,8 +445,17 @@ class Stack:
     @cached_property
     def parameters(self) -> Mapping[str, Needed]:
         """The parameters that the components need, by their names."""
-        needed = {component.name: component.parameters for component in self.components}
+        needed = {component.name: self._parameters(component) for component in self.components}
         return gathered(needed | {external.name: (external.url,) for external in self.externals})
+
+    def _parameters(self, component: Component) -> tuple[Parameter, ...]:
+        """Return the parameters that a component needs a value of, on any target."""
+        found = [external.url for external in component.externals]
+        for target in TARGETS:
+            # One that can't run on a target says so when it is to.
+            with contextlib.suppress(DeclarationError):
+                found += self.own_workload(component.name, target).parameters
+        return tuple(dict.fromkeys(found))
 
     def exported(self, name: str, target: Target) -> dict[str, tuple[str, Value]]:
         """Return the variables that a component gets from those that it uses, each with the name of that one."""

@@ -50,17 +50,14 @@ class Holder:
     state: Path | None = None
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could bind the port now, and would be the one that answers at `localhost`.
+def is_free(port: int, udp: bool = False) -> bool:
+    """Whether a server could bind the port now, and one of TCP would be the one that answers at `localhost`.
 
     A port below 1024 that this user may not bind counts as free: the engine may be allowed to.
     """
+    if udp:
+        return _can_bind(socket.AF_INET, HOST, port, socket.SOCK_DGRAM)
     return _can_bind(socket.AF_INET, HOST, port) and _can_bind(socket.AF_INET6, _HOST_6, port)
-
-
-def is_free_for_datagrams(port: int) -> bool:
-    """Whether a server could bind the UDP port of this number now."""
-    return _can_bind(socket.AF_INET, HOST, port, socket.SOCK_DGRAM)
 
 
 def _can_bind(
@@ -94,8 +91,7 @@ def any_free() -> int:
 def next_free(port: int, reserved: Collection[int] = (), udp: bool = False) -> int | None:
     """Return the first free port from `port` on that is not in `reserved`; None if none nearby is free."""
     near = range(port, min(port + _TRIED, 65536))
-    free = is_free_for_datagrams if udp else is_free
-    return next((each for each in near if each not in reserved and free(each)), None)
+    return next((each for each in near if each not in reserved and is_free(each, udp)), None)
 
 
 def listener(port: int, udp: bool = False) -> Listener | None:

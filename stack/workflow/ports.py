@@ -13,7 +13,7 @@ from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.instance import Instance, default_ports, takes_datagrams
 from stack.observed import Observed
-from stack.ports import AUTO, Holder, is_free, is_free_for_datagrams, listener, next_free
+from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
@@ -82,7 +82,7 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
     """Whether a published port could be on this port of this machine."""
-    return is_free_for_datagrams(port) if takes_datagrams(instance.stack, name) else is_free(port)
+    return is_free(port, takes_datagrams(instance.stack, name))
 
 
 def preview(opened: Opened, settings: Settings, observe: Callable[[], Observed] | None = None) -> Opened:

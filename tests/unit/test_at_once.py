@@ -167,7 +167,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     monkeypatch.setattr(state_module, "_LOCK_INTERVAL", 0.001)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     # What listens on this machine is no part of it.
-    monkeypatch.setattr(ports, "is_free", lambda _: True)
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
     for module, name in (
         (converge, "await_ready"), (start_module, "await_ready"), (rotation, "await_ready"),
         (replacing, "await_well"),

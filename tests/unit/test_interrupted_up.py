@@ -134,7 +134,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shop]
     monkeypatch.setattr(State, "save_applied", save_and_note)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "password")
-    monkeypatch.setattr(ports, "is_free", lambda _: True)
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
     monkeypatch.setattr(converge_module, "await_ready", found_ready)
     monkeypatch.setattr(preparing, "await_verified", lambda *_: None)
     monkeypatch.setattr(PostgresSchema, "separate", lambda *_: None)

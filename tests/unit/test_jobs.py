@@ -433,7 +433,7 @@ class Shop:
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     shop = Shop(tmp_path)
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "password")
-    monkeypatch.setattr(ports, "is_free", lambda _: True)
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
     monkeypatch.setattr(converge_module, "await_ready", lambda _, engine, *__, **___: Verdict(0, engine.observe()))
     monkeypatch.setattr(preparing, "await_verified", lambda *_: None)
     monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(shop.world, instance))

@@ -68,7 +68,7 @@ def test_the_next_free_port_is_neither_taken_nor_reserved() -> None:
 
 
 def test_there_may_be_no_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda _: False)
+    monkeypatch.setattr(ports, "is_free", lambda *_: False)
     assert ports.next_free(65530) is None
 
 
@@ -175,7 +175,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """The ports that are taken on this machine."""
     numbers: set[int] = set()
     for module in (ports, operation):
-        monkeypatch.setattr(module, "is_free", lambda port: port not in numbers)
+        monkeypatch.setattr(module, "is_free", lambda port, udp=False: port not in numbers)
     return numbers
 
 
@@ -250,7 +250,7 @@ def test_where_no_port_is_free_the_declared_one_is_asked_for_and_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (ports, operation):
-        monkeypatch.setattr(module, "is_free", lambda _: False)
+        monkeypatch.setattr(module, "is_free", lambda *_: False)
     monkeypatch.setattr(operation, "holder_of", lambda *_: Holder("somebody", "ask"))
     resolved = operation.resolve_ports(opened(tmp_path), (), lambda: NOTHING)
     assert resolved.record.ports == {"web": 8000}
@@ -323,11 +323,11 @@ def test_the_holder_is_the_first_that_an_engine_knows(monkeypatch: pytest.Monkey
 
 def test_a_port_of_udp_is_free_though_one_of_tcp_is_taken() -> None:
     with listening() as port:
-        assert ports.is_free_for_datagrams(port)
+        assert ports.is_free(port, udp=True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         taken = server.getsockname()[1]
-        assert not ports.is_free_for_datagrams(taken)
+        assert not ports.is_free(taken, udp=True)
         found = ports.listener(taken, udp=True)
         assert found is not None
         assert found.process == os.getpid()

@@ -141,7 +141,7 @@ def test_status_shows_each_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_the_component_holds_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     docker_has(monkeypatch, BINDINGS)
-    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    monkeypatch.setattr(ports, "is_free", lambda port, udp=False: False)
     monkeypatch.setattr(ports, "holder_of", lambda *_: Holder("another", "`kill 7`"))
     held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
     ports.check_ports(held, held.engine.observe())
@@ -152,7 +152,7 @@ def test_a_port_that_the_component_holds_is_no_conflict(monkeypatch: pytest.Monk
 
 def test_doctor_finds_each_port_published_by_its_component(monkeypatch: pytest.MonkeyPatch) -> None:
     docker_has(monkeypatch, BINDINGS)
-    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    monkeypatch.setattr(ports, "is_free", lambda port, udp=False: False)
     held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
     target = doctor.Subject(Settings(Path("/shop.py"), None, Path("/")), held, held.engine.observe())
     assert [finding.message for finding in doctor.CHECKS["ports"](target)] == [
@@ -163,7 +163,7 @@ def test_doctor_finds_each_port_published_by_its_component(monkeypatch: pytest.M
 
 def test_an_automatic_port_stays_the_one_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     docker_has(monkeypatch, BINDINGS)
-    monkeypatch.setattr(ports, "is_free", lambda port: port not in (9300, 5700, 9200, 5601))
+    monkeypatch.setattr(ports, "is_free", lambda port, udp=False: port not in (9300, 5700, 9200, 5601))
     made = opened()
     resolved = ports.resolve_ports(
         Opened(made.instance, made.state, made.engine, made.record, made.choice, asked={}, named=True),
@@ -239,7 +239,7 @@ def test_a_stack_without_a_published_port_says_how_to_publish_one() -> None:
 
 
 def test_two_components_on_one_port_are_refused_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    monkeypatch.setattr(ports, "is_free", lambda port, udp=False: True)
     with pytest.raises(StackError) as raised:
         ports.check_ports(opened(chosen={CONSOLE: 9200}), NOTHING)
     assert (raised.value.code, raised.value.message) == (

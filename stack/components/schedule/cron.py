@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ class Cron:
         return next(CronSim(self.line, now.astimezone(UTC)), None)
 
 
+@functools.cache
 def parse(line: str) -> Cron:
     """Raises `ValueError`, with what is wrong with the line."""
     fields = line.split()

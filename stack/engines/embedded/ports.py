@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.ports import any_free, is_free, is_free_for_datagrams
+from stack.ports import any_free, is_free
 from stack.workload import Port, PortId
 
 
@@ -46,8 +46,9 @@ def choose_ports(instance: Instance, remembered: Mapping[PortId, int], keep: boo
     chosen, declaration = dict(instance.ports), _all_ports(instance)
     for declared in declaration:
         port = chosen.get(declared.id) or remembered.get(declared.id, 0)
-        free = is_free_for_datagrams if declared.udp else is_free
-        while port == 0 or (declared.id not in chosen and (port in chosen.values() or not (keep or free(port)))):
+        while port == 0 or (
+            declared.id not in chosen and (port in chosen.values() or not (keep or is_free(port, declared.udp)))
+        ):
             port = any_free()
         chosen[declared.id] = port
     return {port.id: chosen[port.id] for port in declaration}
