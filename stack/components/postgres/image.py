@@ -39,8 +39,9 @@ if command -v docker-ensure-initdb.sh > /dev/null; then
 elif [ $# -gt 0 ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     trial=/tmp/stackctl-trial
     rm -rf "$trial"
-    initdb -D "$trial" -U postgres --no-sync > /dev/null || exit
-    postgres --single -D "$trial" "$@" postgres < /dev/null > /dev/null || exit
+    said=$( (
+        initdb -D "$trial" -U postgres --no-sync && postgres --single -D "$trial" "$@" postgres < /dev/null
+    ) 2>&1 > /dev/null) || { echo "$said" >&2; exit 1; }
     rm -rf "$trial"
 fi
 exec docker-entrypoint.sh postgres "$@"
