@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, Cli
+from tests.cli import ROOT
 from tests.conformance.engines import COMPOSE, EMBEDDED
+from tests.examples.example import Example
 
 _LEFT_OUT = shutil.ignore_patterns(".stackctl", ".venv", "node_modules", "__pycache__")
 
@@ -22,32 +20,20 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Cli]:
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Example]:
     """The example that is named like the module of the test, in a folder with a space in its name."""
     name = request.module.__name__.rpartition("test_")[2].replace("_", "-")
     folder = tmp_path_factory.mktemp("examples") / f"my {name}"
     shutil.copytree(ROOT / "examples" / name, folder, ignore=_LEFT_OUT)
+    if engine == "embedded" and name.startswith("node") and shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    example = Example(folder, engine=engine)
     if engine == "embedded":
-        install(folder)
-    cli = Cli(folder, engine=engine)
+        example.install()
     try:
-        cli.up()
-        yield cli
+        example.up()
+        yield example
     finally:
-        cli.reset()
-
-
-def install(folder: Path) -> None:
-    """Install what the programs of an example need, as its README says for a machine without Docker."""
-    for requirements in folder.glob("requirements.txt"):
-        run(folder, sys.executable, "-m", "venv", ".venv")
-        run(folder, ".venv/bin/pip", "install", "--quiet", "--requirement", requirements.name)
-    for package in folder.glob("*/package.json"):
-        if shutil.which("npm") is None:
-            pytest.skip("there is no npm")
-        run(package.parent, "npm", "ci", "--silent")
-
-
-def run(folder: Path, *words: str) -> None:
-    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
-    assert ended.returncode == 0, f"{' '.join(words)}: {ended.stdout}{ended.stderr}"
+        ended = example.reset()
+    assert ended.exit_code == 0, ended
+    assert example.remains() == []
