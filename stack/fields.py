@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -28,6 +29,20 @@ def flatten(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + name] = f"{part:g}" if isinstance(part, float) else str(part)
     return flat
+
+
+def readable(field: str, value: str) -> str:
+    """Write the value of a field for people: a mount that has options as `source:target`, like any other."""
+    if field != "volumes":
+        return value
+    return shlex.join(map(_short_mount, shlex.split(value)))
+
+
+def _short_mount(word: str) -> str:
+    if not word.startswith("{"):
+        return word
+    mount = ast.literal_eval(word)  # as `flatten` wrote it
+    return ":".join(mount[name] for name in ("source", "target") if name in mount)
 
 
 def fingerprint(fields: Fields) -> str:

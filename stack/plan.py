@@ -8,7 +8,7 @@ from typing import Literal
 
 from stack.applied import Applied, Done, Files, changed_files, files_digest, short_name
 from stack.errors import StackError
-from stack.fields import Fields, fingerprint, is_hidden
+from stack.fields import Fields, fingerprint, is_hidden, readable
 from stack.initial import InitialFile
 from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed
@@ -29,17 +29,20 @@ class Difference:
     after: str | None
 
     def shown(self, value: str | None) -> str | None:
-        return "***" if value is not None and is_hidden(self.field) else value
+        if value is None:
+            return None
+        return "***" if is_hidden(self.field) else readable(self.field, value)
 
     def __str__(self) -> str:
         name = self.field.replace(".", " ", 1)
         if is_hidden(self.field):
             return f"{name} changed"
-        if self.before is None:
-            return f"{name} is new: {self.after}"
-        if self.after is None:
-            return f"{name} is gone: {self.before}"
-        return f"{name} {self.before} → {self.after}"
+        before, after = self.shown(self.before), self.shown(self.after)
+        if before is None:
+            return f"{name} is new: {after}"
+        if after is None:
+            return f"{name} is gone: {before}"
+        return f"{name} {before} → {after}"
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,18 @@ def test_fields_are_flat_text() -> None:
     }  # fmt: skip
 
 
+def test_a_mount_with_options_is_shown_as_any_other() -> None:
+    def mounts(store: str) -> str:
+        mount = {"type": "volume", "source": store, "target": "/my media", "volume": {"nocopy": True}}
+        state = {"type": "tmpfs", "target": "/app/.stackctl", "read_only": True}
+        return flatten({"volumes": ["index:/index", mount, state]})["volumes"]
+
+    assert str(Difference("volumes", mounts("media"), mounts("media.2"))) == (
+        "volumes index:/index 'media:/my media' /app/.stackctl → index:/index 'media.2:/my media' /app/.stackctl"
+    )
+    assert str(Difference("volumes", None, "data:/data")) == "volumes is new: data:/data"
+
+
 def test_what_an_up_that_failed_never_made_was_not_removed_by_hand() -> None:
     (web, db) = plan(made=replace(MADE, components=["db"]), there=observed(db=component(DB))).actions
     assert (str(web), web.drift) == ("web: create, because it is not there yet", False)
