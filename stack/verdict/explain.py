@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from stack.causes import recognise
@@ -21,6 +22,9 @@ _HINTS = {
     "server-ended": "let it run in the foreground: a server that goes into the background ends for its supervisor",
     "out-of-memory": "give it more with `memory=`; what it writes to /tmp counts too",
 }
+# In a trace of JavaScript or Java the error stands above its frames; Node.js writes its properties below them.
+_FRAME = re.compile(r"\s+at ")
+_BELOW_ERROR = re.compile(r"\s|}|$")
 ReadLog = Callable[[str, int], Sequence[str]]
 """Read the last lines of a component's log, so many at most, as far as they are of this run."""
 
@@ -39,7 +43,7 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
     name = failure.component
     role = role_of(stack, name)
     lines = read(name, _LOG_SEARCHED)
-    log, longer = "\n".join(lines[-_LOG_LINES:]), "\n".join(lines)
+    log, longer = "\n".join(_last(lines)), "\n".join(lines)
     cause = recognise(name, said, role) or recognise(name, f"{failure.problem}\n{log}", role)
     if cause is None and (cause := recognise(name, longer, role)):
         log = longer
@@ -52,6 +56,16 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
 def _of(name: str, error: StackError) -> StackError:
     error.component = name
     return error
+
+
+def _last(lines: Sequence[str]) -> list[str]:
+    """Return the last lines of a log. If they begin inside a stack trace, its error takes the place of the first."""
+    last = list(lines[-_LOG_LINES:])
+    start = len(lines) - len(last)
+    error = max((at for at, line in enumerate(lines[: start + 1]) if not _BELOW_ERROR.match(line)), default=start)
+    if error < start and _FRAME.match(lines[error + 1]):
+        last[0] = lines[error]
+    return last
 
 
 def not_done(stack: Stack, names: Sequence[str]) -> StackError:

@@ -17,6 +17,8 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed
 from stack.progress import Silence
 from stack.verdict import Answer, Verdict, await_ready, complaints, judge
+from stack.verdict.explain import failed
+from stack.verdict.judge import Failure
 from stack.workload import PortId
 from tests.unit.clocks import FakeClock
 from tests.unit.fake_engine import FakeEngine, FakeJob, World
@@ -223,6 +225,27 @@ def test_a_server_that_ends_without_an_error_is_told_as_that() -> None:
     with pytest.raises(StackError, match="ends by itself, without an error") as raised:
         verdict(scene(web=replace(UP, state="restarting", restarts=3)))
     assert raised.value.code == "server-ended"
+
+
+FRAMES = [f"    at step{number} (server.js:{number})" for number in range(1, 11)]
+PROPERTIES = [f"  {name}: undefined," for name in ("length", "severity", "detail", "hint", "position", "where", "file")]
+NODE = ["", "Node.js v24.21.0"]
+
+
+@pytest.mark.parametrize(
+    ("log", "first"),
+    [
+        (["listening", "Error: it is wrong", *FRAMES[:3], *NODE], "listening"),
+        (["listening", "Error: it is wrong", *FRAMES, *NODE], "Error: it is wrong"),
+        (["listening", "error: no such table", *FRAMES, *PROPERTIES, "}", *NODE], "error: no such table"),
+        (["listening", "Error: it is wrong", *FRAMES, *map(str, range(12))], "0"),
+        ([*FRAMES, *FRAMES], FRAMES[-2]),
+        (["steps:", *(f"  step {number}" for number in range(20))], "  step 8"),
+    ],
+)
+def test_the_lines_shown_of_a_long_stack_trace_begin_with_its_error(log: list[str], first: str) -> None:
+    error = failed(STACK, lambda name, count: log[-count:], Failure("web", "crash-loop", "web exits"))
+    assert error.output.splitlines() == [first, *log[-12:][1:]]
 
 
 def test_the_deepest_that_fails_is_the_culprit() -> None:
