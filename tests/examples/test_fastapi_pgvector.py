@@ -22,8 +22,8 @@ DOCUMENTS = {
 KILL = """
 import contextlib, os, pathlib, signal
 for process in pathlib.Path("/proc").glob("[0-9]*"):
-    if process.joinpath("cmdline").read_bytes().split(b"\\0")[1:3] == [b"-m", b"app.worker"]:
-        with contextlib.suppress(PermissionError):  # that of another instance
+    with contextlib.suppress(OSError):  # it has ended, or is that of another instance
+        if process.joinpath("cmdline").read_bytes().split(b"\\0")[1:3] == [b"-m", b"app.worker"]:
             os.kill(int(process.name), signal.SIGKILL)
 """
 
