@@ -28,9 +28,12 @@ from stack.errors import DeclarationError
 from stack.external import External
 from stack.model import Stack
 from stack.parameters import Parameter
+from stack.references import BIND, PORT
 from stack.volume import Volume
 
 __all__ = [
+    "BIND",
+    "PORT",
     "Bucket",
     "CachedValue",
     "Container",

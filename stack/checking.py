@@ -15,7 +15,17 @@ from stack.errors import DeclarationError
 from stack.external import External
 from stack.model import Component, sequence
 from stack.parameters import Parameter
-from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, is_secret, of_parameter
+from stack.references import (
+    Reference,
+    SecretReference,
+    SecretValue,
+    Text,
+    Value,
+    deferred,
+    is_secret,
+    of_parameter,
+    owned,
+)
 from stack.refused import EXAMPLES
 from stack.workload import HOST_GATEWAY
 
@@ -141,7 +151,8 @@ def checked_environment(component: Component, environment: object) -> Mapping[st
     """Freeze an environment: numbers become text, and a secret its value, unless the variable ends in `_FILE`."""
     if not isinstance(environment, Mapping):
         raise component.wrong("environment", f"{environment!r} is not a mapping of names to values")
-    return MappingProxyType({name: _checked_variable(component, name, value) for name, value in environment.items()})
+    checked = {name: _checked_variable(component, name, value) for name, value in environment.items()}
+    return MappingProxyType({name: _owned(component, f"environment/{name}", value) for name, value in checked.items()})
 
 
 def _checked_variable(component: Component, name: object, value: object) -> Value:
@@ -170,7 +181,15 @@ def checked_command(component: Component, command: object, field: str = "command
     words = _split(component, field, command) if isinstance(command, str) else command
     if not isinstance(words, Sequence) or not words:
         raise component.wrong(field, f"{command!r} is not a list of words, like ['python', 'app.py']")
-    return tuple(_checked_word(component, field, word) for word in words)
+    return tuple(_owned(component, field, _checked_word(component, field, word)) for word in words)
+
+
+def _owned(component: Component, field: str, value: Value) -> Value:
+    """Let BIND and PORT in a value name the component that it is given to."""
+    found = owned(value, component.name)
+    if found != value and not component.listens:
+        raise component.wrong(field, f"has BIND or PORT in it, and {component.name!r} has no port to listen on")
+    return found
 
 
 def _split(component: Component, field: str, command: str) -> Sequence[str]:

@@ -219,6 +219,11 @@ class Component:
         return ""
 
     @property
+    def listens(self) -> bool:
+        """Whether `BIND` and `PORT` in its command or environment mean something."""
+        return False
+
+    @property
     def takes_work(self) -> bool:
         """Whether it works on what others leave for it in a store."""
         return False

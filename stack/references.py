@@ -69,6 +69,14 @@ class Reference:
         return str(self)
 
 
+# In the place of a name: that of the component to which the value is given.
+_OWN = "@"
+BIND = Reference(_OWN, "bind")
+"""The address that a component has to listen on, in its own command or environment."""
+PORT = Reference(_OWN, "port")
+"""The port that a component has to listen on, in its own command or environment: its first."""
+
+
 @dataclass(frozen=True)
 class SecretReference(Reference):
     """A secret of a component. By itself it is the path of its file; a `SecretValue` is what is in that."""
@@ -173,6 +181,17 @@ def deferred(text: str) -> str | Text:
 def of_parameter(parameter: Parameter, part: str = "") -> Reference:
     kind = ParameterSecret if parameter.hides(part) else ParameterReference
     return kind.to(parameter, part)
+
+
+def owned(value: Value, component: str) -> Value:
+    """Put the name of a component into what refers to the one that the value is given to."""
+
+    def own(part: Part) -> Part:
+        if isinstance(part, Reference) and part.component == _OWN:
+            return dataclasses.replace(part, component=component)
+        return part
+
+    return Text(tuple(map(own, value.parts))) if isinstance(value, Text) else own(value)
 
 
 def parts_of(value: Value) -> tuple[Part, ...]:

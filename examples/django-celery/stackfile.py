@@ -1,6 +1,6 @@
 """A photo gallery: Django, Celery with its beat, a database, a cache, a queue, files and mail."""
 
-from stack import Job, Mail, Parameter, Postgres, Redis, Stack, Volume, WebApp, Worker
+from stack import BIND, PORT, Job, Mail, Parameter, Postgres, Redis, Stack, Volume, WebApp, Worker
 
 secret_key = Parameter("SECRET_KEY", secret=True, generate=True)
 
@@ -14,7 +14,7 @@ web = WebApp(
     "web",
     source=".",
     port=8040,
-    command=["gunicorn", "gallery.wsgi"],
+    command=["gunicorn", f"--bind={BIND}:{PORT}", "--threads=8", "--no-control-socket", "gallery.wsgi"],
     uses=[db, cache, queue, mail],
     volumes={"/app/media": media},
     environment={

@@ -57,8 +57,8 @@ class Container(Program):
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
-      first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. A
-      container built from `source` has the same variables.
+      first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. `BIND`
+      and `PORT` of `stack` are the same for its words. A container built from `source` has the same variables.
     - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
       `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
       published: Docker publishes no port of a network without a way out.
@@ -179,6 +179,10 @@ class Container(Program):
     @property
     def role(self) -> str:
         return "container"
+
+    @property
+    def listens(self) -> bool:
+        return bool(self.ports)
 
     @property
     def host(self) -> Reference:

@@ -24,7 +24,8 @@ class WebApp(Program):
 
     - `port`: where it listens in its container; `publish`: the port on this machine (default: the same), None for an
       app that only other components reach. The app gets in `BIND` and `PORT` where it has to listen: in a container
-      0.0.0.0 and `port`, without one 127.0.0.1 and `publish`.
+      0.0.0.0 and `port`, without one 127.0.0.1 and `publish`. `from stack import BIND, PORT` gives
+      the same for its command and environment: `command=["gunicorn", f"--bind={BIND}:{PORT}", "shop.wsgi"]`.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
       has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside, of an app that is
       published or runs without a container.
@@ -53,6 +54,10 @@ class WebApp(Program):
     @property
     def role(self) -> str:
         return "web app"
+
+    @property
+    def listens(self) -> bool:
+        return True
 
     @property
     def host(self) -> Reference:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker, health
+from stack import BIND, PORT, Container, DeclarationError, Job, Postgres, Redis, Schedule, Stack, WebApp, Worker, health
 from stack.commands.plan import plan
 from stack.engines.compose import files, render
 from stack.engines.embedded import home_files, launch
 from stack.engines.embedded import render as embedded
 from stack.engines.embedded.layout import Layout, home_of
 from stack.instance import Instance
-from stack.references import Reference, SecretReference, SecretValue, Text, deferred, resolved
+from stack.references import Reference, SecretReference, SecretValue, Text, Value, deferred, resolved
 from stack.settings import Settings
 from stack.state import State
 from stack.workflow.opening import look
@@ -165,6 +165,39 @@ def test_a_url_of_a_port_may_stand_in_a_command() -> None:
     declared = Stack("shop", [web(command=["serve", f"--api={api.url}"]), db, cache, api, box])
     words = declared.workload("web", "container").command or ()
     assert words[1] == Text(("--api=", "http://", api.host, ":", Reference("api", "port")))
+
+
+def test_a_component_is_told_in_its_words_where_it_listens(tmp_path: Path) -> None:
+    words: list[Value] = ["serve", f"--bind={BIND}:{PORT}", PORT]
+    app = web(uses=[], command=words, environment={"UVICORN_PORT": PORT})
+    search = Container("search", image="search", ports={"http": 7700}, command=words, process=words)
+    shop = Stack("shop", [app, search])
+    made = instance(tmp_path, shop)
+    layout = embedded_layout(made)
+    for name, inside, outside in (("web", "8000", "20000"), ("search", "7700", "20001")):
+        in_container = [render.resolve(made, word) for word in shop.workload(name, "container").command or ()]
+        assert in_container == ["serve", f"--bind=0.0.0.0:{inside}", inside]
+        as_process = [embedded.resolve(layout, word) for word in shop.workload(name, "process").command or ()]
+        assert as_process == ["serve", f"--bind=127.0.0.1:{outside}", outside]
+    assert render.variables(made, "web")["UVICORN_PORT"] == "8000"
+
+
+def test_a_worker_is_told_in_the_words_of_its_app_where_that_listens(tmp_path: Path) -> None:
+    app = web(uses=[], environment={"UVICORN_PORT": PORT})
+    made = instance(tmp_path, Stack("shop", [app, Worker("worker", of=app, command=["work"])]))
+    assert render.variables(made, "worker")["UVICORN_PORT"] == "8000"
+
+
+@pytest.mark.parametrize("kind", [Worker, Job, Schedule])
+def test_what_has_no_port_can_not_listen_on_it(kind: Callable[..., object]) -> None:
+    more = {"cron": "* * * * *"} if kind is Schedule else {}
+    problem = "has BIND or PORT in it, and 'it' has no port to listen on"
+    for field, value in (("command", ["work", f"{PORT}"]), ("environment", {"A": BIND})):
+        with pytest.raises(DeclarationError, match=f"it/{field}") as raised:
+            kind("it", of=web(), **({"command": ["work"], field: value} | more))
+        assert raised.value.problem == problem
+    with pytest.raises(DeclarationError, match=problem):
+        Container("it", image="box", process=["run", PORT])
 
 
 def test_a_worker_has_the_secrets_of_its_app() -> None:
