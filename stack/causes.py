@@ -225,6 +225,14 @@ _KNOWN = (
         '`capabilities=[…]` of a Container, such as "CHOWN", "SETGID" and "SETUID"',
     ),
     _Known(
+        # A user that its image does not know has / for its home.
+        r"(?<![\w./-])(/+\.\w[^\s'\u2019\":()]*)['\u2019\"]?(?:: | \()(?:[Rr]ead-only file system|[Pp]ermission denied)"
+        r"|(?:[Rr]ead-only file system|[Pp]ermission denied)(?:: |, \w+ )'(/+\.\w[^'\n]*)'",
+        "permission-denied",
+        "{name} can't write to {0}: the user that it runs as has no home",
+        'give it a place for such files: `environment={{"HOME": "/tmp"}}` of {name}',
+    ),
+    _Known(
         # Most programs name the path before, and Python and Node.js after it.
         r"(/[^\s'\u2019\":()]+)['\u2019\"]?(?:: | \(| failed \(30: )[Rr]ead-only file system"
         r"|[Rr]ead-only file system(?:: |, \w+ )'([^'\n]+)'",

@@ -182,6 +182,34 @@ def test_what_is_said_of_root_is_not_always_that_it_is_needed(said: str) -> None
     assert recognise("search", said, "container") is None
 
 
+@pytest.mark.parametrize("role", ["web app", "worker", "job", "container"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OSError: [Errno 30] Read-only file system: '/.cache'",
+        "PermissionError: [Errno 13] Permission denied: '/.cache'",
+        "npm error EROFS: read-only file system, mkdir '/.cache'",
+        "failed to initialize build cache at /.cache/go-build: mkdir /.cache: read-only file system",
+        "mkdir: cannot create directory '/.cache': Read-only file system",
+        "mkdir: cannot create directory \u2018//.cache\u2019: Read-only file system",
+    ],
+)
+def test_what_writes_to_a_home_that_is_not_there_gets_one(said: str, role: str) -> None:
+    cause = recognise("web", said, role)
+    assert cause is not None
+    assert cause.code == "permission-denied"
+    assert "/.cache: the user that it runs as has no home" in cause.message
+    assert '`environment={"HOME": "/tmp"}`' in cause.hint
+
+
+@pytest.mark.parametrize("path", ["/app/.cache", "./.cache", "/data/.x"])
+def test_a_hidden_file_elsewhere_has_nothing_to_do_with_a_home(path: str) -> None:
+    for said in (f"mkdir {path}: read-only file system", f"OSError: [Errno 30] Read-only file system: '{path}'"):
+        cause = recognise("web", said)
+        assert cause is not None
+        assert "home" not in cause.message
+
+
 @pytest.mark.parametrize("said", NOT_PERMITTED)
 def test_a_component_is_told_of_no_field_that_it_does_not_have(said: str) -> None:
     cause = recognise("web", said, "web app")
