@@ -95,10 +95,10 @@ def automatic_lines(opened: Opened) -> list[str]:
     """For people: what was chosen for them."""
     declared = default_ports(opened.instance.stack)
     return [
-        f"port {port} was chosen for {name}{'' if port == declared[name] else f' ({declared[name]} is taken)'}, "
-        f"and is remembered; `up --port` chooses another"
+        f"port {port} was chosen for {name.typed}{'' if port == declared[name] else f' ({declared[name]} is taken)'}, "
+        f"and is remembered; `up --port {option}` chooses another"
         for name in opened.automatic
-        for port in [opened.instance.ports[name]]
+        for port, option in [(opened.instance.ports[name], f"{name.typed}=PORT" if len(declared) > 1 else "PORT")]
     ]
 
 
@@ -125,7 +125,7 @@ def _check_distinct(instance: Instance) -> None:
         if other != name:
             raise StackError(
                 "port-taken",
-                f"port {port} of localhost is that of {other} and of {name}",
+                f"port {port} of localhost is that of {other.typed} and of {name.typed}",
                 f"choose another, like `stackctl up --port {_choice(instance, name, port)}`",
             )
 
@@ -133,7 +133,7 @@ def _check_distinct(instance: Instance) -> None:
 def _taken(instance: Instance, name: PortId, port: int, holder: Holder) -> StackError:
     return StackError(
         "port-taken",
-        f"port {port} of localhost, which {name} publishes, is taken by {holder.who}",
+        f"port {port} of localhost, which {name.typed} publishes, is taken by {holder.who}",
         f"choose another, like `stackctl up --port {_choice(instance, name, port)}`, or end what has it: {holder.fix}",
     )
 

@@ -41,7 +41,7 @@ def url_lines(instance: Instance, style: Style) -> list[str]:
 def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
     files = [instance.secret_file(secret.id) for secret in instance.stack[port.component].secrets("container")]
     password = f"  (password in {style.path(files[0])})" if files else ""
-    return f"  {port}: {style.url(url)}{password}"
+    return f"  {port.typed}: {style.url(url)}{password}"
 
 
 def group_lines(groups: Mapping[str, bool]) -> list[str]:

@@ -160,8 +160,8 @@ def test_status_names_each_component_whole(shop: Shop, width: int | None, heads:
         assert widest(lines) <= 80
         assert lines[32:35] == [
             "shop is up",
-            "  storefront-00:http: http://localhost:8000",
-            "  customer-accounts-billing-01:http: http://localhost:8001",
+            "  storefront-00.http: http://localhost:8000",
+            "  customer-accounts-billing-01.http: http://localhost:8001",
         ]
 
 

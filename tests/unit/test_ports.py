@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack import WebApp, ports
+from stack import Mail, WebApp, ports
 from stack.engines import FLEETS
 from stack.engines.embedded.fleet import EmbeddedFleet
 from stack.errors import StackError
@@ -282,7 +282,17 @@ def test_two_components_never_get_the_same_port(tmp_path: Path, taken: set[int])
 def test_a_choice_is_told(tmp_path: Path, taken: set[int]) -> None:
     taken.add(8000)
     (line,) = operation.automatic_lines(operation.resolve_ports(opened(tmp_path), (), lambda: NOTHING))
-    assert line.startswith("port 8001 was chosen for web (8000 is taken), and is remembered")
+    assert line == ("port 8001 was chosen for web (8000 is taken), and is remembered; `up --port PORT` chooses another")
+
+
+def test_a_choice_among_several_ports_is_told_with_its_option(tmp_path: Path, taken: set[int]) -> None:
+    made = opened(tmp_path)
+    stack = Stack("shop", [WebApp("web", source="."), Mail("mail")])
+    instance = replace(made.instance, stack=stack, ports={PortId("web"): 8000, PortId("mail:http"): 8025})
+    lines = operation.automatic_lines(replace(made, instance=instance, automatic=(PortId("mail:http"),)))
+    assert lines == [
+        "port 8025 was chosen for mail.http, and is remembered; `up --port mail.http=PORT` chooses another"
+    ]
 
 
 def test_two_new_instances_do_not_choose_the_same_port(tmp_path: Path, taken: set[int]) -> None:

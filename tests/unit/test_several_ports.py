@@ -146,7 +146,7 @@ def test_a_port_that_the_component_holds_is_no_conflict(monkeypatch: pytest.Monk
     held = opened(chosen={SEARCH: 9300, CONSOLE: 5700})
     ports.check_ports(held, held.engine.observe())
 
-    with pytest.raises(StackError, match="port 5601 of localhost, which search:console publishes"):
+    with pytest.raises(StackError, match=r"port 5601 of localhost, which search\.console publishes"):
         ports.check_ports(opened(chosen={SEARCH: 9300}), held.engine.observe())
 
 
@@ -244,7 +244,7 @@ def test_two_components_on_one_port_are_refused_before_anything_changes(monkeypa
         ports.check_ports(opened(chosen={CONSOLE: 9200}), NOTHING)
     assert (raised.value.code, raised.value.message) == (
         "port-taken",
-        "port 9200 of localhost is that of search and of search:console",
+        "port 9200 of localhost is that of search and of search.console",
     )
     assert "`stackctl up --port search.console=" in raised.value.hint
 
