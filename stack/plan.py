@@ -358,7 +358,8 @@ def _job(name: str, declared: Declared, changes: _Changes, made: Applied, observ
     elif state is not None and state.running:
         reasons.append("its last run was not seen to end")
     elif done is None:
-        reasons.append("it has not been done yet")
+        there = any(store in observed.stores for store in declared.jobs[name].stores.values())
+        reasons.append(f"it has not been done{' on this data' if there else ''} yet")
     elif not reasons:
         reasons = [*_changed_inputs(name, done, declared, changes, observed)]
         before, fields = made.fields.get(done.declaration), declared.components[name]

@@ -249,7 +249,8 @@ def of_store(store: str, always: bool = False) -> Mapping[str, DeclaredJob]:
 
 REASONS: dict[str, Callable[[], Action]] = {
     "migrate: keep": planned,
-    "migrate: run, because it has not been done yet": lambda: planned(Applied(), None),
+    "migrate: run, because it has not been done yet": lambda: planned(Applied(), None, stores=frozenset()),
+    "migrate: run, because it has not been done on this data yet": lambda: planned(Applied(), None),
     "migrate: run, because it runs at each `up`": lambda: planned(jobs=of_store("db", always=True)),
     "migrate: run, because it failed the last time (exit code 3)": lambda: planned(state=replace(GONE, exit_code=3)),
     "migrate: run, because its last run was not seen to end": lambda: planned(state=replace(GONE, state="running")),
