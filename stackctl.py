@@ -327,8 +327,9 @@ def inspect_component(
 @command(app.command("logs"), short_file=False)
 def logs(
     session: Session,
-    component: Annotated[
-        str | None, typer.Argument(metavar="COMPONENT", help="Only this component.", autocompletion=component_names)
+    components: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[COMPONENT]...", help="Only these components.", autocompletion=component_names),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
@@ -339,13 +340,13 @@ def logs(
     Examples:
       stackctl logs
       stackctl logs -f web
-      stackctl logs --tail 20 db
+      stackctl logs --tail 20 db cache
     """
     from stack.commands.logs import logs
 
     if follow and session.json:
         raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
-    return logs(session.settings, component, tail, write_foreign if follow else None)
+    return logs(session.settings, components or [], tail, write_foreign if follow else None)
 
 
 @command(

@@ -177,15 +177,16 @@ class Engine(ABC):
         """Reach the data of the instance."""
 
     @abstractmethod
-    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        """Return the last `tail` lines (None: all) of a component, or of all of them with their names in front.
+    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        """Return the last `tail` lines (None: all) of each of these components, or of all if none is named.
 
-        With `since` only those that a component wrote from then on, as it is made now: never lines of what it replaced.
-        An engine that does not know the time of a line begins with the first start from then on, or else the last one.
+        Their names stand in front of the lines, unless they are those of one component that runs once. With `since`
+        only those that a component wrote from then on, as it is made now: never lines of what it replaced. An engine
+        that does not know the time of a line begins with the first start from then on, or else the last one.
         """
 
     @abstractmethod
-    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
+    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
         """Hand each line of the logs to `write` as it comes, until interrupted, or `write` raises `BrokenPipeError`."""
 
     # Changes

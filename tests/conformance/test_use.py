@@ -153,6 +153,9 @@ def test_logs_of_one_and_of_all(up: Cli) -> None:
     everything = up.data("logs")["lines"]
     assert {re.split(r"-1 | ", line)[0] for line in everything} == {"web", "db", "cache"}
     assert len(up.data("logs", "--tail", "2", "cache")["lines"]) == 2
+    two = up.data("logs", "--tail", "2", "db", "cache")["lines"]
+    assert sorted(line.partition(" |")[0].rstrip().removesuffix("-1") for line in two) == ["cache"] * 2 + ["db"] * 2
+    assert "elsewhere" in up.fails("logs", "db", "elsewhere", code="service-unknown", exit_code=2)["message"]
 
 
 def test_logs_follow_until_interrupted(up: Cli) -> None:

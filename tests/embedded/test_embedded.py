@@ -423,9 +423,10 @@ def test_what_was_stopped_by_hand_is_started_by_the_next_up(one: Running) -> Non
 
 
 def test_logs(up: Running) -> None:
-    assert "ready to accept connections" in "\n".join(up.engine.log_lines("db", None))
-    assert {re.split(r" \| ", line)[0] for line in up.engine.log_lines(None, 5)} == set(NAMES)
-    assert len(up.engine.log_lines("cache", 2)) == 2
+    assert "ready to accept connections" in "\n".join(up.engine.log_lines(["db"], None))
+    assert {re.split(r" \| ", line)[0] for line in up.engine.log_lines([], 5)} == set(NAMES)
+    assert len(up.engine.log_lines(["cache"], 2)) == 2
+    assert {line.split(" | ")[0] for line in up.engine.log_lines(["db", "cache"], 1)} == {"db", "cache"}
 
 
 def test_free_ports_are_not_the_published_one(up: Running) -> None:

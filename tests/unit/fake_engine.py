@@ -237,11 +237,11 @@ class FakeEngine(Engine):
     def variables(self, component: str) -> Mapping[str, str]:
         return render.variables(self._instance, component)
 
-    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         self._world.read_since = since
-        return tuple(f"{component}: {line}" for line in self._world.log)
+        return tuple(f"{names[0]}: {line}" for line in self._world.log)
 
-    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
+    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
         return 0
 
     def observe(self) -> Observed:

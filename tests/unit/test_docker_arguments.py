@@ -83,10 +83,11 @@ COMPOSE = {
     "start": SHOP.start(),
     "up --detach --no-build --no-recreate --no-deps db web": SHOP.start(["db", "web"]),
     "rm --stop --force web": SHOP.remove(["web"]),
-    "logs --no-color --tail all": SHOP.logs(None, None),
-    "logs --no-color --tail 100 --no-log-prefix web": SHOP.logs("web", 100),
-    "logs --no-color --tail all --no-log-prefix web --since 2026-01-02T03:04:05Z": SHOP.logs("web", None, SINCE),
-    "logs --no-color --tail 10 --follow": SHOP.logs(None, 10, follow=True),
+    "logs --no-color --tail all": SHOP.logs([], None),
+    "logs --no-color --tail 100 --no-log-prefix web": SHOP.logs(["web"], 100),
+    "logs --no-color --tail all --no-log-prefix web --since 2026-01-02T03:04:05Z": SHOP.logs(["web"], None, SINCE),
+    "logs --no-color --tail 5 web worker": SHOP.logs(["web", "worker"], 5),
+    "logs --no-color --tail 10 --follow": SHOP.logs([], 10, follow=True),
     "run --rm --no-TTY --no-deps --quiet-pull --name x --entrypoint sh db -c 'exec \"$@\"' sh postgres -D /d": (
         SHOP.run_script("db", "x", 'exec "$@"', ["postgres", "-D", "/d"])
     ),

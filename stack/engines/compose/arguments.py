@@ -69,17 +69,17 @@ class Project:
 
     def logs(
         self,
-        service: str | None,
+        services: Sequence[str],
         tail: int | None,
         since: datetime | None = None,
         follow: bool = False,
         named: bool = False,
     ) -> list[str]:
-        """Print the last `tail` lines (None: all) of one service, or of all.
+        """Print the last `tail` lines (None: all) of each of these services, or of all if none is named.
 
-        The names of the containers stand in front of those of all, and if `named` of those of one service.
+        The names of the containers stand in front of those of several, and if `named` of those of one service.
         """
-        which = [] if service is None else [*([] if named else ["--no-log-prefix"]), service]
+        which = [*(["--no-log-prefix"] if len(services) == 1 and not named else []), *services]
         recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
         lines = "all" if tail is None else str(tail)
         return self._command("logs", "--no-color", "--tail", lines, *which, *recent, *(["--follow"] if follow else []))

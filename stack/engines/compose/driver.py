@@ -106,16 +106,16 @@ class ComposeEngine(Engine):
             images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
         )
 
-    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        command = self._project.logs(component, tail, since, named=since is None and self._has_replicas(component))
+    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        command = self._project.logs(names, tail, since, named=since is None and self._has_replicas(names))
         return tuple(client.read(command, READ_TIMEOUT).splitlines())
 
-    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
-        command = self._project.logs(component, tail, follow=True, named=self._has_replicas(component))
+    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
+        command = self._project.logs(names, tail, follow=True, named=self._has_replicas(names))
         return process.stream(client.command(command), client.environment(), write)
 
-    def _has_replicas(self, component: str | None) -> bool:
-        return component is not None and self._instance.stack.replicas(component) > 1
+    def _has_replicas(self, names: Sequence[str]) -> bool:
+        return any(self._instance.stack.replicas(name) > 1 for name in names)
 
     # Changes
 

@@ -11,7 +11,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -284,12 +284,13 @@ class EmbeddedEngine(Engine):
 
     # Logs
 
-    def log_lines(self, component: str | None, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        if component is None or since is None:
-            written, named = self._logs(component), self._has_names(component)
+    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        if since is None:
+            written, named = self._logs(names), self._has_names(names)
             lines = [(name, line) for name, log in written.items() for line in logs.last_lines(log, tail)]
             return tuple(f"{name} | {line}" if named else line for name, line in lines)
-        return tuple(line for program in self._programs_of(component) for line in self._lines(program, tail, since))
+        programs = [program for name in names for program in self._programs_of(name)]
+        return tuple(line for program in programs for line in self._lines(program, tail, since))
 
     def _lines(self, program: str, tail: int | None, since: datetime) -> list[str]:
         start = read_start_log(self._home.run(program)).start_from(since.timestamp())
@@ -298,26 +299,25 @@ class EmbeddedEngine(Engine):
     def _programs_of(self, component: str) -> tuple[str, ...]:
         return programs_of(component, self._instance.stack.replicas(component))
 
-    def _logs(self, component: str | None) -> dict[str, Path]:
-        """Return the logs of a component, or of all, by the names that stand before their lines: `worker-2`."""
-        names = self._instance.stack.names if component is None else [component]
+    def _logs(self, names: Sequence[str]) -> dict[str, Path]:
+        """Return the logs of components, or of all, by the names that stand before their lines: `worker-2`."""
         return {
             name if len(programs) == 1 else f"{name}-{number}": self._home.log(program)
-            for name in names
+            for name in names or self._instance.stack.names
             for programs in [self._programs_of(name)]
             for number, program in enumerate(programs, 1)
         }
 
-    def _has_names(self, component: str | None) -> bool:
+    def _has_names(self, names: Sequence[str]) -> bool:
         """Whether there are several logs."""
-        return component is None or len(self._programs_of(component)) > 1
+        return len(names) != 1 or len(self._programs_of(names[0])) > 1
 
-    def follow_logs(self, component: str | None, tail: int | None, write: Callable[[str], None]) -> int:
+    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
         try:
-            for line in self.log_lines(component, tail):
+            for line in self.log_lines(names, tail):
                 write(line)
-            named = self._has_names(component)
-            logs.follow(self._logs(component), lambda name, line: write(f"{name} | {line}" if named else line))
+            named = self._has_names(names)
+            logs.follow(self._logs(names), lambda name, line: write(f"{name} | {line}" if named else line))
         except BrokenPipeError:
             return 0
         except KeyboardInterrupt:
