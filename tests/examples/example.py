@@ -74,13 +74,15 @@ class Example(Cli):
         return ended.stdout
 
     def remains(self) -> list[str]:
-        """Name the containers, volumes, networks, images and processes that bear the name of this instance."""
+        """Name the containers, volumes, networks, images, processes and folders that are left of this instance."""
         if self.engine == "compose":
             listings = ("ps --all --format {{.Names}}", "volume ls --format {{.Name}}",
                         "network ls --format {{.Name}}", "images --format {{.Repository}}")  # fmt: skip
             listed = (subprocess.check_output(["docker", *words.split()], text=True) for words in listings)
-            return [line for lines in listed for line in lines.splitlines() if self.instance in line]
-        return [str(entry) for entry in Path("/proc").glob("[0-9]*") if self.instance in _environment(entry)]
+            left = [line for lines in listed for line in lines.splitlines() if self.instance in line]
+        else:
+            left = [str(entry) for entry in Path("/proc").glob("[0-9]*") if self.instance in _environment(entry)]
+        return [*left, str(self.state)] if self.state.exists() else left
 
 
 def _environment(process: Path) -> str:

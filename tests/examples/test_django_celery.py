@@ -29,7 +29,9 @@ def test_a_photo_is_finished_saved_deleted_and_brought_back(example: Example) ->
     eventually(lambda: "1 photo<" in ask(example.url).text, within=60)
 
     look, save, restore = example.commands
-    assert "ada@example.com" in example.bash(look)
+    shown = example.bash(look)
+    assert "ada@example.com" in shown
+    assert "[X] 0001_initial" in shown
     example.bash(save)
     [number] = re.findall(r"/photos/(\d+)/delete", ask(example.url).text)
     post(example, f"/photos/{number}/delete", {})
