@@ -103,6 +103,13 @@ def checked_publish(component: Component, value: object, usual: int) -> int | No
     return usual if value is True else checked_port(component, "publish", value)
 
 
+def checked_public(component: Component, value: object, published: bool) -> None:
+    """Check that a component which other machines are to reach has a published port."""
+    checked_switch(component, "public", value)
+    if value and not published:
+        raise component.wrong("public", "opens published ports to other machines, and none is published; add publish=")
+
+
 def checked_endpoint(component: Component, field: str, value: object) -> int | str:
     """Return a port in a container: a number, or `53/udp` for one that takes datagrams."""
     if not isinstance(value, str):

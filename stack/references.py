@@ -48,11 +48,12 @@ class Secret:
 class Reference:
     """A fact about a component that only the engine knows.
 
-    `host` and `port` are where it answers, `bind` is the address that it has to listen on; `name` says which port, if
-    it is not the first. `url` is made of these, as `Component.meaning` says. `volume` is where the component finds its
-    volume called `name`, and `shared` the shared one. Of a process there are also `data`, the folder that is its own,
-    `socket`, the folder for its unix sockets, `file`, the path of its file called `name`, `tools`, the folder of its
-    programs, and `major`, their version. In an f-string it is a mark from which `deferred` makes a `Text`.
+    `host` and `port` are where it answers, `bind` is the address that it has to listen on, or `every` if other machines
+    are to reach it; `name` says which port, if it is not the first. `url` is made of these, as `Component.meaning`
+    says. `volume` is where the component finds its volume called `name`, and `shared` the shared one. Of a process
+    there are also `data`, the folder that is its own, `socket`, the folder for its unix sockets, `file`, the path of
+    its file called `name`, `tools`, the folder of its programs, and `major`, their version. In an f-string it is a mark
+    from which `deferred` makes a `Text`.
     """
 
     component: str

@@ -44,7 +44,10 @@ FIELDS: Mapping[str, Refused] = {
     "links": _USES,
     "depends_on": _USES,
     "external_links": Refused(_OWN_NETWORK, "give the address in environment="),
-    "expose": Refused("is `ports` here", "declare ports={'http': 80}; publish={'http': 8080} opens it on 127.0.0.1"),
+    "expose": Refused(
+        "is `ports` here",
+        "declare ports={'http': 80}; publish={'http': 8080} opens it on 127.0.0.1, and public=True on every address",
+    ),
     "container_name": Refused("is not a field: it would allow one instance only", "`stackctl exec NAME` finds it"),
     "dns": Refused("is not a field: the engine resolves the names of components", "declare extra_hosts={'api': IP}"),
     "env_file": Refused(
@@ -83,7 +86,7 @@ FIELDS: Mapping[str, Refused] = {
 
 EXAMPLES: Mapping[str, str] = {
     "ports": "{'http': 80}; publish={'http': 8080} opens it on this machine",
-    "publish": "{'http': 8080} for ports={'http': 80}",
+    "publish": "{'http': 8080} for ports={'http': 80}; public=True opens it to other machines",
     "volumes": "{'data': '/data'}; a file beside the stack file goes to files=, a source folder to mounts=",
     "files": "{'app.conf': '/etc/app.conf'}",
     "mounts": "{'src': '/app/src'}",

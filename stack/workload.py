@@ -70,8 +70,9 @@ class VolumeId(PortId):
 class Port:
     """A port that a component listens on: `number` in its container.
 
-    `publish`: the port of this machine on which it is published, on the loopback address; None if it is not. `url`:
-    how clients of this machine name it then, with `{port}` for that port. `udp`: it takes datagrams.
+    `publish`: the port of this machine on which it is published, on the loopback address; None if it is not. `public`:
+    on every address of the machine. `url`: how clients of this machine name it then, with `{port}` for that port.
+    `udp`: it takes datagrams.
     """
 
     id: PortId
@@ -79,6 +80,7 @@ class Port:
     publish: int | None = None
     url: str = WEB
     udp: bool = False
+    public: bool = False
 
     @property
     def on_network(self) -> str:
@@ -333,6 +335,21 @@ class Workload:
     @property
     def published(self) -> tuple[Port, ...]:
         return tuple(port for port in self.ports if port.publish is not None)
+
+    @property
+    def public(self) -> bool:
+        """Whether other machines reach it."""
+        return any(port.public for port in self.published)
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """What it opens to other machines, for people."""
+        return ("listens on every address of this machine",) if self.public else ()
+
+    @property
+    def relaxed(self) -> tuple[str, ...]:
+        """What a container may do beyond the safe defaults, for people."""
+        return (*self.exposed, *self.hardening.relaxed)
 
 
 def setting_words(settings: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,7 +19,16 @@ from stack.verdict import observe
 from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.schedules import run_line, schedule_runs
-from stack.workflow.summary import component_statuses, group_lines, overall, page_urls, problem, server_lines, url_lines
+from stack.workflow.summary import (
+    component_statuses,
+    group_lines,
+    overall,
+    page_urls,
+    problem,
+    publics,
+    server_lines,
+    url_lines,
+)
 
 _WATCH_INTERVAL = 1.0
 # What is left of the ports, and of the name of an image or a command, in a narrow terminal.
@@ -112,6 +121,10 @@ def _text(
         "",
         *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in data.runs.items()),
         *_address_lines(instance, data, style),
+        *(
+            style.wrapped(f"{name} listens on every address of this machine, as declared", "", "  ")
+            for name in publics(instance)
+        ),
         style.wrapped(f"engine: {opened.choice}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}

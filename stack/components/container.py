@@ -19,6 +19,7 @@ from stack.checking import (
     checked_memory,
     checked_name,
     checked_port,
+    checked_public,
     checked_switch,
     checked_target,
     checked_user,
@@ -55,6 +56,7 @@ class Container(Program):
     - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words.
     - `ports`: what it listens on, by a name, `{"http": 9000, "dns": "53/udp"}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
+      `public`: all of these are on every address of this machine, for other machines.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
       first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. `BIND`
@@ -92,6 +94,7 @@ class Container(Program):
     hostname: str | None = None
     working_dir: str | None = None
     terminal: bool = False
+    public: bool = False
 
     _LEAST_MEMORY: ClassVar[int] = 6
     _PROCESSES: ClassVar[int] = 512
@@ -150,6 +153,7 @@ class Container(Program):
                 listed = ", ".join(map(repr, numbers)) or "none"
                 raise self.wrong("publish", f"{key!r} is none of its ports; `ports` has {listed}")
             published[str(key)] = checked_port(self, f"publish/{key}", value)
+        checked_public(self, self.public, bool(published))
         self._freeze("ports", MappingProxyType(numbers))
         self._freeze("publish", MappingProxyType(published))
 
@@ -239,7 +243,12 @@ class Container(Program):
     def _port(self, name: str) -> Port:
         number, udp, publish = self.ports[name], name not in self._connected, self.publish.get(name)
         return Port(
-            PortId.of(self.name, name), int(str(number).removesuffix("/udp")), publish, UDP if udp else WEB, udp
+            id=PortId.of(self.name, name),
+            number=int(str(number).removesuffix("/udp")),
+            publish=publish,
+            url=UDP if udp else WEB,
+            udp=udp,
+            public=self.public and publish is not None,
         )
 
     def _in_container(self, own: Workload) -> Workload:
@@ -273,7 +282,7 @@ class Container(Program):
 
     @property
     def _located(self) -> dict[str, Value]:
-        return located(self.name, tuple(self.ports), self.volumes, self.files)
+        return located(self.name, tuple(self.ports), self.volumes, self.files, self.public)
 
     @property
     def check(self) -> Check | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from stack.checking import checked_command, checked_environment, checked_port, checked_user
+from stack.checking import checked_command, checked_environment, checked_port, checked_public, checked_user
 from stack.errors import DeclarationError
 from stack.parts import TMP, located, volumes_of
 from stack.placed import files_of, mounts_of
@@ -26,6 +26,7 @@ class WebApp(Program):
       app that only other components reach. The app gets in `BIND` and `PORT` where it has to listen: in a container
       0.0.0.0 and `port`, without one 127.0.0.1 and `publish`. `from stack import BIND, PORT` gives
       the same for its command and environment: `command=["gunicorn", f"--bind={BIND}:{PORT}", "shop.wsgi"]`.
+      `public`: it is published on every address of this machine, for other machines, and `BIND` is 0.0.0.0 anyway.
     - `health`: the path that answers 200 once the app and what it uses work. The Dockerfile's HEALTHCHECK, if it
       has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside, of an app that is
       published or runs without a container.
@@ -40,12 +41,14 @@ class WebApp(Program):
     publish: int | Literal["same"] | None = "same"
     health: str = "/health"
     command: Sequence[Value] | str | None = None
+    public: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checked_port(self, "port", self.port)
         if self.publish not in (None, "same"):
             checked_port(self, "publish", self.publish)
+        checked_public(self, self.public, self.publish is not None)
         if not isinstance(self.health, str) or not _PATH.fullmatch(self.health):
             raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
         if self.command is not None:
@@ -90,7 +93,7 @@ class WebApp(Program):
                 user=checked_user(self, self.user), tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts)
             ),
             init=True,
-            ports=(Port(port, self.port, publish),),
+            ports=(Port(port, self.port, publish, public=self.public),),
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),
             labels=self.labels,
@@ -109,4 +112,6 @@ class WebApp(Program):
         return replace(own, stop_signal="TERM")
 
     def _environment(self) -> Mapping[str, Value]:
-        return located(self.name, ("",), self.volumes, self.files) | dict(checked_environment(self, self.environment))
+        return located(self.name, ("",), self.volumes, self.files, self.public) | dict(
+            checked_environment(self, self.environment)
+        )

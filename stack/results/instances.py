@@ -24,6 +24,7 @@ class ComponentStatus:
     `ended`: when it ended, ISO 8601, if it is a job that has; else null.
     `port`: the port of this machine for the first port that it publishes, or null.
     `ports`: the port of this machine for each one that it publishes: `web`, or `search:console` for one with a name.
+    `public`: whether it publishes its ports on every address of this machine, as declared.
     `image`: its image, or the program of a process; null if it does not exist.
     `replicas`: how many of it are declared; what is above is of the worst of them, and `restarts` of all.
     `replicas_well`: how many of them run and are not unhealthy.
@@ -37,6 +38,7 @@ class ComponentStatus:
     ended: datetime | None
     port: int | None
     ports: Mapping[PortId, int]
+    public: bool
     image: str | None
     replicas: int
     replicas_well: int

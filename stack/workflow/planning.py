@@ -97,11 +97,13 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
 
 
 def relaxations(opened: Opened) -> dict[str, tuple[str, ...]]:
-    """Return what each container may do beyond the hardening, as declared, for people; nothing for processes."""
-    if opened.engine.traits.target != "container":
-        return {}
-    stack = opened.instance.stack
-    return {name: stack.workload(name, "container").hardening.relaxed for name in stack.names}
+    """Return what each component may do beyond the safe defaults, as declared, for people.
+
+    What hardens a container is nothing to a process.
+    """
+    stack, contained = opened.instance.stack, opened.engine.traits.target == "container"
+    workloads = {name: stack.workload(name, "container") for name in stack.names}
+    return {name: each.relaxed if contained else each.exposed for name, each in workloads.items()}
 
 
 def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str]) -> DeclaredJob:

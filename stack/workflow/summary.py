@@ -53,17 +53,23 @@ def group_lines(groups: Mapping[str, bool]) -> list[str]:
 
 def component_statuses(instance: Instance, observed: Observed) -> dict[str, ComponentStatus]:
     """By name: each declared component, and those that are no longer declared."""
+    public = set(publics(instance))
     return {
-        name: _component_status(observed.components.get(name), instance.stack.replicas(name))
+        name: _component_status(observed.components.get(name), instance.stack.replicas(name), name in public)
         for name in dict.fromkeys([*instance.stack.names, *observed.components])
     }
 
 
-def _component_status(component: ComponentState | None, replicas: int) -> ComponentStatus:
+def publics(instance: Instance) -> list[str]:
+    """Name the components that publish their ports on every address of this machine, as declared."""
+    return [name for name in instance.stack.names if instance.stack.own_workload(name, "container").public]
+
+
+def _component_status(component: ComponentState | None, replicas: int, public: bool) -> ComponentStatus:
     if component is None:
         return ComponentStatus(
-            "absent", "none", problem=None, restarts=0, since=None, ended=None, port=None, ports={}, image=None,
-            replicas=replicas, replicas_well=0,
+            "absent", "none", problem=None, restarts=0, since=None, ended=None, port=None, ports={}, public=public,
+            image=None, replicas=replicas, replicas_well=0,
         )  # fmt: skip
     return ComponentStatus(
         state=component.state,
@@ -74,6 +80,7 @@ def _component_status(component: ComponentState | None, replicas: int) -> Compon
         ended=component.ended,
         port=next(iter(component.ports.values()), None),
         ports=component.ports,
+        public=public,
         image=component.image,
         replicas=component.wanted,
         replicas_well=sum(each.well for each in component.each),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.cli import Cli, eventually
 from tests.ports import own_port
 from tests.project import below, make_project
 
+PUBLIC = "listens on every address of this machine"
 STACK = """\
 from stack import Container, Redis, Stack, WebApp, Worker, health
 
@@ -34,6 +36,7 @@ files = Container(
     process=["sh", "-c", 'exec python3 -m http.server "$PORT" --bind "$BIND" --directory "$VOLUME_DATA"'],
     ports={"http": 9000},
     publish={"http": 23872},
+    public=True,
     volumes={"data": "/data"},
     health=health.tcp(),
     files={"motd.txt": "/etc/motd.txt", "pages": "/srv/pages"},
@@ -134,6 +137,25 @@ def test_all_of_it_is_up_and_stays_as_it_is(shop: Shop) -> None:
     assert "the worker works" in shop.ok("logs", "worker").stdout
 
 
+def test_a_public_port_and_no_other_is_reached_at_another_address(shop: Shop) -> None:
+    address = outer_address()
+    with urllib.request.urlopen(f"http://{address}:{shop.port + 1}") as response:
+        assert "Directory listing" in response.read().decode()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((address, shop.port), 5)
+    components = shop.data("status")["components"]
+    assert {name for name, each in components.items() if each["public"]} == {"files"}
+    for said in (shop.ok("status"), shop.run("doctor")):
+        assert f"files {PUBLIC}" in " ".join(said.stdout.split())
+
+
+def outer_address() -> str:
+    """Return the address of this machine at which others reach it. Nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("198.51.100.1", 9))
+        return str(route.getsockname()[0])
+
+
 def test_a_worker_shares_the_volume_of_its_app(shop: Shop) -> None:
     shop.put("shared")
     assert "web:media" not in json.dumps(shop.data("plan")["actions"]), "nothing is changed"
@@ -212,7 +234,7 @@ def test_a_container_has_what_it_declares_and_the_plan_says_so(shop: Shop) -> No
     assert "host.docker.internal" in hosts
     motd = shop.folder / "motd.txt"
     motd.write_text("three")
-    relaxed = ["reaches this machine", "mounts . of the project, for development"]
+    relaxed = [PUBLIC, "reaches this machine", "mounts . of the project, for development"]
     (planned,) = [each for each in shop.data("plan")["actions"] if each["component"] == "files"]
     assert planned["relaxations"] == relaxed
     assert "    ! mounts . of the project, for development, as declared" in shop.ok("plan").stdout

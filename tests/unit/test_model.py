@@ -230,7 +230,7 @@ def test_a_secret_never_shows_its_value() -> None:
 def test_the_fields_there_are_stand_in_the_hint() -> None:
     with pytest.raises(DeclarationError) as raised:
         Redis("cache", version=7)  # type: ignore[call-arg]
-    assert raised.value.hint == "it has: name, inspect, memory, cpus, durable, publish, image"
+    assert raised.value.hint == "it has: name, inspect, memory, cpus, durable, publish, image, public"
 
 
 def test_a_reference_in_a_text_is_found_again() -> None:

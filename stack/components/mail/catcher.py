@@ -1,6 +1,6 @@
 """Take mail, keep it in memory, and show it: what Mailpit is in a container, for a process of this machine.
 
-    catcher.py --bind ADDRESS --smtp PORT --http PORT
+    catcher.py --bind ADDRESS --smtp PORT --http PORT [--http-bind ADDRESS]
 
 The HTTP API is a part of that of Mailpit, with its names (https://mailpit.axllent.org/docs/api-v1/).
 """
@@ -237,6 +237,7 @@ def _any_login(server: SMTP, session: Session, envelope: Envelope, mechanism: st
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bind", required=True)
+    parser.add_argument("--http-bind")
     parser.add_argument("--smtp", type=int, required=True)
     parser.add_argument("--http", type=int, required=True)
     options = parser.parse_args(arguments)
@@ -245,7 +246,7 @@ def main(arguments: list[str]) -> None:
         Taker(box), options.bind, options.smtp, authenticator=_any_login, auth_require_tls=False, ident="stackctl"
     )
     taker.start()
-    server = ThreadingHTTPServer((options.bind, options.http), Page)
+    server = ThreadingHTTPServer((options.http_bind or options.bind, options.http), Page)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack.capabilities import Check, Programs, ProgramSearch, Script
-from stack.checking import checked_cpus, checked_image, checked_memory, checked_publish
+from stack.capabilities import Check, Host, Programs, ProgramSearch, Script
+from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.model import Component
 from stack.parts import TMP, USER, PageCheck
 from stack.references import Reference, Value, deferred
@@ -32,19 +32,21 @@ class Mail(Component):
 
     It takes the mail of every sender, with any name and password, and delivers none. It keeps the last 500 until it
     ends. `publish`: the port of this machine with the page that shows them and with the HTTP API of Mailpit, on
-    127.0.0.1; True stands for 8025, None for no port. Without Docker there is less of both: `/api/v1/messages`,
-    `/api/v1/message/ID` and its `/raw`. `image`: what a container runs, a Mailpit. `memory` is in MiB. Raises
-    `DeclarationError` for a wrong value.
+    127.0.0.1; True stands for 8025, None for no port; `public`: on every address of this machine.
+    Without Docker there is less of both: `/api/v1/messages`, `/api/v1/message/ID` and its `/raw`. `image`: what a
+    container runs, a Mailpit. `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
     publish: bool | int | None = True
     memory: int = 128
     cpus: float = 1.0
     image: str | None = None
+    public: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("publish", checked_publish(self, self.publish, _HTTP))
+        checked_public(self, self.public, self.publish is not None)
         checked_memory(self, self.memory, least=32)
         checked_cpus(self, self.cpus)
         if self.image is not None:
@@ -79,14 +81,20 @@ class Mail(Component):
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=128),
             hardening=Hardening(user=USER, tmpfs=(TMP,)),
-            ports=(Port(PortId.of(self.name, "smtp"), _SMTP), Port(page, _HTTP, publish=self.publish)),
+            ports=(
+                Port(PortId.of(self.name, "smtp"), _SMTP),
+                Port(page, _HTTP, publish=self.publish, public=self.public),
+            ),
             probe=None if self.publish is None else HttpCheck(page, _READY),
             stop_grace=5,
         )
         if target == "container":
             check = Healthcheck(("CMD", "/mailpit", "readyz"))
             return replace(plain, image=self.image or IMAGE, environment=_VARIABLES, healthcheck=check)
-        command = (_CATCHER, "--bind", self.host, "--smtp", self.port, "--http", Reference(self.name, "port", "http"))
+        page_port = Reference(self.name, "port", "http")
+        command: tuple[Value, ...] = (_CATCHER, "--bind", self.host, "--smtp", self.port, "--http", page_port)
+        if self.public:
+            command = (*command, "--http-bind", Reference(self.name, "every"))
         return replace(plain, command=command, stop_signal="TERM")
 
     def without_effect(self, target: Target) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Make the data folder of a PostgreSQL where there is none, then become the server: a script that `launch` starts.
 
     cluster.py --tools FOLDER --major N --data FOLDER --admin A --user U --database D --password-file FILE \
-        -- postgres WORD…
+        [--public] -- postgres WORD…
 
 The final name appears once everything beneath it is complete and on the disk, whatever is killed before. A folder
 with the final name is never recreated and never deleted here. It needs nothing but Python.
@@ -24,6 +24,8 @@ from pathlib import Path
 MARK = "stackctl.json"
 _SCHEMA = 1
 _OWNER = "owner"
+# Other machines may log in with a password. It has no effect on a server that listens on this machine alone.
+_FROM_ANYWHERE = "host all all all scram-sha-256"
 # Without a single word of the user's environment: not even a `PGOPTIONS` may have a say.
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
@@ -38,12 +40,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--user", required=True)
     parser.add_argument("--database", required=True)
     parser.add_argument("--password-file", required=True)
+    parser.add_argument("--public", action="store_true")
     options = parser.parse_args(arguments[:cut])
     if not options.data.exists():
         _make(options)
     elif found := problem(options.data, options.major):
         sys.exit(f"stackctl: {found[1]}")
     _admit_owner(options, options.data)
+    if options.public:
+        _complete(options.data / "pg_hba.conf", [_FROM_ANYWHERE])
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec would pass that on
     os.execv(arguments[cut + 1], arguments[cut + 1 :])  # noqa: S606 - a list of words, no shell
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
-from stack.checking import checked_cpus, checked_memory, checked_path, checked_publish
+from stack.checking import checked_cpus, checked_memory, checked_path, checked_public, checked_publish
 from stack.components.postgres.extensions import missing_extension
 from stack.components.postgres.fields import (
     ADMIN,
@@ -80,6 +80,7 @@ class Postgres(Server):
     `image`: what a container runs; it keeps the contract of the official image, and its major version is that of
     `version`. `image_user`: the user and group of `postgres` in it, if they are not 999:999, and 70:70 on Alpine.
     `publish`: True, or the port of this machine on which its programs reach it too, on 127.0.0.1; True stands for 5432.
+    `public`: on every address of this machine, for other machines.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
@@ -97,6 +98,7 @@ class Postgres(Server):
     image_user: str | None = None
     databases: Sequence[str] = ()
     init: str | None = None
+    public: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +113,7 @@ class Postgres(Server):
         if self.init is not None:
             checked_path(self, "init", self.init)
         self._freeze("publish", checked_publish(self, self.publish, PORT))
+        checked_public(self, self.public, self.publish is not None)
         if self.version is not None and not (type(self.version) is int and OLDEST <= self.version < 100):
             raise self.wrong("version", f"{self.version!r} is not a major version of PostgreSQL (from {OLDEST} on)")
         self._freeze("settings", checked_settings(self, self.settings))
@@ -150,7 +153,7 @@ class Postgres(Server):
         plain = Workload(
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=256),
             hardening=Hardening(user=self.image_user or user_of(self.image), tmpfs=("/tmp", "/var/run/postgresql")),  # noqa: S108 - in the container
-            ports=(Port(PortId.of(self.name), PORT, self.publish, self._url),),
+            ports=(Port(PortId.of(self.name), PORT, self.publish, self._url, public=self.public),),
             volumes=(self._volume,),
             stop_grace=_STOP_GRACE,
             settings=checked_settings(self, self.settings),
@@ -191,7 +194,8 @@ class Postgres(Server):
         # fmt: off
         command = (
             "postgres", "-D", Reference(self.name, "data"),
-            "-h", self.host, "-p", self.port, "-k", Reference(self.name, "socket"),
+            "-h", Reference(self.name, "every") if self.public else self.host, "-p", self.port,
+            "-k", Reference(self.name, "socket"),
         )
         # fmt: on
         # Fast shutdown: TERM would wait for every client to leave.
@@ -204,7 +208,7 @@ class Postgres(Server):
             str(SCRIPT), "--tools", Reference(self.name, "tools"), "--major", Reference(self.name, "major"),
             "--data", Reference(self.name, "data"), "--admin", ADMIN, "--user", self.user,
             "--database", self.database,
-            "--password-file", self.password, "--",
+            "--password-file", self.password, *(["--public"] if self.public else []), "--",
         )
         # fmt: on
 

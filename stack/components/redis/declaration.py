@@ -10,7 +10,15 @@ from typing import Self
 
 from stack.calls import check_call
 from stack.capabilities import DataStore, Host, Programs, ProgramSearch
-from stack.checking import checked_cpus, checked_image, checked_memory, checked_publish, checked_switch, checked_text
+from stack.checking import (
+    checked_cpus,
+    checked_image,
+    checked_memory,
+    checked_public,
+    checked_publish,
+    checked_switch,
+    checked_text,
+)
 from stack.components.postgres import Postgres
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
@@ -59,9 +67,9 @@ class Redis(Server):
     By default it is a cache: it keeps nothing on disk, and forgets the least used keys when it is full. `durable`: it
     is a store, such as a queue: each change goes to an append-only file in a volume within a second, it refuses changes
     when it is full, and its data is in snapshots. `publish`: True, or the port of this machine on which its programs
-    reach it too, on 127.0.0.1; True stands for 6379. `image`: what a container runs, a Redis or a Valkey. `inspect` is
-    what `stackctl inspect` shows of it. `memory` is in MiB, half of it for keys and values. Raises `DeclarationError`
-    for a wrong value.
+    reach it too, on 127.0.0.1; True stands for 6379. `public`: on every address of this machine, for other machines.
+    `image`: what a container runs, a Redis or a Valkey. `inspect` is what `stackctl inspect` shows of it. `memory` is
+    in MiB, half of it for keys and values. Raises `DeclarationError` for a wrong value.
     """
 
     inspect: CachedValue | None = None
@@ -70,6 +78,7 @@ class Redis(Server):
     durable: bool = False
     publish: bool | int | None = None
     image: str | None = None
+    public: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +88,7 @@ class Redis(Server):
         checked_cpus(self, self.cpus)
         checked_switch(self, "durable", self.durable)
         self._freeze("publish", checked_publish(self, self.publish, PORT))
+        checked_public(self, self.public, self.publish is not None)
         if self.image is not None:
             checked_image(self, self.image)
 
@@ -119,7 +129,7 @@ class Redis(Server):
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=64),
             hardening=Hardening(user=USER, tmpfs=("/tmp",) if self.durable else ("/data", "/tmp")),  # noqa: S108 - in it
             volumes=(Volume(VolumeId.of(self.name), f"{self.name}-data", "/data"),) if self.durable else (),
-            ports=(Port(PortId.of(self.name), PORT, self.publish, _URL),),
+            ports=(Port(PortId.of(self.name), PORT, self.publish, _URL, public=self.public),),
             command=self._server(),
             stop_grace=_STOP_GRACE,
         )
@@ -129,11 +139,15 @@ class Redis(Server):
             return self._with_password(own) if self.secrets(target) else own
         # fmt: off
         command: tuple[Value, ...] = (
-            *self._server(), "--bind", self.host, "--port", self.port,
+            *self._server(), "--bind", self._listens_on, "--port", self.port,
             "--aclfile", Reference(self.name, "file", _ACCESS), "--dir", Reference(self.name, "data"),
         )
         # fmt: on
         return replace(plain, command=command, stop_signal="TERM")
+
+    @property
+    def _listens_on(self) -> Reference:
+        return Reference(self.name, "every") if self.public else self.host
 
     def _with_password(self, own: Workload) -> Workload:
         """Let the server ask for the password, which every `redis-cli` in its container has."""

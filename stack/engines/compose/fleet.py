@@ -25,7 +25,7 @@ _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
 _SIZES_TIMEOUT = 10.0
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_PUBLISHED = re.compile(r"127\.0\.0\.1:(\d+)(?:-(\d+))?->(\d+)")
+_PUBLISHED = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)")
 _LABELS = tuple(label(name) for name in (render.LABEL_PROJECT, render.LABEL_INSTANCE, render.LABEL_STATE))
 _CONTAINER = "\t".join(
     [
@@ -140,7 +140,8 @@ def _part(values: Sequence[str], parts: Mapping[str, _Parts]) -> tuple[str, _Par
 def published(ports: str) -> dict[int, int]:
     """Parse what `docker ps` shows as ports: the port of this machine by that of the container.
 
-    `127.0.0.1:9300->9200/tcp, 80/tcp`, and for neighbours `127.0.0.1:9300-9301->9200-9201/tcp`.
+    `127.0.0.1:9300->9200/tcp, 80/tcp`, and for neighbours `127.0.0.1:9300-9301->9200-9201/tcp`. One that is on every
+    address stands there for each kind of these: `0.0.0.0:80->80/tcp, [::]:80->80/tcp`.
     """
     return {
         inner + offset: first + offset

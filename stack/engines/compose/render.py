@@ -171,7 +171,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         service["depends_on"] = {each: {"condition": _condition(instance, each)} for each in awaited}
     if workload.published:
         service["ports"] = [
-            f"127.0.0.1:{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}" for port in workload.published
+            f"{'' if port.public else '127.0.0.1:'}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
+            for port in workload.published
         ]
     if workload.hostname is not None:
         service["hostname"] = workload.hostname
@@ -317,6 +318,7 @@ def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], st
             "host": lambda: reference.component,
             "port": lambda: str(port_number(instance, reference)),
             "bind": lambda: _EVERY_ADDRESS,
+            "every": lambda: _EVERY_ADDRESS,
             "volume": lambda: _mount_point(instance, reference, VolumeId.of(reference.component, reference.name)),
             "file": lambda: _file_place(instance, reference),
             "shared": lambda: _mount_point(instance, reference, VolumeId.of(reference.name)),

@@ -26,8 +26,9 @@ from stack.instance import FILES, Instance, generation_mark
 from stack.parameters import Given
 from stack.workload import PortId, VolumeId
 
-# Every server listens on this address alone.
+# Every server listens on this address alone, unless it is declared to be public.
 HOST = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - as declared
 # The homes of root's instances. Root owns this folder, and the instances' users may pass through it.
 ROOT_HOMES = Path("/var/lib/stackctl")
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"

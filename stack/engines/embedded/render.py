@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from stack.engines.embedded.layout import HOST, Layout, component_of, programs_of
+from stack.engines.embedded.layout import EVERY_ADDRESS, HOST, Layout, component_of, programs_of
 from stack.errors import DeclarationError
 from stack.fields import digest, flatten
 from stack.instance import Instance
@@ -112,6 +112,7 @@ def _fields(instance: Instance, layout: Layout, name: str) -> dict[str, str]:
             "uses": instance.stack[name].needs,
             "stop_signal": process.stop_signal,
             "stop_grace": process.stop_grace,
+            **({"public": "true"} if process.public else {}),
             **({"restart": process.restart} if process.restart != "always" else {}),
             **({"once": "true"} if process.once else {}),
             **{
@@ -255,6 +256,7 @@ def resolve(layout: Layout, value: Value, reveal: Callable[[SecretValue], str] =
         return {
             "host": lambda: HOST,
             "bind": lambda: HOST,
+            "every": lambda: EVERY_ADDRESS,
             "port": lambda: str(layout.port(component, name)),
             "volume": lambda: str(layout.home.volume(VolumeId.of(component, name))),
             "shared": lambda: str(layout.home.volume(VolumeId.of(name))),
