@@ -33,6 +33,9 @@ class App(Protocol):
     def files(self) -> Mapping[str, str]: ...
 
     @property
+    def variable_files(self) -> tuple[str, ...]: ...
+
+    @property
     def needs(self) -> tuple[str, ...]: ...
 
     @property
@@ -125,6 +128,11 @@ class Beside(Program):
     def declared(self) -> Mapping[str, str]:
         theirs = dict.fromkeys(self.of.environment, self.of.name) if self.of is not None else {}
         return {**theirs, **super().declared}
+
+    @property
+    def variable_files(self) -> tuple[str, ...]:
+        theirs = self.of.variable_files if self.of is not None else ()
+        return tuple(dict.fromkeys([*theirs, *super().variable_files]))
 
     @property
     def shares(self) -> tuple[str, ...]:

@@ -302,6 +302,18 @@ def checked_path(component: Component, field: str, value: object) -> str:
     return value
 
 
+def checked_files_of_variables(component: Component, files: object) -> tuple[str, ...]:
+    """Return the paths of files with variables, `env_files=["backend.env"]`."""
+    paths = sequence(f"{component.name}/env_files", files)
+    for path in paths:
+        if not isinstance(path, str) or not path.strip():
+            raise component.wrong("env_files", f"{path!r} is not the path of a file, like 'backend.env'")
+        checked_plain(component, "env_files", path)
+        if paths.count(path) > 1:
+            raise component.wrong("env_files", f"{path!r} is listed twice")
+    return tuple(map(str, paths))
+
+
 def checked_labels(component: Component, labels: object) -> Mapping[str, str]:
     """Return the labels of a container. Those with which stackctl and Compose know their own are not free."""
     return MappingProxyType(

@@ -66,7 +66,9 @@ def _assignments(text: str, lookup: Mapping[str, str]) -> Iterator[Assignment]:
         if key is None:
             raise Malformed(line, "is not NAME=VALUE")
         if key[2] is None:
-            # A name alone stands for the variable of the environment, which counts anyway.
+            # A name alone stands for the variable of the environment.
+            if key[1] in lookup:
+                yield Assignment(line, key[1], lookup[key[1]])
             at = end + 1
             continue
         if text[key.end() : key.end() + 1] in ("'", '"'):

@@ -148,6 +148,11 @@ class Component:
         """The variables that a stack file gives it, each with the component that it is declared for."""
         return {}
 
+    @property
+    def variable_files(self) -> tuple[str, ...]:
+        """The files, relative to the stack file, whose variables it gets; of two with one variable the last counts."""
+        return ()
+
     def meaning(self, reference: Reference, target: Target) -> Value | None:
         """What a reference to it stands for, if that is made of others, as `url` is.
 
@@ -341,13 +346,23 @@ class Stack:
         object.__setattr__(part, "whole", self)
         return part
 
+    def with_variables(self, given: Mapping[str, Mapping[str, Value]]) -> Stack:
+        """Return the stack whose components get these variables, by their names, unless they have such a one."""
+        stack = Stack(self.name, self.components, self.groups, self._unused_externals)
+        object.__setattr__(stack, "given", given)
+        if self.whole is not self:
+            object.__setattr__(stack, "whole", self.whole)
+        return stack
+
     def able(self, target: Target) -> Stack:
         """Return the stack without the components that can't run on a target, or that need one of those."""
         left = runnable(self, target)
         names = {component.name for component in left}
         groups = {group: [each for each in members if each in names] for group, members in self.groups.items()}
         left_groups = {group: members for group, members in groups.items() if members}
-        return Stack(self.name, left, left_groups, self._unused_externals)
+        stack = Stack(self.name, left, left_groups, self._unused_externals)
+        object.__setattr__(stack, "given", self.given)
+        return stack
 
     @property
     def _unused_externals(self) -> tuple[External, ...]:
@@ -359,6 +374,11 @@ class Stack:
     def whole(self) -> Stack:
         """The stack with the components of all groups, also of those that are off."""
         return self
+
+    @cached_property
+    def given(self) -> Mapping[str, Mapping[str, Value]]:
+        """The variables that components get beside those that they declare, by their names."""
+        return {}
 
     @cached_property
     def off(self) -> Mapping[str, str]:
@@ -433,7 +453,7 @@ class Stack:
         exported = {variable: value for variable, (_, value) in self.exported(name, target).items()}
         environment = {
             variable: value
-            for variable, value in (exported | dict(own.environment)).items()
+            for variable, value in {**exported, **self.given.get(name, {}), **own.environment}.items()
             if self._has_file(value, target)
         }
         return complete(

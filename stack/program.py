@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from stack.checking import (
     checked_cpus,
     checked_environment,
+    checked_files_of_variables,
     checked_labels,
     checked_memory,
     checked_seconds,
@@ -34,7 +35,8 @@ class Program(Component):
       its path in the source, if it is not `Dockerfile`; `target`, `args`: the stage of it to build, and the values of
       its arguments.
     - `environment`: plain values, references (`db.host`, `db.url`) and texts of them. A variable that ends in
-      `_FILE` gets the path of a secret's file, any other its value.
+      `_FILE` gets the path of a secret's file, any other its value. `env_files`: files beside the stack file whose
+      variables it gets too, each as a secret; of two with one variable the last counts, and `environment` before them.
     - `uses`: the components it needs, or their names. Each gives its variables: `db` gives `DB_HOST`, `DB_PORT`, …
       `after`: those that it needs and whose variables it does not get. `reaches`: those that it reaches whichever is
       ready first, also in a circle, without their variables.
@@ -60,6 +62,7 @@ class Program(Component):
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Variable] = field(default_factory=dict)
+    env_files: Sequence[str] = ()
     uses: Sequence[Component | External | str] | None = ()
     after: Sequence[Component | str] = ()
     reaches: Sequence[Component | str] = ()
@@ -83,6 +86,7 @@ class Program(Component):
         self._check_origin()
         self._freeze("args", self.build.args)
         self._freeze("environment", checked_environment(self, self.environment))
+        self._freeze("env_files", checked_files_of_variables(self, self.env_files))
         self._check_relations()
         self._freeze("volumes", checked_volumes(self, self.volumes))
         places = self._places()
@@ -130,6 +134,10 @@ class Program(Component):
     @property
     def declared(self) -> Mapping[str, str]:
         return dict.fromkeys(self.environment, self.name)
+
+    @property
+    def variable_files(self) -> tuple[str, ...]:
+        return tuple(self.env_files)
 
     @property
     def build(self) -> Build:

@@ -125,6 +125,24 @@ class ParameterSecret(OfParameter, SecretReference):
 
 
 @dataclass(frozen=True)
+class FileSecret(SecretReference):
+    """A variable of a file that a component names in `env_files`; `text` is its value."""
+
+    file: str = dataclasses.field(kw_only=True)
+    line: int = dataclasses.field(kw_only=True, compare=False)
+    text: str = dataclasses.field(kw_only=True, repr=False)
+
+    @property
+    def id(self) -> str:
+        """What a plan calls it: no secret that has a file has a space in its name."""
+        return f"{self.field} of {self.file}"
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file} line {self.line}"
+
+
+@dataclass(frozen=True)
 class SecretValue:
     """The value of a secret, in an environment alone. `encoded`: percent-encoded, as a part of a URL."""
 

@@ -50,9 +50,7 @@ FIELDS: Mapping[str, Refused] = {
     ),
     "container_name": Refused("is not a field: it would allow one instance only", "`stackctl exec NAME` finds it"),
     "dns": Refused("is not a field: the engine resolves the names of components", "declare extra_hosts={'api': IP}"),
-    "env_file": Refused(
-        "is not a field: which variables an app has would depend on a file", "declare each in environment={'LOG': …}"
-    ),
+    "env_file": Refused("is `env_files` here", "declare env_files=['backend.env']"),
     "secrets": Refused("is not a field", "a component in uses= gives its password as the file DB_PASSWORD_FILE"),
     "configs": Refused("is `files` here", "declare files={'app.conf': '/etc/app.conf'}"),
     "volumes_from": Refused("is not a field", _DATA),

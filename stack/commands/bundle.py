@@ -26,10 +26,12 @@ from stack.report import Report, as_json
 from stack.results.machine import BundledDoctorResult
 from stack.settings import Settings
 from stack.style import Style
-from stack.workflow.identities import secret_parameters
+from stack.workflow.identities import secret_parameters, secrets_of_files
 from stack.workflow.opening import Opened, default_unseen, look
 
 _LOG_LINES = 300
+# Shorter parts of a value are in too many words.
+_SHORT = 3
 
 
 def bundle(settings: Settings, file: Path) -> Report[BundledDoctorResult]:
@@ -71,11 +73,12 @@ def _secrets(opened: Opened) -> Iterator[str]:
         yield path.read_text(encoding="utf-8", errors="replace")
     given = opened.instance.parameters
     yield from (each.value(given) for each in secret_parameters(opened.instance.stack) if each.parameter.name in given)
+    yield from (each.text for each in secrets_of_files(opened.instance.stack) if len(each.text) > _SHORT)
     for name in opened.instance.stack.names:
         for variable, value in opened.instance.stack.workload(name, "container").environment.items():
             if is_secret_name(variable):
                 parts = value.parts if isinstance(value, Text) else (value,)
-                yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > 3))
+                yield from (part for part in parts if isinstance(part, str) and (part is value or len(part) > _SHORT))
 
 
 def _parts(

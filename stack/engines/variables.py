@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from stack.instance import Instance
 from stack.references import (
+    FileSecret,
     OfParameter,
     ParameterSecret,
     Reference,
@@ -27,6 +28,8 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
     state = State(instance.state)
 
     def text_of(secret: SecretReference) -> str:
+        if isinstance(secret, FileSecret):
+            return secret.text
         if isinstance(secret, ParameterSecret):
             return secret.value(instance.parameters)
         return state.secret(secret.id).reveal()
@@ -36,6 +39,8 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
         return quote(text, safe="") if value.encoded else text
 
     def exists(reference: Reference) -> bool:
+        if isinstance(reference, FileSecret):
+            return True
         if isinstance(reference, OfParameter):
             return reference.parameter.name in instance.parameters
         return not isinstance(reference, SecretReference) or state.has_secret(reference.id)

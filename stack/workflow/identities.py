@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stack.applied import Applied, short_name
 from stack.fields import Fields, digest
 from stack.model import Stack
-from stack.references import ParameterSecret
+from stack.references import FileSecret, ParameterSecret, secrets_in
 from stack.workflow.opening import Opened
 from stack.workload import TARGETS
 
@@ -21,11 +21,15 @@ def secret_digests(opened: Opened) -> dict[str, str]:
     ids = {secret.id for target in TARGETS for secret in opened.instance.stack.secrets(target)}
     digests = {each: digest(state.secret(each).reveal()) for each in sorted(ids) if state.has_secret(each)}
     given = opened.instance.parameters
-    return digests | {
-        each.id: digest(each.value(given))
-        for each in secret_parameters(opened.instance.stack)
-        if each.parameter.name in given
-    }
+    return (
+        digests
+        | {
+            each.id: digest(each.value(given))
+            for each in secret_parameters(opened.instance.stack)
+            if each.parameter.name in given
+        }
+        | {each.id: digest(each.text) for each in secrets_of_files(opened.instance.stack)}
+    )
 
 
 def secret_parameters(stack: Stack) -> tuple[ParameterSecret, ...]:
@@ -33,6 +37,12 @@ def secret_parameters(stack: Stack) -> tuple[ParameterSecret, ...]:
     needed = (each.parameter for each in stack.parameters.values() if each.parameter.secret)
     parts = (ParameterSecret.to(external.url, "password") for external in stack.externals)
     return (*map(ParameterSecret.to, needed), *parts)
+
+
+def secrets_of_files(stack: Stack) -> tuple[FileSecret, ...]:
+    """Return the variables that components have from files, each as a secret."""
+    values = [value for name in stack.names for value in stack.given.get(name, {}).values()]
+    return tuple(each for value in values for each in secrets_in(value) if isinstance(each, FileSecret))
 
 
 def identities(opened: Opened, secrets: Mapping[str, str]) -> dict[str, Fields]:

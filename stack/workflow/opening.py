@@ -21,11 +21,12 @@ from stack.model import Component, Stack
 from stack.observed import ComponentState, Observed
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
-from stack.references import secrets_in
+from stack.references import FileSecret, secrets_in
 from stack.settings import Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
 from stack.workflow.asked import AS_THEY_ARE, Groups, chosen_groups, chosen_ports
+from stack.workflow.env_files import with_env_files
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
@@ -85,7 +86,7 @@ class Opened:
             name: [
                 variable
                 for variable, value in stack.workload(name, target).secret_environment.items()
-                if any(secret.component != name for secret in secrets_in(value))
+                if any(secret.component != name and not isinstance(secret, FileSecret) for secret in secrets_in(value))
             ]
             for name in stack.names
         }
@@ -207,10 +208,12 @@ def _open(
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
     on = chosen_groups(stack, remembered.groups, groups)
     every, stack = default_ports(stack), stack.selected(on)
+    stack, unread = with_env_files(settings, stack)
     declared = default_ports(stack)
     kept = {port: number for port, number in remembered.ports.items() if port in every}
     asked = chosen_ports(stack, ports or {})
     parameters = find_parameters(settings, stack, state, remembered.parameters)
+    parameters = replace(parameters, problem=parameters.problem or unread)
     record = replace(
         remembered,
         ports=kept | {port: number for port, number in asked.items() if number != AUTO},

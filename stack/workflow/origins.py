@@ -8,7 +8,7 @@ from dataclasses import replace
 from stack.fields import is_secret_name
 from stack.parameters import Given
 from stack.redaction import HIDDEN, without_password
-from stack.references import Value, components_in, is_parameter, parameters_in, secrets_in
+from stack.references import FileSecret, Value, components_in, is_parameter, parameters_in, secrets_in
 from stack.results.access import VariableResult
 from stack.workflow.opening import Opened, with_instance
 
@@ -29,6 +29,8 @@ def variables_of(opened: Opened, name: str) -> dict[str, VariableResult]:
 
     def origin(variable: str, value: Value, components: Sequence[str], parameters: Mapping[str, str]) -> str:
         sources = [*components, *(f"{each} ({origin})" for each, origin in parameters.items())]
+        if from_file := [each for each in secrets_in(value) if isinstance(each, FileSecret)]:
+            return from_file[0].origin
         place = stack[name].declared.get(variable)
         if place is None:
             return f"from {', '.join(sources)}" if sources else "set by stackctl"
@@ -43,7 +45,8 @@ def variables_of(opened: Opened, name: str) -> dict[str, VariableResult]:
         if variable in stack[name].declared:
             components = tuple(each for each in components_in(own[variable]) if each != name)
         else:
-            components = (exported[variable][0],) if variable in exported else ()
+            exports = variable in exported and variable not in stack.given.get(name, {})
+            components = (exported[variable][0],) if exports else ()
         parameters = {each.name: opened.instance.parameters[each.name].origin for each in parameters_in(meant)}
         shown = _shown(variable, meant, value)
         return VariableResult(

@@ -51,7 +51,7 @@ def find_parameters(settings: Settings, stack: Stack, state: State, kept: Mappin
     if not needed:
         return Found()
     try:
-        file = _read_file(settings.file.parent / FILE, settings.variables)
+        file = read_file(settings.file.parent / FILE, settings.variables)
     except StackError as error:
         return Found(problem=error)
     given: dict[str, Given] = {}
@@ -69,7 +69,7 @@ def _wrong(stack: Stack, name: str, found: Given) -> StackError | None:
     """Return the error of a value that its parameter can't have."""
     is_url = any(external.url.name == name for external in stack.whole.externals)
     problem = problem_of(found.value) or (problem_of_url(found.value) if is_url else None)
-    return _invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}") if problem else None
+    return invalid(f"{name} (from {found.origin}) {problem}", f"correct {name}") if problem else None
 
 
 def _sources(
@@ -110,22 +110,23 @@ def _check_chosen(settings: Settings, stack: Stack) -> None:
             raise UsageError(f"--set {name}: its value {problem}", "give it another value")
 
 
-def _read_file(path: Path, environment: Mapping[str, str]) -> Mapping[str, Assignment]:
+def read_file(path: Path, environment: Mapping[str, str]) -> Mapping[str, Assignment]:
+    """Read the variables of a file; of one that is not there, none. Raises `parameter-invalid`."""
     try:
         return parse(path.read_text(encoding="utf-8"), environment)
     except FileNotFoundError:
         return {}
     except Malformed as error:
-        raise _invalid(
+        raise invalid(
             f"{path}:{error.line}: {error.problem}", "correct this line, or put the value in quotes"
         ) from None
     except UnicodeDecodeError:
-        raise _invalid(f"{path}: is not UTF-8", "save it as UTF-8") from None
+        raise invalid(f"{path}: is not UTF-8", "save it as UTF-8") from None
     except OSError as error:
-        raise _invalid(f"{path}: {error.strerror}", "check its permissions") from error
+        raise invalid(f"{path}: {error.strerror}", "check its permissions") from error
 
 
-def _invalid(message: str, hint: str) -> StackError:
+def invalid(message: str, hint: str) -> StackError:
     error = StackError("parameter-invalid", message, hint)
     error.exit_code = ExitCode.USAGE
     return error

@@ -35,12 +35,16 @@ web = WebApp(
         "LEVEL": level,
         "DATABASE_URL": "none",
     },
+    env_files=["web.env"],
 )
 plain = WebApp("plain", source="app", port=8001, publish=23902, health="/", command=["python3", "app.py"])
 stack = Stack("shop", [web, plain])
 """
 # What a shell, a dotenv file, YAML and Compose take for their own.
 STRIPE = "sk_live'\"$HOME ${B}$$ #x"
+# A value of a file, and the file.
+CLIENT = "cl#ient'\"$HOME"
+WEB_ENV = "LEVEL=none\nCLIENT_ID='cl#ient\\'\"$HOME'\nTWO=\"2\nlines\"\n"
 NEW = "sk_new'\"$HOME #x"
 
 
@@ -72,7 +76,7 @@ class Shop(Cli):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
     app = {name: text.replace("DATABASE_URL", "STRIPE_KEY") for name, text in APP.items()}
-    files = {**below("app", app), "shop.py": STACK, "stripe": f"{STRIPE}\n"}
+    files = {**below("app", app), "shop.py": STACK, "stripe": f"{STRIPE}\n", "web.env": WEB_ENV}
     folder = make_project(tmp_path_factory, "shop", files)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     error = cli.fails("up", code="parameter-missing", exit_code=2)
@@ -93,9 +97,11 @@ def test_each_source_is_taken(shop: Shop) -> None:
     assert variables["STRIPE_KEY"] == STRIPE
     assert variables["SMTP_URL"] == "smtp://user:p%40ss%2F%24HOME@mail.example:25"
     assert variables["LEVEL"] == "debug"
+    assert (variables["CLIENT_ID"], variables["TWO"]) == (CLIENT, "2\nlines")
     assert len(variables["SECRET_KEY"]) > 40
     assert shop.ok("exec", "web", "--", "cat", variables["STRIPE_FILE"]).stdout.rstrip("\n") == STRIPE
     shown = shop.data("env", "web")["variables"]
+    assert (shown["CLIENT_ID"]["value"], shown["CLIENT_ID"]["origin"]) == ("***", "web.env line 2")
     assert {name: (each["value"], each["origin"]) for name, each in shown.items() if each["parameters"]} == {
         "STRIPE_KEY": ("***", "kept from before"),
         "STRIPE_FILE": (variables["STRIPE_FILE"], "STRIPE_KEY: kept from before"),
@@ -116,7 +122,7 @@ def test_each_source_is_taken(shop: Shop) -> None:
 
 
 def test_no_secret_stands_in_another_place(shop: Shop, tmp_path: Path) -> None:
-    secrets = [STRIPE, "p@ss/$HOME", shop.variables["SECRET_KEY"]]
+    secrets = [STRIPE, "p@ss/$HOME", shop.variables["SECRET_KEY"], CLIENT]
     assert leaks.holders(leaks.command_lines(), secrets) == [], "`ps` shows it"
     written = leaks.written(shop)
     assert leaks.holders(written, secrets) == [], "a file shows it"
@@ -142,6 +148,21 @@ def test_a_change_reaches_its_users_alone(shop: Shop, tmp_path: Path) -> None:
     assert shop.ok("exec", "web", "--", "cat", variables["STRIPE_FILE"]).stdout.rstrip("\n") == NEW
     after = shop.processes()
     assert {name for name in before if before[name] != after[name]} == {"web"}
+
+
+def test_a_change_in_a_file_is_planned_by_the_name_of_the_variable(shop: Shop) -> None:
+    file = shop.folder / "web.env"
+    file.write_text(WEB_ENV.replace("cl#ient", "other client"))
+    (action,) = [each for each in shop.data("plan")["actions"] if each["action"] != "keep"]
+    assert (action["component"], action["reasons"]) == ("web", ["the secret CLIENT_ID of web.env changed"])
+    assert shop.opened()
+    assert shop.variables["CLIENT_ID"] == CLIENT.replace("cl#ient", "other client")
+    file.unlink()
+    error = shop.fails("up", code="declaration-invalid", exit_code=2)
+    assert error["message"].endswith(f"shop/web/env_files/web.env: {file} does not exist")
+    assert shop.ok("status"), "what only looks is not hindered"
+    file.write_text(WEB_ENV.replace("cl#ient", "other client"))
+    assert not shop.opened()
 
 
 def test_a_generated_one_is_rotated(shop: Shop) -> None:

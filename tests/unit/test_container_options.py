@@ -146,8 +146,8 @@ COMPOSE: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "env_file": (
         {"env_file": ".env"},
-        "is not a field: which variables an app has would depend on a file",
-        "declare each in environment={'LOG': …}",
+        "is `env_files` here",
+        "declare env_files=['backend.env']",
     ),
     "restart_policy": (
         {"restart_policy": "always"},
