@@ -166,6 +166,8 @@ def _check_volumes(stack: Stack) -> None:
                 raise stack.wrong(
                     path, f"is declared with backup={volume.backup}, and with backup={same.backup} in {other!r}"
                 )
+            if same.owned != volume.owned:
+                raise stack.wrong(path, f"is declared with another from_image than in {other!r}")
             mine, its = (each.hardening.user or "the user of its image" for each in (workload, theirs))
             if volume.shared and mine != its:
                 raise stack.wrong(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stack.contents import Content, Entry
 from stack.errors import DeclarationError
 from stack.model import Stack
-from stack.workload import File
+from stack.workload import File, Mount, Workload
 
 # What an engine on many machines carries as its own object is about as small.
 _MOST_CARRIED = 2**20
@@ -40,9 +42,21 @@ def check_mounts(stack: Stack, folder: Path) -> None:
             where, source = f"{stack.name}/{name}/mounts/{mount.source}", folder / mount.source
             if not source.is_dir():
                 raise DeclarationError(where, f"{source} is not a folder", "name a folder of the project")
+            if (inner := _absent(stack.workload(name, "container"), mount, source)) is not None:
+                problem = (
+                    f"{inner} does not exist, and a volume has its place there: the engine can't make it in a mount"
+                )
+                raise DeclarationError(where, problem, f"mkdir -p {shlex.quote(str(inner))}")
             if not source.resolve().is_relative_to(project):
                 problem = f"is refused: it leads to {source.resolve()}, outside of the project"
                 raise DeclarationError(where, problem, "name a folder of the project, or copy files with files=")
+
+
+def _absent(workload: Workload, mount: Mount, source: Path) -> Path | None:
+    """Return a folder of the project on which a volume is to be mounted, and that is not there."""
+    inside = [each.target for each in workload.volumes if each.target.startswith(f"{mount.target}/")]
+    places = [source / posixpath.relpath(target, mount.target) for target in inside]
+    return next((place for place in places if not place.is_dir()), None)
 
 
 def _declared_files(stack: Stack) -> Iterator[tuple[File, str]]:

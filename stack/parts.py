@@ -129,7 +129,15 @@ def volumes_of(component: Component, volumes: Volumes) -> tuple[Volume, ...]:
     def mounted(key: str, value: str | SharedVolume) -> Volume:
         if isinstance(value, SharedVolume):
             own = VolumeId.of(value.name)
-            return Volume(own, value.name, key, owned=True, shared=True, backup=value.backup)
+            return Volume(
+                own,
+                value.name,
+                key,
+                owned=not value.from_image,
+                shared=True,
+                backup=value.backup,
+                read_only=not value.writable,
+            )
         return Volume(VolumeId.of(name, key), f"{name}-{key}", value, owned=True)
 
     return tuple(mounted(key, value) for key, value in volumes.items())

@@ -95,8 +95,8 @@ class Volume:
     One that is `shared` belongs to no component, and its id is its own name. `base`: what an engine for containers
     calls its first revision. `initialized`: a process makes the folder by itself, and takes one that is there for
     complete. `owned`: a new one is given to the user that a container runs as; else it has the owner that the image
-    gives this folder. `open`: if that user is not known by its numbers, every user may write to it. `backup`: snapshots
-    have it.
+    gives this folder, and begins with what is in that. `open`: if that user is not known by its numbers, every user
+    may write to it. `backup`: snapshots have it. `read_only`: the component can't write to it in a container.
     """
 
     id: VolumeId
@@ -107,6 +107,7 @@ class Volume:
     shared: bool = False
     backup: bool = True
     open: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True)

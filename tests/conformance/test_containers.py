@@ -16,8 +16,9 @@ from tests.project import below, make_project
 
 PUBLIC = "listens on every address of this machine"
 STACK = """\
-from stack import Container, Redis, Stack, WebApp, Worker, health
+from stack import Container, Redis, Stack, Volume, WebApp, Worker, health
 
+data, modules = Volume("data"), Volume("modules", from_image=True, backup=False)
 queue = Redis("queue", durable=True)
 web = WebApp(
     "web",
@@ -37,7 +38,7 @@ files = Container(
     ports={"http": 9000},
     publish={"http": 23872},
     public=True,
-    volumes={"data": "/data"},
+    volumes={"/data": data},
     health=health.tcp(),
     files={"motd.txt": "/etc/motd.txt", "pages": "/srv/pages"},
     mounts={".": "/project"},
@@ -51,6 +52,8 @@ api = Container(
     source="app",
     command=["python3", "private.py"],
     process=["python3", "private.py"],
+    mounts={"app": "/mounted"},
+    volumes={"/mounted/modules": modules, "/data": data.read_only},
     ports={"http": 9001},
     health=health.command(["python3", "-c", "print('well')"]),
 )
@@ -58,7 +61,12 @@ stack = Stack("shop", [web, worker, files, api, queue])
 """
 APP = {
     # The folder of the volume has another owner in the image, which must not be that of the volume.
-    "Dockerfile": "FROM python:3.14-slim\nRUN mkdir -p /srv/media\nWORKDIR /app\nCOPY . .\n",
+    "Dockerfile": """\
+FROM python:3.14-slim
+RUN mkdir -p /srv/media /mounted/modules && echo one > /mounted/modules/package
+WORKDIR /app
+COPY . .
+""",
     "app.py": """\
 import http.server, json, os, pathlib
 media = pathlib.Path(os.environ["VOLUME_MEDIA"])
@@ -117,7 +125,9 @@ class Shop(Cli):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop]:
     pages = {"motd.txt": "one", "pages/hello": "#!/bin/sh\necho hello\n"}
-    folder = make_project(tmp_path_factory, "shop", {"shop.py": STACK, **pages, **below("app", APP)})
+    folder = make_project(
+        tmp_path_factory, "shop", {"shop.py": STACK, **pages, **below("app", APP), "app/modules/.keep": ""}
+    )
     (folder / "pages" / "hello").chmod(0o755)
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     try:
@@ -159,7 +169,7 @@ def outer_address() -> str:
 def test_a_worker_shares_the_volume_of_its_app(shop: Shop) -> None:
     shop.put("shared")
     assert "web:media" not in json.dumps(shop.data("plan")["actions"]), "nothing is changed"
-    assert [each["effect"] for each in shop.data("plan")["data"]] == ["keep"] * 3
+    assert [each["effect"] for each in shop.data("plan")["data"]] == ["keep"] * 4
 
 
 def test_files_and_keys_are_saved_restored_and_brought_back(shop: Shop) -> None:
@@ -240,6 +250,17 @@ def test_a_container_has_what_it_declares_and_the_plan_says_so(shop: Shop) -> No
     assert "    ! mounts . of the project, for development, as declared" in shop.ok("plan").stdout
     assert f"files {', '.join(relaxed)}, as declared" in shop.run("doctor").stdout.replace("\n", " ")
     motd.write_text("two")
+
+
+def test_a_volume_inside_a_mount_begins_with_what_the_image_has(shop: Shop) -> None:
+    if shop.engine != "compose":
+        return
+    in_api = "ls /mounted/app.py; cat /mounted/modules/package; touch /data/x 2>&1 || true"
+    said = shop.ok("exec", "api", "--", "sh", "-c", in_api).stdout.split("\n")
+    assert said[:2] == ["/mounted/app.py", "one"]
+    assert "Read-only file system" in said[2]
+    shop.in_files("echo written > /data/text")
+    assert shop.ok("exec", "api", "--", "cat", "/data/text").stdout == "written\n"
 
 
 def test_what_ends_and_is_not_started_again_is_no_success(engine: str, tmp_path: Path) -> None:

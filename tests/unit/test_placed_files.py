@@ -76,6 +76,12 @@ WRONG: dict[str, tuple[dict[str, Any], Callable[[Path], object], str]] = {
         str,
         "shop/box/mounts/conf/a.conf: {0}/conf/a.conf is not a folder",
     ),
+    "volume in a mount": (
+        {"mounts": {"conf": "/srv"}, "volumes": {"modules": "/srv/a/modules"}},
+        str,
+        "shop/box/mounts/conf: {0}/conf/a/modules does not exist, and a volume has its place there: the engine can't "
+        "make it in a mount",
+    ),
     "mount of a link": (
         {"mounts": {"away": "/a"}},
         _link,

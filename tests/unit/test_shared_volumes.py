@@ -55,6 +55,11 @@ WRONG: dict[str, Callable[[], object]] = {
     "Volume: 'Media' is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Volume("Media"),
     "Volume: 7 is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: Volume(7),  # type: ignore[arg-type]
     "media/backup: 'no' is neither True nor False": lambda: Volume("media", backup="no"),  # type: ignore[arg-type]
+    "media/from_image: 1 is neither True nor False": lambda: Volume("media", from_image=1),  # type: ignore[arg-type]
+    "media/writable: None is neither True nor False": lambda: Volume("media", writable=None),  # type: ignore[arg-type]
+    "shop/box/volumes/media: is declared with another from_image than in 'web'": lambda: shop(
+        web, box(volumes={"/m": Volume("media", from_image=True)})
+    ),
     "media/backups: Volume has no such field; did you mean 'backup'?": lambda: Volume("media", backups=False),  # type: ignore[call-arg]
     "box/volumes/media: 'media' is not an absolute path in the container, like '/data'": lambda: box(
         volumes={"media": media}
@@ -135,6 +140,31 @@ def test_compose_mounts_one_volume_where_each_component_wants_it() -> None:
     assert mounts == {"web": both, "worker": both, "box": [("media", "/srv"), ("index", "/index")]}
     variables = {name: one.get("environment", {}).get("VOLUME_MEDIA") for name, one in services}
     assert variables == {"web": "/app/media", "worker": "/app/media", "box": None}
+
+
+def test_a_volume_from_the_image_is_seeded_by_docker_and_given_to_no_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    modules = Volume("modules", from_image=True)
+    app = box(mounts={"app": "/app"}, volumes={"/app/node_modules": modules, "/media": media.read_only})
+    reader = box("reader", user="image", volumes={"/modules": modules.read_only})
+    with pytest.raises(DeclarationError, match="a volume has one owner"):
+        shop(app, reader)
+    made = replace(instance(tmp_path), stack=shop(app, box("reader", volumes={"/modules": modules.read_only})))
+    services = yaml.safe_load(render(made))["services"]
+    mount = {"type": "volume", "source": "media", "target": "/media", "read_only": True, "volume": {"nocopy": True}}
+    assert services["box"]["volumes"][:2] == ["modules:/app/node_modules", mount]
+    assert services["reader"]["volumes"] == ["modules:/modules:ro"]
+    given: list[str] = []
+    monkeypatch.setattr(compose_volumes, "_give", lambda _, volume, user: given.append(volume))
+    compose_volumes.give_to_users(made)
+    assert given == ["media"]
+
+
+def test_a_worker_reads_what_its_app_only_reads() -> None:
+    app = WebApp("web", source="app", command=["serve"], volumes={"/media": media.read_only})
+    (volume,) = Worker("worker", of=app, command=["work"]).workload("container").volumes
+    assert volume.read_only
 
 
 def test_a_volume_is_given_to_its_owner_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

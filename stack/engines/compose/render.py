@@ -263,8 +263,9 @@ def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, A
     """Mount a volume. Docker gives an empty one what its image has there, and its owner, unless it is owned."""
     store = instance.store_name(volume)
     if not owned:
-        return f"{store}:{volume.target}"
-    return {"type": "volume", "source": store, "target": volume.target, "volume": {"nocopy": True}}
+        return f"{store}:{volume.target}{':ro' if volume.read_only else ''}"
+    read_only = {"read_only": True} if volume.read_only else {}
+    return {"type": "volume", "source": store, "target": volume.target, **read_only, "volume": {"nocopy": True}}
 
 
 def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
