@@ -147,7 +147,9 @@ class Beside(Program):
             environment=located(self.name, (), self.volumes, self.files)
             | dict(checked_environment(self, self.environment)),
             limits=self.limits,
-            hardening=Hardening(user=USER, tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts)),
+            hardening=Hardening(
+                user=USER, tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts, self.writable_mounts)
+            ),
             init=True,
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),

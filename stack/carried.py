@@ -43,9 +43,7 @@ def check_mounts(stack: Stack, folder: Path) -> None:
             if not source.is_dir():
                 raise DeclarationError(where, f"{source} is not a folder", "name a folder of the project")
             if (inner := _absent(stack.workload(name, "container"), mount, source)) is not None:
-                problem = (
-                    f"{inner} does not exist, and a volume has its place there: the engine can't make it in a mount"
-                )
+                problem = f"{inner} does not exist, and a volume has its place there"
                 raise DeclarationError(where, problem, f"mkdir -p {shlex.quote(str(inner))}")
             if not source.resolve().is_relative_to(project):
                 problem = f"is refused: it leads to {source.resolve()}, outside of the project"

@@ -46,7 +46,7 @@ _IMAGE = re.compile(
 )
 # Some programs read names with dots, like `discovery.type`.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 # Linux allows a machine no longer one.
 _LONGEST_HOST_NAME = 64
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")

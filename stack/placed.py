@@ -72,5 +72,5 @@ def _checked_folder(component: Component, source: object) -> str:
     return path
 
 
-def mounts_of(mounts: Mapping[str, str]) -> tuple[Mount, ...]:
-    return tuple(Mount(source, target) for source, target in mounts.items())
+def mounts_of(mounts: Mapping[str, str], writable: bool) -> tuple[Mount, ...]:
+    return tuple(Mount(source, target, writable) for source, target in mounts.items())

@@ -50,7 +50,8 @@ class Program(Component):
     - `labels`: for programs that look for containers.
     - `files`: files and folders beside the stack file, which are copied and which it can't change,
       `{"nginx.conf": "/etc/nginx/nginx.conf"}`. Another content makes another container. `mounts`: for development,
-      folders of the project that it reads as they are, `{"src": "/app/src"}`.
+      folders of the project that it reads as they are, `{"src": "/app/src"}`. `writable_mounts`: it may change them, as
+      far as its user may.
     - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
       without being started again.
     """
@@ -75,6 +76,7 @@ class Program(Component):
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
+    writable_mounts: bool = False
     rereads_secrets: bool = False
 
     # In MiB: with less the engine starts nothing.
@@ -92,6 +94,9 @@ class Program(Component):
         places = self._places()
         self._freeze("files", checked_files(self, self.files, places))
         self._freeze("mounts", checked_mounts(self, self.mounts, (*places, *self.files.values())))
+        checked_switch(self, "writable_mounts", self.writable_mounts)
+        if self.writable_mounts and not self.mounts:
+            raise self.wrong("writable_mounts", "is for folders of the project, and `mounts` names none")
         self._check_user()
         checked_memory(self, self.memory, least=self._LEAST_MEMORY)
         checked_cpus(self, self.cpus)

@@ -128,13 +128,14 @@ class File:
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder of the project that a container sees at `target` as it is, and can't change.
+    """A folder of the project that a container sees at `target` as it is, and can't change unless it is `writable`.
 
     `source` is relative to the stack file.
     """
 
     source: str
     target: str
+    writable: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ class Hardening:
     def relaxed(self) -> tuple[str, ...]:
         """What it allows beyond the safe defaults, for people; that a component reaches the outside is no exception."""
         mounted = ", ".join(each.source for each in self.mounts)
+        written = ", ".join(each.source for each in self.mounts if each.writable)
         allowed = {
             "runs as the user of its image, which may be root": self.user is None,
             "may write to its root file system": not self.read_only,
@@ -218,6 +220,7 @@ class Hardening:
             "may gain privileges": self.new_privileges,
             "reaches this machine": HOST_GATEWAY in self.extra_hosts.values(),
             f"mounts {mounted} of the project, for development": bool(mounted),
+            f"may write to {written} of the project": bool(written),
         }
         return tuple(what for what, holds in allowed.items() if holds)
 

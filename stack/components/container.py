@@ -56,7 +56,7 @@ class Container(Program):
     - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words.
     - `ports`: what it listens on, by a name, `{"http": 9000, "dns": "53/udp"}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
-      `public`: all of these are on every address of this machine, for other machines.
+      `public`: True, or the names of those of these that are on every address of this machine, for other machines.
     - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
       first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. `BIND`
@@ -94,7 +94,7 @@ class Container(Program):
     hostname: str | None = None
     working_dir: str | None = None
     terminal: bool = False
-    public: bool = False
+    public: bool | Sequence[str] = False
 
     _LEAST_MEMORY: ClassVar[int] = 6
     _PROCESSES: ClassVar[int] = 512
@@ -153,9 +153,23 @@ class Container(Program):
                 listed = ", ".join(map(repr, numbers)) or "none"
                 raise self.wrong("publish", f"{key!r} is none of its ports; `ports` has {listed}")
             published[str(key)] = checked_port(self, f"publish/{key}", value)
-        checked_public(self, self.public, bool(published))
+        self._check_public(published)
         self._freeze("ports", MappingProxyType(numbers))
         self._freeze("publish", MappingProxyType(published))
+
+    def _check_public(self, published: Mapping[str, int]) -> None:
+        if isinstance(self.public, bool):
+            checked_public(self, self.public, bool(published))
+            return
+        names = sequence(f"{self.name}/public", self.public)
+        for name in names:
+            if name not in published:
+                listed = ", ".join(map(repr, published)) or "none"
+                raise self.wrong("public", f"{name!r} is none of its published ports; `publish` has {listed}")
+        self._freeze("public", names)
+
+    def _is_public(self, name: str) -> bool:
+        return self.public if isinstance(self.public, bool) else name in self.public
 
     def _places(self) -> Collection[str]:
         return (*self._in_memory(), *folders(self.volumes).values())
@@ -225,7 +239,7 @@ class Container(Program):
                 egress=self.egress,
                 shm=self.shm,
                 extra_hosts=self.extra_hosts,
-                mounts=mounts_of(self.mounts),
+                mounts=mounts_of(self.mounts, self.writable_mounts),
             ),
             labels=self.labels,
             restart=self.restart,
@@ -248,7 +262,7 @@ class Container(Program):
             publish=publish,
             url=UDP if udp else WEB,
             udp=udp,
-            public=self.public and publish is not None,
+            public=publish is not None and self._is_public(name),
         )
 
     def _in_container(self, own: Workload) -> Workload:
@@ -282,7 +296,7 @@ class Container(Program):
 
     @property
     def _located(self) -> dict[str, Value]:
-        return located(self.name, tuple(self.ports), self.volumes, self.files, self.public)
+        return located(self.name, tuple(self.ports), self.volumes, self.files, bool(self.public))
 
     @property
     def check(self) -> Check | None:

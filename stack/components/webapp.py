@@ -90,7 +90,10 @@ class WebApp(Program):
             environment=self._environment(),
             limits=self.limits,
             hardening=Hardening(
-                user=checked_user(self, self.user), tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts)
+                user=checked_user(self, self.user),
+                tmpfs=(TMP,),
+                egress=True,
+                mounts=mounts_of(self.mounts, self.writable_mounts),
             ),
             init=True,
             ports=(Port(port, self.port, publish, public=self.public),),

@@ -53,6 +53,7 @@ api = Container(
     command=["python3", "private.py"],
     process=["python3", "private.py"],
     mounts={"app": "/mounted"},
+    writable_mounts=True,
     volumes={"/mounted/modules": modules, "/data": data.read_only},
     ports={"http": 9001},
     health=health.command(["python3", "-c", "print('well')"]),
@@ -129,6 +130,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
         tmp_path_factory, "shop", {"shop.py": STACK, **pages, **below("app", APP), "app/modules/.keep": ""}
     )
     (folder / "pages" / "hello").chmod(0o755)
+    (folder / "app").chmod(0o777)  # the user of a container writes to it
     cli = Shop(folder, file=folder / "shop.py", engine=engine, port=own_port())
     try:
         cli.open()
@@ -259,6 +261,9 @@ def test_a_volume_inside_a_mount_begins_with_what_the_image_has(shop: Shop) -> N
     said = shop.ok("exec", "api", "--", "sh", "-c", in_api).stdout.split("\n")
     assert said[:2] == ["/mounted/app.py", "one"]
     assert "Read-only file system" in said[2]
+    made = "touch /mounted/__pycache__"
+    shop.ok("exec", "api", "--", "sh", "-c", made)
+    assert (shop.folder / "app" / "__pycache__").exists()
     shop.in_files("echo written > /data/text")
     assert shop.ok("exec", "api", "--", "cat", "/data/text").stdout == "written\n"
 

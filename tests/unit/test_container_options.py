@@ -44,6 +44,8 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/ulimits/nofile: '65536' is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": "65536"}),
     "box/ulimits/nofile: True is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": True}),
     "box/ulimits/core: -2 is not a whole number (-1 for no limit)": lambda: box(ulimits={"core": -2}),
+    "box/writable_mounts: 1 is neither True nor False": lambda: box(mounts={"a": "/a"}, writable_mounts=1),
+    "web/writable_mounts: is for folders of the project, and `mounts` names none": lambda: web(writable_mounts=True),
     "box/extra_hosts: ['a:1.2.3.4'] is not a mapping": lambda: box(extra_hosts=["a:1.2.3.4"]),
     "box/extra_hosts: 'a b' is not the name of a host": lambda: box(extra_hosts={"a b": "10.0.0.1"}),
     "box/extra_hosts/api: '10.0.0' is neither an IP address nor 'host-gateway', which is this machine": lambda: box(
@@ -222,6 +224,8 @@ def test_a_worker_finds_the_files_of_its_app_and_its_own() -> None:
     assert [file.name for file in beside.files] == ["web.app-conf", "worker.more-conf"]
     assert {"FILE_APP_CONF", "FILE_MORE_CONF"} <= set(beside.environment)
     assert beside.hardening.relaxed == ("mounts app of the project, for development",)
+    writing = workload(box(mounts={"app": "/a", "b": "/b"}, writable_mounts=True)).hardening
+    assert writing.relaxed == ("mounts app, b of the project, for development", "may write to app, b of the project")
 
 
 def test_a_port_of_udp_may_have_the_number_of_one_of_tcp() -> None:

@@ -79,8 +79,7 @@ WRONG: dict[str, tuple[dict[str, Any], Callable[[Path], object], str]] = {
     "volume in a mount": (
         {"mounts": {"conf": "/srv"}, "volumes": {"modules": "/srv/a/modules"}},
         str,
-        "shop/box/mounts/conf: {0}/conf/a/modules does not exist, and a volume has its place there: the engine can't "
-        "make it in a mount",
+        "shop/box/mounts/conf: {0}/conf/a/modules does not exist, and a volume has its place there",
     ),
     "mount of a link": (
         {"mounts": {"away": "/a"}},

@@ -55,6 +55,10 @@ WRONG: Mapping[str, Callable[[], object]] = {
     "web/public: 1 is neither True nor False": lambda: web(public=1),
     "web/public: ['http'] is neither True nor False": lambda: web(public=["http"]),
     f"web/public: {NOT_PUBLISHED}": lambda: web(publish=None, public=True),
+    "box/public: 'http' is not a list": lambda: box(publish={"http": 80}, public="http"),
+    "box/public: 'admin' is none of its published ports; `publish` has 'http'": lambda: box(
+        publish={"http": 80}, public=["admin"]
+    ),
     f"box/public: {NOT_PUBLISHED}": lambda: box(public=True),
     f"db/public: {NOT_PUBLISHED}": lambda: Postgres("db", public=True),
     f"cache/public: {NOT_PUBLISHED}": lambda: Redis("cache", public=True),
@@ -113,6 +117,11 @@ def test_a_process_that_becomes_public_is_changed_and_others_are_not() -> None:
 def test_a_private_port_beside_a_public_one_is_not_published() -> None:
     ports = box(publish={"http": 8080}, public=True).workload("container").ports
     assert {port.id.name: port.public for port in ports} == {"http": True, "admin": False, "dns": False}
+
+
+def test_some_published_ports_may_be_public_alone() -> None:
+    component = box(publish={"http": 8080, "admin": 81}, public=["http"])
+    assert yaml.safe_load(render(made(component)))["services"]["box"]["ports"] == ["8080:80", "127.0.0.1:81:81"]
 
 
 @pytest.mark.parametrize("target", ["container", "process"])

@@ -250,7 +250,7 @@ def _bind(instance: Instance, mount: Mount) -> Iterator[dict[str, Any]]:
         "type": "bind",
         "source": _literal(str(source)),
         "target": mount.target,
-        "read_only": True,
+        **({} if mount.writable else {"read_only": True}),
         "bind": {"create_host_path": False},
     }
     states = instance.state.parent
