@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack.capabilities import Check, Host, Programs, ProgramSearch, Script
+from stack.capabilities import Check, Programs, ProgramSearch, Script
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.model import Component
 from stack.parts import TMP, USER, PageCheck
