@@ -16,6 +16,8 @@ from stack.external import External
 from stack.model import Component, sequence
 from stack.parameters import Parameter
 from stack.references import (
+    BIND,
+    PORT,
     Reference,
     SecretReference,
     SecretValue,
@@ -25,6 +27,7 @@ from stack.references import (
     is_secret,
     of_parameter,
     owned,
+    parts_of,
 )
 from stack.refused import EXAMPLES
 from stack.workload import HOST_GATEWAY
@@ -192,11 +195,12 @@ def checked_command(component: Component, command: object, field: str = "command
 
 
 def _owned(component: Component, field: str, value: Value) -> Value:
-    """Let BIND and PORT in a value name the component that it is given to."""
-    found = owned(value, component.name)
-    if found != value and not component.listens:
+    """Let BIND and PORT in a value mean the component that it is given to."""
+    if component.listens_on is not None:
+        return owned(value, component.listens_on)
+    if BIND in parts_of(value) or PORT in parts_of(value):
         raise component.wrong(field, f"has BIND or PORT in it, and {component.name!r} has no port to listen on")
-    return found
+    return value
 
 
 def _split(component: Component, field: str, command: str) -> Sequence[str]:

@@ -224,9 +224,9 @@ class Component:
         return ""
 
     @property
-    def listens(self) -> bool:
-        """Whether `BIND` and `PORT` in its command or environment mean something."""
-        return False
+    def listens_on(self) -> Reference | None:
+        """The address that `BIND` in its command or environment stands for; None if it has no port to listen on."""
+        return None
 
     @property
     def takes_work(self) -> bool:

@@ -143,7 +143,7 @@ def volumes_of(component: Component, volumes: Volumes) -> tuple[Volume, ...]:
     return tuple(mounted(key, value) for key, value in volumes.items())
 
 
-def listens_on(name: str, public: bool) -> Reference:
+def bind_address(name: str, public: bool) -> Reference:
     """Refer to the address that a program has to listen on."""
     return Reference(name, "every" if public else "bind")
 
@@ -152,7 +152,7 @@ def located(
     name: str, ports: tuple[str, ...], volumes: Volumes, files: Mapping[str, str], public: bool = False
 ) -> dict[str, Value]:
     """Return the variables that tell a program where it has to listen, and where its volumes and files are."""
-    where: dict[str, Value] = {"BIND": listens_on(name, public), "PORT": Reference(name, "port")} if ports else {}
+    where: dict[str, Value] = {"BIND": bind_address(name, public), "PORT": Reference(name, "port")} if ports else {}
     where |= {f"PORT_{variable_prefix(each)}": Reference(name, "port", each) for each in ports if each}
     where |= {
         f"VOLUME_{variable_prefix(each)}": Reference(name, "shared" if each not in volumes else "volume", each)

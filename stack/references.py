@@ -202,13 +202,13 @@ def of_parameter(parameter: Parameter, part: str = "") -> Reference:
     return kind.to(parameter, part)
 
 
-def owned(value: Value, component: str) -> Value:
-    """Put the name of a component into what refers to the one that the value is given to."""
+def owned(value: Value, bind: Reference) -> Value:
+    """Let BIND and PORT in a value mean the component that has to listen on the address `bind`."""
 
     def own(part: Part) -> Part:
-        if isinstance(part, Reference) and part.component == _OWN:
-            return dataclasses.replace(part, component=component)
-        return part
+        if part == BIND:
+            return bind
+        return dataclasses.replace(bind, field=PORT.field) if part == PORT else part
 
     return Text(tuple(map(own, value.parts))) if isinstance(value, Text) else own(value)
 

@@ -29,6 +29,7 @@ from stack.model import sequence
 from stack.parts import (
     TMP,
     CommandCheck,
+    bind_address,
     checked_health,
     folders,
     healthcheck_of,
@@ -199,8 +200,8 @@ class Container(Program):
         return "container"
 
     @property
-    def listens(self) -> bool:
-        return bool(self.ports)
+    def listens_on(self) -> Reference | None:
+        return bind_address(self.name, bool(self.public)) if self.ports else None
 
     @property
     def host(self) -> Reference:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from stack.capabilities import Check, Programs, ProgramSearch
-from stack.checking import checked_cpus, checked_image, checked_mapping, checked_memory, checked_publish
+from stack.checking import checked_cpus, checked_image, checked_mapping, checked_memory, checked_public, checked_publish
 from stack.errors import DeclarationError
 from stack.model import Component
-from stack.parts import TMP, USER, PageCheck
+from stack.parts import TMP, USER, PageCheck, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.refused import EXAMPLES
 from stack.workload import File, Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
@@ -70,6 +70,7 @@ class Proxy(Component):
       fits is answered with 404. The target gets the path whole: an `/api` is not cut off. Of a component with several
       ports one is named: `search.port("console")`, or by name `"search.console"`.
     - `publish`: the port of this machine that it answers on, on 127.0.0.1; True stands for 8080, None for no port.
+      `public`: on every address of this machine instead, for other machines.
     - `image`: what a container runs, a Caddy with `wget`. `memory` is in MiB.
 
     A target sees the `Host` that was asked for, and the client in `X-Forwarded-For`, `X-Forwarded-Host` and
@@ -80,6 +81,7 @@ class Proxy(Component):
 
     routes: Mapping[str, Component | Reference | str] = field(default_factory=dict)
     publish: bool | int | None = True
+    public: bool = False
     memory: int = 128
     cpus: float = 1.0
     image: str | None = None
@@ -88,6 +90,7 @@ class Proxy(Component):
         super().__post_init__()
         self._freeze("routes", self._checked_routes())
         self._freeze("publish", checked_publish(self, self.publish, _PORT))
+        checked_public(self, self.public, self.publish is not None)
         checked_memory(self, self.memory, least=32)
         checked_cpus(self, self.cpus)
         if self.image is not None:
@@ -177,14 +180,14 @@ class Proxy(Component):
             hardening=Hardening(user=USER, tmpfs=(TMP,), capabilities=_NOTED_ON_ITS_FILE),
             command=("caddy", "run", "--config", Reference(self.name, "file", _FILE), "--adapter", "caddyfile"),
             environment={
-                "BIND": Reference(self.name, "bind"),
+                "BIND": bind_address(self.name, self.public),
                 "PORT": self.port,
                 **{f"ROUTE_{number}": _address(to) for number, (_, to) in enumerate(self._in_order, 1)},
                 # What it keeps there is not worth a volume.
                 **dict.fromkeys(_FOLDERS, TMP if target == "container" else Reference(self.name, "data")),
             },
             files=(File(f"{self.name}.{_FILE}", _PLACE, self._caddyfile, tracked=True),),
-            ports=(Port(port, _PORT, publish=self.publish),),
+            ports=(Port(port, _PORT, publish=self.publish, public=self.public),),
             probe=None if self.publish is None else HttpCheck(port, _READY),
             stop_grace=_STOP_GRACE,
         )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from stack.checking import checked_command, checked_environment, checked_port, checked_public, checked_user
 from stack.errors import DeclarationError
-from stack.parts import TMP, located, volumes_of
+from stack.parts import TMP, bind_address, located, volumes_of
 from stack.placed import files_of, mounts_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred
@@ -59,8 +59,8 @@ class WebApp(Program):
         return "web app"
 
     @property
-    def listens(self) -> bool:
-        return True
+    def listens_on(self) -> Reference:
+        return bind_address(self.name, self.public)
 
     @property
     def host(self) -> Reference:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import Container, DeclarationError, Mail, Postgres, Redis, Stack, WebApp, Worker
+from stack import BIND, Bucket, Container, DeclarationError, Mail, Postgres, Proxy, Redis, Stack, WebApp, Worker
 from stack.components.postgres import cluster
 from stack.engines.compose.fleet import published
 from stack.engines.compose.render import render
@@ -63,6 +63,8 @@ WRONG: Mapping[str, Callable[[], object]] = {
     f"db/public: {NOT_PUBLISHED}": lambda: Postgres("db", public=True),
     f"cache/public: {NOT_PUBLISHED}": lambda: Redis("cache", public=True),
     f"mail/public: {NOT_PUBLISHED}": lambda: Mail("mail", publish=None, public=True),
+    f"proxy/public: {NOT_PUBLISHED}": lambda: Proxy("proxy", routes={"/": "web"}, publish=None, public=True),
+    f"files/public: {NOT_PUBLISHED}": lambda: Bucket("files", buckets=["a-bucket"], public=True),
     "box/publish: ['80:80'] is not a mapping": lambda: box(publish=["80:80"]),
 }
 
@@ -80,6 +82,7 @@ PUBLIC: Mapping[str, tuple[Component, list[str]]] = {
     "database": (Postgres("db", publish=True, public=True), ["5432:5432"]),
     "cache": (Redis("cache", publish=True, public=True), ["6379:6379"]),
     "mail": (Mail("mail", public=True), ["8025:8025"]),
+    "bucket": (Bucket("files", buckets=["a-bucket"], publish=True, public=True), ["9000:9000"]),
 }
 
 
@@ -112,6 +115,23 @@ def test_a_process_that_becomes_public_is_changed_and_others_are_not() -> None:
     before, after = declared(web()), declared(web(public=True))
     assert "public" not in before
     assert {name for name in after if after[name] != before.get(name)} == {"public", "environment.BIND"}
+
+
+def test_what_a_command_calls_its_address_is_every_one_too() -> None:
+    for component in (
+        web(public=True, environment={"A": BIND}),
+        box(publish={"http": 1}, public=True, environment={"A": BIND}),
+    ):
+        instance = made(component)
+        assert environment(instance, layout_of(instance), component.name)["A"] == "0.0.0.0"
+    instance = made(web(environment={"A": BIND}))
+    assert environment(instance, layout_of(instance), "web")["A"] == "127.0.0.1"
+
+
+def test_a_proxy_may_be_public() -> None:
+    instance = made(web(publish=None), Proxy("proxy", routes={"/": "web"}, public=True))
+    assert yaml.safe_load(render(instance))["services"]["proxy"]["ports"] == ["8080:8080"]
+    assert environment(instance, layout_of(instance), "proxy")["BIND"] == "0.0.0.0"
 
 
 def test_a_private_port_beside_a_public_one_is_not_published() -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.capabilities import Check, DataStore, Host, Programs, ProgramSearch
-from stack.checking import checked_cpus, checked_image, checked_memory, checked_publish
+from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.errors import DeclarationError
 from stack.model import Component, sequence
-from stack.parts import TMP, USER
+from stack.parts import TMP, USER, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.workload import (
     File,
@@ -68,7 +68,7 @@ class Bucket(Component):
 
     - `buckets`: those that are there before what uses it starts, `["uploads"]`. One that is no longer named stays.
     - `publish`: True, or the port of this machine on which its programs reach it too, on 127.0.0.1; True stands for
-      9000.
+      9000. `public`: on every address of this machine, for other machines.
     - `image`: what a container runs, a RustFS with `curl`. `memory` is in MiB.
 
     A component that uses it gets `FILES_HOST`, `FILES_PORT`, `FILES_URL`, `FILES_REGION`, `FILES_ACCESS_KEY`,
@@ -82,6 +82,7 @@ class Bucket(Component):
 
     buckets: Sequence[str] = ()
     publish: bool | int | None = None
+    public: bool = False
     memory: int = 1024
     cpus: float = 2.0
     image: str | None = None
@@ -90,6 +91,7 @@ class Bucket(Component):
         super().__post_init__()
         self._freeze("buckets", self._checked_buckets())
         self._freeze("publish", checked_publish(self, self.publish, _PORT))
+        checked_public(self, self.public, self.publish is not None)
         checked_memory(self, self.memory, least=128)
         checked_cpus(self, self.cpus)
         if self.image is not None:
@@ -161,7 +163,7 @@ class Bucket(Component):
             limits=Limits(memory=self.memory, cpus=self.cpus, pids=_THREADS),
             hardening=Hardening(user=USER, tmpfs=(TMP,)),
             environment={"BUCKETS": " ".join(self.buckets)},
-            ports=(Port(port, _PORT, publish=self.publish),),
+            ports=(Port(port, _PORT, publish=self.publish, public=self.public),),
             volumes=(Volume(VolumeId.of(self.name), f"{self.name}-data", _DATA, owned=True),),
             probe=None if self.publish is None else TcpCheck(port),
             stop_grace=_STOP_GRACE,
@@ -192,7 +194,8 @@ class Bucket(Component):
     def _as_process(self, plain: Workload) -> Workload:
         data = Reference(self.name, "data")
         # Its configuration file is none, for a user may have one of their own.
-        command = ("rclone", "serve", "s3", "--config=", "--addr", deferred(f"{self.host}:{self.port}"), data)
+        address = deferred(f"{bind_address(self.name, self.public)}:{self.port}")
+        command = ("rclone", "serve", "s3", "--config=", "--addr", address, data)
         return replace(
             plain,
             command=command,
