@@ -123,12 +123,18 @@ _KNOWN = (
         "make room (`df -h`; on Docker `docker system df`) and run `stackctl up` again",
     ),
     _Known(
-        r"ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'"
-        r"|ImportError: (cannot import name .*)",
+        r"ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'",
         "module-missing",
         "{name} can't import {0}",
         "add it to what the app installs (requirements.txt, package.json), or where no image is built install it into "
         "the `.venv` of its source folder, and run `stackctl up` again",
+    ),
+    _Known(
+        r"ImportError: (cannot import name '[^']+' from [^\n(]*[^\n( ])",
+        "module-missing",
+        "{name} fails at an import: {0}",
+        "fix that import, or have the app install the version of the package that it is written for, and run "
+        "`stackctl up` again",
     ),
     _Known(
         # Python, with the file and its line, and Node.js.

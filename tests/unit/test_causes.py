@@ -96,6 +96,14 @@ RECORDED = {
     ),
     '  File "/app/app.py", line 1, in <module>\n    os.environ["API_KEY"]\n  File "<frozen os>", line 717, in '
     "__getitem__\nKeyError: 'API_KEY'": ("variable-missing", "web needs the variable API_KEY"),
+    "ImportError: cannot import name 'shared_tusk' from 'celery' (/celery.py). Did you mean: 'shared_task'?": (
+        "module-missing",
+        "web fails at an import: cannot import name 'shared_tusk' from 'celery'",
+    ),
+    "ImportError: cannot import name 'b' from partially initialized module 'a' (most likely a circular import)": (
+        "module-missing",
+        "web fails at an import: cannot import name 'b' from partially initialized module 'a'",
+    ),
     "/start.sh: line 2: API_KEY: unbound variable": ("variable-missing", "web needs the variable API_KEY"),
     "PermissionError: [Errno 13] Permission denied: '/app/cache'": ("permission-denied", "web may not read or write"),
     'FATAL:  data directory "/data" has wrong ownership': ("permission-denied", "web may not read or write"),
