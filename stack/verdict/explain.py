@@ -35,7 +35,7 @@ def failed(stack: Stack, read: ReadLog, failure: Failure, said: str = "") -> Sta
     log = f"read its whole log with `stackctl logs {failure.component}`"
     first = failure.hint or _HINTS.get(failure.code, "")
     hint = f"{first}; {log}" if first else f"{log}, fix the cause and run `stackctl up` again"
-    return _explained(stack, read, failure, said, f"{hint}; {_LEFT}")
+    return _explained(stack, read, failure, said, hint + _left(stack, failure.component))
 
 
 def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, hint: str) -> StackError:
@@ -49,13 +49,18 @@ def _explained(stack: Stack | None, read: ReadLog, failure: Failure, said: str, 
         log = longer
     if cause is None or failure.code == "out-of-memory" or failure.hint:
         return _of(name, StackError(failure.code, failure.problem, hint, log))
-    hint = f"{cause.hint}; `stackctl logs {name}` shows more; {_LEFT}"
+    hint = f"{cause.hint}; `stackctl logs {name}` shows more{_left(stack, name)}"
     return _of(name, StackError(cause.code, f"{cause.message}; {failure.problem}", hint, log))
 
 
 def _of(name: str, error: StackError) -> StackError:
     error.component = name
     return error
+
+
+def _left(stack: Stack | None, name: str) -> str:
+    """Say that no data was touched, unless a job failed: what that did before is not known."""
+    return "" if stack is not None and name in stack.jobs else f"; {_LEFT}"
 
 
 def _last(lines: Sequence[str]) -> list[str]:

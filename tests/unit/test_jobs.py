@@ -368,6 +368,7 @@ def test_a_failed_job_is_told_with_its_code_its_lines_and_the_cause() -> None:
     assert (plain.code, plain.message) == ("job-failed", "the job migrate failed (exit code 137: SIGKILL)")
     killed = failing(World({"migrate": replace(GONE, exit_code=137, oom_killed=True)}))
     assert killed.code == "out-of-memory"
+    assert [each.hint for each in (error, plain, killed) if "no data was touched" in each.hint] == []
 
 
 def test_a_job_that_does_not_end_is_stopped() -> None:
