@@ -498,17 +498,22 @@ class Stack:
 
     def absent(self, path: str, name: str) -> DeclarationError:
         """Return the error of a name that is that of no component."""
-        return self.wrong(path, f"{name!r} is not in the stack (it has {', '.join(self.names)})")
+        problem = f"{name!r} is not in the stack (it has {', '.join(self.names)})"
+        return DeclarationError(f"{self.name}/{path}", problem, "add it to the list of the stack, or correct the name")
+
+    def _no_component(self, path: str, given: object) -> DeclarationError:
+        hint = "a stack lists components; it finds a volume, a parameter or an external where a component uses it"
+        return DeclarationError(f"{self.name}/{path}", f"{given!r} is not a component", hint)
 
     def _check_components(self) -> None:
         if not self.components:
             raise self.wrong("components", "is empty; a stack has at least one component")
         for position, component in enumerate(self.components):
             if not isinstance(component, Component):
-                raise self.wrong(f"components/{position}", f"{component!r} is not a component")
+                raise self._no_component(f"components/{position}", component)
         for name in self.names:
             if self.names.count(name) > 1:
-                raise self.wrong(name, "stands twice; a name belongs to one component")
+                raise self.wrong(name, "is there twice; a name belongs to one component")
 
 
 def sequence(path: str, value: object) -> tuple[object, ...]:

@@ -80,7 +80,7 @@ def checked_volumes(component: Component, volumes: object) -> Volumes:
     names = [_named(key, value)[0] for key, value in checked.items()]
     for name in names:
         if names.count(name) > 1:
-            raise component.wrong(f"volumes/{name}", "stands twice; a volume has one folder in a component")
+            raise component.wrong(f"volumes/{name}", "is there twice; a volume has one folder in a component")
     _check_apart(component, folders(checked), folders(checked))
     return MappingProxyType(checked)
 

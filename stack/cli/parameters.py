@@ -23,7 +23,7 @@ def chosen(texts: Iterable[str]) -> dict[str, Chosen]:
             raise UsageError(f"--set: {name!r} is not NAME=VALUE", "for example: --set LOG_LEVEL=debug")
         name, value = written["name"], written["value"]
         if name in found:
-            raise UsageError(f"--set {name}: stands twice", "leave one of them out")
+            raise UsageError(f"--set {name}: is given twice", "leave one of them out")
         found[name] = Chosen(_read(name, value[1:]), False) if value.startswith("@") else Chosen(value, True)
     return found
 

@@ -83,7 +83,7 @@ def text_of(findings: Iterable[Finding], style: Style = PLAIN) -> str:
         if finding.fix:
             lines.append(style.wrapped(style.paths(finding.fix), f"{' ' * len(front)}→ "))
     counts = {level: sum(finding.level == level for finding in found) for level in _COLOURS}
-    lines += ["", f"{counts['fail']} failed, {counts['warn']} to look at, {counts['ok']} well"]
+    lines += ["", f"{counts['fail']} failed, {counts['warn']} to look at, {counts['ok']} ok"]
     return "\n".join(lines)
 
 
@@ -248,6 +248,8 @@ def _instance(subject: Subject) -> Iterator[Finding]:
 def of_component(name: str, component: ComponentState | None) -> Finding:
     if component is None:
         return Finding(name, "fail", "is not there", "`stackctl up` makes it")
+    if component.state == "done":
+        return ok(name, component.summary)
     if not component.running:
         return Finding(name, "fail", f"is {component.summary}", f"look at `stackctl logs {name}`, then `stackctl up`")
     if component.health == "unhealthy":

@@ -110,7 +110,7 @@ def _reading(
         raise StackError(
             "file-unusable",
             f"{_called(source)}: {_problem(error)}; nothing was loaded",
-            "check its path, or fetch it again",
+            "check its path, and that it is a whole dump",
         ) from error
 
 

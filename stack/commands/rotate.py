@@ -7,15 +7,14 @@ until all have it: a run after a kill in between carries on with the same.
 from __future__ import annotations
 
 from stack.errors import UsageError
-from stack.instance import Instance
 from stack.model import Component
 from stack.progress import Progress
 from stack.report import Report
 from stack.results.lifecycle import RotateResult
 from stack.settings import Settings
 from stack.workflow.journal import Journal
-from stack.workflow.opening import change, find_component
-from stack.workflow.rotation import Rotated, lost_passwords, named, readers, rotate_all, rotate_parameter
+from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.rotation import Rotated, holds, lost_passwords, named, readers, rotate_all, rotate_parameter
 
 
 def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report[RotateResult]:
@@ -33,18 +32,20 @@ def rotate(settings: Settings, name: str, progress: Progress, timeout: float = 1
             opened, Journal(opened.state), [database, *lost_passwords(opened, database)], progress, timeout
         )
     data = RotateResult(opened.instance.name, name, tuple(rotated.restarted))
-    return Report("rotate", text_of(opened.instance, database, rotated), data)
+    return Report("rotate", text_of(opened, database, rotated), data)
 
 
-def text_of(instance: Instance, database: Component, rotated: Rotated) -> str:
+def text_of(opened: Opened, database: Component, rotated: Rotated) -> str:
     """Say which apps use the new password, and what was restarted."""
-    apps = readers(instance, database)
+    apps = readers(opened.instance, database)
     lines = [f"{database.name} has another password; {named(apps) or 'no app'} {'use' if len(apps) > 1 else 'uses'} it"]
     also = [name for name in rotated.databases if name != database.name]
     if also:
         lines.append(f"  also changed, because its file was gone: the password of {', '.join(also)}")
     if rotated.restarted:
         lines.append(f"  restarted: {', '.join(rotated.restarted)}; requests in flight ended")
-        if any(app.name in rotated.restarted and not app.rereads_secrets for app in apps):
+        secret = [database.login.secret.id] if database.login else []
+        held = {app.name for app in apps if holds(opened, app, secret)}
+        if any(app.name in rotated.restarted and app.name not in held and not app.rereads_secrets for app in apps):
             lines.append("  an app that reads its secret file again by itself runs on: declare rereads_secrets=True")
     return "\n".join(lines)

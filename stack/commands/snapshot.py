@@ -9,7 +9,7 @@ from stack.controls import visible
 from stack.encoding import extended
 from stack.errors import StackError
 from stack.progress import Progress
-from stack.report import Report, count, size
+from stack.report import Report, size
 from stack.results.stored import (
     ListedSnapshot,
     SavedComponent,
@@ -51,7 +51,7 @@ def save_snapshot(
         path, manifest = save(opened, snapshots, name, "asked", progress, output)
         left_out = unsaved(opened.instance.stack.whole)
     taken = path.stat().st_size
-    text = f"{manifest.name} is saved: {count(manifest.rows, 'row')}, {size(taken)} ({path})"
+    text = f"{manifest.name} is saved: {manifest.holds}, {size(taken)} ({path})"
     text = "\n".join([text, *(f"{each} is not saved: backup=False" for each in left_out)])
     data = extended(SnapshotSaved, _content(manifest), path=path, bytes=taken, unsaved=left_out)
     return Report("snapshot save", text, data)
@@ -102,7 +102,7 @@ def delete_snapshot(settings: Settings, progress: Progress, name: str, confirm: 
         snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         path = snapshots.find(name)
         (item,) = [each for each in snapshots.items() if each.path == path]
-        holds = f"{count(item.manifest.rows, 'row')}, {_why(item.manifest)}" if item.manifest else item.problem
+        holds = f"{item.manifest.holds}, {_why(item.manifest)}" if item.manifest else item.problem
         if not confirm(f"This deletes the snapshot {name} ({holds}, {size(item.bytes)})."):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         path.unlink()

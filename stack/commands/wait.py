@@ -80,10 +80,11 @@ def _await_up(
             problems = [f"{name}: {text}" for name, each in observed.components.items() if (text := problem(each))]
             others = externals or external_statuses(opened)
             problems += [f"{name}: {each.problem}" for name, each in others.items() if each.problem]
+            ill = next((f" {name}" for name, each in observed.components.items() if not each.well), "")
             raise StackError(
                 "not-ready",
                 f"not ready after {timeout:g} s: " + "; ".join([shown, *problems]),
-                "`stackctl up` starts it; look at `stackctl status` and `stackctl logs`, "
+                f"`stackctl up` starts it; look at `stackctl status` and `stackctl logs{ill}`, "
                 "or give it longer with --timeout SECONDS",
             )
         clock.wait(_INTERVAL)

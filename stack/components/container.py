@@ -147,7 +147,7 @@ class Container(Program):
         }
         for name, port in numbers.items():
             if list(numbers.values()).count(port) > 1:
-                raise self.wrong(f"ports/{name}", f"{port} stands twice")
+                raise self.wrong(f"ports/{name}", f"{port} is there twice")
         published: dict[str, int] = {}
         for key, value in checked_mapping(self, "publish", self.publish).items():
             if key not in numbers:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from stack.fields import Fields
+from stack.report import count
 from stack.workload import PortId
 
 Reason = Literal["asked", "load", "reset", "restore", "undo", "upgrade"]
@@ -54,6 +55,11 @@ class Saved:
     members: tuple[Member, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def of_files(self) -> bool:
+        """Whether its rows are files of volumes."""
+        return self.format.startswith("volumes/")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -86,7 +92,20 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        return sum(component.rows for component in self.components.values())
+        """Those of its databases."""
+        return sum(component.rows for component in self.components.values() if not component.of_files)
+
+    @property
+    def files(self) -> int:
+        """Those of its volumes."""
+        return sum(component.rows for component in self.components.values() if component.of_files)
+
+    @property
+    def holds(self) -> str:
+        """For people: what it has."""
+        if not self.files:
+            return count(self.rows, "row")
+        return f"{count(self.rows, 'row')}, {count(self.files, 'file')}" if self.rows else count(self.files, "file")
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -146,7 +146,7 @@ def _failure(
     if looping and component.exit_code == 0 and not component.running:
         return Failure(name, "server-ended", f"{what} ends by itself, without an error, each time it is started")
     if looping:
-        return Failure(name, "crash-loop", f"{what} ends again and again ({restarts} restarts, {how})")
+        return Failure(name, "crash-loop", f"{what} keeps exiting ({restarts} restarts, {how})")
     if component.state in ("exited", "dead"):
         return Failure(name, "component-exited", f"{what} ended ({how})", "" if component.exit_code else _HAS_TO_RUN)
     if component.running and component.health == "starting":

@@ -17,7 +17,8 @@ def find_client(instance: Instance, name: str) -> tuple[str, Client]:
             return pick_client(instance, kind)
     component = find_component(instance, name)
     if component.client is None:
-        raise UsageError(f"{name!r} is a {component.role}, which has no client", f"`stackctl exec {name} -- sh`")
+        hint = f"`stackctl logs {name}`" if name in instance.stack.jobs else f"`stackctl exec {name} -- sh`"
+        raise UsageError(f"{name!r} is a {component.role}, which has no client", hint)
     return name, component.client
 
 

@@ -9,6 +9,8 @@ from stack.urls import address_of, kind_of, part_of
 from stack.verdict.externals import problems_of
 from stack.workflow.opening import Opened
 
+# Where Docker's default network has this machine.
+_BRIDGE = "172.17.0.1"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # The seconds in which a server far away answers, and those that a look may take.
 _PATIENT, _QUICK = 10.0, 3.0
@@ -38,7 +40,7 @@ def check_externals(opened: Opened) -> None:
             raise StackError(
                 "parameter-invalid",
                 f"{name} (from {given.origin}) names {host}, which in a container is the container itself",
-                "name this machine by an address that containers reach, or use `--engine embedded`",
+                f"name this machine as containers reach it ({_BRIDGE} on Linux), or use `--engine embedded`",
             )
     problems = _problems(opened, _PATIENT)
     for external in externals:

@@ -13,7 +13,7 @@ from stack.errors import StackError
 from stack.fields import is_hidden
 from stack.model import Stack
 from stack.progress import Progress
-from stack.report import count, size
+from stack.report import size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.store import SnapshotStore, superfluous
@@ -133,7 +133,7 @@ def save(
             groups=opened.groups,
         )
         taken = archive.finish(manifest)
-    progress.step(f"saved as {path.name if output is None else path} ({count(manifest.rows, 'row')}, {size(taken)})")
+    progress.step(f"saved as {path.name if output is None else path} ({manifest.holds}, {size(taken)})")
     if manifest.automatic:
         _make_room(snapshots, now)
     return path, manifest

@@ -90,12 +90,11 @@ class Opened:
             ]
             for name in stack.names
         }
-        return tuple(
-            f"{name}: {', '.join(variables)} {'hold' if len(variables) > 1 else 'holds'} a secret as a variable: "
-            "all that runs there can read it, and a name that ends in _FILE would pass the path of a file"
-            for name, variables in held.items()
-            if variables
-        )
+        listed = "; ".join(f"{name}: {', '.join(variables)}" for name, variables in held.items() if variables)
+        if not listed:
+            return ()
+        what = "all that runs in a component can read them; one whose name ends in _FILE would have a path"
+        return (f"variables that hold a secret: {listed}; {what}",)
 
     @property
     def literal_notices(self) -> tuple[str, ...]:
@@ -393,7 +392,9 @@ def require_running(instance: Instance, observed: Observed, name: str) -> Compon
         state = component.summary if component else "absent"
         raise StackError(
             "component-down",
-            f"{name} does not run (it is {state})",
-            f"run `stackctl up`, and look at `stackctl logs {name}`",
+            f"{name} does not run ({state})",
+            f"a job runs to its end; see `stackctl logs {name}`"
+            if name in instance.stack.jobs
+            else f"run `stackctl up`, and look at `stackctl logs {name}`",
         )
     return component

@@ -13,7 +13,7 @@ from stack.capabilities import Access
 from stack.errors import StackError
 from stack.instance import generation_of
 from stack.progress import Progress
-from stack.report import Report, count
+from stack.report import Report
 from stack.results.instances import UpResult
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
@@ -57,7 +57,7 @@ def bring_back(
             before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
             report = _replace(ready, Journal(ready.state), archive, before, accepts, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
-    text = f"{opened.instance.name} has the data of {manifest.name} again ({count(manifest.rows, 'row')})"
+    text = f"{opened.instance.name} has the data of {manifest.name} again ({manifest.holds})"
     data = RestoreResult(opened.instance.name, manifest.name, manifest.rows, report.data)
     return report.headed(name, text, data)
 
@@ -170,5 +170,5 @@ def _announcement(opened: Opened, replaced: Collection[str], manifest: Manifest,
     stays = "".join(f" {each} stays as it is: backup=False." for each in unsaved(opened.instance.stack.whole))
     return (
         f"This replaces the data of {names} in {opened.instance.name!r} by that of {manifest.name} "
-        f"({count(manifest.rows, 'row')}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}.{stays}"
+        f"({manifest.holds}, {manifest.made.astimezone():%Y-%m-%d %H:%M}); {backup_notice(saves)}.{stays}"
     )

@@ -113,7 +113,7 @@ WAYS = {
         "import os; os.environ['API_KEY']", None, "variable-missing", "web needs the variable API_KEY",
     ),
     "a syntax error": ("def broken(:", None, "syntax-error", "app.py, line 1: SyntaxError"),
-    "another error": ("raise SystemExit('no configuration')", None, "crash-loop", "web ends again and again"),
+    "another error": ("raise SystemExit('no configuration')", None, "crash-loop", "web keeps exiting"),
 }  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_no_secret_stands_in_another_place(shop: Shop, tmp_path: Path) -> None:
     assert any("starting with" in text for text in bundled.values()), "the log of the app is there"
     printed = leaks.printed(shop, "env web", "env web --json")
     assert leaks.holders(bundled | printed, secrets) == []
-    assert "web: STRIPE_KEY, SECRET_KEY, SMTP_URL hold a secret" in printed["plan"]
+    assert "variables that hold a secret: web: STRIPE_KEY, SECRET_KEY, SMTP_URL" in printed["plan"]
 
 
 def test_a_change_reaches_its_users_alone(shop: Shop, tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_an_app_that_ends_is_told(tmp_path: Path) -> None:
     stack = Stack("shop", [WebApp("web", source="../service", command=["sh", "-c", "echo why; exit 3"])])
     with running(tmp_path) as one:
         one.stack = stack
-        with pytest.raises(StackError, match=r"web ends again and again \(3 restarts, exit code 3\)") as raised:
+        with pytest.raises(StackError, match=r"web keeps exiting \(3 restarts, exit code 3\)") as raised:
             one.up()
         assert raised.value.code == "crash-loop"
         assert "why" in raised.value.output

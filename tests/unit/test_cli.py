@@ -7,21 +7,26 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
 
 import stackctl
-from stack import Postgres, Redis, Stack
+from stack import Job, Postgres, Redis, Stack
 from stack.cli.components import client_names
 from stack.cli.options import options_first
+from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.model import Component
+from stack.observed import ComponentState, Observed
 from stack.version import __version__
 from stack.workflow.clients import find_client
+from stack.workflow.opening import require_running
 
 ROOT = Path(__file__).parents[2]
+ENDED = ComponentState("1", "exited", "none", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -292,6 +297,17 @@ def test_a_kind_means_its_only_component_or_the_one_of_its_name() -> None:
     assert found("cache", orders, cache) == "sessions"
     assert found("db", orders, db) == "db"
     assert found("orders", orders, db) == "orders"
+
+
+def test_of_a_job_its_log_is_offered_because_it_has_ended() -> None:
+    job = Job("migrate", source=".", command=["migrate"])
+    instance = Instance("shop", "shop", Stack("shop", [job]), Path("/f"), Path("/s"), {})
+    with pytest.raises(UsageError) as raised:
+        find_client(instance, "migrate")
+    assert raised.value.hint == "`stackctl logs migrate`"
+    with pytest.raises(StackError) as down:
+        require_running(instance, Observed({"migrate": ENDED}), "migrate")
+    assert "a job runs to its end; see `stackctl logs migrate`" in down.value.hint
 
 
 @pytest.mark.parametrize(

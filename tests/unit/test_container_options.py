@@ -58,7 +58,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/ports/dns: '53/sctp' is not a port (1-65535, or like '53/udp')": lambda: box(ports={"dns": "53/sctp"}),
     "box/ports/dns: 'x/udp' is not a port (1-65535, or like '53/udp')": lambda: box(ports={"dns": "x/udp"}),
     "box/ports/dns: 0 is not a port (1-65535)": lambda: box(ports={"dns": "0/udp"}),
-    "box/ports/a: 53/udp stands twice": lambda: box(ports={"a": "53/udp", "b": "53/udp"}),
+    "box/ports/a: 53/udp is there twice": lambda: box(ports={"a": "53/udp", "b": "53/udp"}),
     "box/publish/dns: '53/udp' is not a port (1-65535)": lambda: box(
         ports={"dns": "53/udp"}, publish={"dns": "53/udp"}
     ),

@@ -65,7 +65,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/ports: 9000 is not a mapping": lambda: box(ports=9000),
     "box/ports: 'Http' is not a name (a-z, 0-9 and -, at most 31, a letter first)": lambda: box(ports={"Http": 1}),
     "box/ports/http: 0 is not a port (1-65535)": lambda: box(ports={"http": 0}),
-    "box/ports/a: 80 stands twice": lambda: box(ports={"a": 80, "b": 80}),
+    "box/ports/a: 80 is there twice": lambda: box(ports={"a": 80, "b": 80}),
     "box/publish: 'http' is none of its ports; `ports` has 'web'": lambda: box(ports={"web": 80}, publish={"http": 1}),
     "box/publish/web: '80' is not a port (1-65535)": lambda: box(ports={"web": 80}, publish={"web": "80"}),
     "box/volumes/data: 'data' is not an absolute path in the container, like '/data'": lambda: box(

@@ -50,7 +50,7 @@ def load(folder: Path, text: str | bytes, limit: float = 10) -> StackError:
         (
             "from stack import Redis, Stack\nstack = Stack('shop', [\n    Redis('a'), Redis('a'),\n])\n",
             "declaration-invalid",
-            ":2: shop/a: stands twice; a name belongs to one component",
+            ":2: shop/a: is there twice; a name belongs to one component",
         ),
         ("raise GeneratorExit\n", "file-invalid", ":1: GeneratorExit"),
         ("import asyncio\nraise asyncio.CancelledError\n", "file-invalid", ":2: CancelledError"),

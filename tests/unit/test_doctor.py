@@ -145,6 +145,7 @@ def answering(answer: Completed) -> Session:
         (of_component("web", replace(UP, health="unhealthy", health_output="no")), "fail"),
         (of_component("web", replace(UP, state="restarting", exit_code=3)), "fail"),
         (of_component("web", None), "fail"),
+        (of_component("migrate", replace(UP, state="done", health="none")), "ok"),
         (of_login(Postgres("db"), answering(Completed(0, "1", ""))), "ok"),
         (of_login(Postgres("db"), answering(Completed(2, "", REFUSED))), "fail"),
         (of_login(Postgres("db"), answering(Completed(2, "", "server closed the connection"))), "fail"),
@@ -195,7 +196,7 @@ def test_the_text_has_a_line_for_each_and_the_sum() -> None:
         "fail  disk    full indeed",
         "              → make room",
         "",
-        "1 failed, 0 to look at, 1 well",
+        "1 failed, 0 to look at, 1 ok",
     ]
 
 

@@ -16,7 +16,7 @@ from tests.unit.fake_engine import FakeEngine, World
 INSTANCE = Instance("shop", "shop", Stack("shop", [Postgres("db")]), Path("/"), Path("/"), {})
 UP = ComponentState("1", "running", "healthy", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")
 LOOPING = replace(UP, state="restarting", health="none", restarts=3, exit_code=1)
-ERROR = StackError("crash-loop", "web ends again and again", "read its log", "no configuration")
+ERROR = StackError("crash-loop", "web keeps exiting", "read its log", "no configuration")
 
 
 def test_what_ends_again_and_again_is_stopped_and_named() -> None:

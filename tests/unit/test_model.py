@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stack import CachedValue, DeclarationError, Postgres, Redis, Stack, WebApp
+from stack import CachedValue, DeclarationError, Postgres, Redis, Stack, Volume, WebApp
 from stack.references import Reference, Secret, SecretReference, Text, deferred, references_in, resolved
 
 db = Postgres("db")
@@ -142,7 +142,7 @@ WRONG: Mapping[str, Make] = {
     "components: 'db' is not a list": lambda: Stack("shop", "db"),  # type: ignore[arg-type]
     "shop/components: is empty; a stack has at least one component": lambda: Stack("shop", []),
     "shop/components/1: 'db' is not a component": lambda: Stack("shop", [db, "db"]),  # type: ignore[list-item]
-    "shop/db: stands twice; a name belongs to one component": lambda: Stack("shop", [db, Redis("db")]),
+    "shop/db: is there twice; a name belongs to one component": lambda: Stack("shop", [db, Redis("db")]),
     "shop/web/uses: 'db' is not in the stack (it has web, cache)": lambda: Stack("shop", [web(uses=[db]), cache]),
     "shop/web/uses: goes in a circle: web -> api -> web": lambda: Stack(
         "shop", [web(uses=["api"]), WebApp("api", source=".", port=8001, uses=["web"])]
@@ -163,6 +163,19 @@ def test_a_wrong_value_raises_with_its_path(message: str, make: Make) -> None:
     with pytest.raises(DeclarationError) as raised:
         make()
     assert raised.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (lambda: Stack("shop", [web(uses=[db]), cache]), "add it to the list of the stack, or correct the name"),
+        (lambda: Stack("shop", [db, Volume("media")]), "it finds a volume, a parameter or an external where"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_wrong_with_the_list_of_a_stack_is_told_with_its_fix(make: Make, hint: str) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        make()
+    assert hint in raised.value.hint
 
 
 def test_components_are_compared_by_value() -> None:

@@ -218,7 +218,7 @@ CHOSEN_WRONG = {
     ("STRIPE_KEY=hunter2",): "--set STRIPE_KEY: is a secret, and every user of this machine sees a command line",
     ("LOG_LEVEL",): "--set: 'LOG_LEVEL' is not NAME=VALUE",
     ("=x",): "--set: '' is not NAME=VALUE",
-    ("LOG_LEVEL=a", "LOG_LEVEL=b"): "--set LOG_LEVEL: stands twice",
+    ("LOG_LEVEL=a", "LOG_LEVEL=b"): "--set LOG_LEVEL: is given twice",
     ("LOG_LEVEL=a\nb",): "--set LOG_LEVEL: its value has several lines; encode it, for example with `base64 -w 0`",
 }
 

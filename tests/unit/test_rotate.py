@@ -94,10 +94,17 @@ def test_what_reads_another_secret_that_was_replaced_is_restarted(tmp_path: Path
     ],
 )
 def test_the_report_names_the_apps(tmp_path: Path, apps: list[WebApp], restarted: tuple[str, ...], said: str) -> None:
-    first, *others = text_of(opened(tmp_path, *apps).instance, DB, Rotated(("db",), restarted)).splitlines()
+    first, *others = text_of(opened(tmp_path, *apps), DB, Rotated(("db",), restarted)).splitlines()
     assert first == said
     assert bool(others) == bool(restarted)
     assert all("rereads_secrets=True" in others[-1] and restarted[0] in others[0] for _ in restarted)
+
+
+def test_an_app_that_holds_the_password_is_not_told_to_read_it_again(tmp_path: Path) -> None:
+    holds_it = WebApp("web", source=".", uses=[DB], environment={"DATABASE_URL": DB.url})
+    said = text_of(opened(tmp_path, holds_it), DB, Rotated(("db",), ("web",)))
+    assert "restarted: web" in said
+    assert "rereads_secrets" not in said
 
 
 RUNNING = ComponentState("", "running", "none", 0, 0, False, None, "")

@@ -67,10 +67,10 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/volumes: 'media' is no Volume; write {'media': '/m'}, or {'/m': Volume('media')} to share it": lambda: box(
         volumes={"/m": "media"}
     ),
-    "box/volumes/media: stands twice; a volume has one folder in a component": lambda: box(
+    "box/volumes/media: is there twice; a volume has one folder in a component": lambda: box(
         volumes={"/a": media, "/b": Volume("media")}
     ),
-    "box/volumes/media: stands twice; a volume has one folder in a component ": lambda: box(
+    "box/volumes/media: is there twice; a volume has one folder in a component ": lambda: box(
         volumes={"/a": media, "media": "/b"}
     ),
     "box/volumes/media: '/a/b' is in '/a', the folder of 'data'": lambda: box(volumes={"/a/b": media, "data": "/a"}),

@@ -46,6 +46,16 @@ def manifest(name: str = "saved", reason: Reason = "asked", made: datetime = NOW
     return Manifest(name, reason, made, "1.0", "shop", "playground", "embedded", {"db": pack(component)})
 
 
+def test_files_are_not_counted_as_rows() -> None:
+    database = manifest()
+    files = replace(database.components["db"], format="volumes/1", rows=4)
+    both = replace(database, components={**database.components, "media": files})
+    assert (database.rows, both.rows, both.files) == (0, 0, 4)
+    assert (database.holds, both.holds) == ("0 rows", "4 files")
+    rows = replace(database.components["db"], rows=12)
+    assert replace(both, components={"db": rows, "media": files}).holds == "12 rows, 4 files"
+
+
 class Saved(NamedTuple):
     """A snapshot in a file, and what its parts were before they were compressed."""
 

@@ -190,9 +190,9 @@ def test_a_hint_breaks_at_its_semicolons_and_never_inside_a_command(
 ) -> None:
     command = "`stackctl --instance review logs web --tail 200`"
     hint = f"read its whole log with {command}, and fix the cause; no data was touched"
-    error = StackError("crash-loop", "web ends again and again", hint)
+    error = StackError("crash-loop", "web keeps exiting", hint)
     module.print_error(error)
-    assert capsys.readouterr().err == f"Error (crash-loop): web ends again and again\nHint: {hint}\n"
+    assert capsys.readouterr().err == f"Error (crash-loop): web keeps exiting\nHint: {hint}\n"
     monkeypatch.setattr(module, "style", lambda stream: Style(width=60))
     module.print_error(error)
     lines = capsys.readouterr().err.splitlines()

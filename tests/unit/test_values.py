@@ -297,8 +297,8 @@ def shop(folder: Path) -> Settings:
 def test_plan_says_once_which_variables_hold_a_secret(tmp_path: Path) -> None:
     report = plan(shop(tmp_path))
     (notice,) = report.data.notices
-    assert notice.startswith("web: DATABASE_URL, PGPASSWORD, CACHE_URL hold a secret as a variable: ")
-    assert "hold a secret as a variable" in report.text
+    assert notice.startswith("variables that hold a secret: web: DATABASE_URL, PGPASSWORD, CACHE_URL; ")
+    assert "variables that hold a secret" in report.text
 
 
 def test_a_changed_secret_concerns_those_that_hold_it(tmp_path: Path) -> None:

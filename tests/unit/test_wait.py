@@ -94,4 +94,5 @@ def test_it_ends_with_the_time_and_says_how_all_is(wait: Wait) -> None:
     with pytest.raises(StackError) as raised:
         wait(None, EXITED, timeout=3)
     assert (raised.value.code, raised.value.message) == ("not-ready", "not ready after 3 s: db exited (1)")
+    assert "`stackctl logs db`" in raised.value.hint
     assert raised.value.hint

@@ -23,7 +23,7 @@ def inspect(cache: Redis, ask: Ask, key: str | None) -> Inspection:
     entry = _entry(cache, ask, wanted)
     value = tuple(entry.value) if isinstance(entry.value, list) else entry.value
     shown = CacheEntry(wanted, entry.exists, entry.kind, value, entry.ttl)
-    text = _entry_text(wanted, entry)
+    text = _entry_text(cache.name, wanted, entry)
     if declared is None or wanted != declared.key:
         return Inspection(shown, lambda style: text)
     source, compared = _compare(declared, ask, entry)
@@ -44,9 +44,9 @@ def _keys(cache: Redis, ask: Ask) -> tuple[str, ...]:
     return tuple(sorted(json.loads(ask(cache.name, cache.listing(), 30))[1]))
 
 
-def _entry_text(key: str, entry: Entry) -> str:
+def _entry_text(name: str, key: str, entry: Entry) -> str:
     if not entry.exists:
-        return f"{key}: not in the cache"
+        return f"{key}: not in {name}"
     value = entry.value if isinstance(entry.value, str) else json.dumps(entry.value, ensure_ascii=False)
     lives = "never expires" if entry.ttl is None else f"expires in {entry.ttl:.0f} s"
     kind = "" if entry.kind == "string" else f" ({entry.kind})"

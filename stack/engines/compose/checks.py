@@ -119,5 +119,5 @@ def of_orphans(orphans: Sequence[Labelled]) -> Finding:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     message = f"left of instances whose state folder is gone: {', '.join(names[:_SHOWN])}{more}"
     folders = ", ".join(sorted({orphan.state for orphan in orphans})[:_SHOWN])
-    fix = f"`stackctl prune` removes them; or bring the folder back: {folders}"
+    fix = f"`stackctl prune` removes yours, and with --instance those of others; or bring the folder back: {folders}"
     return Finding("docker orphans", "warn", message, fix)
