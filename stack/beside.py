@@ -6,7 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar, Protocol, Self
 
-from stack.checking import checked_command, checked_environment, checked_user, related_names, used_names
+from stack.checking import (
+    checked_command,
+    checked_entrypoint,
+    checked_environment,
+    checked_user,
+    related_names,
+    used_names,
+)
 from stack.errors import DeclarationError
 from stack.external import External, externals_in
 from stack.model import Component
@@ -72,9 +79,10 @@ class Beside(Program):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("command", "entrypoint"):
-            if getattr(self, name) is not None:
-                self._freeze(name, checked_command(self, getattr(self, name), name))
+        if self.command is not None:
+            self._freeze("command", checked_command(self, self.command))
+        if self.entrypoint is not None:
+            self._freeze("entrypoint", checked_entrypoint(self, self.entrypoint, self.command))
         if self.of is not None:
             check_volumes_beside(self, self.volumes, self.of.name, self.of.volumes)
 
@@ -159,7 +167,7 @@ class Beside(Program):
             stop_signal="TERM" if target == "process" else None,
         )
         if target == "container":
-            words = None if self.entrypoint is None else checked_command(self, self.entrypoint, "entrypoint")
+            words = None if self.entrypoint is None else checked_entrypoint(self, self.entrypoint, self.command)
             own = replace(own, entrypoint=words)
         elif own.command is None:
             raise DeclarationError(

@@ -203,6 +203,15 @@ def _owned(component: Component, field: str, value: Value) -> Value:
     return value
 
 
+def checked_entrypoint(component: Component, entrypoint: object, command: object) -> tuple[Value, ...]:
+    """Return the words of an entrypoint. Without any, the command alone runs, and not what the image puts before it."""
+    if isinstance(entrypoint, str) or not isinstance(entrypoint, Sequence) or entrypoint:
+        return checked_command(component, entrypoint, "entrypoint")
+    if command is None:
+        raise component.wrong("entrypoint", "is empty, so that nothing would run; give a command too")
+    return ()
+
+
 def _split(component: Component, field: str, command: str) -> Sequence[str]:
     try:
         words = shlex.split(command)

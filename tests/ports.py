@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 
 from stack.ports import is_free
 
@@ -24,3 +25,10 @@ def own_port() -> int:
         if port not in _given and is_free(port):
             _given.add(port)
             return port
+
+
+def outer_address() -> str:
+    """Return the address of this machine at which others reach it. Nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("198.51.100.1", 9))
+        return str(route.getsockname()[0])

@@ -12,6 +12,7 @@ from stack.capabilities import Check
 from stack.checking import (
     checked_command,
     checked_endpoint,
+    checked_entrypoint,
     checked_environment,
     checked_extra_hosts,
     checked_hostname,
@@ -54,7 +55,8 @@ _CAPABILITIES = (
 class Container(Program):
     """A container of an `image`, or of one that is built from the folder `source`.
 
-    - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words.
+    - `command`, `entrypoint`: replace those of the image; lists of words, or a text that is split into words. With
+      `entrypoint=[]` the command runs alone.
     - `ports`: what it listens on, by a name, `{"http": 9000, "dns": "53/udp"}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
       `public`: True, or the names of those of these that are on every address of this machine, for other machines.
@@ -102,9 +104,11 @@ class Container(Program):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("command", "entrypoint", "process"):
+        for name in ("command", "process"):
             if getattr(self, name) is not None:
                 self._freeze(name, checked_command(self, getattr(self, name), name))
+        if self.entrypoint is not None:
+            self._freeze("entrypoint", checked_entrypoint(self, self.entrypoint, self.command))
         self._check_ports()
         self._check_tmpfs()
         self._check_health()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.ports import own_port
+from tests.ports import outer_address, own_port
 from tests.project import below, make_project
 
 PUBLIC = "listens on every address of this machine"
@@ -159,13 +159,6 @@ def test_a_public_port_and_no_other_is_reached_at_another_address(shop: Shop) ->
     assert {name for name, each in components.items() if each["public"]} == {"files"}
     for said in (shop.ok("status"), shop.run("doctor")):
         assert f"files {PUBLIC}" in " ".join(said.stdout.split())
-
-
-def outer_address() -> str:
-    """Return the address of this machine at which others reach it. Nothing is sent for it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-        route.connect(("198.51.100.1", 9))
-        return str(route.getsockname()[0])
 
 
 def test_a_worker_shares_the_volume_of_its_app(shop: Shop) -> None:

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.cli import Cli
-from tests.ports import own_port
+from tests.ports import outer_address, own_port
 from tests.project import make_project
 from tests.servers import CONTRIB
 
@@ -20,7 +20,7 @@ STACK = """\
 from stack import Postgres, Redis, Stack
 
 db = Postgres(
-    "db", user="shop", database="shop", publish=True,
+    "db", user="shop", database="shop", publish=True, public=True,
     settings={"work_mem": "32MB", "max_connections": 30},
     databases=["analytics"], init="init",
 )
@@ -150,6 +150,17 @@ def test_a_published_database_lets_this_machine_in(shop: Shop) -> None:
     assert shop.ok("ls").stdout.count(f"postgresql://shop@localhost:{shop.port}/shop") == 1
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(f"postgresql://shop:wrong@127.0.0.1:{shop.port}/shop")
+
+
+def test_a_public_database_lets_other_machines_in_with_its_password(shop: Shop) -> None:
+    password = (shop.state / "secrets" / "db_password").read_text()
+    where: dict[str, Any] = {"host": outer_address(), "port": shop.port, "user": "shop", "dbname": "shop"}
+    with closing(psycopg2.connect(**where, password=password)) as connection:
+        assert connection.server_version >= 180000
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(**where, password="wrong")
+    with pytest.raises(redis.ConnectionError):
+        redis.Redis(outer_address(), shop.port + 1).ping()
 
 
 def test_a_published_redis_asks_this_machine_for_its_password(shop: Shop) -> None:

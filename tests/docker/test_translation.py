@@ -54,6 +54,7 @@ services:
     restart: on-failure
   migrate:
     build: ./api
+    entrypoint: []
     command: ["migrate", "--all"]
     environment: {STEP: all}
     depends_on: {store: {condition: service_healthy}}
@@ -102,7 +103,8 @@ store = Container(
     capabilities=["CHOWN"],
 )
 migrate = Job(
-    "migrate", source="api", command=["migrate", "--all"], environment={"STEP": "all"}, after=[store], before=["api"]
+    "migrate", source="api", entrypoint=[], command=["migrate", "--all"], environment={"STEP": "all"},
+    after=[store], before=["api"],
 )
 api = Container(
     "api",

@@ -44,6 +44,12 @@ WRONG: dict[str, Callable[[], object]] = {
     "box/ulimits/nofile: '65536' is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": "65536"}),
     "box/ulimits/nofile: True is not a whole number (-1 for no limit)": lambda: box(ulimits={"nofile": True}),
     "box/ulimits/core: -2 is not a whole number (-1 for no limit)": lambda: box(ulimits={"core": -2}),
+    "box/entrypoint: is empty, so that nothing would run; give a command too": lambda: box(entrypoint=[]),
+    "box/entrypoint: '' is not a list of words, like ['python', 'app.py']": lambda: box(entrypoint="", command="run"),
+    "box/entrypoint: 0 is not a list of words, like ['python', 'app.py']": lambda: box(entrypoint=0, command="run"),
+    "worker/entrypoint: is empty, so that nothing would run; give a command too": lambda: Worker(
+        "worker", image="x", entrypoint=()
+    ),
     "box/writable_mounts: 1 is neither True nor False": lambda: box(mounts={"a": "/a"}, writable_mounts=1),
     "web/writable_mounts: is for folders of the project, and `mounts` names none": lambda: web(writable_mounts=True),
     "box/extra_hosts: ['a:1.2.3.4'] is not a mapping": lambda: box(extra_hosts=["a:1.2.3.4"]),
@@ -239,3 +245,11 @@ def test_a_port_of_udp_may_have_the_number_of_one_of_tcp() -> None:
     other = Container("other", image="x", ports={"dns": "53/udp"}, publish={"dns": 5353})
     with pytest.raises(DeclarationError, match="shop/other/publish: 5353 is published by 'box' already"):
         Stack("shop", [dns, other])
+
+
+def test_an_empty_entrypoint_lets_the_command_run_alone() -> None:
+    empty = (box(entrypoint=[], command=["serve"]), Worker("box", image="x", entrypoint=[], command=["serve"]))
+    for component in empty:
+        made = workload(component)
+        assert (made.entrypoint, made.command) == ((), ("serve",))
+    assert workload(box(command=["serve"])).entrypoint is None
