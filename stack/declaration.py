@@ -113,7 +113,7 @@ def _check_again(file: Path, stack: Stack) -> None:
     try:
         for component in stack.components:
             component.__post_init__()
-        Stack(stack.name, stack.components, stack.groups, stack.externals)
+        Stack(stack.name, stack.components, stack.groups, stack.externals, stack.isolated)
     except DeclarationError as error:
         error.message = f"{file}: {error.message}"
         raise

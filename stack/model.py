@@ -282,9 +282,10 @@ class Stack:
     """The declared whole: a name and its components, in the order in which they are shown.
 
     `groups`: components that are off unless they are asked for, `{"tools": [adminer]}` and `stackctl up --with tools`.
-    They are among the components too.
+    They are among the components too. `isolated=False`: on Docker every component reaches every other, by two networks
+    in all, for a stack that is too large to have one for each relation.
 
-    Raises `DeclarationError` when a name stands twice, a used component is missing, components use each other in
+    Raises `DeclarationError` when a name is there twice, a used component is missing, components use each other in
     a circle, a variable is given twice, two components publish one port, or a volume is declared in two ways.
     """
 
@@ -292,6 +293,7 @@ class Stack:
     components: tuple[Component, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     externals: tuple[External, ...] = ()
+    isolated: bool = True
 
     def __new__(cls, *arguments: object, **named: object) -> Self:
         check_call(cls, arguments, named)
@@ -303,6 +305,7 @@ class Stack:
         components: Sequence[Component | External],
         groups: Mapping[str, Sequence[Component | str]] | None = None,
         externals: Sequence[External] = (),
+        isolated: bool = True,
     ) -> None:
         listed = sequence("components", components)
         object.__setattr__(self, "name", name)
@@ -312,11 +315,14 @@ class Stack:
         for component in self.components:
             outside += component.externals if isinstance(component, Component) else ()
         object.__setattr__(self, "externals", tuple(dict.fromkeys(outside)))
+        object.__setattr__(self, "isolated", isolated)
         self.__post_init__()
 
     def __post_init__(self) -> None:
         check_name("Stack", self.name)
         self._check_components()
+        if not isinstance(self.isolated, bool):
+            raise self.wrong("isolated", f"{self.isolated!r} is neither True nor False")
         if self.groups != {}:
             object.__setattr__(self, "groups", checked_groups(self, self.groups))
         check_agreement(self)
@@ -342,13 +348,13 @@ class Stack:
         """
         if not self.groups:
             return self
-        part = Stack(self.name, selected(self, on), externals=self._unused_externals)
+        part = self._of(selected(self, on))
         object.__setattr__(part, "whole", self)
         return part
 
     def with_variables(self, given: Mapping[str, Mapping[str, Value]]) -> Stack:
         """Return the stack whose components get these variables, by their names, unless they have such a one."""
-        stack = Stack(self.name, self.components, self.groups, self._unused_externals)
+        stack = self._of(self.components, self.groups)
         object.__setattr__(stack, "given", given)
         if self.whole is not self:
             object.__setattr__(stack, "whole", self.whole)
@@ -360,9 +366,15 @@ class Stack:
         names = {component.name for component in left}
         groups = {group: [each for each in members if each in names] for group, members in self.groups.items()}
         left_groups = {group: members for group, members in groups.items() if members}
-        stack = Stack(self.name, left, left_groups, self._unused_externals)
+        stack = self._of(left, left_groups)
         object.__setattr__(stack, "given", self.given)
         return stack
+
+    def _of(
+        self, components: Sequence[Component], groups: Mapping[str, Sequence[Component | str]] | None = None
+    ) -> Stack:
+        """Return the same stack of other components."""
+        return Stack(self.name, components, groups, self._unused_externals, self.isolated)
 
     @property
     def _unused_externals(self) -> tuple[External, ...]:

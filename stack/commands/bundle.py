@@ -110,7 +110,7 @@ def _without_secrets(opened: Opened) -> Engine:
     """The engine of the same instance with no secret in its declaration: a configuration quotes values in many ways."""
     instance = opened.instance
     components = [component.without_secrets(HIDDEN) for component in instance.stack]
-    shown = replace(instance, stack=Stack(instance.stack.name, components))
+    shown = replace(instance, stack=Stack(instance.stack.name, components, isolated=instance.stack.isolated))
     return ENGINES[opened.engine.name](shown, system_binaries=opened.record.system_binaries)
 
 

@@ -322,6 +322,8 @@ def _hardening(subject: Subject) -> Iterator[Finding]:
     for name, relaxed in (relaxations(subject.opened) if subject.opened is not None else {}).items():
         if relaxed:
             yield ok("hardening", f"{name} {', '.join(relaxed)}, as declared")
+    if subject.opened is not None and not subject.opened.instance.stack.isolated:
+        yield ok("hardening", "the components reach each other on Docker, as declared: isolated=False")
 
 
 CHECKS: Mapping[str, Check] = {

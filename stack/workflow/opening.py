@@ -76,7 +76,13 @@ class Opened:
     @property
     def _declared_notices(self) -> tuple[str, ...]:
         stack, target = self.instance.stack, self.engine.traits.target
-        return (*self.literal_notices, *fields_without_effect(stack, target), *forgetful_queues(stack))
+        shared = not stack.isolated and target == "container"
+        return (
+            *self.literal_notices,
+            *fields_without_effect(stack, target),
+            *forgetful_queues(stack),
+            *([f"{stack.name}: all components reach each other, as declared: isolated=False"] if shared else []),
+        )
 
     @property
     def _variable_notices(self) -> tuple[str, ...]:

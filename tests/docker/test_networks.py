@@ -119,6 +119,17 @@ def test_an_app_reaches_what_it_uses_by_address_and_nothing_else(name: str, shop
     assert reached(shop, name, addresses) == REACHED[name]
 
 
+def test_without_isolation_all_reach_each_other_by_two_networks(shop: Cli) -> None:
+    """The last of the tests of `shop`, which it declares anew."""
+    assert shop.file is not None
+    shop.file.write_text(shop.file.read_text().replace("cache])", "cache], isolated=False)"), encoding="utf-8")
+    assert any("all components reach each other" in notice for notice in shop.data("plan")["notices"])
+    shop.ok("up")
+    assert networks_of(shop) == {"inside", "outside"}
+    assert all(reached(shop, name, {other: [other] for other in PORTS}) == set(PORTS) for name in REACHED)
+    assert shop.data("up")["changed"] is False
+
+
 def test_an_instance_moves_to_networks_of_its_own_and_keeps_its_data(kept: Cli, tmp_path: Path) -> None:
     """As an earlier stackctl made it."""
     count = kept.visit()

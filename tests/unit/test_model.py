@@ -137,6 +137,7 @@ WRONG: Mapping[str, Make] = {
         "shop", [web(environment={"A": f"{cache.host}:{cache.port}"}), cache]
     ),
     "web/uses: 'db' is not a list": lambda: web(uses="db"),
+    "shop/isolated: 'no' is neither True nor False": lambda: Stack("shop", [cache], isolated="no"),  # type: ignore[arg-type]
     "web/uses: 7 is neither a component nor the name of one": lambda: web(uses=[7]),
     "web/uses: 'db' is listed twice": lambda: web(uses=[db, "db"]),
     "components: 'db' is not a list": lambda: Stack("shop", "db"),  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
-from stack.engines.compose.networks import plan_networks
+from stack.engines.compose.networks import Network, plan_networks
 from stack.model import Component
 
 
@@ -53,6 +53,22 @@ def test_a_store_is_on_internal_networks_alone(name: str) -> None:
     assert open_to == {component.name: (component.name,) for component in stack if isinstance(component, WebApp)}
     joined = {member for network in plan_networks(stack).values() for member in network.members}
     assert joined == set(stack.names)
+
+
+def test_a_stack_that_is_not_isolated_has_two_networks() -> None:
+    components = [app("web", "db", "cache"), app("api", "web", port=8001), db, cache]
+    networks = plan_networks(Stack("shop", components, isolated=False))
+    assert networks == {
+        "inside": Network(("web", "api", "db", "cache")),
+        "outside": Network(("web", "api"), internal=False),
+    }
+    assert list(plan_networks(Stack("shop", [db], isolated=False))) == ["inside"]
+
+
+def test_what_is_made_of_a_stack_is_isolated_as_it_is() -> None:
+    stack = Stack("shop", [app("web", "db"), db, cache], groups={"more": [cache]}, isolated=False)
+    made = [stack.selected([]), stack.with_variables({"web": {"A": "1"}}), stack.able("container")]
+    assert [each.isolated for each in made] == [False] * 3
 
 
 def test_stores_with_the_same_users_share_a_network() -> None:

@@ -10,6 +10,7 @@
 - What runs the code of an app, and not all the time, is beside it on the networks of the app, as far as it may reach
   all that is there; only for the rest it has networks of its own. The networks of others are the same with it and
   without.
+- In a stack with `isolated=False` all are on one internal network, and those with a way out on another one too.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Network:
 def plan_networks(stack: Stack) -> Mapping[str, Network]:
     """Plan the networks of a stack, by name. A dot separates a user from what it uses: no component has one."""
     workloads = {name: stack.workload(name, "container") for name in stack.names}
+    if not stack.isolated:
+        return _together(workloads)
     used = _relations(stack)
     # A server that runs none of the stack's own code, and has nothing of its own to reach.
     servers = {name for name, workload in workloads.items() if workload.image is not None and not used[name]}
@@ -59,6 +62,12 @@ def plan_networks(stack: Stack) -> Mapping[str, Network]:
         networks |= related(guest, set(used[guest]).difference(met), _users(used))
     reached = {name for network in networks.values() for name in network.members}
     return networks | {name: Network((name,)) for name in stack.names if name not in reached}
+
+
+def _together(workloads: Mapping[str, Workload]) -> Mapping[str, Network]:
+    is_open = tuple(name for name, workload in workloads.items() if _is_open(workload))
+    networks = {"inside": Network(tuple(workloads))}
+    return networks | {"outside": Network(is_open, internal=False)} if is_open else networks
 
 
 def _is_guest(stack: Stack, name: str) -> bool:

@@ -90,7 +90,8 @@ _KNOWN = (
         "network-exhausted",
         "Docker has given all of its address ranges to networks, and has none for another one",
         "remove networks that nothing uses with `docker network prune`, take down an instance that `stackctl ls` shows "
-        "and you don't need, or give Docker more ranges: `default-address-pools` in its `daemon.json`",
+        "and you don't need, give Docker more ranges with `default-address-pools` in its `daemon.json`, or declare "
+        "`Stack(…, isolated=False)`, which needs two networks and lets all components reach each other",
     ),
 )
 
