@@ -46,6 +46,8 @@ DAEMON = (
     f"--host={SOCKET}",
     # RECORD is enough, and dockerd would believe a pid file that another boot left behind.
     "--pidfile=",
+    # By default there are ranges for about 30 networks, fewer than three workers with large stacks need.
+    "--default-address-pool=base=10.192.0.0/12,size=24",
     "--log-level=warn",
 )
 
