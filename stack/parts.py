@@ -194,9 +194,11 @@ def _check_command(component: Component, asked: health.Command) -> None:
 
 
 def probe_of(name: str, asked: health.Health | None, published: tuple[str, ...]) -> HttpCheck | TcpCheck | None:
-    """Return what is asked from outside."""
-    if asked is None or isinstance(asked, health.Command):
+    """Return what is asked from outside: if nothing is declared, whether what is published takes a connection."""
+    if isinstance(asked, health.Command) or not published:
         return None
+    if asked is None:
+        return TcpCheck(PortId.of(name, published[0]))
     port = PortId.of(name, asked.port or published[0])
     return HttpCheck(port, asked.path) if isinstance(asked, health.Http) else TcpCheck(port)
 

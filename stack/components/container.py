@@ -60,7 +60,8 @@ class Container(Program):
     - `ports`: what it listens on, by a name, `{"http": 9000, "dns": "53/udp"}`; `publish`: the ports of this machine
       for those that are reached from outside, on 127.0.0.1, `{"http": 9000}`.
       `public`: True, or the names of those of these that are on every address of this machine, for other machines.
-    - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says.
+    - `health`: `health.http("/ready")`, `health.tcp()`, `health.command([…])`; None asks as the image says, and its
+      first published port for a connection.
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
       first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. `BIND`
       and `PORT` of `stack` are the same for its words. A container built from `source` has the same variables.

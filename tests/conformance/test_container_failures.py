@@ -42,9 +42,7 @@ WAYS = {
 
 def declare(folder: Path, declaration: str) -> Path:
     file = folder / "shop.py"
-    file.write_text(
-        f"from stack import Container, Stack, health\nstack = Stack('shop', [Container('app', {declaration})])\n"
-    )
+    file.write_text(f"from stack import Container, Stack\nstack = Stack('shop', [Container('app', {declaration})])\n")
     return file
 
 
@@ -69,7 +67,7 @@ def test_a_container_that_listens_on_another_port_is_told_so(engine: str, tmp_pa
     file = declare(
         tmp_path,
         "image='python:3.14-slim', ports={'http': 9000, 'console': 9001}, publish={'console': 23900}, "
-        "health=health.tcp('console'), command=['python3', '-m', 'http.server', '9000'], "
+        "command=['python3', '-m', 'http.server', '9000'], "
         "process=['sh', '-c', 'exec python3 -m http.server \"$PORT\" --bind \"$BIND\"']",
     )
     cli = Cli(tmp_path, file=file, engine=engine)

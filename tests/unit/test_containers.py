@@ -193,6 +193,13 @@ def test_a_health_check_is_asked_from_outside_or_runs_inside() -> None:
     assert (container(inside).probe, inside.check is not None) == (None, True)
 
 
+def test_a_published_port_is_connected_to_without_a_health_check() -> None:
+    ports = {"a": 80, "dns": "53/udp", "b": 81}
+    assert container(box(ports=ports, publish={"dns": 53, "b": 8081, "a": 8080})).probe == TcpCheck(PortId("box:b"))
+    assert container(box(ports=ports, publish={"dns": 53})).probe is None
+    assert container(box(ports=ports)).probe is None
+
+
 def test_an_image_gets_only_the_variables_that_are_declared() -> None:
     options = {"ports": {"http": 80}, "volumes": {"data": "/d"}, "environment": {"A": "b"}, "process": ["run"]}
     assert dict(container(box(**options)).environment) == {"A": "b"}
