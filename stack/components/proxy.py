@@ -14,6 +14,7 @@ from stack.model import Component
 from stack.parts import TMP, USER, PageCheck, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.refused import EXAMPLES
+from stack.server import Addressed
 from stack.workload import File, Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
 IMAGE = "caddy:2.11"
@@ -62,7 +63,7 @@ _ROUTE = """\
 
 
 @dataclass(frozen=True)
-class Proxy(Component):
+class Proxy(Addressed):
     """A reverse proxy, Caddy: one port before several components. It speaks HTTP, as it is reached on 127.0.0.1.
 
     - `routes`: where the requests for a path go, `{"/": web, "/api": api}`. A path stands for all below it, `/api` for
@@ -140,19 +141,6 @@ class Proxy(Component):
         return "proxy"
 
     @property
-    def host(self) -> Reference:
-        return Reference(self.name, "host")
-
-    @property
-    def port(self) -> Reference:
-        return Reference(self.name, "port")
-
-    @property
-    def url(self) -> Reference:
-        """Refer to the URL at which other components reach it: `http://HOST:PORT`."""
-        return Reference(self.name, "url")
-
-    @property
     def forwards(self) -> Mapping[str, Reference]:
         return {path: target for path, target in self.routes.items() if isinstance(target, Reference)}
 
@@ -166,12 +154,6 @@ class Proxy(Component):
 
     def relation(self, name: str) -> str:
         return "routes"
-
-    def meaning(self, reference: Reference, target: Target) -> Value | None:
-        return deferred(f"http://{self.host}:{self.port}") if reference.field == "url" else None
-
-    def exports(self, target: Target) -> Mapping[str, Value]:
-        return {"HOST": self.host, "PORT": self.port, "URL": self.url}
 
     def workload(self, target: Target) -> Workload:
         port = PortId.of(self.name)

@@ -10,9 +10,10 @@ from pathlib import Path
 from stack.capabilities import Check, DataStore, Host, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.errors import DeclarationError
-from stack.model import Component, sequence
+from stack.model import sequence
 from stack.parts import TMP, USER, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
+from stack.server import Addressed
 from stack.workload import (
     File,
     Hardening,
@@ -63,7 +64,7 @@ done
 
 
 @dataclass(frozen=True)
-class Bucket(Component):
+class Bucket(Addressed):
     """A server with buckets for objects, which speaks S3: RustFS, and without Docker a small one, `rclone serve s3`.
 
     - `buckets`: those that are there before what uses it starts, `["uploads"]`. One that is no longer named stays.
@@ -116,19 +117,6 @@ class Bucket(Component):
         return "bucket"
 
     @property
-    def host(self) -> Reference:
-        return Reference(self.name, "host")
-
-    @property
-    def port(self) -> Reference:
-        return Reference(self.name, "port")
-
-    @property
-    def url(self) -> Reference:
-        """Refer to its endpoint: `http://HOST:PORT`."""
-        return Reference(self.name, "url")
-
-    @property
     def access_key(self) -> str:
         return _ACCESS_KEY
 
@@ -140,14 +128,9 @@ class Bucket(Component):
     def region(self) -> str:
         return _REGION
 
-    def meaning(self, reference: Reference, target: Target) -> Value | None:
-        return deferred(f"http://{self.host}:{self.port}") if reference.field == "url" else None
-
     def exports(self, target: Target) -> Mapping[str, Value]:
         return {
-            "HOST": self.host,
-            "PORT": self.port,
-            "URL": self.url,
+            **super().exports(target),
             "REGION": self.region,
             "ACCESS_KEY": self.access_key,
             "SECRET_KEY_FILE": self.secret_key,

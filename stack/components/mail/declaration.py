@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from stack.capabilities import Check, Programs, ProgramSearch, Script
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
-from stack.model import Component
 from stack.parts import TMP, USER, PageCheck
-from stack.references import Reference, Value, deferred
+from stack.references import Reference, Value
+from stack.server import Addressed
 from stack.workload import Hardening, Healthcheck, HttpCheck, Limits, Port, PortId, Target, Workload
 
 IMAGE = "axllent/mailpit:v1.33"
@@ -27,7 +27,7 @@ _VARIABLES = {
 
 
 @dataclass(frozen=True)
-class Mail(Component):
+class Mail(Addressed):
     """A mail catcher for development. A component that uses it gets `MAIL_HOST`, `MAIL_PORT` and `MAIL_URL`.
 
     It takes the mail of every sender, with any name and password, and delivers none. It keeps the last 500 until it
@@ -43,6 +43,8 @@ class Mail(Component):
     image: str | None = None
     public: bool = False
 
+    _SCHEME: ClassVar[str] = "smtp"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._freeze("publish", checked_publish(self, self.publish, _HTTP))
@@ -55,26 +57,6 @@ class Mail(Component):
     @property
     def role(self) -> str:
         return "mail catcher"
-
-    @property
-    def host(self) -> Reference:
-        return Reference(self.name, "host")
-
-    @property
-    def port(self) -> Reference:
-        """Refer to the port that takes mail."""
-        return Reference(self.name, "port")
-
-    @property
-    def url(self) -> Reference:
-        """Refer to where it takes mail: `smtp://HOST:PORT`."""
-        return Reference(self.name, "url")
-
-    def meaning(self, reference: Reference, target: Target) -> Value | None:
-        return deferred(f"smtp://{self.host}:{self.port}") if reference.field == "url" else None
-
-    def exports(self, target: Target) -> Mapping[str, Value]:
-        return {"HOST": self.host, "PORT": self.port, "URL": self.url}
 
     def workload(self, target: Target) -> Workload:
         page = PortId.of(self.name, "http")
