@@ -1,1 +1,1 @@
-"""The shared parts of the command line: options, output, prompts. `stackctl.py` is the list of commands."""
+"""The command line: the commands by topic, and what they share: options, output, prompts."""

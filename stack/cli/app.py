@@ -1,0 +1,99 @@
+"""The program and its groups of commands, to which the modules beside it add theirs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stack.cli.components import InspectGroup
+from stack.cli.options import Shared
+from stack.version import __version__
+
+_HELP = """Start and manage a web app, its PostgreSQL and its Redis.
+
+Commands act on the stack file that --file names, else on stackfile.py in this directory, else on the bundled
+playground, a visit counter. A stack file is plain Python:
+
+\b
+    from stack import Postgres, Redis, Stack, WebApp
+    db = Postgres("db")
+    cache = Redis("cache")
+    web = WebApp("web", source=".", port=8000, uses=[db, cache])
+    stack = Stack("shop", [web, db, cache])
+
+\b
+Examples:
+    stackctl up
+    stackctl --file shop.py up --port 8080
+    stackctl inspect
+    stackctl exec db -- psql -U student -d student_notes
+"""
+
+# The modules with commands, in the order of the help.
+_TOPICS = {
+    "stack.cli.lifecycle": "Start and stop",
+    "stack.cli.looking": "Look",
+    "stack.cli.entering": "Work in a component",
+    "stack.cli.data": "Data",
+}
+
+
+class ByTopic(TyperGroup):
+    """Lists the commands under the topic of their module."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section for each topic, with the commands in the order of their definition."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for module, title in _TOPICS.items():
+            rows = [
+                (name, each.get_short_help_str(width))
+                for name, each in self.commands.items()
+                if _module(each) == module
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _module(listed: Any) -> str:
+    """Return the module of a command; that of a group without an operation of its own is that of its commands."""
+    while listed.callback is None:
+        listed = next(iter(listed.commands.values()))
+    return str(listed.callback.__module__)
+
+
+app = typer.Typer(
+    name="stackctl",
+    cls=ByTopic,
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+inspect_app = typer.Typer(rich_markup_mode=None, cls=InspectGroup)
+app.add_typer(inspect_app, name="inspect")
+snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save and restore the data.")
+app.add_typer(snapshot_app, name="snapshot")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"stackctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _outer(
+    context: typer.Context,
+    file: Shared.file = None,
+    instance: Shared.instance = None,
+    engine: Shared.engine = None,
+    json: Shared.json = False,
+    debug: Shared.debug = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = {"file": file, "instance": instance, "engine": engine, "json": json, "debug": debug}

@@ -1,0 +1,197 @@
+"""Commands that start, stop and remove an instance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stack.cli.app import app
+from stack.cli.options import (
+    AcceptLoss,
+    NoSnapshot,
+    Parameters,
+    Port,
+    Session,
+    Timeout,
+    With,
+    Without,
+    Yes,
+    command,
+)
+from stack.errors import UsageError
+from stack.report import Report
+
+
+@command(app.command("up"))
+def up(
+    session: Session,
+    port: Port = None,
+    parameters: Parameters = None,
+    on: With = None,
+    off: Without = None,
+    timeout: Timeout = 120,
+    saved: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Apply this saved plan; refuse if anything changed since."),
+    ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Restore the previous version if the new one fails.")
+    ] = False,
+    system_binaries: Annotated[
+        bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
+    ] = False,
+) -> Report[object]:
+    """Build and start everything, and print its address.
+
+    Another `up` applies only what changed in the declaration, and always keeps the data. `plan` previews it.
+
+    \b
+    Examples:
+      stackctl up
+      stackctl up --port 8080
+      stackctl up --port auto
+      stackctl up --set LOG_LEVEL=debug --set STRIPE_KEY=@stripe.key
+      stackctl up --with tools
+      stackctl up --instance review
+      stackctl up --engine embedded
+    """
+    from stack.commands.up import up
+    from stack.workflow.asked import Groups
+    from stack.workflow.converge import UpOptions
+
+    options, groups = UpOptions(timeout, saved, rollback), Groups(on or (), off or ())
+    settings = session.given(parameters)
+    return up(settings, session.progress, _ports(port or []), system_binaries, options, session.question(), groups)
+
+
+@command(app.command("plan"))
+def plan(
+    session: Session,
+    parameters: Parameters = None,
+    on: With = None,
+    off: Without = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if something would change.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
+    ] = None,
+) -> Report[object]:
+    """Show what `up` would do, why, and what happens to the data.
+
+    It changes nothing. Manual changes are marked as drift.
+
+    \b
+    Examples:
+      stackctl plan
+      stackctl plan --exit-code
+      stackctl plan --with tools
+      stackctl plan --output next.json && stackctl up --plan next.json
+    """
+    from stack.commands.plan import plan
+    from stack.workflow.asked import Groups
+
+    return plan(session.given(parameters), exit_code, output, Groups(on or (), off or ()))
+
+
+def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
+    """`8080` → {None: 8080}; `web=8080` → {"web": 8080}; `search.http=auto` → {"search.http": "auto"}."""
+    ports: dict[str | None, int | Literal["auto"]] = {}
+    for text in texts:
+        name, equals, number = text.rpartition("=")
+        if (name or None) in ports:
+            raise UsageError(f"--port is given twice{f' for {name}' if name else ''}", "leave one of them out")
+        if number == "auto" and (name or not equals):
+            ports[name or None] = "auto"
+            continue
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535 or (equals and not name):
+            raise UsageError(
+                f"--port: {text!r} is not a port (1-65535)",
+                "write --port 8080, --port web=8080, --port search.http=8080 or --port auto",
+            )
+        ports[name or None] = int(number)
+    return ports
+
+
+@command(app.command("wait"))
+def wait(session: Session, timeout: Timeout = 120) -> Report[object]:
+    """Wait until everything is ready.
+
+    It exits 0 once all components are healthy and a real request was answered, and 1 on failure or timeout. It starts
+    nothing itself.
+
+    \b
+    Example:
+      stackctl wait --timeout 60 && npm test
+    """
+    from stack.commands.wait import wait
+
+    return wait(session.settings, session.progress, timeout)
+
+
+@command(app.command("stop"))
+def stop(session: Session) -> Report[object]:
+    """Stop the components; `start` starts them again."""
+    from stack.commands.stop import stop
+
+    return stop(session.settings, session.progress)
+
+
+@command(app.command("start"))
+def start(session: Session, timeout: Timeout = 120) -> Report[object]:
+    """Start stopped components, and wait until they are ready."""
+    from stack.commands.start import start
+
+    return start(session.settings, session.progress, timeout)
+
+
+@command(app.command("down"))
+def down(session: Session) -> Report[object]:
+    """Remove the components; keep the data.
+
+    `stackctl up` creates them again.
+    """
+    from stack.commands.down import down
+
+    return down(session.settings, session.progress)
+
+
+@command(app.command("reset"))
+def reset(
+    session: Session, yes: Yes = False, no_snapshot: NoSnapshot = False, accept_loss: AcceptLoss = False
+) -> Report[object]:
+    """Delete everything, including the DATA; ask first.
+
+    It says what it will delete. It first saves a snapshot of the databases and verifies it by restoring it once;
+    `stackctl undo` restores the data. Without a terminal it needs --yes.
+
+    \b
+    Examples:
+      stackctl reset
+      stackctl reset --yes --no-snapshot
+    """
+    from stack.commands.reset import reset
+
+    return reset(session.settings, session.progress, session.asking("reset", yes), not no_snapshot, accept_loss)
+
+
+@command(app.command("prune"))
+def prune(
+    session: Session,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Also delete the DATA of orphaned instances.")] = False,
+    yes: Yes = False,
+) -> Report[object]:
+    """Remove what is left of orphaned instances; ask first.
+
+    Orphaned are those whose directory is gone. Without --data their data is kept. An instance whose directory exists is
+    never touched. --instance and --engine filter what is removed.
+
+    \b
+    Examples:
+      stackctl prune --dry-run
+      stackctl prune
+    """
+    from stack.commands.prune import prune
+
+    return prune(session.settings, session.progress, session.asking("prune", yes), data, dry_run)
