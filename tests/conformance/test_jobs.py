@@ -210,7 +210,7 @@ def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> No
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_up_that_is_cut_off_while_a_job_runs_is_made_good(shop: Shop, number: signal.Signals) -> None:
     for point in range(POINTS):
         what = f"slow-{number.name}-{point}"
@@ -236,7 +236,7 @@ def test_an_up_that_is_cut_off_while_a_job_runs_is_made_good(shop: Shop, number:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_up_that_is_cut_off_while_a_schedule_runs_is_made_good(shop: Shop, number: signal.Signals) -> None:
     for point in range(POINTS):
         what = f"slow-{number.name}-tick-{point}"
