@@ -160,13 +160,15 @@ class Observed:
     """The components of an instance that exist, by name, those that are no longer declared included.
 
     `mounted`: the engine's names of the data stores that they use, running or not. If all was asked for, `images`: the
-    image that each would be made from now, if it exists; and `stores`: the names of all data stores that exist.
+    image that each would be made from now, if it exists; `stores`: the names of all data stores that exist; and
+    `moved`: the pinned images whose tag stands for another version here.
     """
 
     components: Mapping[str, ComponentState]
     images: Mapping[str, str] = field(default_factory=dict)
     stores: frozenset[str] = frozenset()
     mounted: frozenset[str] = frozenset()
+    moved: tuple[str, ...] = ()
 
     @property
     def processes(self) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from stack.cli.app import app
+from stack.cli.components import component_names
 from stack.cli.options import (
     AcceptLoss,
     NoSnapshot,
@@ -111,6 +112,34 @@ def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
             )
         ports[name or None] = int(number)
     return ports
+
+
+@command(app.command("update"))
+def update(
+    session: Session,
+    components: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMPONENT]...", help="Only the images of these components.", autocompletion=component_names
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is newer; exit 3 if anything is.")] = False,
+) -> Report[object]:
+    """Pin the images to the newest versions of their tags.
+
+    It asks the registries for the digest of each image and writes them to stack.lock, beside the stack file. From then
+    on `up` uses these versions on every machine, until the next `update`. The images that a Dockerfile begins with are
+    not pinned.
+
+    \b
+    Examples:
+      stackctl update --dry-run
+      stackctl update
+      stackctl update db && stackctl up
+    """
+    from stack.commands.update import update
+
+    return update(session.settings, session.progress, components or [], dry_run)
 
 
 @command(app.command("wait"))

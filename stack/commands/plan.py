@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stack.encoding import extended
 from stack.errors import ExitCode
+from stack.pins import LOCK_FILE
 from stack.report import Report
 from stack.results.plans import PlanResult
 from stack.settings import Settings
@@ -28,7 +29,8 @@ def plan(
     `groups`: as if `up` turned these on and off.
     """
     opened = preview(with_parameters(look(settings, groups=groups), settings), settings)
-    context, notices = compute_plan(opened, opened.state.applied(), contents=True), opened.plan_notices
+    context = compute_plan(opened, opened.state.applied(), contents=True)
+    notices = (*opened.plan_notices, *map(_moved, context.observed.moved))
     externals = external_lines(opened)
     data = extended(PlanResult, planned_changes(context), notices=notices, externals=externals)
     if output is not None:
@@ -41,3 +43,7 @@ def plan(
         return "\n".join([*kept, *plan_lines(context, style), *(["", *notes] if notes else [])])
 
     return Report.drawn("plan", text, data, int(ends))
+
+
+def _moved(image: str) -> str:
+    return f"{image} is another version here than {LOCK_FILE} has, which is used; `stackctl update` pins the newest"

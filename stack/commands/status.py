@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
+from stack.pins import unpinned
 from stack.report import Report, duration
 from stack.results.access import Nothing
 from stack.results.instances import MemoryUse, StatusResult
@@ -179,7 +180,7 @@ def _row(
         str(component.restarts),
         (", ".join(map(str, component.ports.values())) if running else "") or "-",
         _memory(memory, component.memory_limit),
-        "(built)" if component.image.startswith(f"{instance.project}-") else component.image or "-",
+        "(built)" if component.image.startswith(f"{instance.project}-") else unpinned(component.image) or "-",
     ]
 
 

@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 from stack.capabilities import Serve, Session
 from stack.engines.process import FinishedJob, Job
+from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
 from stack.observed import ComponentState, Found, Listening, Observed, Resources
@@ -218,6 +219,14 @@ class Engine(ABC):
     @abstractmethod
     def destroy(self) -> None:
         """Remove everything of the instance, its data included."""
+
+    def newest(self, images: Sequence[str]) -> Mapping[str, str]:
+        """Return the digest that each image has in its registry now. Raises `registry-unavailable`, and `no-images`."""
+        raise StackError(
+            "no-images",
+            "the instance runs on an engine without images",
+            "run `stackctl --engine compose update` where Docker is",
+        )
 
     @abstractmethod
     def renew_secrets(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ from stack.results.access import (
     Variables,
     VariablesResult,
 )
+from stack.results.images import UpdateResult
 from stack.results.instances import StatusResult, UpResult
 from stack.results.lifecycle import (
     DownResult,
@@ -46,6 +47,7 @@ from stack.results.stored import (
 RESULTS: Mapping[str, Any] = {
     "up": UpResult,
     "plan": PlanResult,
+    "update": UpdateResult,
     "status": StatusResult,
     "wait": WaitResult,
     "inspect": Mapping[str, Inspected],

@@ -19,10 +19,11 @@ from stack.instance import Instance, default_ports, default_project
 from stack.literals import LiteralSecret, literal_secrets
 from stack.model import Component, Stack
 from stack.observed import ComponentState, Observed
+from stack.pins import read_pins
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
 from stack.references import FileSecret, secrets_in
-from stack.settings import Settings
+from stack.settings import PLAYGROUND, Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
 from stack.workflow.asked import AS_THEY_ARE, Groups, chosen_groups, chosen_ports
@@ -235,6 +236,7 @@ def _open(
         generations=record.generations,
         contents=read_contents(stack, settings.file.parent, settings.state_root),
         parameters=parameters.given,
+        pins={} if settings.file == PLAYGROUND else read_pins(settings.file.parent),
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)

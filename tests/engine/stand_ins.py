@@ -69,6 +69,7 @@ IMAGES = (
     Image("axllent/mailpit:v1.33", "mailpit", "forky", parts=(("mail", PROJECT / "stack" / "components" / "mail"),)),
     Image("rustfs/rustfs:1.0.1", "rustfs", "forky"),
     Image("caddy:2.11", "caddy", "forky", (("VERSION", "2.11"),)),
+    Image("registry:2", "registry", "forky"),
 )
 
 # What no one needs in a base, left out of it.

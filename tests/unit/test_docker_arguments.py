@@ -47,7 +47,9 @@ DOCKER = {
             layout=f"{arguments.NAME} {arguments.label(render.LABEL_STATE)}",
         )
     ),
-    "image ls --format {{.Repository}}:{{.Tag}}": arguments.list_images(layout=arguments.IMAGE_TAG),
+    "image ls --format '{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}'": arguments.list_images(
+        layout=arguments.IMAGE_TAGS
+    ),
     "image ls --quiet --no-trunc --filter label=com.docker.compose.project --filter dangling=true": (
         arguments.list_images(arguments.labelled(render.LABEL_PROJECT), "dangling=true")
     ),

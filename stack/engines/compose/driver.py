@@ -71,6 +71,12 @@ class ComposeEngine(Engine):
         project = self._project
         return {"COMPOSE_FILE": str(project.file), "COMPOSE_PROJECT_NAME": project.name}
 
+    def newest(self, images: Sequence[str]) -> Mapping[str, str]:
+        # It takes a while to import, and one command asks.
+        from stack.engines.docker.registries import digests
+
+        return digests(images)
+
     # What exists
 
     def observe(self) -> Observed:
@@ -80,8 +86,9 @@ class ComposeEngine(Engine):
         ids, stack = self._container_ids(), self._instance.stack
         # A group that is off may have data all the same.
         images, stores = render.images(self._instance), render.volumes(replace(self._instance, stack=stack.whole))
-        names = [*dict.fromkeys([*images.values(), *stores.values()])]
-        if len(ids) < sum(map(stack.replicas, stack.names)) or stack.off:
+        pins = self._instance.pins
+        names = [*dict.fromkeys([*images.values(), *stores.values(), *pins])]
+        if len(ids) < sum(map(stack.replicas, stack.names)) or stack.off or pins:
             names = existing(names)
         return observed(self._instance, inspect([*ids, *names]))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stack.engines.compose import render
 from stack.engines.docker import answers
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed, together
+from stack.pins import pinned
 from stack.workload import Port, PortId
 
 _IMAGE_LABEL = "com.docker.compose.image"
@@ -19,7 +20,7 @@ _NUMBER_LABEL = "com.docker.compose.container-number"
 def observed(instance: Instance, objects: Sequence[Mapping[str, Any]]) -> Observed:
     """Return what exists of an instance; `objects` are its containers, images and volumes, in any order."""
     containers = [entry for entry in objects if "State" in entry]
-    images = {tag: entry["Id"] for entry in objects for tag in entry.get("RepoTags") or []}
+    images = {name: entry["Id"] for entry in objects for name in answers.names(entry)}
     wanted = {name: answers.tagged(image) for name, image in render.images(instance).items()}
     mounted = frozenset(name for container in containers for name in _mounted(container, instance.project))
     return Observed(
@@ -27,7 +28,16 @@ def observed(instance: Instance, objects: Sequence[Mapping[str, Any]]) -> Observ
         images={name: images[tag] for name, tag in wanted.items() if tag in images},
         stores=mounted.union(entry["Name"] for entry in objects if "Mountpoint" in entry),
         mounted=mounted,
+        moved=tuple(_moved(instance, images)),
     )
+
+
+def _moved(instance: Instance, images: Mapping[str, str]) -> Iterator[str]:
+    """Name the images whose tag stands here for another version than the one that is pinned."""
+    for image in instance.pins:
+        pin, tag = answers.tagged(pinned(image, instance.pins)), answers.tagged(image)
+        if tag in images and images[tag] != images.get(pin):
+            yield image
 
 
 def _states(instance: Instance, containers: Sequence[Mapping[str, Any]]) -> dict[str, ComponentState]:

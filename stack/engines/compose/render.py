@@ -14,6 +14,7 @@ import yaml
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
+from stack.pins import pinned
 from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
 from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId, Workload
 
@@ -80,7 +81,9 @@ def images(instance: Instance) -> dict[str, str]:
 
 
 def _image(instance: Instance, name: str, workload: Workload) -> str:
-    return workload.image or f"{instance.project}-{workload.image_of or name}"
+    if workload.image is not None:
+        return pinned(workload.image, instance.pins)
+    return f"{instance.project}-{workload.image_of or name}"
 
 
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:

@@ -10,9 +10,20 @@ from stack.observed import Health
 
 
 def tagged(image: str) -> str:
-    """Return the name under which Docker lists an image: `docker.io/library/redis` is `redis:latest`."""
-    name = image.removeprefix("docker.io/").removeprefix("library/")
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    """Return the name under which Docker lists an image: `docker.io/library/redis` is `redis:latest`.
+
+    One with a digest is listed without its tag: `redis:8@sha256:…` is `redis@sha256:…`.
+    """
+    name, at, digest = image.removeprefix("docker.io/").removeprefix("library/").partition("@")
+    folder, slash, last = name.rpartition("/")
+    if at:
+        return f"{folder}{slash}{last.partition(':')[0]}@{digest}"
+    return name if ":" in last else f"{name}:latest"
+
+
+def names(image: Mapping[str, Any]) -> list[str]:
+    """List the names under which Docker lists an image, with tags and with digests."""
+    return [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
 
 
 def time(text: str) -> datetime | None:

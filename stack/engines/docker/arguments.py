@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 # An image whose tag moved to a newer build has only its id.
 IMAGE_NAME = '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}'
-IMAGE_TAG = "{{.Repository}}:{{.Tag}}"
+IMAGE_TAGS = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
 CONTAINER_NAME = "{{.Names}}"
 NAME = "{{.Name}}"
 JSON = "{{json .}}"

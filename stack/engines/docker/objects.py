@@ -21,7 +21,7 @@ def existing(names: Sequence[str]) -> list[str]:
 
     `docker inspect` is slow for a name that nothing has: it looks for an object of each kind.
     """
-    present = {*listed(arguments.list_images(layout=arguments.IMAGE_TAG)), *listed(arguments.list_volumes())}
+    present = {*listed(arguments.list_images(layout=arguments.IMAGE_TAGS)), *listed(arguments.list_volumes())}
     return [name for name in names if name in present or answers.tagged(name) in present]
 
 
