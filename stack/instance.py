@@ -28,7 +28,8 @@ class Instance:
     `ports` has the port of this machine that each published port is on. `generations` has the number of each volume
     that is no longer its first revision: data that is restored or upgraded gets a new one, and what it replaces stays
     whole until then. `contents` has what is at the source of each file that components find in their containers, by its
-    name, if it could be read. `parameters` has those that have a value, `pins` the digest of each image that is pinned.
+    name, if it could be read. `parameters` has those that have a value, `pins` the digest of each image that is pinned,
+    and `stopped` the components that do not run on purpose.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Instance:
     contents: Mapping[str, Content] = field(default_factory=dict)
     parameters: Mapping[str, Given] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
+    stopped: frozenset[str] = frozenset()
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The components that are to run, or to be done."""
+        return tuple(name for name in self.stack.names if name not in self.stopped)
 
     def source(self, component: str) -> Path | None:
         """The absolute folder that a component is built from, if it is built."""

@@ -14,15 +14,17 @@ from stack.workload import PortId
 Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]
 """`unstable`: it runs and answers now, but has ended again and again until a moment ago."""
 
-EngineState = Literal["created", "running", "paused", "restarting", "removing", "stopping", "exited", "dead", "done"]
-"""The words of the engines for what exists; `stopping` is the embedded engine's alone. `done` has a job that has ended
-with 0, and whose end was seen: no engine knows that."""
+EngineState = Literal[
+    "created", "running", "paused", "restarting", "removing", "stopping", "stopped", "exited", "dead", "done"
+]  # fmt: skip
+"""The words of the engines for what exists; `stopping` is the embedded engine's alone. No engine knows two of them:
+`done` has a job that has ended with 0, and whose end was seen; `stopped` what does not run on purpose."""
 
 StateWord = Literal[EngineState, "starting", "healthy", "unhealthy", "unstable", "absent"]
 """State and health of a component in one word: its health if it runs and has a health check."""
 
-InstanceState = Literal["absent", "stopped", "restarting", "degraded", "up"]
-"""The state of a whole instance, see `instance_state`."""
+InstanceState = Literal["absent", "stopped", "restarting", "degraded", "partial", "up"]
+"""The state of a whole instance, see `instance_state`; `partial`: all is well but what does not run on purpose."""
 
 ListedState = Literal[InstanceState, "orphaned", "unknown"]
 """The state of an instance that was found on the machine, whose state directory or engine may be gone."""
@@ -31,8 +33,8 @@ _WELL: frozenset[StateWord] = frozenset(["running", "healthy", "done"])
 _RUNNING: frozenset[StateWord] = frozenset(["running", "healthy", "starting", "unhealthy", "unstable"])
 # The words for what exists, the worst first.
 _WORST: tuple[StateWord, ...] = (
-    "dead", "exited", "restarting", "removing", "stopping", "paused", "created", "unhealthy", "unstable", "starting",
-    "running", "healthy", "done",
+    "dead", "exited", "restarting", "removing", "stopping", "paused", "created", "stopped", "unhealthy", "unstable",
+    "starting", "running", "healthy", "done",
 )  # fmt: skip
 
 

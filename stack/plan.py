@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from stack.applied import Applied, Done, Files, changed_files, files_digest, short_name
 from stack.errors import StackError
@@ -18,6 +18,7 @@ from stack.workload import VolumeId
 Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
 
 _MOST_FILES = 3
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,34 @@ class Plan:
     databases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def part(self, names: Collection[str], stores: Collection[str], again: Collection[str] = ()) -> Plan:
+        """Return the plan of these components alone, which have these data stores.
+
+        Those of `again` are restarted, also if there is nothing else to do to them.
+        """
+        return replace(
+            self,
+            actions=tuple(
+                replace(each, kind="restart", reasons=("you asked for it",))
+                if each.kind == "keep" and each.target in again
+                else each
+                for each in self.actions
+                if each.target in names
+            ),
+            data=tuple(each for each in self.data if each.effect == "keep" or each.store in stores),
+            migrations=_of(self.migrations, names),
+            extensions=_of(self.extensions, names),
+            superusers=_of(self.superusers, names),
+            databases=_of(self.databases, names),
+            initial=_of(self.initial, names),
+            missing=_of(self.missing, names),
+        )
+
+    @property
+    def restarted(self) -> frozenset[str]:
+        """The components that are stopped and started as they are."""
+        return frozenset(each.target for each in self.actions if each.kind == "restart" and not each.forced)
+
     @property
     def something(self) -> bool:
         """Whether there is anything to do."""
@@ -139,6 +168,10 @@ class Plan:
         return tuple(action.target for action in self.actions if action.builds)
 
 
+def _of(found: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    return {name: each for name, each in found.items() if name in names}
+
+
 @dataclass(frozen=True)
 class DeclaredJob:
     """A job as it is declared. `stores`: the data store of each volume that it may change."""
@@ -157,6 +190,7 @@ class Declared:
     `relaxed`: what each container may do beyond the hardening, for people. `builds`: the engine makes an image of a
     source, and does not run in it. `replicas`: how many run of each component of which not just one does. `jobs`: the
     components that end. `off`: the group of each component that is off, and `resting` that of each of their stores.
+    `stopped`: the components that do not run on purpose.
     """
 
     components: Mapping[str, Fields]
@@ -175,6 +209,7 @@ class Declared:
     jobs: Mapping[str, DeclaredJob] = field(default_factory=dict)
     off: Mapping[str, str] = field(default_factory=dict)
     resting: Mapping[str, str] = field(default_factory=dict)
+    stopped: Collection[str] = ()
 
     def exists(self, component: str, observed: Observed) -> bool:
         """Whether the data of a database is there."""
@@ -406,7 +441,7 @@ def _judged(name: str, declared: Declared, changes: _Changes, made: Applied, obs
     if image is not None and any(each.image_id != image for each in state.each):
         return Action(name, "recreate", (f"the image {state.image} is another one now",))
     if not all(each.running for each in state.each):
-        return _start(name, made, state)
+        return _start(name, declared, made, state)
     if _scaled(declared, name, state) is None:
         return Action(name, "keep")
     drift = made.replicas.get(name, 1) == declared.replicas.get(name, 1)
@@ -440,8 +475,8 @@ def _drifted(fields: Fields, state: ComponentState) -> tuple[Difference, ...]:
     return _differences(state.live, {key: fields[key] for key in state.live if key in fields})
 
 
-def _start(name: str, made: Applied, state: ComponentState) -> Action:
-    if made.wanted == "stopped":
+def _start(name: str, declared: Declared, made: Applied, state: ComponentState) -> Action:
+    if made.wanted == "stopped" or name in declared.stopped:
         return Action(name, "start", ("it is stopped",))
     return Action(name, "start", (f"it does not run: {state.summary}",), drift=made.wanted == "up")
 

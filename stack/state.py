@@ -55,7 +55,8 @@ class Record:
 
     `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
-    `parameters`: those that were given once and are no secrets. `groups`: those that are on.
+    `parameters`: those that were given once and are no secrets. `groups`: those that are on. `stopped`: the components
+    that do not run on purpose, until an `up` of everything: `stop` named them, or `up` named only others.
     """
 
     project: str
@@ -65,6 +66,7 @@ class Record:
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 class State:
@@ -112,6 +114,7 @@ class State:
                 generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
                 parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
                 groups=tuple(map(str, data.get("groups", ()))),
+                stopped=tuple(map(str, data.get("stopped", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
@@ -123,8 +126,9 @@ class State:
 
     def remember(self, record: Record) -> None:
         data = asdict(record)
-        if not record.parameters:
-            del data["parameters"]
+        for name in ("parameters", "stopped"):
+            if not data[name]:
+                del data[name]
         text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
         self.write(_RECORD, text)
         self.write(_RECORD_COPY, text)

@@ -11,6 +11,7 @@ from stack.cli.app import app
 from stack.cli.components import component_names
 from stack.cli.options import (
     AcceptLoss,
+    Components,
     NoSnapshot,
     Parameters,
     Port,
@@ -28,6 +29,7 @@ from stack.report import Report
 @command(app.command("up"))
 def up(
     session: Session,
+    components: Components = None,
     port: Port = None,
     parameters: Parameters = None,
     on: With = None,
@@ -47,6 +49,7 @@ def up(
     """Build and start everything, and print its address.
 
     Another `up` applies only what changed in the declaration, and always keeps the data. `plan` previews it.
+    With COMPONENT it starts only these and what they need, and leaves everything else as it is.
 
     \b
     Examples:
@@ -55,6 +58,7 @@ def up(
       stackctl up --port auto
       stackctl up --set LOG_LEVEL=debug --set STRIPE_KEY=@stripe.key
       stackctl up --with tools
+      stackctl up web
       stackctl up --instance review
       stackctl up --engine embedded
     """
@@ -62,14 +66,16 @@ def up(
     from stack.workflow.asked import Groups
     from stack.workflow.converge import UpOptions
 
+    _check_whole(components, saved, "--plan")
     options, groups = UpOptions(timeout, saved, rollback), Groups(on or (), off or ())
-    settings = session.given(parameters)
-    return up(settings, session.progress, _ports(port or []), system_binaries, options, session.question(), groups)
+    settings, ports, names = session.given(parameters), _ports(port or []), components or ()
+    return up(settings, session.progress, ports, system_binaries, options, session.question(), groups, names)
 
 
 @command(app.command("plan"))
 def plan(
     session: Session,
+    components: Components = None,
     parameters: Parameters = None,
     on: With = None,
     off: Without = None,
@@ -80,19 +86,27 @@ def plan(
 ) -> Report[object]:
     """Show what `up` would do, why, and what happens to the data.
 
-    It changes nothing. Manual changes are marked as drift.
+    It changes nothing. Manual changes are marked as drift. With COMPONENT it is the plan of `up COMPONENT`.
 
     \b
     Examples:
       stackctl plan
       stackctl plan --exit-code
       stackctl plan --with tools
+      stackctl plan web
       stackctl plan --output next.json && stackctl up --plan next.json
     """
     from stack.commands.plan import plan
     from stack.workflow.asked import Groups
 
-    return plan(session.given(parameters), exit_code, output, Groups(on or (), off or ()))
+    _check_whole(components, output, "--output")
+    return plan(session.given(parameters), exit_code, output, Groups(on or (), off or ()), components or ())
+
+
+def _check_whole(components: list[str] | None, file: Path | None, option: str) -> None:
+    """Refuse a saved plan of some components: which they were would have to be typed again."""
+    if components and file is not None:
+        raise UsageError(f"{option} is for a plan of everything", f"leave out {option}, or {' and '.join(components)}")
 
 
 def _ports(texts: list[str]) -> dict[str | None, int | Literal["auto"]]:
@@ -159,19 +173,47 @@ def wait(session: Session, timeout: Timeout = 120) -> Report[object]:
 
 
 @command(app.command("stop"))
-def stop(session: Session) -> Report[object]:
-    """Stop the components; `start` starts them again."""
+def stop(session: Session, components: Components = None) -> Report[object]:
+    """Stop the components; `start` starts them again.
+
+    With COMPONENT only these; the others run on. `status` shows them as stopped, and the next `up` starts them.
+
+    \b
+    Examples:
+      stackctl stop
+      stackctl stop worker
+    """
     from stack.commands.stop import stop
 
-    return stop(session.settings, session.progress)
+    return stop(session.settings, session.progress, components or ())
 
 
 @command(app.command("start"))
-def start(session: Session, timeout: Timeout = 120) -> Report[object]:
-    """Start stopped components, and wait until they are ready."""
+def start(session: Session, components: Components = None, timeout: Timeout = 120) -> Report[object]:
+    """Start stopped components, and wait until they are ready.
+
+    With COMPONENT only these and what they need. They are as they were: `restart` and `up` apply what changed.
+    """
     from stack.commands.start import start
 
-    return start(session.settings, session.progress, timeout)
+    return start(session.settings, session.progress, timeout, components or ())
+
+
+@command(app.command("restart"))
+def restart(session: Session, components: Components = None, timeout: Timeout = 120) -> Report[object]:
+    """Restart the components, with what changed of them.
+
+    It applies what `plan` shows of them first, and says what that was. With COMPONENT only these are touched, and jobs
+    that come before them if they changed.
+
+    \b
+    Examples:
+      stackctl restart
+      stackctl restart web worker
+    """
+    from stack.commands.restart import restart
+
+    return restart(session.settings, session.progress, timeout, components or ())
 
 
 @command(app.command("down"))

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from stack.cli import terminal
-from stack.cli.components import BY_NAME, client_names, group_names, port_names
+from stack.cli.components import BY_NAME, client_names, component_names, group_names, port_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.parameters import chosen
@@ -32,6 +32,10 @@ With = Annotated[
 Without = Annotated[
     list[str] | None,
     typer.Option("--without", metavar="GROUP", autocompletion=group_names, help="Turn a group off; keep its data."),
+]
+Components = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[COMPONENT]...", help="Only these components.", autocompletion=component_names),
 ]
 Port = Annotated[
     list[str] | None,

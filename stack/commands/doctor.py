@@ -241,11 +241,14 @@ def _instance(subject: Subject) -> Iterator[Finding]:
         yield ok("instance", f"{name} {what}")
         return
     yield ok("instance", f"{name} on {subject.opened.choice}")
+    stopped = subject.opened.instance.stopped
     for component in subject.opened.instance.stack.names:
-        yield of_component(component, subject.observed.components.get(component))
+        yield of_component(component, subject.observed.components.get(component), component in stopped)
 
 
-def of_component(name: str, component: ComponentState | None) -> Finding:
+def of_component(name: str, component: ComponentState | None, stopped: bool = False) -> Finding:
+    if stopped and (component is None or component.state == "stopped"):
+        return ok(name, "does not run, on purpose")
     if component is None:
         return Finding(name, "fail", "is not there", "`stackctl up` makes it")
     if component.state == "done":

@@ -114,7 +114,7 @@ def _word(component: ComponentState | None) -> StateWord:
 
 def _may_be_over(until: Until | None, opened: Opened, observed: Observed) -> bool:
     """Say whether the components are as `until` wants them to be."""
-    wanted = {"down": ("absent", "stopped"), "ready": ("up",)}
+    wanted = {"down": ("absent", "stopped"), "ready": ("up", "partial")}
     return until is not None and overall(opened.instance, observed) in wanted[until]
 
 

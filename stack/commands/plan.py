@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stack.encoding import extended
@@ -14,6 +15,7 @@ from stack.style import DIM, Style
 from stack.workflow.asked import AS_THEY_ARE, Groups
 from stack.workflow.externals import external_lines
 from stack.workflow.opening import look, with_parameters
+from stack.workflow.part import EVERYTHING, with_needed
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines
 from stack.workflow.planning import compute_plan
@@ -22,14 +24,19 @@ from stack.workflow.saved_plan import save_plan
 
 
 def plan(
-    settings: Settings, exit_code: bool = False, output: Path | None = None, groups: Groups = AS_THEY_ARE
+    settings: Settings,
+    exit_code: bool = False,
+    output: Path | None = None,
+    groups: Groups = AS_THEY_ARE,
+    names: Sequence[str] = (),
 ) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 if something would change.
 
-    `groups`: as if `up` turned these on and off.
+    `groups`: as if `up` turned these on and off. `names`: as if `up` named these components.
     """
     opened = preview(with_parameters(look(settings, groups=groups), settings), settings)
-    context = compute_plan(opened, opened.state.applied(), contents=True)
+    part = with_needed(opened.instance, names) if names else EVERYTHING
+    context = compute_plan(opened, opened.state.applied(), contents=True, part=part)
     notices = (*opened.plan_notices, *map(_moved, context.observed.moved))
     externals = external_lines(opened)
     data = extended(PlanResult, planned_changes(context), notices=notices, externals=externals)

@@ -28,6 +28,7 @@ from stack.workflow.summary import (
     problem,
     publics,
     server_lines,
+    stopped_lines,
     url_lines,
 )
 
@@ -51,6 +52,7 @@ _COLOURS = {
     "created": YELLOW,
     "stopped": YELLOW,
     "unstable": RED,
+    "partial": YELLOW,
     "degraded": RED,
     "unhealthy": RED,
     "exited": RED,
@@ -136,7 +138,8 @@ def _text(
     for what, left in (("no longer declared", gone), ("its group is off", off)):
         if left:
             lines.insert(2, style.wrapped(f"{', '.join(left)}; `stackctl up` removes it", f"{what}: ", "  "))
-    return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in group_lines(opened.groups))])
+    below = [*stopped_lines(instance, observed), *group_lines(opened.groups)]
+    return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in below)])
 
 
 def _columns(opened: Opened, rows: Sequence[Sequence[str]]) -> list[Column]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from stack.errors import StackError
 from stack.ports import PortChoice
@@ -15,6 +16,7 @@ from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.opening import change, default_engine, on_next_engine
 from stack.workflow.parameters import Ask
+from stack.workflow.part import with_needed
 from stack.workflow.planning import check_sources
 from stack.workflow.ports import registered
 
@@ -27,8 +29,11 @@ def up(
     options: UpOptions | None = None,
     ask: Ask | None = None,
     groups: Groups = AS_THEY_ARE,
+    names: Sequence[str] = (),
 ) -> Report[UpResult]:
     """Plan, build, start and judge. `groups` are turned on and off from now on.
+
+    `names`: nothing is made but these components and what they need; all else is left as it is.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
@@ -36,7 +41,8 @@ def up(
     with change(settings, progress, ports, system_binaries, ask=ask, groups=groups) as opened:
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
-        check_sources(opened)
+        options = replace(options, part=with_needed(opened.instance, names)) if names else options
+        check_sources(opened, options.part)
         journal = Journal(opened.state)
         if not opened.state.exists():
             opened.engine.check()

@@ -66,7 +66,7 @@ def _await_up(
         observed = observe(opened.instance, opened.engine)
         first = first or observed
         externals: Mapping[str, ExternalStatus] = {}
-        if overall(opened.instance, observed) == "up":
+        if overall(opened.instance, observed) in ("up", "partial"):
             externals = external_statuses(opened)
             if not any(each.problem for each in externals.values()):
                 return opened, observed, externals

@@ -90,8 +90,8 @@ class Revisions(ABC):
         """Say whether one is saved."""
 
     @abstractmethod
-    def restore(self) -> Job:
-        """Start to run what was saved, with the images that it had."""
+    def restore(self, only: Collection[str] = ()) -> Job:
+        """Start to run what was saved, with the images that it had; with `only` nothing but these components."""
 
 
 class Engine(ABC):
@@ -192,8 +192,11 @@ class Engine(ABC):
 
     # Changes
 
-    def build(self) -> Job:
-        """Start to build what the declaration names as source. An engine that builds no images has nothing to do."""
+    def build(self, names: Collection[str] = ()) -> Job:
+        """Start to build what the declaration names as source, of all or these components.
+
+        An engine that builds no images has nothing to do.
+        """
         return FinishedJob()
 
     @abstractmethod
@@ -205,8 +208,8 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def start(self) -> Job:
-        """Start the components that exist."""
+    def start(self, names: Collection[str] = ()) -> Job:
+        """Start the components that exist: those of `names`, or all but those that do not run on purpose."""
 
     @abstractmethod
     def stop(self, names: Collection[str] = ()) -> None:

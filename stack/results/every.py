@@ -60,6 +60,7 @@ RESULTS: Mapping[str, Any] = {
     "rotate": RotateResult,
     "stop": StopResult,
     "start": StartResult,
+    "restart": UpResult,
     "down": DownResult,
     "reset": ResetResult | NothingToReset,
     "dump": DumpResult,

@@ -16,7 +16,8 @@ from stack.workload import PortId
 class ComponentStatus:
     """One component.
 
-    `state`: the engine's word for it; `absent` if it does not exist, `done` if it is a job that has ended with 0.
+    `state`: the engine's word for it; `absent` if it does not exist, `done` if it is a job that has ended with 0,
+    `stopped` if it does not run because `stop` named it.
     `health`: its health; `none` if it does not run or has no health check.
     `problem`: what is wrong with it on one line, or null.
     `restarts`: how often it was restarted since it was created.
@@ -100,7 +101,7 @@ class StatusResult:
     `engine`: its engine.
     `engine_reason`: why it is on this engine, or null.
     `state`: the state of the whole; `up` if every declared component runs and is healthy, or is done, and each \
-external server accepts its URL.
+external server accepts its URL; `partial` if only what `stop` or `up` left out on purpose does not.
     `urls`: the address of each published port, if anything runs.
     `components`: each declared component, and those that are no longer declared.
     `memory`: the memory of each component.
@@ -123,7 +124,7 @@ external server accepts its URL.
 
 @dataclass(frozen=True)
 class UpResult:
-    """An instance that `up` has started.
+    """An instance that `up` or `restart` has started.
 
     `instance`: its name.
     `engine`: its engine.

@@ -52,13 +52,15 @@ class WaitResult:
 
 @dataclass(frozen=True)
 class StopResult:
-    """An instance that is stopped.
+    """An instance that is stopped, or some components of it.
 
     `instance`: its name.
+    `stopped`: the components that were stopped.
     `notices`: warnings, as text for people.
     """
 
     instance: str
+    stopped: tuple[str, ...]
     notices: tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""Tell which jobs are done: an engine knows how a job ended, and its record in the state whether that still counts."""
+"""Tell which jobs are done, and what does not run on purpose: an engine knows only how something ended."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ def with_done(instance: Instance, observed: Observed, jobs: Mapping[str, Done]) 
     done = {name: _done(observed.components.get(name), jobs.get(name)) for name in instance.stack.jobs}
     found = {name: state for name, state in done.items() if state is not None}
     return replace(observed, components={**observed.components, **found}) if found else observed
+
+
+def with_stopped(instance: Instance, observed: Observed) -> Observed:
+    """Call what has ended `stopped` if it does not run on purpose."""
+    there = {name: state for name, state in observed.components.items() if name in instance.stopped}
+    found = {name: _stopped(state) for name, state in there.items() if not state.running and not state.once}
+    return replace(observed, components={**observed.components, **found}) if found else observed
+
+
+def _stopped(state: ComponentState) -> ComponentState:
+    replicas = tuple(map(_stopped, state.replicas))
+    return replace(state, state="stopped", health="none", replicas=replicas) if state.state == "exited" else state
 
 
 def _done(state: ComponentState | None, done: Done | None) -> ComponentState | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stack.causes import recognise
 from stack.engines.base import Engine
@@ -108,10 +108,11 @@ def too_late(
     answers: Mapping[str, Answer],
     found: Mapping[str, Misplaced],
     timeout: float,
+    only: Collection[str] | None = None,
 ) -> StackError:
-    """The culprit is the deepest that is not healthy, for that is what others wait for."""
+    """The culprit is the deepest that is not healthy, for others wait for that. `only`: those that are looked at."""
     there = observed.components
-    names = list(there) if stack is None else deepest_first(stack, stack.names)
+    names = list(there) if stack is None else deepest_first(stack, stack.names if only is None else only)
     states = ", ".join(f"{name} {there[name].summary if name in there else 'absent'}" for name in names)
     late = [f"not ready after {timeout:g} s: {states or 'nothing runs'}"]
     late += [found[name].problem for name in names if name in found]

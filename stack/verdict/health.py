@@ -8,7 +8,7 @@ from functools import partial
 from stack.engines.base import Engine
 from stack.instance import Instance
 from stack.observed import Listening, Observed
-from stack.verdict.done import recorded, with_done
+from stack.verdict.done import recorded, with_done, with_stopped
 from stack.verdict.judge import Answer, assess, misplaced
 from stack.verdict.probe import Probe, ask, ask_url
 from stack.verdict.ready import found_ready
@@ -22,7 +22,7 @@ def observe(instance: Instance, engine: Engine, probe: Probe = _quick_probe) -> 
     """Observe the components, each with its health as both engines tell it."""
     observed, applied = engine.observe(), recorded(instance)
     if observed.exists or applied.wanted == "up":
-        observed = with_done(instance, observed, applied.jobs)
+        observed = with_stopped(instance, with_done(instance, observed, applied.jobs))
     answers = {
         name: answer if answer.ok else _located(name, answer, engine.listening(name, observed.components[name]))
         for name, answer in ask(instance, observed, probe, _TIMEOUT).items()

@@ -8,7 +8,6 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from stack.causes import recognise
-from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import ComponentState, Listening, Observed, together
 
@@ -278,15 +277,15 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def settled(instance: Instance, observed: Observed) -> bool:
-    """Every declared component is well."""
-    states = [observed.components.get(name) for name in instance.stack.names]
+def settled(names: Iterable[str], observed: Observed) -> bool:
+    """Say whether each of these components is well."""
+    states = [observed.components.get(name) for name in names]
     return all(state is not None and is_well(state) for state in states)
 
 
-def undone(stack: Stack, observed: Observed) -> list[str]:
-    """Return the jobs that have not been done, and do not run."""
-    states = {name: observed.components.get(name) for name in stack.jobs}
+def undone(jobs: Iterable[str], observed: Observed) -> list[str]:
+    """Return those of these jobs that have not been done, and do not run."""
+    states = {name: observed.components.get(name) for name in jobs}
     return [name for name, state in states.items() if state is None or not (state.well or state.running)]
 
 

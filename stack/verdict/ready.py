@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stack.observed import Observed
@@ -13,10 +13,13 @@ from stack.verdict.judge import identity
 _READY = "ready.json"
 
 
-def remember_ready(state: State, observed: Observed) -> None:
-    """Note the processes that were found ready now."""
+def remember_ready(state: State, observed: Observed, only: Collection[str] = ()) -> None:
+    """Note the processes that were found ready now. `only`: nothing was looked at but these components."""
+    before = found_ready(state.folder)
     ready = {name: identity(component) for name, component in observed.components.items()}
-    if ready != found_ready(state.folder):
+    if only:
+        ready = {**before, **{name: process for name, process in ready.items() if name in only}}
+    if ready != before:
         state.write(_READY, json.dumps(ready) + "\n")
 
 

@@ -196,19 +196,24 @@ def await_ready(
     probe: Probe = ask_url,
     clock: Clock | None = None,
     replaced: Collection[str] = (),
+    only: Collection[str] = (),
 ) -> Verdict:
     """Watch `job` make the instance until it is ready. `replaced`: the components of which it replaces what runs.
+
+    `only`: those that are looked at, all that are to run if none is named.
 
     Raises `StackError` as soon as failure is certain, with the culprit's last lines, or with `not-ready` after
     `timeout` seconds. What runs is left running, to be looked at.
     """
     clock = clock or SystemClock()
     stack = instance.stack
-    watch = _Watch(engine, job, progress, timeout, clock)
+    names = [name for name in instance.expected if name in only] if only else instance.expected
+    jobs, part = [name for name in stack.jobs if name in names], bool(only or instance.stopped)
+    watch = _Watch(engine, job, progress, timeout, clock, only=names if part else None)
     watch.ready = found_ready(instance.state)
     watch.completed = partial(with_done, instance, jobs=recorded(instance).jobs)
     listening = ListenCheck(engine, lambda observed: urls(instance, observed), timeout)
-    unverified = [each for each in stack if each.login is not None]
+    unverified = [stack[name] for name in names if stack[name].login is not None]
     stability = _Stability(before, clock)
     read_logs = 0.0
     gave_up: float | None = None
@@ -231,20 +236,21 @@ def await_ready(
             if look.seconds - gave_up >= _CLEAR_AFTER:
                 raise given_up(stack, watch.read_log, observed)
         unverified = _verify(instance, watch, observed, unverified)
-        if look.exit_code == 0 and (pending := undone(stack, observed)):
+        if look.exit_code == 0 and (pending := undone(jobs, observed)):
             raise not_done(stack, pending)
-        if look.exit_code == 0 and not unverified and settled(instance, observed):
+        if look.exit_code == 0 and not unverified and settled(names, observed):
             watch.answers = ask(instance, observed, probe)
             if all(answer.ok for answer in watch.answers.values()):
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
-                stable = stability.seconds(observed) >= enough(observed, before) and settled(instance, observed)
+                stable = stability.seconds(observed) >= enough(observed, before) and settled(names, observed)
                 # Asked twice, for one answer of an app may be good and the next one bad.
                 watch.answers = ask(instance, observed, probe) if stable else watch.answers
                 if stable and all(answer.ok for answer in watch.answers.values()):
                     return Verdict(watch.seconds, watch.report(observed), restarted(before, observed))
         if watch.late:
-            raise too_late(stack, watch.read_log, watch.assessed(observed), watch.answers, listening.found, timeout)
+            assessed = watch.assessed(observed)
+            raise too_late(stack, watch.read_log, assessed, watch.answers, listening.found, timeout, names)
     raise AssertionError
 
 
@@ -286,12 +292,20 @@ def await_verified(
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)
 
 
-def await_well(engine: Engine, job: Job, timeout: float, progress: Progress, clock: Clock | None = None) -> None:
+def await_well(
+    engine: Engine,
+    job: Job,
+    timeout: float,
+    progress: Progress,
+    clock: Clock | None = None,
+    only: Collection[str] = (),
+) -> None:
     """Watch `job` until all that exists and runs on is healthy, and accepts connections on its published port.
 
-    Whatever is declared: that may be another health path. Raises `StackError` if it does not get so.
+    `only`: these components. Whatever is declared: that may be another health path. Raises `StackError` if it does not
+    get so.
     """
-    watch = _Watch(engine, job, progress, timeout, clock or SystemClock())
+    watch = _Watch(engine, job, progress, timeout, clock or SystemClock(), only=only or None)
     for look in watch:
         if look.exit_code:
             raise job.explain()

@@ -9,6 +9,7 @@ from stack.model import Stack
 from stack.progress import Progress
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
+from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.planning import PlanContext
 
 # A line that says that a step of a build begins: `#9 [web build 4/6] RUN make`.
@@ -16,15 +17,20 @@ _STEP = re.compile(r"^#\d+ \[([^\]\n]*\d+/\d+)\] *(.*)$", re.MULTILINE)
 _STEP_LENGTH = 80
 
 
-def build_images(opened: Opened, journal: Journal, context: PlanContext, progress: Progress) -> None:
-    """Build what the plan says, and record of which sources. Raises `StackError` for a build that failed."""
+def build_images(
+    opened: Opened, journal: Journal, context: PlanContext, progress: Progress, part: Part = EVERYTHING
+) -> None:
+    """Build what the plan says, and record of which sources. Raises `StackError` for a build that failed.
+
+    Unless a part alone is made, all is built: what did not change costs nothing.
+    """
     built = context.plan.builds
     if not built:
         return
     instance = opened.instance
     shown = owners(instance.stack, built)
     images = owners(instance.stack, [name for name in instance.stack.names if instance.source(name) is not None])
-    with opened.engine.build() as job:
+    with opened.engine.build(shown if part.names else ()) as job:
         while (exit_code := job.wait(0.5)) is None:
             at = steps(job.output, images)
             progress.states({name: f"building {at.get(name, '')}".rstrip() for name in shown})

@@ -6,9 +6,10 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from stack.applied import Applied
-from stack.engines.process import FinishedJob
+from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.observed import Observed
 from stack.progress import Progress, Replacing
@@ -16,7 +17,7 @@ from stack.report import Report
 from stack.results.instances import UpResult
 from stack.style import DIM, GREEN, Style
 from stack.verdict import Verdict, await_ready, await_well, remember_ready
-from stack.verdict.done import with_done
+from stack.verdict.done import with_done, with_stopped
 from stack.workflow.building import build_images
 from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests
@@ -24,8 +25,9 @@ from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened
 from stack.workflow.parameters import keep_secrets
+from stack.workflow.part import EVERYTHING, Part, left_out, noting_stopped
 from stack.workflow.plan_result import planned_changes
-from stack.workflow.plan_text import change_lines, missing_lines
+from stack.workflow.plan_text import applied_lines, change_lines, missing_lines
 from stack.workflow.planning import PlanContext, compute_plan
 from stack.workflow.ports import automatic_lines, check_ports
 from stack.workflow.preparing import Preparation
@@ -36,6 +38,7 @@ from stack.workload import TARGETS
 
 # The code of a server that refused to make any data.
 _REFUSED_TO_MAKE = "image-differs"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class UpOptions:
     """Options of `up`. `timeout`: the seconds from the start of the components until they are ready.
 
     `saved`: the file of a plan that must not have become stale. `rollback`: put back what ran if what is new fails.
+    `part`: what is made and judged; all else is left as it is.
     """
 
     timeout: float = 120
     saved: Path | None = None
     rollback: bool = False
+    part: Part = EVERYTHING
 
 
 def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOptions) -> Report[UpResult]:
@@ -55,38 +60,48 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     _finish_stopping(opened, journal.applied, progress)
     finish_rotations(opened, journal, progress, options.timeout)
     _trim_secrets(opened, progress)
-    context = compute_plan(opened, journal.applied)
+    part = options.part
+    context = compute_plan(opened, journal.applied, part=part)
     if options.saved is not None:
         check_saved(options.saved, context)
     if context.blocker is not None:
         raise context.blocker
-    check_externals(opened)
     before = context.observed
+    opened = noting_stopped(opened, left_out(opened.instance, part, journal.applied, before))
+    check_externals(opened, part)
     if not context.plan.something:
         with FinishedJob() as nothing:
-            verdict = await_ready(opened.instance, opened.engine, nothing, before, options.timeout, progress)
+            verdict = await_ready(
+                opened.instance, opened.engine, nothing, before, options.timeout, progress, only=part.names
+            )
         keep_secrets(opened.state, opened.instance.stack, opened.instance.parameters)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
-        _record_unrecorded(opened, journal, context, verdict.observed)
-        remember_ready(opened.state, verdict.observed)
-        return _report(opened, journal, context, verdict)
+        if not part.names:
+            _record_unrecorded(opened, journal, context, verdict.observed)
+        remember_ready(opened.state, verdict.observed, part.names)
+        return _report(opened, journal, context, _whole(opened, verdict, part, journal), part)
     opened.engine.check()
-    check_ports(opened, before)
+    check_ports(opened, before, part)
     replaced = [each.target for each in context.plan.changes if each.kind in ("recreate", "rebuild", "restart")]
     progress = Replacing(progress, replaced)
     progress.announce(lambda style: "\n".join(change_lines(context, style)))
-    secrets = _prepare(opened, journal, context)
-    build_images(opened, journal, context, progress)
+    secrets, sources = _prepare(opened, journal, context, part), journal.applied.sources
+    build_images(opened, journal, context, progress, part)
     began = time.monotonic()
-    preparation = Preparation(opened, journal, context, secrets)
+    preparation = Preparation(opened, journal, context, secrets, part)
     try:
         preparation.run(options.timeout, progress)
-        with opened.engine.apply(
-            context.plan.forced.difference(preparation.started, opened.instance.stack.jobs)
-        ) as job:
+        with _apply(opened, context, preparation, part) as job:
             verdict = await_ready(
-                opened.instance, opened.engine, job, before, options.timeout, progress, replaced=context.plan.replaced
+                opened.instance,
+                opened.engine,
+                job,
+                before,
+                options.timeout,
+                progress,
+                replaced=context.plan.replaced,
+                only=part.names,
             )
     except StackError as error:
         there = opened.engine.observe()
@@ -94,14 +109,47 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
         made = _made(journal.applied, context, there, known, preparation.reached)
         journal.save(made.unmade(_unmade(opened, context, there)) if error.code == _REFUSED_TO_MAKE else made)
         if options.rollback and opened.engine.revisions.exists():
-            raise _rolled_back(opened, error, progress, options.timeout) from error
+            journal.save(journal.applied.built(_of(sources, context.plan.builds)))
+            raise _rolled_back(opened, error, progress, options) from error
         raise _left(opened, stop_loops(opened.engine, before, error)) from error
-    made = _made(journal.applied, context, opened.engine.observe(), secrets)
-    journal.save(made.verified(identities(opened, secrets)))
-    remember_ready(opened.state, verdict.observed)
+    there = opened.engine.observe()
+    known = preparation.secrets([name for name, state in there.components.items() if state.id])
+    made = _made(journal.applied, context, there, known if part.names else secrets, preparation.reached)
+    journal.save(made.verified(_of(identities(opened, secrets), part.of(opened.instance.stack.names))))
+    remember_ready(opened.state, verdict.observed, part.names)
     opened.engine.revisions.save()
-    verdict = replace(verdict, seconds=time.monotonic() - began)
-    return _report(opened, journal, context, verdict, preparation.done)
+    verdict = replace(_whole(opened, verdict, part, journal), seconds=time.monotonic() - began)
+    return _report(opened, journal, context, verdict, part, preparation.done)
+
+
+def _apply(opened: Opened, context: PlanContext, preparation: Preparation, part: Part) -> Job:
+    """Start to make what is left to make, once all is prepared for it."""
+    stack = opened.instance.stack
+    again, lasting = context.plan.forced.difference(preparation.started, stack.jobs), part.of(stack.lasting)
+    if part.names and not lasting:
+        return FinishedJob()
+    if context.plan.restarted:
+        opened.engine.stop(context.plan.restarted)
+    return opened.engine.apply(again, lasting if part.names else ())
+
+
+def _whole(opened: Opened, verdict: Verdict, part: Part, journal: Journal) -> Verdict:
+    """Return a verdict with the components that it is not about, as they are."""
+    if not part.names and not opened.instance.stopped:
+        return verdict
+    there = _told(opened, journal, opened.engine.observe())
+    components = {**there.components, **verdict.observed.components}
+    return replace(verdict, observed=replace(there, components=components))
+
+
+def _told(opened: Opened, journal: Journal, observed: Observed) -> Observed:
+    """Return what is observed with the words that no engine knows."""
+    instance = opened.instance
+    return with_stopped(instance, with_done(instance, observed, journal.applied.jobs))
+
+
+def _of(found: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    return {name: each for name, each in found.items() if name in names}
 
 
 def _unmade(opened: Opened, context: PlanContext, there: Observed) -> list[str]:
@@ -127,11 +175,12 @@ def _left(opened: Opened, error: StackError) -> StackError:
     return error.hinting(f"{error.hint}; `stackctl up --rollback` puts back what ran before")
 
 
-def _rolled_back(opened: Opened, error: StackError, progress: Progress, timeout: float) -> StackError:
+def _rolled_back(opened: Opened, error: StackError, progress: Progress, options: UpOptions) -> StackError:
     """Put back what ran before, and return the same failure."""
     progress.step(f"{opened.instance.name}: putting back what ran before, because {error.message}")
-    with opened.engine.revisions.restore() as job:
-        await_well(opened.engine, job, timeout, progress)
+    only = options.part.names
+    with opened.engine.revisions.restore(only) as job:
+        await_well(opened.engine, job, options.timeout, progress, only=only)
     return error.hinting(f"what ran before runs again; {error.hint}")
 
 
@@ -143,7 +192,7 @@ def _trim_secrets(opened: Opened, progress: Progress) -> None:
             progress.step(f"{secret_id}: removed the newline at the end of its file, which is no part of the secret")
 
 
-def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str, str]:
+def _prepare(opened: Opened, journal: Journal, context: PlanContext, part: Part) -> dict[str, str]:
     """Make what the engine will read: the record, and the secrets that do not exist yet. Returns all their digests."""
     opened.state.remember(opened.record)
     stack = opened.instance.stack
@@ -152,8 +201,10 @@ def _prepare(opened: Opened, journal: Journal, context: PlanContext) -> dict[str
         opened.state.provide_secret(secret.id)
     secrets = secret_digests(opened)
     declared, observed = context.declared, context.observed
-    new = {name: each for name, each in identities(opened, secrets).items() if not declared.exists(name, observed)}
-    journal.save(journal.applied.intended(declared.components.values(), new, context.plan.initial))
+    made = _of(identities(opened, secrets), part.of(stack.names))
+    new = {name: each for name, each in made.items() if not declared.exists(name, observed)}
+    others = [name for name in journal.applied.initialising if not part.of([name])]
+    journal.save(journal.applied.intended(declared.components.values(), new, [*others, *context.plan.initial]))
     return secrets
 
 
@@ -194,17 +245,23 @@ def _report(
     journal: Journal,
     context: PlanContext,
     verdict: Verdict,
+    part: Part,
     prepared: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Report[UpResult]:
     instance = opened.instance
-    before = with_done(instance, context.observed, journal.applied.jobs)
+    before = _told(opened, journal, context.observed)
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices
 
     def text(style: Style) -> str:
-        done = "was up already, nothing changed" if same else f"is up ({style.took(verdict.seconds)})"
-        lines = [f"{instance.name} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style)]
+        whom, are = ", ".join(part.asked) or instance.name, "are" if len(part.asked) > 1 else "is"
+        took = f"({style.took(verdict.seconds)})"
+        done = f"restarted {took}" if part.again else f"{are} up {took}"
+        if same:
+            done = f"{'were' if are == 'are' else 'was'} up already, nothing changed"
+        lines = [f"{whom} {style.paint(done, None if same else GREEN)}", *url_lines(instance, style, part.names)]
         was_done = [f"{each}: {what}" for each, all_done in (prepared or {}).items() for what in all_done]
+        was_done = [*(applied_lines(context.plan) if part.again else []), *was_done]
         below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(context)]
         lines += [style.wrapped(line, "  ") for line in below]
         engine = style.wrapped(f"engine: {opened.choice}", "  ")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stack.errors import StackError
 from stack.external import External
 from stack.results.instances import ExternalStatus
 from stack.urls import address_of, kind_of, part_of
 from stack.verdict.externals import problems_of
 from stack.workflow.opening import Opened
+from stack.workflow.part import EVERYTHING, Part
 
 # Where Docker's default network has this machine.
 _BRIDGE = "172.17.0.1"
@@ -23,16 +26,20 @@ def external_lines(opened: Opened) -> dict[str, str]:
 
 def external_statuses(opened: Opened) -> dict[str, ExternalStatus]:
     """Ask each of them, from this machine."""
-    problems = _problems(opened, _QUICK)
+    problems = _problems(opened, _QUICK, opened.instance.stack.externals)
     return {each.name: _status(opened, each, problems.get(each.name)) for each in opened.instance.stack.externals}
 
 
-def check_externals(opened: Opened) -> None:
+def check_externals(opened: Opened, part: Part = EVERYTHING) -> None:
     """Raise `external-unusable` for the first that does not accept its URL, and `parameter-invalid`.
+
+    Those that a part does not use are not asked.
 
     The latter is for one that containers would look for in themselves.
     """
-    externals = opened.instance.stack.externals
+    stack = opened.instance.stack
+    used = {each for name in part.of(stack.names) for each in stack[name].externals}
+    externals = [each for each in stack.externals if each in used or not part.names]
     for external in externals:
         name, given = external.url.name, opened.instance.parameters[external.url.name]
         host = part_of(given.value, "host")
@@ -42,7 +49,7 @@ def check_externals(opened: Opened) -> None:
                 f"{name} (from {given.origin}) names {host}, which in a container is the container itself",
                 f"name this machine as containers reach it ({_BRIDGE} on Linux), or use `--engine embedded`",
             )
-    problems = _problems(opened, _PATIENT)
+    problems = _problems(opened, _PATIENT, externals)
     for external in externals:
         if problem := problems[external.name]:
             name, given = external.url.name, opened.instance.parameters[external.url.name]
@@ -53,10 +60,10 @@ def check_externals(opened: Opened) -> None:
             )
 
 
-def _problems(opened: Opened, seconds: float) -> dict[str, str | None]:
+def _problems(opened: Opened, seconds: float, externals: Iterable[External]) -> dict[str, str | None]:
     """Return what is wrong with each of them whose URL has a value, or None."""
     given = opened.instance.parameters
-    urls = {each.name: given[each.url.name].value for each in opened.instance.stack.externals if each.url.name in given}
+    urls = {each.name: given[each.url.name].value for each in externals if each.url.name in given}
     return problems_of(urls, seconds)
 
 

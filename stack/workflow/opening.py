@@ -237,6 +237,7 @@ def _open(
         contents=read_contents(stack, settings.file.parent, settings.state_root),
         parameters=parameters.given,
         pins={} if settings.file == PLAYGROUND else read_pins(settings.file.parent),
+        stopped=frozenset(record.stopped),
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from stack.plan import Action
+from stack.plan import Action, Kind, Plan
 from stack.style import DIM, GREEN, RED, YELLOW, Style, cut
 from stack.workflow.planning import PlanContext
 from stack.workflow.summary import group_lines
 
 # More components that stay as they are share a line.
 _MOST_KEPT = 8
+DONE: Mapping[Kind, str] = {
+    "create": "created", "recreate": "recreated", "rebuild": "rebuilt", "restart": "restarted", "start": "started",
+    "scale": "scaled", "remove": "removed", "run": "run", "keep": "kept",
+}  # fmt: skip
 _MARKS = {"create": ("+", GREEN), "remove": ("-", RED), "run": (">", GREEN), "keep": ("=", DIM)}
 
 
@@ -43,6 +48,15 @@ def change_lines(context: PlanContext, style: Style) -> list[str]:
     """Say, for people, what `up` is about to change, and nothing else."""
     lines = [line for action in context.plan.changes for line in _action_lines(action, style)]
     return lines + preparing_lines(context, style)
+
+
+def applied_lines(plan: Plan) -> list[str]:
+    """Say, for people, what a plan has done to each component, and why, but for what was only restarted as asked."""
+    return [
+        f"{each.target} {DONE[each.kind]}, because {each.why}"
+        for each in plan.changes
+        if each.target not in plan.restarted
+    ]
 
 
 def missing_lines(context: PlanContext) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, whole
+from stack.workflow.part import EVERYTHING, Part
 from stack.workload import VolumeId
 
 
@@ -58,12 +59,14 @@ class PlanContext:
         return digest(json.dumps(inputs, sort_keys=True))
 
 
-def compute_plan(opened: Opened, applied: Applied, contents: bool = False) -> PlanContext:
-    """Plan an `up` of an instance. With `contents` it says what each running database has, which takes a query."""
+def compute_plan(opened: Opened, applied: Applied, contents: bool = False, part: Part = EVERYTHING) -> PlanContext:
+    """Plan an `up` of an instance, or of a part. `contents`: say what each running database has: a query."""
     observed = opened.engine.observe_all()
-    declared = _declared(opened, applied)
+    declared = _declared(opened, applied, part)
     described = {**(_contents(opened, observed) if contents else {}), **_unsaved(opened)}
     plan = make_plan(opened.instance.name, opened.engine.name, declared, applied, observed, described)
+    if part.names:
+        plan = plan.part(part.names, _stores(opened, declared, part.names), part.again)
     existing = {
         name: each for name, each in identities(opened, declared.secrets).items() if declared.exists(name, observed)
     }
@@ -71,10 +74,17 @@ def compute_plan(opened: Opened, applied: Applied, contents: bool = False) -> Pl
     return PlanContext(plan, declared, observed, blocker, opened.groups)
 
 
-def _declared(opened: Opened, applied: Applied) -> Declared:
+def _stores(opened: Opened, declared: Declared, names: Collection[str]) -> set[str]:
+    """Return the data stores that some components use."""
+    stack, target = opened.instance.stack, opened.engine.traits.target
+    used = {volume.id for name in names for volume in stack.workload(name, target).volumes}
+    return {store for volume, store in declared.stores.items() if volume in used}
+
+
+def _declared(opened: Opened, applied: Applied, part: Part) -> Declared:
     """Gather what is declared, with what it refers to: files, secrets and migrations."""
     engine, stack = opened.engine, opened.instance.stack
-    fields, sources, stores = engine.fields(), read_sources(opened, applied), engine.volumes.declared()
+    fields, sources, stores = engine.fields(), read_sources(opened, applied, part), engine.volumes.declared()
     schemas = {each.name: each.schema for each in stack if each.schema is not None}
     return Declared(
         components=fields,
@@ -93,6 +103,7 @@ def _declared(opened: Opened, applied: Applied) -> Declared:
         jobs={name: _job(opened, name, stores) for name in stack.jobs},
         off=stack.off,
         resting=_resting(opened),
+        stopped=opened.record.stopped,
     )
 
 
@@ -158,12 +169,13 @@ def secrets_read(opened: Opened) -> dict[str, list[str]]:
     return read
 
 
-def check_sources(opened: Opened) -> None:
+def check_sources(opened: Opened, part: Part = EVERYTHING) -> None:
     """Raise `DeclarationError` for a source that the engine can make nothing of, and for a file that is not there."""
     instance = opened.instance
     check_contents(instance.stack, instance.folder, instance.state.parent, instance.contents)
     check_mounts(instance.stack, instance.folder)
-    for name, folder in _source_folders(opened).items():
+    folders = _source_folders(opened)
+    for name, folder in ((name, folders[name]) for name in part.of(folders)):
         check_source(folder, _where(opened, name), opened.engine.traits.builds, opened.instance.build(name).dockerfile)
 
 
@@ -176,16 +188,15 @@ def _where(opened: Opened, name: str) -> str:
     return f"{opened.instance.stack.name}/{name}/source"
 
 
-def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
+def read_sources(opened: Opened, applied: Applied, part: Part = EVERYTHING) -> dict[str, Files]:
     """Read the files of each component that has a source; a folder that several share is read once.
 
-    Raises `DeclarationError`.
+    Of those that are not in the part they are as they were. Raises `DeclarationError`.
     """
-    check_sources(opened)
+    check_sources(opened, part)
     read: dict[tuple[Path, str], Files] = {}
-    folders = {
-        name: (folder, opened.instance.build(name).dockerfile) for name, folder in _source_folders(opened).items()
-    }
+    found = _source_folders(opened)
+    folders = {name: (found[name], opened.instance.build(name).dockerfile) for name in part.of(found)}
     for name, (folder, dockerfile) in folders.items():
         if (folder, dockerfile) not in read:
             known = applied.sources.get(name, {})
@@ -193,7 +204,8 @@ def read_sources(opened: Opened, applied: Applied) -> dict[str, Files]:
             read[folder, dockerfile] = files
             if opened.engine.traits.builds:
                 check_names(files, _where(opened, name))
-    return {name: {**read[key], **_options(opened, name)} for name, key in folders.items()}
+    others = {name: applied.sources[name] for name in found if name in applied.sources}
+    return {**others, **{name: {**read[key], **_options(opened, name)} for name, key in folders.items()}}
 
 
 def _options(opened: Opened, name: str) -> Files:

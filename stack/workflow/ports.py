@@ -17,6 +17,7 @@ from stack.ports import AUTO, Holder, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
+from stack.workflow.part import EVERYTHING, Part
 from stack.workload import WEB, PortId
 
 
@@ -102,15 +103,15 @@ def automatic_lines(opened: Opened) -> list[str]:
     ]
 
 
-def check_ports(opened: Opened, before: Observed) -> None:
-    """Raise `port-taken` before anything is changed, with what has the port and how to free it.
+def check_ports(opened: Opened, before: Observed, part: Part = EVERYTHING) -> None:
+    """Raise `port-taken` before anything of a part is changed, with what has the port and how to free it.
 
     A race is still caught by the engine.
     """
     _check_distinct(opened.instance)
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
-        if own is not None and own.running and port in own.ports.values():
+        if not part.of([name.component]) or (own is not None and own.running and port in own.ports.values()):
             continue
         if not port_is_free(opened.instance, name, port):
             udp = takes_datagrams(opened.instance.stack, name)

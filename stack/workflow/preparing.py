@@ -17,6 +17,7 @@ from stack.style import PLAIN
 from stack.verdict import await_done, await_verified
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
+from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.planning import PlanContext
 from stack.workload import VolumeId
 
@@ -27,8 +28,15 @@ class Preparation:
     `started`: the components that were made for it. `done`: what was done, for people, by component.
     """
 
-    def __init__(self, opened: Opened, journal: Journal, context: PlanContext, secrets: Mapping[str, str]) -> None:
-        """Take the digests of the secrets as they are now."""
+    def __init__(
+        self,
+        opened: Opened,
+        journal: Journal,
+        context: PlanContext,
+        secrets: Mapping[str, str],
+        part: Part = EVERYTHING,
+    ) -> None:
+        """Take the digests of the secrets as they are now, and the part of the instance that is made."""
         self.started: frozenset[str] = frozenset()
         self._complete = False
         self.done: dict[str, tuple[str, ...]] = {}
@@ -36,6 +44,7 @@ class Preparation:
         self._journal = journal
         self._context = context
         self._secrets = secrets
+        self._part = part
         plan = context.plan
         self._kept = {action.target for action in plan.actions if action.kind == "keep"}
         # What has to be done before what waits for it is made.
@@ -44,7 +53,8 @@ class Preparation:
     @property
     def reached(self) -> frozenset[str]:
         """The components that are as declared now, or are made so once this is complete."""
-        return frozenset(self._opened.instance.stack.names) if self._complete else self.started.union(self._kept)
+        every = frozenset(self._part.of(self._opened.instance.stack.names))
+        return every if self._complete else self.started.union(self._kept)
 
     def secrets(self, there: Collection[str]) -> dict[str, str]:
         """Return the digest of each secret with which the components run that are `there`; empty if they differ.
@@ -75,7 +85,7 @@ class Preparation:
         stack = self._opened.instance.stack
         for name in [each for each in stack.order.names if each in self._pending]:
             schema, job = stack[name].schema, name in stack.jobs
-            needed = stack.order.below(name) if job else [name]
+            needed = self._part.of(stack.order.below(name)) if job else [name]
             with self._making(needed) as making:
                 self._await(needed, making, timeout, progress)
             if job:
@@ -90,7 +100,7 @@ class Preparation:
         stack, forced = self._opened.instance.stack, self._context.plan.forced
         if self.reached.union(stack.jobs).issuperset(needed):
             return FinishedJob()
-        free = [name for name in stack.lasting if self._pending.isdisjoint(stack.order.below(name))]
+        free = [name for name in self._part.of(stack.lasting) if self._pending.isdisjoint(stack.order.below(name))]
         again = forced.intersection(free).difference(self.started)
         job = self._opened.engine.apply(again, free)
         self.started = self.started.union(free)

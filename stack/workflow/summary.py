@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from stack.instance import Instance
 from stack.observed import ComponentState, InstanceState, Observed, instance_state
@@ -14,11 +14,18 @@ from stack.workload import WEB, PortId
 
 
 def overall(instance: Instance, observed: Observed) -> InstanceState:
-    """Return the state of the whole: `up` if all that is declared runs and is healthy, or is done."""
+    """Return the state of the whole: `up` if all that is declared runs and is healthy, or is done.
+
+    It is `partial` if only what does not run on purpose does not.
+    """
     words = {name: component.word for name, component in observed.components.items()}
-    state = instance_state(words, instance.stack.names)
-    unfinished = any(each.once and not each.well for each in observed.components.values())
-    return "degraded" if state == "up" and unfinished else state
+    state = instance_state(words, instance.expected) if instance.expected else instance_state(words)
+    if state != "up":
+        return state
+    if any(each.once and not each.well for each in observed.components.values()):
+        return "degraded"
+    resting = [observed.components.get(name) for name in instance.stopped.intersection(instance.stack.names)]
+    return "up" if all(each is not None and each.well for each in resting) else "partial"
 
 
 def page_urls(instance: Instance) -> list[str]:
@@ -33,15 +40,23 @@ def server_lines(instance: Instance, style: Style) -> list[str]:
     return [_line(instance, port, url, style) for port, url in instance.urls.items() if url not in pages]
 
 
-def url_lines(instance: Instance, style: Style) -> list[str]:
-    """For people: where each published component answers."""
-    return [_line(instance, port, url, style) for port, url in instance.urls.items()]
+def url_lines(instance: Instance, style: Style, only: Collection[str] = ()) -> list[str]:
+    """For people: where each published component that is to run answers, all or those of `only`."""
+    shown = only or instance.expected
+    return [_line(instance, port, url, style) for port, url in instance.urls.items() if port.component in shown]
 
 
 def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
     files = [instance.secret_file(secret.id) for secret in instance.stack[port.component].secrets("container")]
     password = f"  (password in {style.path(files[0])})" if files else ""
     return f"  {port.typed}: {style.url(url)}{password}"
+
+
+def stopped_lines(instance: Instance, observed: Observed) -> list[str]:
+    """Say, for people, what does not run on purpose and how it is started."""
+    states = {name: observed.components.get(name) for name in instance.stack.names if name in instance.stopped}
+    resting = [name for name, state in states.items() if state is None or not state.running]
+    return [f"not running, on purpose: {', '.join(resting)}; `stackctl up` starts everything"] if resting else []
 
 
 def group_lines(groups: Mapping[str, bool]) -> list[str]:

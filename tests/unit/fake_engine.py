@@ -209,7 +209,7 @@ class FakeRevisions(Revisions):
     def exists(self) -> bool:
         return False
 
-    def restore(self) -> Job:
+    def restore(self, only: Collection[str] = ()) -> Job:
         raise NotImplementedError
 
 
@@ -315,8 +315,9 @@ class FakeEngine(Engine):
                 str(world.started), "running", "healthy", 0, 0, False, None, "", declaration=declaration
             )
 
-    def start(self) -> Job:
-        for name, state in [(name, state) for name, state in self._world.components.items() if not state.once]:
+    def start(self, names: Collection[str] = ()) -> Job:
+        there = [(name, state) for name, state in self._world.components.items() if not state.once]
+        for name, state in [(name, state) for name, state in there if name in (names or self._instance.expected)]:
             self._world.step(f"start {name}")
             self._make(name, state.declaration, False)
         return FinishedJob()

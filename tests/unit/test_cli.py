@@ -72,7 +72,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["wait", "--timeout", "0"], "Invalid value for '--timeout': 0.0 is not in the range x>=1"),
         (["events", "--until", "later"], "Invalid value for '--until'"),
         (["status", "--watch"], "status --watch draws on a terminal"),
-        (["up", "extra"], "Got unexpected extra argument(s) (extra)"),
+        (["down", "extra"], "Got unexpected extra argument(s) (extra)"),
         (["--instance", "A b", "status"], "'A b' is not a name for an instance"),
         (["--instance", "../x", "status"], "'../x' is not a name for an instance"),
         (["--file", "none.py", "status"], f"{ROOT / 'none.py'}: there is no such file"),

@@ -62,9 +62,10 @@ def commands() -> dict[str, object]:
     return found
 
 
-def test_each_command_is_in_the_readme_and_has_a_help() -> None:
+def test_each_command_is_in_the_documentation_and_has_a_help() -> None:
+    pages = "\n".join([README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))])
     for name, command in commands().items():
-        assert re.search(rf"stackctl (?:--\S+ \S+ )?{name}\b", README), f"the README never runs `stackctl {name}`"
+        assert re.search(rf"stackctl (?:--\S+ \S+ )?{name}\b", pages), f"no page runs `stackctl {name}`"
         assert getattr(command, "help", None), f"`stackctl {name} --help` says nothing"
 
 

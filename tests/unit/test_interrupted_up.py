@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class BuildingEngine(FakeEngine):
         super().__init__(shop.world, instance, shop.like)
         self._shop = shop
 
-    def build(self) -> Job:
+    def build(self, names: Collection[str] = ()) -> Job:
         self._shop.step("build")
         self._shop.images.add("web")
         return FinishedJob()

@@ -185,8 +185,9 @@ def test_a_job_of_an_app_without_a_way_out_has_one() -> None:
 
 
 def test_going_back_to_a_revision_runs_no_job_again() -> None:
-    assert _lasting(render.render(instance(shop(job())))) == ["web", "db", "cache"]
-    assert _lasting(render.render(instance(shop()))) == [], "all of them, in the words of before"
+    assert _lasting(render.render(instance(shop(job()))), ()) == ["web", "db", "cache"]
+    assert _lasting(render.render(instance(shop())), ()) == [], "all of them, in the words of before"
+    assert _lasting(render.render(instance(shop(job()))), ["web", "fill", "later"]) == ["web"]
 
 
 def embedded(stack: Stack, only: tuple[str, ...] = (), others: Mapping[str, str] | None = None) -> dict[str, str]:

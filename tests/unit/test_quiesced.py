@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ FULL = StackError("disk-full", "the disk is full", "make room", "9 bytes are fre
 class Stuck(FakeEngine):
     """An engine that starts nothing any more."""
 
-    def start(self) -> Job:
+    def start(self, names: Collection[str] = ()) -> Job:
         raise StackError("image-unavailable", "the image of web is gone", "pull it", "no such image")
 
 

@@ -131,7 +131,7 @@ def test_a_replica_that_is_missing_makes_it_unhealthy() -> None:
     whole = together([UP], 2)
     assert (whole.summary, problem(whole)) == ("unhealthy 1/2", "1 of its 2 replicas is not there")
     seen = Observed({"worker": whole})
-    assert (settled(instance(), seen), overall(instance(), seen)) == (False, "degraded")
+    assert (settled(["worker"], seen), overall(instance(), seen)) == (False, "degraded")
 
 
 @pytest.mark.parametrize(("words", "worst"), [(["healthy", "exited"], "exited"), (["starting", "running"], "starting")])
@@ -145,7 +145,7 @@ ONE_ENDED = Observed({"worker": together([UP, ENDED], 2)})
 
 
 def test_all_replicas_have_to_be_well() -> None:
-    assert settled(instance(), BOTH)
+    assert settled(["worker"], BOTH)
     assert judge(instance().stack, BOTH, BOTH) is None
     stale = replace(SECOND, health="healthy", health_at=OLD - timedelta(1))
     assert not is_well(together([UP, stale], 2))

@@ -37,8 +37,8 @@ class Project:
     name: str
     file: Path
 
-    def build(self) -> list[str]:
-        return self._command("build")
+    def build(self, services: Collection[str] = ()) -> list[str]:
+        return self._command("build", *services)
 
     def up(self, only: Collection[str] = (), orphans: bool = True) -> list[str]:
         """Create and start what is declared, from images that are built already.

@@ -126,10 +126,10 @@ class ComposeEngine(Engine):
 
     # Changes
 
-    def build(self) -> Job:
+    def build(self, names: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)
         files.write_builds(self._instance)
-        return self._start(self._project.build(), self._explain_build)
+        return self._start(self._project.build(names), self._explain_build)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)
@@ -147,12 +147,13 @@ class ComposeEngine(Engine):
             return self._start(self._project.remove_orphans())
         return self._start(self._project.up(lasting))
 
-    def start(self) -> Job:
+    def start(self, names: Collection[str] = ()) -> Job:
         offline.await_offline_servers(self._instance)
-        if not self._instance.stack.jobs:
+        instance = self._instance
+        if not names and not instance.stack.jobs and not instance.stopped:
             return self._start(self._project.start())
-        declared = self._instance.stack.names
-        there = [name for name, state in self.observe().components.items() if name in declared and not state.once]
+        wanted = names or instance.expected
+        there = [name for name, state in self.observe().components.items() if name in wanted and not state.once]
         return self._start(self._project.start(there)) if there else FinishedJob()
 
     def stop(self, names: Collection[str] = ()) -> None:

@@ -11,7 +11,7 @@ from stack.engines.compose import render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.files import CONFIGURATION, remove_spare_files
 from stack.engines.docker import arguments, client
-from stack.engines.docker.objects import READ_TIMEOUT, listed
+from stack.engines.docker.objects import READ_TIMEOUT, existing, listed
 from stack.engines.process import Job
 from stack.instance import Instance
 from stack.state import State
@@ -36,7 +36,9 @@ class ComposeRevisions(Revisions):
             file.unlink()
         for file in self._instance.configuration.glob("*.env"):
             self._copy(f"compose/{file.name}", f"compose/{file.name}{_GOOD_FILE}")
-        for image in self._built_images():
+        images = self._built_images()
+        # What was never up on purpose may have no image yet.
+        for image in existing(images) if self._instance.stopped else images:
             client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
         remove_spare_files(self._instance)
         self._remove_spare_networks()
@@ -44,14 +46,14 @@ class ComposeRevisions(Revisions):
     def exists(self) -> bool:
         return (self._state.folder / _GOOD).exists()
 
-    def restore(self) -> Job:
+    def restore(self, only: Collection[str] = ()) -> Job:
         for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
             self._copy(f"compose/{file.name}", f"compose/{file.stem}")
         good = self._copy(_GOOD, CONFIGURATION)
         for image in self._built_images():
             # An image that was not built then has no such tag.
             client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
-        return self._start(_lasting(good))
+        return self._start(_lasting(good, only))
 
     def _copy(self, source: str, target: str) -> str:
         """Copy a file of the state; return its text."""
@@ -72,9 +74,13 @@ class ComposeRevisions(Revisions):
             client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT)
 
 
-def _lasting(text: str) -> list[str]:
-    """Return the services of a project file that run on, if others end: what these did is not done again."""
-    if render.LABEL_ONCE not in text:
+def _lasting(text: str, only: Collection[str]) -> list[str]:
+    """Return the services of a project file that run on, all or those of `only`; none, if these are simply all.
+
+    What jobs did is not done again.
+    """
+    if render.LABEL_ONCE not in text and not only:
         return []
     services = yaml.safe_load(text)["services"]
-    return [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]
+    lasting = [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]
+    return [name for name in lasting if not only or name in only]

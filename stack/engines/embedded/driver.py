@@ -24,7 +24,7 @@ from stack.engines.embedded import accounts, checks, data_folders, logs, observe
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.host import LocalHost, client_environment
-from stack.engines.embedded.layout import Home, Layout, home_of, programs_of
+from stack.engines.embedded.layout import Home, Layout, component_of, home_of, programs_of
 from stack.engines.embedded.namespace import BindMounts, command_in_namespace, plan_mounts
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
@@ -201,7 +201,7 @@ class EmbeddedEngine(Engine):
             self._supervisor.launch(text, layout, mounts)
         self._supervisor.run([name for name in self._instance.stack.jobs if name in only])
         self._configuration.note_applied(text, self.fields(), only)
-        self._supervisor.await_starts()
+        self._supervisor.await_starts(only)
         return FinishedJob()
 
     def _leave_shared_user(self) -> None:
@@ -222,8 +222,14 @@ class EmbeddedEngine(Engine):
         self._files.write(self._home.ports, ports_text(chosen))
         return chosen
 
-    def start(self) -> Job:
-        return self.apply()
+    def start(self, names: Collection[str] = ()) -> Job:
+        if not names and not self._instance.stopped:
+            return self.apply()
+        configured = {component_of(program) for program in self._configuration.sections()}
+        there = [name for name in self._instance.stack.lasting if name in configured]
+        wanted = names or self._instance.expected
+        started = [name for name in there if name in wanted]
+        return self.apply(only=started) if started else FinishedJob()
 
     def stop(self, names: Collection[str] = ()) -> None:
         if names:

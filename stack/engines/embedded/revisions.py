@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from stack.engines.base import Revisions
@@ -32,13 +33,13 @@ class EmbeddedRevisions(Revisions):
     def exists(self) -> bool:
         return _good(self._home.configuration).exists()
 
-    def restore(self) -> Job:
+    def restore(self, only: Collection[str] = ()) -> Job:
         """Restore the configuration only: the source folder of an app is the user's, and stays as it is."""
         with self._files.changing():
             conf = self._home.configuration.parent
             for path in conf.glob(_good(self._home.variables("*")).name):
                 update_text(path.with_name(path.name.removeprefix(_GOOD)), path.read_text(encoding="utf-8"))
-        self._supervisor.update(_good(self._home.configuration).read_text(encoding="utf-8"))
+        self._supervisor.update(_good(self._home.configuration).read_text(encoding="utf-8"), only=only)
         with self._files.changing():
             update_text(self._home.applied, _good(self._home.applied).read_text(encoding="utf-8"))
         return FinishedJob()

@@ -138,12 +138,13 @@ class Supervisor:
         with self._files.changing():
             self._home.run(name).unlink(missing_ok=True)
 
-    def await_starts(self) -> None:
-        """Wait until each program was started once: before that, supervisord calls it stopped."""
+    def await_starts(self, only: Collection[str] = ()) -> None:
+        """Wait until each program, or each of `only`, was started once: before that, supervisord calls it stopped."""
+        awaited = self._lasting(only)
 
         def all_started() -> bool:
             starting = self._control.programs()
-            return not any(each.state == "STOPPED" and each.name not in self._instance.stack.jobs for each in starting)
+            return not any(each.state == "STOPPED" and component_of(each.name) in awaited for each in starting)
 
         wait_until(all_started, _TIMEOUT)
         # The users of the machine may have changed since the namespace was made; what failed for that is started again.
