@@ -156,7 +156,12 @@ class Beside(Program):
             | dict(checked_environment(self, self.environment)),
             limits=self.limits,
             hardening=Hardening(
-                user=USER, tmpfs=(TMP,), egress=True, mounts=mounts_of(self.mounts, self.writable_mounts)
+                user=USER,
+                read_only=not self.writable,
+                tmpfs=(TMP,),
+                capabilities=tuple(self.capabilities),
+                egress=True,
+                mounts=mounts_of(self.mounts, self.writable_mounts),
             ),
             init=True,
             volumes=volumes_of(self, self.volumes),
@@ -195,7 +200,13 @@ class Beside(Program):
             environment=located(app.name, (), app.volumes, app.files) | dict(declared) | dict(own.environment),
             volumes=(*theirs.volumes, *own.volumes),
             files=(*theirs.files, *own.files),
-            hardening=replace(theirs.hardening, egress=True, mounts=(*theirs.hardening.mounts, *own.hardening.mounts)),
+            hardening=replace(
+                theirs.hardening,
+                read_only=theirs.hardening.read_only and own.hardening.read_only,
+                capabilities=tuple(dict.fromkeys((*theirs.hardening.capabilities, *own.hardening.capabilities))),
+                egress=True,
+                mounts=(*theirs.hardening.mounts, *own.hardening.mounts),
+            ),
         )
 
     def without_secrets(self, hidden: str) -> Self:

@@ -60,6 +60,10 @@ _ULIMITS = (
     "rttime", "sigpending", "stack",
 )  # fmt: skip
 _UNLIMITED = -1
+# Those that Docker gives by default, and that an image may need which begins as root. Any other opens the machine.
+_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+)  # fmt: skip
 
 
 def used_names(component: Component, uses: object, field: str = "uses") -> tuple[str, ...]:
@@ -354,6 +358,18 @@ def checked_ulimits(component: Component, ulimits: object) -> Mapping[str, int]:
         if not isinstance(value, int) or isinstance(value, bool) or not _UNLIMITED <= value < 2**63:
             raise component.wrong(f"ulimits/{name}", f"{value!r} is not a whole number (-1 for no limit)")
     return MappingProxyType({str(name): int(str(value)) for name, value in given.items()})
+
+
+def checked_capabilities(component: Component, capabilities: object) -> tuple[str, ...]:
+    """Return the capabilities of the kernel that a container keeps."""
+    names = []
+    for each in sequence(f"{component.name}/capabilities", capabilities):
+        if each not in _CAPABILITIES:
+            problem = f"{each!r} is refused: it reaches beyond the container, or is not a capability"
+            hint = f"those that an image may need are {', '.join(_CAPABILITIES)}"
+            raise DeclarationError(f"{component.name}/capabilities", problem, hint)
+        names.append(str(each))
+    return tuple(names)
 
 
 def checked_extra_hosts(component: Component, hosts: object) -> Mapping[str, str]:

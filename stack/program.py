@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import ClassVar, Self
 
 from stack.checking import (
+    checked_capabilities,
     checked_cpus,
     checked_environment,
     checked_files_of_variables,
@@ -45,6 +46,8 @@ class Program(Component):
     - `user`: the user and group in numbers that it runs as and that new volumes are given to; or by the image's own
       names, `node`, or `image` for the user that the image says, which may be root: then a new volume begins with what
       the image has there.
+    - `writable`: it may write to its root file system. `capabilities`: of the kernel, which an image may need that
+      begins as root.
     - `memory` in MiB; `ulimits`: of each of its processes, `{"nofile": 65536}`; `stop_grace`: the seconds that it gets
       to finish what is in flight.
     - `labels`: for programs that look for containers.
@@ -69,6 +72,8 @@ class Program(Component):
     reaches: Sequence[Component | str] = ()
     volumes: Volumes = field(default_factory=dict)
     user: str | None = USER
+    writable: bool = False
+    capabilities: Sequence[str] = ()
     memory: int = 512
     cpus: float = 2.0
     stop_grace: int = 20
@@ -98,6 +103,8 @@ class Program(Component):
         if self.writable_mounts and not self.mounts:
             raise self.wrong("writable_mounts", "is for folders of the project, and `mounts` names none")
         self._check_user()
+        checked_switch(self, "writable", self.writable)
+        self._freeze("capabilities", checked_capabilities(self, self.capabilities))
         checked_memory(self, self.memory, least=self._LEAST_MEMORY)
         checked_cpus(self, self.cpus)
         checked_seconds(self, "stop_grace", self.stop_grace)

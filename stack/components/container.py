@@ -45,10 +45,6 @@ from stack.workload import UDP, WEB, Hardening, Port, PortId, Restart, StopSigna
 
 _SIGNALS = get_args(StopSignal)
 _RESTARTS = get_args(Restart)
-# Those that Docker gives by default, and that an image may need which begins as root. Any other opens the machine.
-_CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,8 @@ class Container(Program):
     - `process`: the words that run it without Docker. The process finds what it has to listen on in `BIND`, `PORT` (the
       first port) and `PORT_CONSOLE`, the folder of a volume in `VOLUME_DATA`, and a file in `FILE_NGINX_CONF`. `BIND`
       and `PORT` of `stack` are the same for its words. A container built from `source` has the same variables.
-    - `writable`: it may write to its root file system. `tmpfs`: folders in memory that it may write to.
-      `capabilities`: of the kernel. `egress=False`: it reaches nothing outside the stack, unless it is
-      published: Docker publishes no port of a network without a way out.
+    - `tmpfs`: folders in memory that it may write to. `egress=False`: it reaches nothing outside the stack, unless it
+      is published: Docker publishes no port of a network without a way out.
       `extra_hosts`: addresses of hosts outside the stack, `{"host.docker.internal": "host-gateway"}` for this machine.
     - `shm` in MiB; `init`: an init process of the engine's reaps its children.
     - `working_dir`: the folder in which its command runs. `hostname`: what it calls itself, and another name by which
@@ -86,9 +81,7 @@ class Container(Program):
     ports: Mapping[str, int | str] = field(default_factory=dict)
     publish: Mapping[str, int] = field(default_factory=dict)
     health: ways.Health | None = None
-    writable: bool = False
     tmpfs: Sequence[str] = (TMP,)
-    capabilities: Sequence[str] = ()
     egress: bool = True
     init: bool = True
     shm: int | None = None
@@ -113,9 +106,8 @@ class Container(Program):
         self._check_ports()
         self._check_tmpfs()
         self._check_health()
-        for name in ("writable", "egress", "init", "terminal"):
+        for name in ("egress", "init", "terminal"):
             checked_switch(self, name, getattr(self, name))
-        self._check_capabilities()
         if self.shm is not None:
             checked_memory(self, self.shm, least=1, field="shm")
         if self.stop_signal is not None and self.stop_signal not in _SIGNALS:
@@ -189,16 +181,6 @@ class Container(Program):
         for folder in folders(self.volumes).values():
             if folder in self.tmpfs:
                 raise self.wrong("tmpfs", f"{folder!r} is a volume too; it is kept in memory or on disk")
-
-    def _check_capabilities(self) -> None:
-        names = sequence(f"{self.name}/capabilities", self.capabilities)
-        for each in names:
-            if each not in _CAPABILITIES:
-                problem = f"{each!r} is refused: it reaches beyond the container, or is not a capability"
-                raise DeclarationError(
-                    f"{self.name}/capabilities", problem, f"those that an image may need are {', '.join(_CAPABILITIES)}"
-                )
-        self._freeze("capabilities", names)
 
     @property
     def role(self) -> str:

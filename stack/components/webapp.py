@@ -91,7 +91,9 @@ class WebApp(Program):
             limits=self.limits,
             hardening=Hardening(
                 user=checked_user(self, self.user),
+                read_only=not self.writable,
                 tmpfs=(TMP,),
+                capabilities=tuple(self.capabilities),
                 egress=True,
                 mounts=mounts_of(self.mounts, self.writable_mounts),
             ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stack import Container, DeclarationError, Redis, Stack, WebApp, Worker, health
+from stack import Container, DeclarationError, Job, Redis, Stack, WebApp, Worker, health
 from stack.model import Component
 from stack.references import Reference
 from stack.refused import FIELDS
@@ -28,6 +28,11 @@ def workload(component: Component, target: Any = "container") -> Workload:
 
 
 WRONG: dict[str, Callable[[], object]] = {
+    "web/writable: 'yes' is neither True nor False": lambda: web(writable="yes"),
+    "worker/capabilities: 'CHOWN' is not a list": lambda: Worker("worker", image="x", capabilities="CHOWN"),
+    "worker/capabilities: 'NET_ADMIN' is refused: it reaches beyond the container, or is not a capability": lambda: (
+        Worker("worker", image="x", capabilities=["NET_ADMIN"])
+    ),
     "box/labels: ['a=b'] is not a mapping": lambda: box(labels=["a=b"]),
     "box/labels: 'a b' is not the name of a label (like 'com.example.team')": lambda: box(labels={"a b": "c"}),
     "box/labels: 'stackctl.state' begins like a label of stackctl or Docker; choose another": lambda: box(
@@ -253,3 +258,26 @@ def test_an_empty_entrypoint_lets_the_command_run_alone() -> None:
         made = workload(component)
         assert (made.entrypoint, made.command) == ((), ("serve",))
     assert workload(box(command=["serve"])).entrypoint is None
+
+
+def test_apps_workers_and_jobs_may_write_to_their_root_file_system() -> None:
+    open_: dict[str, Any] = {"writable": True, "capabilities": ["CHOWN", "SETUID"]}
+    app = box(**open_)
+    programs = [
+        web(**open_),
+        Worker("worker", image="worker", **open_),
+        Job("job", image="job", **open_),
+        Worker("beside", ["work"], app),
+    ]
+    for program in programs:
+        found = Stack("shop", [app, program]).workload(program.name, "container").hardening
+        assert (found.read_only, found.capabilities) == (False, ("CHOWN", "SETUID")), program.name
+    plain = workload(Worker("worker", image="worker")).hardening
+    assert (plain.read_only, plain.capabilities) == (True, ())
+
+
+def test_a_worker_may_have_more_than_its_app() -> None:
+    app = box(capabilities=["CHOWN"])
+    worker = Worker("worker", ["work"], app, writable=True, capabilities=["KILL"])
+    found = Stack("shop", [app, worker]).workload("worker", "container").hardening
+    assert (found.read_only, found.capabilities) == (False, ("CHOWN", "KILL"))
