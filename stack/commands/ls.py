@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.engines import FLEETS
+from stack.engines.fleets import FLEETS
 from stack.errors import StackError
 from stack.observed import ListedState
 from stack.registry import is_gone

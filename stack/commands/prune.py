@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack.engines import FLEETS
+from stack.engines.fleets import FLEETS
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.registry import Registry, is_gone

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from stack.engines import FLEETS
+from stack.engines.fleets import FLEETS
 from stack.errors import StackError
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone

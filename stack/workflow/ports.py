@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.engines import FLEETS
 from stack.errors import StackError
 from stack.instance import Instance, default_ports, takes_datagrams
 from stack.observed import Observed
@@ -150,6 +149,9 @@ def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Hol
 
     What makes an instance of the registry give it back is a command that can be typed anywhere.
     """
+    # A port is rarely taken, and this loads every engine.
+    from stack.engines.fleets import FLEETS
+
     process = listener(port, udp)
     for fleet in FLEETS.values():
         if (holder := fleet.holder(port, process)) is not None:

@@ -1,11 +1,18 @@
-"""The counter on a database and a cache in memory."""
+"""The counter on a database and a cache in memory, and no daemon of this machine."""
 
 from __future__ import annotations
 
 import pytest
 
 from service.counter import VisitCounter
+from stack.engines.docker import api
 from tests.unit.service_fakes import FakeCache, FakeDatabase
+
+
+@pytest.fixture(autouse=True)
+def _through_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask Docker through its client, which the tests replace, and not the daemon of this machine."""
+    monkeypatch.setattr(api, "local", lambda: None)
 
 
 @pytest.fixture

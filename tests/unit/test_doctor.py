@@ -18,11 +18,11 @@ import stackctl
 from stack import Postgres
 from stack.capabilities import Completed, Programs, Session
 from stack.commands.doctor import examine, of_component, of_login, of_python, of_taken_port, text_of
-from stack.engines import ENGINES
 from stack.engines.compose import checks
 from stack.engines.compose.checks import Docker, Labelled, of_docker, of_images, of_orphans
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.embedded.checks import configuration_of, of_programs
+from stack.engines.embedded.driver import EmbeddedEngine
 from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState
@@ -293,7 +293,7 @@ def test_a_check_that_breaks_is_a_line_and_the_next_ones_run(tmp_path: Path, mon
         yield ok("embedded engine", "so far")
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(ENGINES["embedded"], "examine", broken)
+    monkeypatch.setattr(EmbeddedEngine, "examine", broken)
     lines = examine(embedded(tmp_path))
     line = found(lines, "embedded")
     assert (line.level, "ZeroDivisionError: oh" in line.message) == ("fail", True)

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from stack import Mail, WebApp, ports
-from stack.engines import FLEETS
 from stack.engines.embedded.fleet import EmbeddedFleet
+from stack.engines.fleets import FLEETS
 from stack.errors import StackError
 from stack.instance import default_project, name_of_project
 from stack.model import Stack

@@ -16,7 +16,7 @@ from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes, give_to_users
 from stack.engines.docker import arguments, client, failures, listening, memory, removal
-from stack.engines.docker.objects import READ_TIMEOUT, existing, inspect, listed
+from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect, listed, network_names
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
@@ -83,14 +83,10 @@ class ComposeEngine(Engine):
         return observed(self._instance, inspect(self._container_ids()))
 
     def observe_all(self) -> Observed:
-        ids, stack = self._container_ids(), self._instance.stack
         # A group that is off may have data all the same.
-        images, stores = render.images(self._instance), render.volumes(replace(self._instance, stack=stack.whole))
-        pins = self._instance.pins
-        names = [*dict.fromkeys([*images.values(), *stores.values(), *pins])]
-        if len(ids) < sum(map(stack.replicas, stack.names)) or stack.off or pins:
-            names = existing(names)
-        return observed(self._instance, inspect([*ids, *names]))
+        stores = render.volumes(replace(self._instance, stack=self._instance.stack.whole))
+        images = {**dict.fromkeys(render.images(self._instance).values()), **dict.fromkeys(self._instance.pins)}
+        return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()]))
 
     def _memory(self, state: ComponentState) -> int | None:
         return memory.of_container(state.process, state.id) if state.process else None
@@ -108,7 +104,7 @@ class ComposeEngine(Engine):
     def resources(self) -> Resources:
         return Resources(
             containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME)),
-            networks=listed(arguments.list_networks(self._own)),
+            networks=network_names(self._own),
             volumes=self.volumes.existing(),
             images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
         )
@@ -199,11 +195,11 @@ class ComposeEngine(Engine):
         return ContainerSession(component, container, limit)
 
     def _container_ids(self) -> tuple[str, ...]:
-        return listed(arguments.list_containers(SERVICES, self._own))
+        return container_ids(SERVICES, self._own)
 
     def _container_id(self, component: str) -> str:
         """Return the id of a container that runs; for any other a name that Docker refuses in its own words."""
-        found = listed(arguments.list_containers(of_service(component), SERVICES, self._own, stopped=False))
+        found = container_ids(of_service(component), SERVICES, self._own, stopped=False)
         return next(iter(found), f"{self._instance.project}-{component}-1")
 
     @property

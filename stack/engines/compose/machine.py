@@ -62,7 +62,7 @@ def free_space() -> int | None:
 def _image_times(instance: Instance) -> dict[str, datetime | None]:
     """Return when each image of the stack was made; None if it does not exist here."""
     tags = {name: answers.tagged(name) for name in render.images(instance).values()}
-    present = {tag: entry for entry in inspect([*tags]) for tag in answers.names(entry)}
+    present = {tag: entry for entry in inspect(images=[*tags]) for tag in answers.names(entry)}
     return {name: answers.time(present[tag]["Created"]) if tag in present else None for name, tag in tags.items()}
 
 

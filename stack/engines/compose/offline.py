@@ -12,7 +12,7 @@ from stack.engines.compose import render
 from stack.engines.compose.arguments import ONE_OFF, Project, of_project
 from stack.engines.compose.files import write_configuration
 from stack.engines.docker import arguments, client, failures
-from stack.engines.docker.objects import READ_TIMEOUT, listed
+from stack.engines.docker.objects import READ_TIMEOUT, container_ids
 from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.errors import StackError
 from stack.instance import Instance
@@ -47,9 +47,9 @@ def await_offline_servers(instance: Instance) -> None:
     deadline = time.monotonic() + _ENDS_WITHIN
     pause = threading.Event()
     own = (of_project(instance.project), ONE_OFF)
-    while left := listed(arguments.list_containers(*own)):
+    while left := container_ids(*own):
         late = time.monotonic() > deadline
-        if late or not listed(arguments.list_containers(*own, stopped=False)):
+        if late or not container_ids(*own, stopped=False):
             # Docker refuses while it is removing the container by itself already.
             (client.read if late else client.run)(arguments.remove_containers(left), READ_TIMEOUT)
         pause.wait(_POLL)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
@@ -41,9 +39,9 @@ _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
 def render(instance: Instance) -> str:
     """Return the text of `compose.yaml`."""
-    text: str = yaml.dump(
-        _project(instance), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
-    )
+    from stack.engines.compose.project_text import write_project
+
+    text = write_project(_project(instance))
     return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
 
 
@@ -359,13 +357,3 @@ def labels(instance: Instance) -> dict[str, str]:
 
 def _labels(instance: Instance) -> dict[str, str]:
     return {name: _literal(value) for name, value in labels(instance).items()}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Indent the entries of a list, and never write an anchor for a repeated value."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

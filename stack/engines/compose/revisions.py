@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-import yaml
-
 from stack.engines.base import Revisions
 from stack.engines.compose import render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.files import CONFIGURATION, remove_spare_files
 from stack.engines.docker import arguments, client
-from stack.engines.docker.objects import READ_TIMEOUT, existing, listed
+from stack.engines.docker.objects import READ_TIMEOUT, inspect, network_names
 from stack.engines.process import Job
 from stack.instance import Instance
 from stack.state import State
@@ -37,8 +35,10 @@ class ComposeRevisions(Revisions):
         for file in self._instance.configuration.glob("*.env"):
             self._copy(f"compose/{file.name}", f"compose/{file.name}{_GOOD_FILE}")
         images = self._built_images()
-        # What was never up on purpose may have no image yet.
-        for image in existing(images) if self._instance.stopped else images:
+        if self._instance.stopped:
+            # What was never up on purpose may have no image yet.
+            images = [image for image in images if inspect(images=[image])]
+        for image in images:
             client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
         remove_spare_files(self._instance)
         self._remove_spare_networks()
@@ -67,7 +67,7 @@ class ComposeRevisions(Revisions):
 
     def _remove_spare_networks(self) -> None:
         """Remove networks of an earlier declaration. Compose leaves them, and Docker has few address ranges."""
-        existing = listed(arguments.list_networks(of_project(self._instance.project)))
+        existing = network_names(of_project(self._instance.project))
         spare = set(existing) - render.networks(self._instance)
         if spare:
             # Docker refuses for a network that a container of the user's own is on: that one stays.
@@ -81,6 +81,8 @@ def _lasting(text: str, only: Collection[str]) -> list[str]:
     """
     if render.LABEL_ONCE not in text and not only:
         return []
-    services = yaml.safe_load(text)["services"]
+    from stack.engines.compose.project_text import read_services
+
+    services = read_services(text)
     lasting = [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]
     return [name for name in lasting if not only or name in only]

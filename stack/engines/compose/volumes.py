@@ -18,7 +18,7 @@ from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
 from stack.engines.docker import arguments, client, removal
-from stack.engines.docker.objects import READ_TIMEOUT, existing, listed
+from stack.engines.docker.objects import READ_TIMEOUT, inspect, volume_names
 from stack.engines.process import Pipe
 from stack.errors import StackError
 from stack.instance import Instance
@@ -43,7 +43,7 @@ class ComposeVolumes(Volumes):
         return render.volumes(self._instance)
 
     def existing(self) -> tuple[str, ...]:
-        return listed(arguments.list_volumes(of_project(self._instance.project)))
+        return volume_names(of_project(self._instance.project))
 
     def remove(self, name: str) -> None:
         await_offline_servers(self._instance)
@@ -147,7 +147,7 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
 def _empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
     """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
     image = f"{instance.project}-volumes:latest"
-    if not existing([image]):
+    if not inspect(images=[image]):
         with Pipe(client.command(arguments.import_image(image, labels)), client.environment(), feed=True) as pipe:
             with contextlib.suppress(BrokenPipeError):
                 pipe.input.write(bytes(tarfile.RECORDSIZE))

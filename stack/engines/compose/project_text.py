@@ -1,0 +1,30 @@
+"""Write and read the text of a Compose file. It is apart because what observes an instance needs no YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indent the entries of a list, and never write an anchor for a repeated value."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write_project(project: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(
+        dict(project), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
+    )
+    return text
+
+
+def read_services(text: str) -> Mapping[str, Mapping[str, Any]]:
+    services: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["services"]
+    return services

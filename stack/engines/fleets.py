@@ -1,0 +1,9 @@
+"""What looks at all instances of each engine. A new engine has a line here too."""
+
+from __future__ import annotations
+
+from stack.engines.base import Fleet
+from stack.engines.compose.fleet import ComposeFleet
+from stack.engines.embedded.fleet import EmbeddedFleet
+
+FLEETS: dict[str, Fleet] = {"compose": ComposeFleet(), "embedded": EmbeddedFleet()}

@@ -1,0 +1,39 @@
+"""What the daemon answers over its socket is what the client prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from stack.engines.docker import api, objects
+from stack.engines.docker.objects import container_ids, inspect, network_names, volume_names
+from tests.cli import Cli
+
+pytestmark = pytest.mark.docker
+
+
+def test_both_ways_to_look_up_find_the_same(kept: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = f"label=com.docker.compose.project={kept.data('env')['COMPOSE_PROJECT_NAME']}"
+
+    def look() -> dict[str, object]:
+        found = inspect(container_ids(own), ["redis:8", "redis:none", "nothing"], [*volume_names(own), "none"])
+        objects = {str(each.get("Id") or each["Name"]): each for each in found}
+        for each in objects.values():
+            # It changes while it is looked at.
+            (each.get("State") or {}).pop("Health", None)
+            # Docker gives them in no order.
+            for key in ("Mounts", "RepoTags", "RepoDigests"):
+                each[key] = sorted(map(str, each.get(key) or ()))
+        return {
+            "all": {each[:12] for each in container_ids(own)},
+            "running": {each[:12] for each in container_ids(own, stopped=False)},
+            "volumes": volume_names(own),
+            "networks": network_names(own),
+            "objects": objects,
+        }
+
+    assert api.local() is not None, "this daemon is not behind a socket of this machine"
+    by_socket = look()
+    monkeypatch.setattr(api, "local", lambda: None)
+    assert look() == by_socket
+    assert len(by_socket["objects"]) == len(by_socket["all"]) + len(by_socket["volumes"]) + 1  # type: ignore[arg-type]
+    assert not objects.inspect()
