@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 # Each registers its commands.
-from stack.cli import data, entering, lifecycle, looking  # noqa: F401
+from stack.cli import beginning, data, entering, lifecycle, looking  # noqa: F401
 from stack.cli.app import app
 from stack.cli.outcome import report_error
 from stack.errors import ExitCode, UsageError

@@ -33,6 +33,7 @@ Examples:
 
 # The modules with commands, in the order of the help.
 _TOPICS = {
+    "stack.cli.beginning": "Begin",
     "stack.cli.lifecycle": "Start and stop",
     "stack.cli.looking": "Look",
     "stack.cli.entering": "Work in a component",

@@ -15,7 +15,7 @@ from stack.report import Report
 _VALUE = r"(?:'[^'`]*'|[^\s'`])+"
 _COMMAND = re.compile(rf"`stackctl (?P<options>(?:--\S+ {_VALUE} )*)(?P<rest>[^`]+)`")
 # These act on all instances of the machine, or on none.
-_WITHOUT_INSTANCE = ("ls", "prune", "schema", "version")
+_WITHOUT_INSTANCE = ("init", "ls", "prune", "schema", "version")
 # The fields of a report's data that contain commands to type.
 _HINTS = ("hint", "fix")
 

@@ -7,12 +7,13 @@ from stack.report import Report
 from stack.results.access import RenderResult
 from stack.settings import Settings
 from stack.workflow.opening import default_unseen, look
+from stack.workflow.origins import with_each
 from stack.workflow.ports import preview
 
 
 def render(settings: Settings) -> Report[RenderResult]:
-    """The configuration that `up` would hand to the engine."""
+    """The configuration that `up` would hand to the engine, with its name in the place of a value that is missing."""
     # No engine has to run for it.
     opened = preview(look(settings, choose=default_unseen), settings, lambda: Observed({}))
-    text = opened.engine.render()
+    text = with_each(opened).engine.render()
     return Report("render", text.rstrip("\n"), RenderResult(opened.engine.name, text), verbatim=True)

@@ -17,6 +17,7 @@ from stack.results.access import (
     VariablesResult,
 )
 from stack.results.images import UpdateResult
+from stack.results.imported import InitResult
 from stack.results.instances import StatusResult, UpResult
 from stack.results.lifecycle import (
     DownResult,
@@ -77,6 +78,7 @@ RESULTS: Mapping[str, Any] = {
     "prune": PruneResult,
     "render": RenderResult,
     "env": Variables | VariablesResult,
+    "init": InitResult,
     "version": VersionResult,
     "schema": JsonSchema,
 }

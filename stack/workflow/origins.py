@@ -22,7 +22,7 @@ def variables_of(opened: Opened, name: str) -> dict[str, VariableResult]:
     """
     if opened.parameters.problem is not None:
         raise opened.parameters.problem
-    opened = _with_each(opened)
+    opened = with_each(opened)
     stack, target = opened.instance.stack, opened.engine.traits.target
     exported, own = stack.exported(name, target), stack[name].workload(target).environment
     whole = stack.workload(name, target).environment
@@ -65,7 +65,7 @@ def _shown(variable: str, value: Value, text: str) -> str:
     return HIDDEN if is_secret_name(variable) and not secrets_in(value) else without_password(text)
 
 
-def _with_each(opened: Opened) -> Opened:
+def with_each(opened: Opened) -> Opened:
     """Return it with something for each parameter: its name in angle brackets if it has no value."""
     given: dict[str, Given] = dict(opened.instance.parameters)
     for name, needed in opened.instance.stack.parameters.items():
