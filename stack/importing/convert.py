@@ -17,7 +17,7 @@ from stack.importing.programs import CAPABILITIES, MEMORY, OPEN, Programs
 from stack.importing.project import Notes, Project, Service
 from stack.importing.relations import Hosts, Relations
 from stack.importing.roles import Roles, roles_of
-from stack.importing.source import WIDTH, Call, Code, assigned, written
+from stack.importing.source import WIDTH, Call, Code, assigned, quoted, written
 from stack.importing.values import Values
 
 # What has a network for each relation of more components would need more than Docker has.
@@ -167,7 +167,9 @@ class _Conversion:
             if self._replicas(service) != 1:
                 self.notes.lose(name, "scale", "only a Worker runs several times")
         if is_open and kind == "Job":
-            fields |= {key: value for key, value in self._openness().items() if key not in fields and key != "init"}
+            # A job has no `init`.
+            names = [key for key in self._openness() if key not in fields and key != "init"]
+            fields |= {key: Code(f"{OPEN}[{quoted(key)}]") for key in names}
             is_open = False
         call = Call(kind, [self.names[name]], fields, self._open(service, fields) if is_open else "")
         return _Component(name, self.variables[name], call, self._why(service))
@@ -302,7 +304,7 @@ class _Conversion:
 
     def _text(self, components: Sequence[_Component]) -> Sequence[str]:
         declared: list[Declared] = self.parameters.declared
-        is_open = any(OPEN in each.call.more for each in components)
+        is_open = any(each.call.more or "capabilities" in each.call.named for each in components)
         healths = any("health" in each.call.named for each in components)
         kinds = {each.call.function for each in components} | {"Stack"}
         kinds |= {"Parameter"} if declared else set()

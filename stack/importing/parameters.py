@@ -30,13 +30,18 @@ _OF_A_PERSON = re.compile(r"ADMIN|SUPERUSER|DEFAULT_USER", re.IGNORECASE)
 # What an app signs with, for itself alone.
 _OF_ONE_APP = re.compile(r"SECRET_?KEY|SALT|JWT|SESSION|COOKIE|SIGN|NEXTAUTH|AUTH_SECRET|APP_SECRET", re.IGNORECASE)
 _LONG_KEY = 20
+# A switch or a number beside a secret, and no secret itself.
+_SWITCH = re.compile(r"(?i:yes|no|true|false|on|off|none|null)|\d{1,4}|/.*")
 
 
 def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None and _PUBLIC.search(name) is None
 
 
-def is_own(name: str) -> bool:
+def is_own(name: str, value: str) -> bool:
+    """Say whether a variable has a secret of the stack's own, which may be any other."""
+    if not value or _SWITCH.fullmatch(value) or _OF_A_PERSON.search(name):
+        return False
     return _OF_ITS_OWN.search(name) is not None and _OF_OTHERS.search(name) is None and is_secret(name)
 
 
@@ -105,10 +110,15 @@ class Parameters:
         if variable.alternative is not None or name.startswith("STACKCTL_"):
             self._notes.decide(service, name, f"{name} is no parameter: it stands for what it is now")
             return filled((variable,), self._project.given)
+        other = None if variable.default is None else filled(variable.default, {})
+        if other is not None and other in self.generated and self.is_secret(name) and not self._project.given.get(name):
+            if self.generated[other] != name:
+                reason = f"is the same secret as {self.generated[other]}"
+                self._notes.decide(service, name, reason)
+            return self._generate(other)
         if name not in self._declared:
             self._declared[name] = self._of_uses(variable)
         found = self._declared[name]
-        other = None if variable.default is None else filled(variable.default, {})
         if other not in (None, found.default) and not found.generate and not self._project.given.get(name):
             reason = f"{name} has another default here, {other!r}: a parameter has one, so this is text"
             self._notes.decide(service, name, reason)
@@ -117,18 +127,18 @@ class Parameters:
 
     def _of_uses(self, variable: Variable) -> Declared:
         name, secret = variable.name, self.is_secret(variable.name)
+        given = self._project.given.get(name)
         uses = self._uses.get(name, [variable])
         defaults = [filled(each.default, {}) for each in uses if each.default is not None]
         default = max(defaults, key=lambda each: (each != "", defaults.count(each))) if defaults else None
         if default is not None and problem_of(default):
             default = default.splitlines()[0] if default.splitlines() else ""
             self._notes.lose("", name, "its default has several lines, and that of a parameter has one")
-        python = identifier(name, self._used)
-        if secret and default and is_own(name) and not _OF_A_PERSON.search(name):
-            reason = "generated: its default was in the Compose file"
-            self._notes.decide("", name, reason)
-            return Declared(name, python, secret=True, generate=True, reason=reason)
-        return Declared(name, python, secret, default)
+        secret = secret and not (default and _SWITCH.fullmatch(default))
+        if secret and given and default:
+            # Its value is in `.env`, and the default of a secret is of no use.
+            default = None
+        return Declared(name, identifier(name, self._used), secret, default)
 
     def of_literal(self, service: Service, name: str, value: str) -> Code | None:
         """Return the parameter in the place of a literal secret; None if it stays as it is."""
@@ -136,9 +146,9 @@ class Parameters:
             return None
         if value in self.generated:
             return self._generate(value)
-        if is_own(name) and _OF_A_PERSON.search(name) is None:
+        if is_own(name, value):
             self._notes.decide(service.name, f"environment.{name}", "stays in the text: what knows it may be elsewhere")
-        elif not is_own(name) and len(value) >= _LONG_KEY and " " not in value and "/" not in value:
+        elif _OF_A_PERSON.search(name) is None and len(value) >= _LONG_KEY and " " not in value and "/" not in value:
             return self._ask_for(service, name, value)
         return None
 
@@ -186,18 +196,20 @@ class Parameters:
         return Code(self._declared[name].variable)
 
     def _generated(self) -> Iterator[tuple[str, str]]:
-        """Yield the literal secrets that can be others: all that know them are told."""
+        """Yield the secrets in the project that can be others: all that know them are told."""
         taken: set[str] = set(self._uses)
         seen: set[str] = set()
         for service in self._project.services.values():
             for name, template in service.environment.items() if service.name not in self._servers else ():
-                value = "".join(each for each in template or () if isinstance(each, str))
-                if template != (value,) or value in seen or not is_own(name) or _OF_A_PERSON.search(name):
+                variable = whole(template or ())
+                value = filled(template or (), {}) if variable or _is_literal(template) else ""
+                named = variable.name if variable is not None else name
+                if value in seen or not is_own(named, value) or self._project.given.get(named):
                     continue
                 seen.add(value)
                 if self._is_known_elsewhere(service, name, value):
                     continue
-                free = name if name not in taken else _of_service(service, name)
+                free = named if variable is not None or named not in taken else _of_service(service, name)
                 taken.add(free)
                 yield value, free
 
@@ -210,12 +222,19 @@ class Parameters:
             if any(word.search(text) for text in told):
                 return True
         users = [self._project.services[each] for each in self._relations.users(service.name)]
-        if not users or _OF_ONE_APP.search(name):
+        if _OF_ONE_APP.search(name):
             return False
+        if not users:
+            # What is outside of the project may use it.
+            return bool(service.ports)
         return not any(self._is_told(user, value) for user in users)
 
     def _is_told(self, user: Service, value: str) -> bool:
         return any((text == value and is_secret(name)) or f":{value}@" in text for name, text in user.values.items())
+
+
+def _is_literal(template: Template | None) -> bool:
+    return template is not None and all(isinstance(part, str) for part in template)
 
 
 def whole(template: Template) -> Variable | None:

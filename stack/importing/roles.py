@@ -11,7 +11,7 @@ from stack.importing.relations import Relations
 
 _ENDING_NAME = re.compile(
     r"(?:^|[-_.])(?:migrat\w*|init\w*|setup|seed\w*|bootstrap|createbuckets?|create[-_]\w+|provision\w*|prestart"
-    r"|collectstatic|install\w*)(?:$|[-_.])",
+    r"|collectstatic|install\w*|(?:fix[-_])?permissions?)(?:$|[-_.])",
     re.IGNORECASE,
 )
 _ENDING_COMMAND = re.compile(
@@ -22,6 +22,7 @@ _ENDING_COMMAND = re.compile(
 _DECIDES = re.compile(
     r"RUN|START|ROLE|MODE|PROCESS|TYPE|COMMAND|MIGRAT|INIT|ENABLE|WORKER|SERVER|SERVICE", re.IGNORECASE
 )
+_GOES_ON = re.compile(r"tail -[fF]|sleep infinity|sleep \d{4,}|while true|while :")
 # What a worker has from its app, and can't have otherwise: it is the same for both, or the worker is a container.
 _SAME = ("working_dir", "extra_hosts", "cap_add", "shm_size", "tmpfs", "read_only", "configs", "secrets", "platform")
 # What neither a worker nor a job has.
@@ -74,7 +75,9 @@ def _ends(project: Project, relations: Relations, name: str) -> bool:
         return True
     if service.restart in ("always", "unless-stopped") or service.ports or service.plain.get("healthcheck"):
         return False
-    command = " ".join(texts(service.plain.get("command")))
+    command = " ".join(text for key in ("entrypoint", "command") for text in texts(service.plain.get(key)))
+    if _GOES_ON.search(command):
+        return False
     return _ENDING_NAME.search(name) is not None or _ENDING_COMMAND.search(command) is not None
 
 
