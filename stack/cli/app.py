@@ -32,7 +32,7 @@ Examples:
 """
 
 # The modules with commands, in the order of the help.
-_TOPICS = {
+TOPICS = {
     "stack.cli.beginning": "Begin",
     "stack.cli.lifecycle": "Start and stop",
     "stack.cli.looking": "Look",
@@ -47,17 +47,17 @@ class ByTopic(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section for each topic, with the commands in the order of their definition."""
         width = formatter.width - 6 - max(map(len, self.commands))
-        for module, title in _TOPICS.items():
+        for module, title in TOPICS.items():
             rows = [
                 (name, each.get_short_help_str(width))
                 for name, each in self.commands.items()
-                if _module(each) == module
+                if module_of(each) == module
             ]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
 
-def _module(listed: Any) -> str:
+def module_of(listed: Any) -> str:
     """Return the module of a command; that of a group without an operation of its own is that of its commands."""
     while listed.callback is None:
         listed = next(iter(listed.commands.values()))

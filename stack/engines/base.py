@@ -97,8 +97,8 @@ class Revisions(ABC):
 class Engine(ABC):
     """An engine for one instance. It carries out and decides nothing.
 
-    Every method raises `StackError` if the engine can't be reached or refuses; the codes are those of the README's
-    table of errors.
+    Every method raises `StackError` if the engine can't be reached or refuses; the codes are those of
+    docs/errors.md.
     """
 
     name: str

@@ -51,7 +51,7 @@ not answer.
 class EngineProblem:
     """Why an engine can't be asked.
 
-    `code`: the code of the error, as in the README.
+    `code`: the code of the error, as in docs/errors.md.
     `message`: what is wrong.
     """
 

@@ -64,7 +64,7 @@ class StoreEffect:
 class Obstacle:
     """The error that `up` would end with.
 
-    `code`: its code, as in the README.
+    `code`: its code, as in docs/errors.md.
     `message`: what is wrong.
     `hint`: what to type or do.
     """

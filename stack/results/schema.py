@@ -145,7 +145,7 @@ def _object(kind: Any) -> Schema:
 
 def _error() -> Schema:
     texts = {
-        "code": "what went wrong, as listed in the README",
+        "code": "what went wrong, as listed in docs/errors.md",
         "message": "what went wrong and why, for people",
         "hint": "what to type or do next",
         "output": "the output of another program that failed",

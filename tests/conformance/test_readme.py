@@ -1,4 +1,4 @@
-"""Every command of the README works, in its order, in a clean clone whose folder has a space in its name."""
+"""Every command of the README and of the pages about the playground works, in a clone whose folder has a space."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 from tests.cli import ROOT, get
 from tests.ports import own_port
 
+# Those that show the playground, in the order of their commands.
+PAGES = ("README.md", "docs/commands.md", "docs/data.md", "docs/engines.md", "docs/programs.md")
 # It runs all tests, this one among them.
 NOT_HERE = {"make test"}
 # What makes a machine one without Docker.
@@ -61,9 +63,9 @@ def environment(engine: str) -> dict[str, str]:
     return own | (NO_DAEMON if engine == "embedded" else {})
 
 
-def commands(readme: str, engine: str) -> list[str]:
+def commands(text: str, engine: str) -> list[str]:
     """The lines of its ```sh blocks, without those that are for Docker alone where there is none."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     here = [block for block in blocks if engine == "compose" or "docker compose" not in block]
     return [line for block in here for line in block.splitlines() if line not in NOT_HERE]
 
@@ -81,8 +83,8 @@ def bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Comple
     )  # fmt: skip
 
 
-def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
-    lines = commands((clone / "README.md").read_text(encoding="utf-8"), engine)
+def test_every_command_of_the_pages_works(clone: Path, engine: str) -> None:
+    lines = commands("\n".join((clone / page).read_text(encoding="utf-8") for page in PAGES), engine)
     assert lines[0] == "make up", "the README begins with the command that sets everything up"
     port = published(clone)
     before = untracked(clone)
@@ -97,12 +99,12 @@ def test_every_command_of_the_readme_works(clone: Path, engine: str) -> None:
     assert '{"page":"homepage","source":"database","visits":1}' in ended.stdout, said
     assert '{"page":"homepage","source":"cache","visits":2}' in ended.stdout, said
     assert get(f"http://localhost:{port}/visits/homepage")[1]["visits"] == 2, "down and up kept the data"
-    assert untracked(clone) == before, "git ignores every file that the README's commands write"
+    assert untracked(clone) == before, "git ignores every file that the commands write"
 
 
-def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: str) -> None:
+def test_the_tools_of_the_engine_work_as_a_page_says(clone: Path, engine: str) -> None:
     if engine == "compose":
-        pytest.skip("the README's own commands show those of Docker Compose")
+        pytest.skip("the commands of the page show those of Docker Compose")
     lines = ["set -euo pipefail", "source .venv/bin/activate", "stackctl up", 'eval "$(stackctl env)"',
              "psql -c 'SELECT visits FROM visit_counter'", "pg_dump -t visit_counter", "redis-cli PING",
              "supervisorctl status"]  # fmt: skip
@@ -112,8 +114,10 @@ def test_the_tools_of_the_engine_work_as_the_readme_says(clone: Path, engine: st
         assert part in ended.stdout, ended.stdout
 
 
-def test_each_stack_file_of_the_readme_is_a_stack(tmp_path: Path, engine: str) -> None:
-    files = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+def test_each_stack_file_of_the_pages_is_a_stack(tmp_path: Path, engine: str) -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    files = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     if engine == "embedded":
         # As it says below: without Docker an app has to declare its command, and a container its process.
         files = [re.sub(r"uses=(?!.*command=)", 'command=["python", "app.py"], uses=', file) for file in files]

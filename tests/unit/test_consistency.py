@@ -19,7 +19,11 @@ from stack.model import Component
 from stack.version import __version__
 from tests.cli import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+GENERATED = ("components.md", "command-line.md", "json-output.md")
+# What is written by hand.
+PAGES = [ROOT / "README.md", *(page for page in sorted(DOCS.glob("*.md")) if page.name not in GENERATED)]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -31,13 +35,13 @@ def sources() -> list[Path]:
     return [ROOT / "stackctl.py", *(ROOT / "stack").rglob("*.py")]
 
 
-def test_each_kind_of_component_is_public_and_in_the_readme() -> None:
+def test_each_kind_of_component_is_public_and_in_the_documentation() -> None:
     folders = {path.parent.name for path in (ROOT / "stack" / "components").glob("*/__init__.py")}
     public = [getattr(stack, name) for name in stack.__all__]
     kinds = [each for each in public if isinstance(each, type) and issubclass(each, Component)]
     assert {kind.__module__.split(".")[2] for kind in kinds} == {*modules("stack/components"), *folders}
     for kind in kinds:
-        assert f"{kind.__name__}(" in README, f"the README never shows {kind.__name__}"
+        assert f"{kind.__name__}(" in TEXT, f"no page shows {kind.__name__}"
 
 
 def test_each_engine_has_one_folder_and_one_line_in_the_registry() -> None:
@@ -46,7 +50,7 @@ def test_each_engine_has_one_folder_and_one_line_in_the_registry() -> None:
     for name in ENGINES:
         assert (ROOT / "stack" / "engines" / name / "render.py").is_file()
         assert list(GOLDEN.glob("playground.*")), f"no golden file shows the playground on {name}"
-        assert f"{name}/" in README, f"the README does not tell of {name}"
+        assert f"{name}/" in TEXT, f"no page tells of {name}"
 
 
 def test_what_decides_above_the_engines_names_none_of_them() -> None:
@@ -63,9 +67,8 @@ def commands() -> dict[str, object]:
 
 
 def test_each_command_is_in_the_documentation_and_has_a_help() -> None:
-    pages = "\n".join([README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))])
     for name, command in commands().items():
-        assert re.search(rf"stackctl (?:--\S+ \S+ )?{name}\b", pages), f"no page runs `stackctl {name}`"
+        assert re.search(rf"stackctl (?:--\S+ \S+ )?{name}\b", TEXT), f"no page runs `stackctl {name}`"
         assert getattr(command, "help", None), f"`stackctl {name} --help` says nothing"
 
 
@@ -97,19 +100,19 @@ def error_codes() -> set[str]:
     return found
 
 
-def test_each_error_code_is_in_the_readme_and_each_of_the_readme_exists() -> None:
+def test_each_error_code_is_documented_and_each_documented_one_exists() -> None:
     (table,) = re.findall(
-        r"^\| code \| what happened \| what to type or do \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL
+        r"^\| code \| what happened \| what to type or do \|\n(.*?)\n(?:\n|\Z)", TEXT, re.MULTILINE | re.DOTALL
     )
     told = {code for row in table.splitlines()[1:] for code in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
     assert told == error_codes() | {"usage", "declaration-invalid"}
 
 
-def test_each_variable_that_is_read_is_in_the_readme() -> None:
+def test_each_variable_that_is_read_is_documented() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources())
     # What an engine gives to its own redis-cli, marks processes with, and tells a schedule, is not for users.
     read = set(re.findall(r"\"(STACKCTL_(?!REDIS_|RUN|SCHEDULE)[A-Z_]+)\"", text))
-    told = set(re.findall(r"^\| `(STACKCTL_[A-Z_]+)`", README, re.MULTILINE))
+    told = set(re.findall(r"^\| `(STACKCTL_[A-Z_]+)`", TEXT, re.MULTILINE))
     assert told == read
 
 
@@ -126,8 +129,8 @@ def test_the_image_of_the_service_installs_what_the_project_requires() -> None:
     assert set(wanted) <= set(project["dependencies"]), "service/requirements.txt and pyproject.toml differ"
 
 
-def test_the_readme_says_what_is_in_each_module_of_the_service() -> None:
-    section = README.partition("To copy it,")[2].partition("\n## ")[0]
+def test_a_page_says_what_is_in_each_module_of_the_service() -> None:
+    section = (DOCS / "visit-counter.md").read_text(encoding="utf-8").partition("To copy it,")[2]
     assert set(re.findall(r"`(\w+)\.py`", section)) == modules("service") | {"__init__"}
 
 

@@ -36,7 +36,8 @@ def _texts(source: str) -> Iterator[str]:
 
 def product() -> list[Path]:
     code = [ROOT / "stackctl.py", *(ROOT / "stack").rglob("*.py"), *(ROOT / "service").rglob("*.py")]
-    return [*code, *(ROOT / "docs").glob("*.py"), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile"]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    return [*code, *(ROOT / "docs").glob("*.py"), *pages, ROOT / "Makefile"]
 
 
 def found() -> dict[str, list[str]]:
