@@ -12,11 +12,13 @@ from stack.model import Component
 from stack.references import variable_prefix
 from stack.workload import File, Mount
 
+_OF_SECRETS = re.compile(r"/run/secrets/[A-Za-z0-9][A-Za-z0-9_.-]*")
+
 
 def checked_files(component: Component, files: object, taken: Collection[str] = ()) -> Mapping[str, str]:
     """Return where each file or folder beside the stack file is in a container. `taken`: places of something else."""
     checked = {
-        checked_path(component, "files", source): checked_target(component, f"files/{source}", target)
+        checked_path(component, "files", source): _checked_file_target(component, f"files/{source}", target)
         for source, target in checked_mapping(component, "files", files).items()
     }
     keys: dict[str, str] = {}
@@ -32,6 +34,13 @@ def checked_files(component: Component, files: object, taken: Collection[str] = 
         keys[key] = source
         _check_place(component, f"files/{source}", target, checked, taken)
     return MappingProxyType(checked)
+
+
+def _checked_file_target(component: Component, path: str, target: object) -> str:
+    """Return the place of a file. Images that know Docker's secrets read theirs at a fixed place among them."""
+    if isinstance(target, str) and _OF_SECRETS.fullmatch(target):
+        return target
+    return checked_target(component, path, target)
 
 
 def _check_place(

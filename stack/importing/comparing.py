@@ -111,7 +111,7 @@ def _fields(
         if before.get(key) and not (key == "hostname" and before[key] == service.name):
             yield _same(key, str(before[key]).rstrip("/"), after.get(key))
     if before.get("user"):
-        yield _same("user", before["user"], after.get("user"))
+        yield _same("user", re.sub(r":0$", ":root", str(before["user"])), after.get("user"))
     for key in ("tty", "stdin_open"):
         if before.get(key) and service.name not in converted.servers:
             yield _Field(key, True, after.get(key), bool(after.get("tty")))
@@ -191,7 +191,8 @@ def _environment(converted: Converted, service: Service, variables: Mapping[str,
 def _same_value(converted: Converted, before: str, after: str | None) -> bool:
     if after is None:
         return False
-    if _agree(before, after):
+    # A secret is in a file of another name.
+    if _agree(before, after) or (before.startswith("/run/secrets/") and after.startswith("/run/secrets/")):
         return True
     # A reference: the same server under its new name, with its own user and password.
     for service, server in converted.servers.items():
@@ -222,7 +223,7 @@ def _places(service: Service, after: Mapping[str, Any]) -> Iterator[_Field]:
             there[0] == "file" if there[0] == "file" else kind == "bind" or (there[0] == kind and there[1] == read_only)
         )
         yield _Field(f"volumes {target}", f"{kind}{' ro' if read_only else ''}", there, same)
-    wanted = {str(each).partition(":")[0] for each in service.plain.get("tmpfs") or ()}
+    wanted = {*service.tmpfs}
     wanted |= {str(mount.get("target")) for mount in service.mounts if mount.get("type") == "tmpfs"}
     memory = {str(each).partition(":")[0] for each in after.get("tmpfs") or ()}
     for target in sorted(wanted):

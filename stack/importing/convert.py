@@ -20,8 +20,10 @@ from stack.importing.roles import Roles, roles_of
 from stack.importing.source import WIDTH, Call, Code, assigned, quoted, written
 from stack.importing.values import Values
 
-# What has a network for each relation of more components would need more than Docker has.
-_MANY = 24
+# With more relations a stack would need more networks than Docker has.
+_MANY = 20
+# What a component can't be without.
+_NEEDED: Mapping[str, object] = {"image": "image:latest", "source": ".", "command": "true"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class _Conversion:
             for name, known in self.order.known.items()
         }
         own = [name for name in programs if name not in self.roles.beside]
-        self.volumes = Volumes(project, own, self.names, self.notes, self.used)
+        replaced = [each.secret_file for each in self.servers.values() if each.secret_file]
+        self.volumes = Volumes(project, own, self.names, self.notes, self.used, replaced)
         self.programs = Programs(project, self.values, self.parameters, self.notes)
         self.groups, self.lifted = grouped(project, self.relations, self.servers, self.notes)
         self.users = self._users()
@@ -111,6 +114,10 @@ class _Conversion:
         }
         for source in {str(mount.get("source")) for name in users for mount in self.project.services[name].mounts}:
             sharing = [name for name in self.volumes.users(source) if name in users]
+            own = {users[name] for name in sharing} - {"image"}
+            if len(own) == 1 and all(self._is_root(name) for name in sharing if users[name] == "image"):
+                # Root gives the volume to its user, which stackctl does.
+                users.update(dict.fromkeys(sharing, own.pop()))
             if len({users[name] for name in sharing}) > 1:
                 for name in sharing:
                     if users[name] != "image":
@@ -118,6 +125,9 @@ class _Conversion:
                         self.notes.lose(name, "user", reason)
                         users[name] = "image"
         return users
+
+    def _is_root(self, name: str) -> bool:
+        return str(self.project.services[name].plain.get("user") or "").partition(":")[0] in ("0", "root")
 
     def _component(self, name: str) -> _Component:
         service = self.project.services[name]
@@ -134,6 +144,9 @@ class _Conversion:
         for (service, field), reason in self.without.items():
             if service == component.service:
                 named.pop(field, None)
+                if field in _NEEDED:
+                    # Without one there is no component: the place to put the right one is there.
+                    named = {field: _NEEDED[field], **named}
                 self.notes.lose(service, field, reason)
         return replace(component, call=replace(component.call, named=named))
 
@@ -234,16 +247,16 @@ class _Conversion:
         for key in ("ports", "hostname", "working_dir", "shm_size", "extra_hosts", "stop_signal"):
             if service.plain.get(key) and not (key == "hostname" and not self.relations.users(service.name)):
                 self.notes.lose(service.name, key, "a job has no such field: a Container has")
-        for target in service.plain.get("tmpfs") or ():
-            if not str(target).startswith("/tmp"):  # noqa: S108 - in the container
+        for target in service.tmpfs:
+            if not target.startswith("/tmp"):  # noqa: S108 - in the container
                 self.notes.lose(service.name, f"tmpfs {target}", "a job has no such field: a Container has")
 
     def _why(self, service: Service) -> str:
-        if (reason := self.unfit.get(service.name)) is None:
+        """Return why a service is not of the kind that it seems to be of, and note it."""
+        unfit = self.unfit.get(service.name)
+        if unfit is None:
             return ""
-        kind = {"postgres": "Postgres", "redis": "Redis", "valkey": "Redis"}
-        found = next((made for word, made in kind.items() if word in service.image), "Mail")
-        text = f"A Container and not a {found}, which has nothing for {reason}."
+        text = f"A Container and not a {unfit.kind}, which has nothing for {unfit.reason}."
         self.notes.decide(service.name, "image", text)
         return text
 
@@ -343,6 +356,7 @@ class _Conversion:
         }
 
     def _stack(self, components: Sequence[_Component]) -> Call:
+        """Return the stack. It is isolated if what each component uses is known, and networks suffice."""
         named: dict[str, object] = {}
         groups: dict[str, list[Code]] = {}
         for each in components:
@@ -350,11 +364,19 @@ class _Conversion:
                 groups.setdefault(group, []).append(Code(each.variable))
         if groups:
             named["groups"] = groups
-        if len(components) > _MANY:
+        related = [each for key in ("after", "reaches") for one in components for each in _listed(one.call, key)]
+        unclaimed = self.relations.unclaimed()
+        if len(related) > _MANY or unclaimed:
             named["isolated"] = False
-            self.notes.decide("", "networks", "every component reaches every other: it is too large for a network each")
+            why = f"nothing says what uses {unclaimed}" if unclaimed else "it is too large for a network each"
+            self.notes.decide("", "networks", f"every component reaches every other, as in Compose: {why}")
         listed = [Code(each.variable) for each in components]
         return Call("Stack", [component_name(self.project.name, "stack"), listed], named)
+
+
+def _listed(call: Call, key: str) -> Sequence[object]:
+    value = call.named.get(key)
+    return value if isinstance(value, list) else ()
 
 
 def _with_comment(line: str, comment: str) -> str:

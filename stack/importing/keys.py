@@ -82,6 +82,10 @@ def note_keys(project: Project, service: Service, notes: Notes) -> None:
     for key in deploy:
         if key not in ("resources", "replicas"):
             notes.leave(service.name, f"deploy.{key}", "how copies are placed and replaced")
+    for name, joined in (service.plain.get("networks") or {}).items():
+        if joined and (joined.get("ipv4_address") or joined.get("ipv6_address")):
+            reason = "an address of its own has no form: it is reached by its name"
+            notes.lose(service.name, f"networks {name}", reason)
     for name, network in (project.plain.get("networks") or {}).items():
         if (network or {}).get("external") and name in (service.plain.get("networks") or {}):
             reason = f"the network {name} is of another project: what is on it is reached at an address"

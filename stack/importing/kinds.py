@@ -19,6 +19,8 @@ _POSTGRES = re.compile(
 )
 _REDIS = re.compile(r"(?:^|/)(?:(?:library/)?redis|valkey/valkey)(?=$|[:@])")
 _MAIL = re.compile(r"(?:^|/)(?:axllent/mailpit|mailhog/mailhog|maildev/maildev)(?=$|[:@])")
+_OFFICIAL = re.compile(r"(?:^|/)(?:library/)?postgres(?:[:@]|$)")
+_NEWEST_TAGS = ("", "latest", "alpine", "bookworm", "trixie")
 _MAJOR = re.compile(r":(?:[\w.-]*?\bpg)?(\d\d)(?!\d)")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _RESERVED = re.compile(r"pg_.*|postgres|public|none|template[01]|stackctl_admin")
@@ -26,7 +28,7 @@ _RESERVED = re.compile(r"pg_.*|postgres|public|none|template[01]|stackctl_admin"
 _OWN = {
     "image", "environment", "env_file", "ports", "volumes", "command", "healthcheck", "restart", "container_name",
     "networks", "logging", "expose", "pull_policy", "profiles", "deploy", "mem_limit", "cpus", "tty", "stdin_open",
-    "stop_grace_period", "init", "mem_reservation",
+    "stop_grace_period", "init", "mem_reservation", "secrets",
 }  # fmt: skip
 _POSTGRES_VARIABLES = {
     "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE", "POSTGRES_DB", "PGDATA", "PGUSER", "PGPASSWORD",
@@ -65,18 +67,27 @@ class _Unfit(Exception):
     """The kind can't say what a service declares. The message says what."""
 
 
-def recognised(project: Project, relations: Relations) -> tuple[dict[str, Server], dict[str, str]]:
+@dataclass(frozen=True)
+class Unfit:
+    """Why a service is not of a kind that its image seems to be of."""
+
+    kind: str
+    reason: str
+
+
+def recognised(project: Project, relations: Relations) -> tuple[dict[str, Server], dict[str, Unfit]]:
     """Return the services that are of a kind, and for those that nearly are one why they are not."""
+    kinds = (("Postgres", _POSTGRES, _postgres), ("Redis", _REDIS, _redis), ("Mail", _MAIL, _mail))
     found: dict[str, Server] = {}
-    unfit: dict[str, str] = {}
+    unfit: dict[str, Unfit] = {}
     for name, service in project.services.items():
-        for pattern, make in ((_POSTGRES, _postgres), (_REDIS, _redis), (_MAIL, _mail)):
+        for kind, pattern, make in kinds:
             if service.has_build or not pattern.search(service.image):
                 continue
             try:
                 found[name] = make(project, service, relations)
             except _Unfit as reason:
-                unfit[name] = str(reason)
+                unfit[name] = Unfit(kind, str(reason))
     return found, unfit
 
 
@@ -147,7 +158,7 @@ def _postgres(project: Project, service: Service, relations: Relations) -> Serve
     major = _MAJOR.search(service.image)
     version = int(major[1]) if major else NEWEST
     tag = service.image.partition("@")[0].rpartition(":")[2] if ":" in service.image else ""
-    if not major and tag not in ("", "latest"):
+    if not major and (tag not in _NEWEST_TAGS or (tag not in ("", "latest") and not _OFFICIAL.search(service.image))):
         raise _Unfit(f"its version, {service.image}")
     if not OLDEST <= version <= NEWEST:
         raise _Unfit(f"its version {version}: `Postgres` begins at {OLDEST}")
@@ -165,6 +176,8 @@ def _postgres(project: Project, service: Service, relations: Relations) -> Serve
     if new_user != user:
         reasons.append(f"its user was {user}, which is no ordinary user's name")
     image = {} if not major or service.image == f"postgres:{version}" else {"image": service.image}
+    if tag in _NEWEST_TAGS and tag not in ("", "latest"):
+        image = {"image": f"postgres:{version}-{tag}"}
     return Server(
         service.name,
         "Postgres",
@@ -217,8 +230,19 @@ def _check_users(project: Project, service: Service, relations: Relations) -> No
     for user in users:
         if any(_is_told(text, service, password) for text in _told_elsewhere(user)):
             raise _Unfit(f"its password, which is in the command of {user.name}")
+    for user in users:
+        if _reads_secret(user, service):
+            raise _Unfit(f"its password, which {user.name} reads from a file of its own")
     if users and not any(_has_login(user, service, relations) for user in users):
         raise _Unfit("its password, which its users do not have in a variable")
+
+
+def _reads_secret(user: Service, service: Service) -> bool:
+    """Say whether a service has the file with the password, and no variable that says where it is."""
+    file = service.values.get("POSTGRES_PASSWORD_FILE", "")
+    listed = [each.get("source") if isinstance(each, Mapping) else each for each in user.plain.get("secrets") or ()]
+    told = any(value == file for name, value in user.values.items() if name.endswith("_FILE"))
+    return bool(file) and file.rpartition("/")[2] in listed and not told
 
 
 def _told_elsewhere(user: Service) -> Iterator[str]:
@@ -241,7 +265,10 @@ def _has_login(user: Service, service: Service, relations: Relations) -> bool:
             return True
         if name.endswith("_FILE") and value == file:
             return True
-        if "://" in value and any(m.service == service.name for m in relations.hosts.mentions(value, name)):
+        mentioned = any(each.service == service.name for each in relations.hosts.mentions(value, name))
+        if mentioned and (
+            "://" in value or (told and re.search(rf"(?i:password|pwd)={re.escape(told)}(?![\w-])", value))
+        ):
             return True
     return False
 
@@ -320,7 +347,7 @@ def _queue(project: Project, service: Service, relations: Relations) -> str:
     for user in (project.services[name] for name in relations.users(service.name)):
         for name, value in user.values.items():
             if _BROKER.search(name) and any(
-                mention.service == service.name for mention in relations.hosts.mentions(value, name)
+                mention.service == service.name for mention in relations.hosts.mentions(value, name, loose=True)
             ):
                 return name
         if any(_WORKS.search(text) for text in texts(user.plain.get("command"))):

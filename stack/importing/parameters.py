@@ -17,12 +17,11 @@ from stack.parameters import problem_of
 _SECRET = re.compile(
     r"(?:PASSWORD|PASSWD|PASS|PWD|SECRET|TOKEN|KEY|CREDENTIALS?|SALT)(?:_?(?:BASE|VALUE|HASH|\d+))?$", re.IGNORECASE
 )
-_PUBLIC = re.compile(r"PUBLIC|PUBLISHABLE|SITE_?KEY|ANON", re.IGNORECASE)
 # One that the stack itself can make: nothing outside of it knows it.
 _OF_ITS_OWN = re.compile(r"(?:PASSWORD|PASSWD|PASS|PWD|SECRET|SECRET_?KEY|SALT)(?:_?BASE)?$", re.IGNORECASE)
 _OF_OTHERS = re.compile(
     r"SMTP|MAIL|AWS|S3|CLIENT|OAUTH|OIDC|LDAP|GITHUB|GITLAB|GOOGLE|STRIPE|TWILIO|SLACK|WEBHOOK|CAPTCHA|AZURE|GCP|API"
-    r"|ACCESS|ENCRYPT|SENTRY|PROXY",
+    r"|ACCESS|ENCRYPT|SENTRY|PROXY|PUBLIC|PUBLISHABLE|SITE_?KEY|ANON",
     re.IGNORECASE,
 )
 # With it a person logs in.
@@ -35,14 +34,14 @@ _SWITCH = re.compile(r"(?i:yes|no|true|false|on|off|none|null)|\d{1,4}|/.*")
 
 
 def is_secret(name: str) -> bool:
-    return _SECRET.search(name) is not None and _PUBLIC.search(name) is None
+    return _SECRET.search(name) is not None
 
 
 def is_own(name: str, value: str) -> bool:
     """Say whether a variable has a secret of the stack's own, which may be any other."""
     if not value or _SWITCH.fullmatch(value) or _OF_A_PERSON.search(name):
         return False
-    return _OF_ITS_OWN.search(name) is not None and _OF_OTHERS.search(name) is None and is_secret(name)
+    return _OF_ITS_OWN.search(name) is not None and _OF_OTHERS.search(name) is None
 
 
 @dataclass(frozen=True)
@@ -163,11 +162,11 @@ class Parameters:
             self._notes.decide(service.name, f"environment.{name}", reason)
         return Code(found.variable)
 
-    def of_file(self, service: Service, secret: str, file: str) -> Code:
-        """Return the parameter for a secret of Compose, which is in a file."""
+    def of_file(self, service: Service, secret: str) -> Code:
+        """Return the parameter for a secret of Compose that is not in a file of the project."""
         name = re.sub(r"\W", "_", secret.upper())
         if name not in self._declared:
-            reason = f"give its value once: `stackctl up --set {name}=@{file}`"
+            reason = f"give its value once: `stackctl up --set {name}=@FILE`"
             self._declared[name] = Declared(name, identifier(name, self._used), secret=True, reason=reason)
             self._notes.decide(service.name, f"secrets.{secret}", reason)
         return Code(self._declared[name].variable)

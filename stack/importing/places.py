@@ -52,13 +52,21 @@ class Volumes:
     """The volumes of a project: those of one service are its own, the others have variables."""
 
     def __init__(
-        self, project: Project, programs: Collection[str], names: Mapping[str, str], notes: Notes, used: set[str]
+        self,
+        project: Project,
+        programs: Collection[str],
+        names: Mapping[str, str],
+        notes: Notes,
+        used: set[str],
+        replaced: Collection[str],
     ) -> None:
+        """Prepare the volumes of `programs`. `replaced`: the places of secrets that are others here."""
         self._project, self._names, self._notes, self._used = project, names, notes, used
+        self._replaced = replaced
         self._users: dict[str, list[str]] = {}
         for name in programs:
             for mount in project.services[name].mounts:
-                if mount.get("type") == "volume" and mount.get("source"):
+                if mount.get("source") and (mount.get("type") == "volume" or self._becomes(mount) == "volume"):
                     self._users.setdefault(str(mount["source"]), []).append(name)
         # Volumes are called by their names and those of their components, of which no two may be alike.
         self._taken = {*names.values()}
@@ -79,8 +87,7 @@ class Volumes:
         places = Places()
         for mount in service.mounts:
             self._place(service, mount, places)
-        for target in service.plain.get("tmpfs") or ():
-            places.tmpfs.append(str(target).partition(":")[0].rstrip("/"))
+        places.tmpfs += service.tmpfs
         for kind in ("configs", "secrets"):
             for each in service.plain.get(kind) or ():
                 self._configuration(service, kind, each, places)
@@ -164,17 +171,41 @@ class Volumes:
         if path is None or source in _OF_THE_MACHINE:
             self._notes.lose(service.name, f"volumes {source}", "refused: it is outside of the project")
             return
-        found = self._project.found.get(source)
-        is_file = found == "file" if found else _FILE_NAME.search(source) is not None
-        if is_file and (read_only or not _WRITTEN.search(source)):
+        made = self._becomes({"type": "bind", "source": source, "target": target, "read_only": read_only})
+        if made == "file":
             self._file(service, path, target, places)
-        elif is_file or self._is_source(source) or (found and not (read_only and path != ".")):
+        elif made == "volume":
+            self._data(service, path, target, places)
+        else:
             places.mounts[path] = target
             places.writable = places.writable or not read_only
-        elif read_only or _CONFIGURATION.search(f"{path} {target}"):
-            self._file(service, path, target, places)
-        else:
-            self._data(service, path, target, places)
+            if source not in self._project.found:
+                reason = "is not there yet: make it before `stackctl up`"
+                self._notes.decide(service.name, f"volumes {path}", reason)
+
+    def _becomes(self, mount: Mapping[str, object]) -> str:
+        """Say whether what is mounted becomes a `file`, which is a copy, a `volume`, or a `mount` as it was."""
+        source, read_only = str(mount.get("source") or ""), bool(mount.get("read_only"))
+        path = self._project.beside(source)
+        if mount.get("type") != "bind" or path is None:
+            return "mount"
+        found = self._project.found.get(source)
+        if found == "file" or (found is None and _FILE_NAME.search(source) is not None):
+            return "mount" if _WRITTEN.search(source) and not read_only else "file"
+        if self._is_source(source) or (found and not (read_only and path != ".")):
+            return "mount"
+        if read_only or _CONFIGURATION.search(f"{path} {mount.get('target')}"):
+            return "file"
+        return "mount" if self._has_several_owners(source) else "volume"
+
+    def _has_several_owners(self, source: str) -> bool:
+        """Say whether services of different users write into a folder, which a volume does not allow."""
+        users = {
+            str(each.plain.get("user") or "")
+            for each in self._project.services.values()
+            if any(mount.get("source") == source for mount in each.mounts)
+        }
+        return len(users) > 1
 
     def _is_source(self, source: str) -> bool:
         """Say whether a folder is that of an image's source, or one in it, that is not made by the program."""
@@ -212,14 +243,8 @@ class Volumes:
             places.mounts[path] = target
             places.writable = True
             return
-        others = [
-            each.name
-            for each in self._project.services.values()
-            for mount in each.mounts
-            if str(mount.get("source")) == str(self._project.folder / path)
-        ]
         self._notes.decide(service.name, f"volumes {path}", "is not there yet: a volume holds what is written into it")
-        if len(set(others)) > 1:
+        if len(self.users(str(self._project.folder / path))) > 1:
             places.volumes[target] = self._variable(f"folder {path}", path.replace("/", "-"), service)
         else:
             places.volumes[self._own(service, posixpath.basename(path), places)] = target
@@ -228,16 +253,19 @@ class Volumes:
         wanted = each if isinstance(each, Mapping) else {"source": each}
         name = str(wanted.get("source"))
         declared = (self._project.plain.get(kind) or {}).get(name) or {}
-        target = str(wanted.get("target") or (f"/{name}" if kind == "configs" else name))
+        target = str(wanted.get("target") or name)
+        if not target.startswith("/"):
+            target = f"/{target}" if kind == "configs" else f"/run/secrets/{target}"
         path = self._project.beside(str(declared.get("file"))) if declared.get("file") else None
-        if kind == "secrets":
-            if not any(value.endswith(f"/run/secrets/{name}") for value in service.values.values()):
-                reason = "a secret is found by a variable that ends in _FILE, and not at a place of its own"
-                self._notes.lose(service.name, f"secrets {name}", reason)
-        elif path is None:
-            self._notes.lose(service.name, f"configs {name}", "has no file: write its content into one, for files=")
-        else:
+        if target in self._replaced:
+            return
+        if path is not None:
             self._file(service, path, target, places)
+        elif kind == "configs":
+            self._notes.lose(service.name, f"configs {name}", "has no file in the project: write one, for files=")
+        elif not any(value == target for key, value in service.values.items() if key.endswith("_FILE")):
+            reason = "has no file in the project, and no variable that ends in _FILE has its place"
+            self._notes.lose(service.name, f"secrets {name}", reason)
 
 
 def _folders(places: Places) -> list[str]:

@@ -13,6 +13,8 @@ _KNOWN = {
     15672: "page", 9200: "http", 11211: "memcached", 1025: "smtp", 1883: "mqtt", 4222: "nats", 9092: "kafka",
     53: "dns", 22: "ssh", 25: "smtp", 587: "smtp", 4317: "grpc", 50051: "grpc", 9090: "metrics",
 }  # fmt: skip
+# Where what answers HTTP listens as a rule.
+_WEB = {*range(3000, 4100), *range(5000, 5300), *range(7000, 7100), *range(8000, 9000)}
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _EVERY = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - as it is in the project
 

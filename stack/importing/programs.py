@@ -26,7 +26,7 @@ MEMORY = 4096
 _DOCKER_ONLY = {"AUDIT_WRITE", "MKNOD", "NET_RAW", "SYS_CHROOT"}
 _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2")
 _ROOT = re.compile(r"(?:0|root)(?::.*)?$")
-_USER = re.compile(r"(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31})(?::(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31}|0))?")
+_USER = re.compile(r"(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31})(?::(?:[1-9][0-9]{0,9}|[a-z_][a-z0-9_-]{0,31}))?")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -162,7 +162,7 @@ class Programs:
             return None
         shell = words[0] == "CMD-SHELL"
         words = words[1:] if words[0] in ("CMD", "CMD-SHELL") else words
-        if any(self._parameters.is_secret(name) for name in service.secrets_in("healthcheck")):
+        if service.secrets_in("healthcheck"):
             words = self._hidden(service, environment)
             shell = True
         named: dict[str, object] = {}
@@ -184,7 +184,7 @@ class Programs:
             for part in parse(str(word)):
                 if isinstance(part, str):
                     text += part if listed[0] == "CMD-SHELL" else shlex.quote(part)
-                elif self._parameters.is_secret(part.name):
+                elif part.name in service.secrets_in("healthcheck"):
                     text += f'"${self._variable_with(service, part, environment)}"'
                 else:
                     text += filled((part,), self._project.given)
@@ -202,7 +202,8 @@ class Programs:
                 service.name, "user", f"refused: {declared} is root; the user of its image runs it instead"
             )
             return "image"
-        if not _USER.fullmatch(declared) or declared.endswith(":0"):
+        declared = re.sub(r":0$", ":root", declared)
+        if not _USER.fullmatch(declared):
             self._notes.lose(service.name, "user", f"{declared!r} is no user that a component can have")
             return "image"
         return declared

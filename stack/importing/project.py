@@ -128,6 +128,13 @@ class Service:
         return [mount for mount in self.plain.get("volumes") or [] if isinstance(mount, Mapping)]
 
     @property
+    def tmpfs(self) -> list[str]:
+        """The folders that it has in memory, without their options."""
+        declared = self.plain.get("tmpfs") or []
+        listed = [declared] if isinstance(declared, str) else declared
+        return [str(each).partition(":")[0].rstrip("/") for each in listed]
+
+    @property
     def restart(self) -> str:
         return str(self.plain.get("restart") or "").partition(":")[0]
 

@@ -43,7 +43,9 @@ def read_project(files: Sequence[Path], base: Path) -> Project:
     named = [word for file in files for word in ("-f", os.path.abspath(file))]
     raw = _configuration([*named, "--profile", "*"], folder, None)
     plain = _configuration(
-        ["-f", "-", "--project-directory", str(folder), "--profile", "*"], folder, json.dumps(_filled_in(raw, given))
+        ["-f", "-", "--project-directory", str(folder), "--profile", "*"],
+        folder,
+        json.dumps(_filled_in(raw, {"PWD": str(folder), "HOME": str(Path.home()), **given})),
     )
     on = [name.strip() for name in given.get(_PROFILES, "").split(",") if name.strip()]
     variables = {

@@ -12,6 +12,10 @@ from stack.importing.project import Project, Service, texts
 
 # A variable whose whole value is the name of a host.
 _OF_HOST = re.compile(r"HOST|SERVER|ADDR|ENDPOINT|UR[LI]|BROKER|NODE|UPSTREAM|BACKEND|LOCATION", re.IGNORECASE)
+# A variable whose whole value is no host, though it may be called like one.
+_OF_OTHERS = re.compile(
+    r"(?:USER|USERNAME|PASS|PASSWORD|PWD|DB|DATABASE|NAME|SCHEMA|ENV|TITLE|PREFIX|KEY|SECRET)$", re.IGNORECASE
+)
 _USER_INFO = re.compile(r"[^/\s,?#]*@")
 # What stands before a host in the arguments of common programs.
 _ARGUMENT = re.compile(r"(?:(?:^|\s)(?:-h|--host(?:name)?|nc|-z|wait-for\S*)\s+|host\w*=\s*)$", re.IGNORECASE)
@@ -41,10 +45,13 @@ class Hosts:
         listed = "|".join(map(re.escape, sorted(self.owners, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<![\w.-])(?P<host>{listed})(?::(?P<port>\d{{2,5}}))?(?![\w-])(?!\.\w)")
 
-    def mentions(self, text: str, variable: str = "") -> Iterator[Mention]:
-        """Yield the hosts in a text, which is the value of a variable, or with an empty name anything else."""
+    def mentions(self, text: str, variable: str = "", loose: bool = False) -> Iterator[Mention]:
+        """Yield the hosts in a text, which is the value of a variable, or with an empty name anything else.
+
+        `loose`: a value that is the name of a service may be no host, and still tells what is used: `CACHE=redis`.
+        """
         for found in self._pattern.finditer(text):
-            if self._is_host(text, found, variable):
+            if self._is_host(text, found, variable) or (loose and self._is_told(text, found, variable)):
                 port = int(found["port"]) if found["port"] else None
                 yield Mention(self.owners[found["host"]], found.start(), found.end(), port, found.end("host"))
 
@@ -59,6 +66,10 @@ class Hosts:
         listed = not before.strip() or before.rstrip().endswith(",")
         alone = listed and (not after.strip() or after.lstrip().startswith(","))
         return alone and _OF_HOST.search(variable) is not None
+
+    @staticmethod
+    def _is_told(text: str, found: re.Match[str], variable: str) -> bool:
+        return found[0] == text.strip() and bool(variable) and not _OF_OTHERS.search(variable)
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class Relations:
         found = [
             mention.service
             for variable, value in service.values.items()
-            for mention in self.hosts.mentions(value, variable)
+            for mention in self.hosts.mentions(value, variable, loose=True)
         ]
         others = (*texts(_searched(service)), *self.files.get(service.name, ()))
         found += [mention.service for text in others for mention in self.hosts.mentions(text)]
@@ -93,6 +104,17 @@ class Relations:
     def users(self, name: str) -> tuple[str, ...]:
         """Return the services that wait for one, or name it."""
         return tuple(other for other in self.project.services if name in self.waits(other) or name in self.named[other])
+
+    def unclaimed(self) -> str:
+        """Return a service that waits for nothing, and that nothing else names or publishes; if there is none, nothing.
+
+        It is there for something, which finds it by a name that is in code.
+        """
+        for name, service in self.project.services.items():
+            alone = not self.waits(name) and not self.named[name] and not self.users(name) and not service.ports
+            if alone and len(self.project.services) > 1 and service.restart not in ("no", "on-failure"):
+                return name
+        return ""
 
     def ports_named(self, name: str) -> tuple[int, ...]:
         """Return the ports of a service that others name."""

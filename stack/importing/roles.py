@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from stack.importing.project import Project, Service, env_files, texts
+from stack.importing.project import Project, Service, env_files
 from stack.importing.relations import Relations
 
 _ENDING_NAME = re.compile(
@@ -22,6 +22,7 @@ _ENDING_COMMAND = re.compile(
 _DECIDES = re.compile(
     r"RUN|START|ROLE|MODE|PROCESS|TYPE|COMMAND|MIGRAT|INIT|ENABLE|WORKER|SERVER|SERVICE", re.IGNORECASE
 )
+_EXITS = re.compile(r"(?:^|[;\n&]\s*)exit\s+\d+\s*;?\s*$")
 _GOES_ON = re.compile(r"tail -[fF]|sleep infinity|sleep \d{4,}|while true|while :")
 # What a worker has from its app, and can't have otherwise: it is the same for both, or the worker is a container.
 _SAME = ("working_dir", "extra_hosts", "cap_add", "shm_size", "tmpfs", "read_only", "configs", "secrets", "platform")
@@ -75,9 +76,11 @@ def _ends(project: Project, relations: Relations, name: str) -> bool:
         return True
     if service.restart in ("always", "unless-stopped") or service.ports or service.plain.get("healthcheck"):
         return False
-    command = " ".join(text for key in ("entrypoint", "command") for text in texts(service.plain.get(key)))
+    command = " ".join(service.fill(word) for key in ("entrypoint", "command") for word in service.words(key) or ())
     if _GOES_ON.search(command):
         return False
+    if _EXITS.search(command):
+        return True
     return _ENDING_NAME.search(name) is not None or _ENDING_COMMAND.search(command) is not None
 
 
@@ -97,6 +100,8 @@ def _runs_beside(project: Project, relations: Relations, name: str, app: str, jo
         return False
     if app in relations.below(name) and job:
         return False
+    if any(name in named for named in relations.named.values()) or not _share(service, theirs):
+        return False
     if any(service.plain.get(key) for key in _OF_CONTAINERS if not (key == "hostname" and not relations.users(name))):
         return False
     if any(service.plain.get(key) != theirs.plain.get(key) for key in _SAME):
@@ -112,6 +117,13 @@ def _runs_beside(project: Project, relations: Relations, name: str, app: str, jo
         return False
     own = {mount.get("target"): _mount(mount) for mount in service.mounts}
     return all(own.get(mount.get("target"), _mount(mount)) == _mount(mount) for mount in theirs.mounts)
+
+
+def _share(service: Service, theirs: Service) -> bool:
+    """Say whether two services have more in common than an image that anything may have."""
+    variables = {*service.environment} & {*theirs.environment}
+    mounts = {mount.get("source") for mount in service.mounts} & {mount.get("source") for mount in theirs.mounts}
+    return service.has_build or bool(variables or mounts - {None} or service.raw.get("env_file"))
 
 
 def _mount(mount: Mapping[str, object]) -> tuple[object, ...]:

@@ -20,6 +20,14 @@ _URL = re.compile(
     r"(?P<scheme>[a-z][\w+.-]*(?::[a-z0-9]+)?)://(?:(?P<user>[^:@/\s]*)(?::(?P<password>[^@/\s]*))?@)?"
     r"(?P<host>[^:/?#,@\s]+)(?::(?P<port>\d+|\ue000))?(?:/(?P<path>[^?#\s]*))?(?P<rest>[?#]\S*)?"
 )
+# Connection strings of pairs, and JDBC URLs that have such pairs behind them.
+_HOST_IN = re.compile(r"(?:(?:^|[;\s])(?:host|server)\s*=\s*|jdbc:postgresql://)(?P<host>[\w.-]+)", re.IGNORECASE)
+_ADDRESS = re.compile(r"jdbc:postgresql://[\w.-]+(?::(?P<port>\d+))?/(?P<path>[\w-]+)")
+_KEYS = {
+    "host": "host|server", "port": "port", "user": "user|username|uid|user id", "password": "password|pwd",
+    "database": "dbname|database|initial catalog",
+}  # fmt: skip
+_PAIR = re.compile(rf"(?:^|[;&?\s])(?P<key>{'|'.join(_KEYS.values())})\s*=\s*(?P<value>[^;&\s]+)", re.IGNORECASE)
 _LOGIN = re.compile(r"://[^:@/\s]*:(?P<password>[^@/\s]+)@")
 _PASSWORD = re.compile(r"PASS|PWD|AUTH", re.IGNORECASE)
 _USER = re.compile(r"USER", re.IGNORECASE)
@@ -103,6 +111,8 @@ class Values:
             return secret
         if own := self._of_login(service, name, template, text):
             return own
+        if (pairs := self._connection_string(service, text, spans)) is not None:
+            return pairs
         if (url := _URL.fullmatch(text)) and (server := self._server_of(service, url["host"])):
             return self._url(service, server, url)
         if port := self._port_beside(service, name, text):
@@ -128,10 +138,9 @@ class Values:
                 return Code(f"{self._refer(service, server.service)}.password")
         secret = text.removeprefix("/run/secrets/")
         declared = (self._project.plain.get("secrets") or {}).get(secret)
-        if secret == text or declared is None:
+        if secret == text or declared is None or self._project.beside(str(declared.get("file") or "/")) is not None:
             return None
-        file = self._project.beside(str(declared.get("file") or secret)) or secret
-        return self._parameters.of_file(service, secret, file)
+        return self._parameters.of_file(service, secret)
 
     def _of_login(self, service: Service, name: str, template: Template, text: str) -> Code | None:
         """Return the password, the user or the database of a server, for a variable that has the same."""
@@ -188,6 +197,32 @@ class Values:
             [Code(f"{own}.user"), ":", Code(f"{own}.password"), "@"] if url["user"] is not None else []
         )
         return text_of([f"{url['scheme']}://", *login, *host, *end_parts, rest])
+
+    def _connection_string(self, service: Service, text: str, spans: Sequence[Span]) -> object | None:
+        """Return a value like `host=db user=app password=secret`, or a JDBC URL with these, with references in it."""
+        found = _HOST_IN.search(text)
+        server = self._server_of(service, found["host"]) if found else None
+        if found is None or server is None or server.kind != "Postgres":
+            return None
+        own = self._refer(service, server.service)
+        known = {
+            "host": (found["host"], "host"), "port": ("5432", "port"), "user": (server.user, "user"),
+            "password": (server.password, "password"), "database": (server.database, "database"),
+        }  # fmt: skip
+        pieces: list[tuple[int, int, list[str | Code]]] = [(*found.span("host"), [Code(f"{own}.host")])]
+        for pair in _PAIR.finditer(text):
+            key = next(name for name, pattern in _KEYS.items() if re.fullmatch(pattern, pair["key"], re.IGNORECASE))
+            value, field = known[key]
+            if key != "host" and pair["value"] == value and value:
+                pieces.append((*pair.span("value"), [Code(f"{own}.{field}")]))
+        if not any(code == [Code(f"{own}.password")] for _, _, code in pieces):
+            return None
+        if (where := _ADDRESS.search(text)) is not None:
+            if where["port"] == "5432":
+                pieces.append((*where.span("port"), [Code(f"{own}.port")]))
+            if where["path"] == server.database:
+                pieces.append((*where.span("path"), [Code(f"{own}.database")]))
+        return self._assembled(service, text, spans, pieces)
 
     def _port_beside(self, service: Service, name: str, text: str) -> Code | None:
         """Return the port of a server for a variable like DB_PORT, beside DB_HOST with the server's name."""

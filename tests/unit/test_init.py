@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stack import Container, Job, Postgres, Redis, Worker
 from stack.commands.init import init
-from stack.declaration import load_stack
 from stack.errors import StackError
 from stack.importing import reading
-from stack.model import Stack
-from stack.results.imported import ImportedKey, InitResult
+from tests.unit.converted import Converted, Project
 
 SHOP = """\
     services:
@@ -75,40 +71,6 @@ SHOP = """\
     """
 
 
-class Project:
-    """A folder with a Compose project."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def write(self, text: str, name: str = "compose.yaml", **others: str) -> Path:
-        for path, content in others.items():
-            (self.folder / path).write_text(content)
-        (self.folder / name).write_text(textwrap.dedent(text))
-        return self.folder / name
-
-    def convert(self, text: str, *, verify: bool = False, **others: str) -> Converted:
-        self.write(text, **others)
-        report = init(self.folder, [Path("compose.yaml")], None, force=True, verify=verify)
-        return Converted(report.data, report.exit_code, report.text)
-
-
-class Converted:
-    """What `init` made of it."""
-
-    def __init__(self, data: InitResult, code: int, text: str) -> None:
-        self.data, self.code, self.text = data, code, text
-        self.source = data.file.read_text()
-        self.stack: Stack = load_stack(data.file)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.stack[name]
-
-    def reasons(self, what: str) -> dict[str, str]:
-        found: tuple[ImportedKey, ...] = getattr(self.data, what)
-        return {f"{each.service} {each.key}": each.reason for each in found}
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
@@ -117,7 +79,8 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     project = Project(tmp_path_factory.mktemp("shop"))
-    return project.convert(SHOP, verify=True, **{"site.conf": "listen 80", ".env": "STRIPE_KEY=sk_1\n"})
+    (project.folder / "site.conf").write_text("listen 80")
+    return project.convert(SHOP, verify=True, env="STRIPE_KEY=sk_1\n")
 
 
 def test_services_become_the_kinds_that_they_are(shop: Converted) -> None:
