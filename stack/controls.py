@@ -10,7 +10,7 @@ BEYOND_ASCII = "\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 _CONTROL = f"[\x00-\x08\x0b-\x1f{BEYOND_ASCII}]"
 _COLOUR = r"\x1b\[[\d;]*m"
 # Exactly what `Style` writes, and no other colour or link.
-_OWN = r"\x1b\[(?:[012]|3[1236]|1;(?:4|31|36))m|\x1b\]8;;(?:https?://[!-~]*)?\x1b\\"
+_OWN = r"\x1b\[(?:[012]|3[1-6]|1;(?:4|31|36))m|\x1b\]8;;(?:https?://[!-~]*)?\x1b\\"
 _FOREIGN = re.compile(f"\r(?=\n)|{_COLOUR}|(?P<control>{_CONTROL})")
 _STYLED = re.compile(f"(?P<own>{_OWN})|{_FOREIGN.pattern}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 BOLD, DIM = "1", "2"
-RED, GREEN, YELLOW, CYAN = "31", "32", "33", "36"
+RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN = "31", "32", "33", "34", "35", "36"
 
 # A command to type is never broken across lines.
 _COMMAND = re.compile(r"`[^`\n]+`")

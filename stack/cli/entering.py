@@ -13,6 +13,7 @@ from stack.cli.options import (
     Session,
     command,
 )
+from stack.cli.terminal import note
 from stack.errors import UsageError
 from stack.report import Report
 
@@ -50,6 +51,42 @@ def execute(
     if not argv:
         raise UsageError("exec: there is no command after --", "for example: `stackctl exec db -- psql --version`")
     return execute(session.settings, component, argv, capture=session.json)
+
+
+@command(
+    app.command(
+        "run",
+        cls=CommandInComponent,
+        context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    )
+)
+def run(
+    session: Session,
+    component: Annotated[
+        str,
+        typer.Argument(metavar="COMPONENT", help="The component, such as web.", autocompletion=component_names),
+    ],
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
+) -> Report[object]:
+    """Run a command in a container of its own, with all that a component has.
+
+    It has the image, variables, secrets, networks and volumes of the component, but not its ports, and is removed at
+    the end. On the embedded engine it is a process. The component need not run, but what it uses does. It passes on the
+    exit code of the command. It is interactive on a terminal; otherwise the output can be piped.
+
+    \b
+    Examples:
+      stackctl run web -- python manage.py createsuperuser
+      stackctl run web -- sh
+    """
+    from stack.commands.run import run
+
+    argv = command[1:] if command[0] == "--" else command
+    if not argv:
+        raise UsageError(
+            "run: there is no command after --", "for example: `stackctl run web -- python manage.py shell`"
+        )
+    return run(session.settings, component, argv, session.json, lambda text: note(session.invocation.text(text)))
 
 
 @command(app.command("shell"))

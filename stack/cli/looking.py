@@ -10,6 +10,7 @@ import typer
 
 from stack.cli.app import app, inspect_app
 from stack.cli.components import BY_NAME, component_names
+from stack.cli.moments import moment, regular_expression
 from stack.cli.options import (
     Key,
     Name,
@@ -19,7 +20,7 @@ from stack.cli.options import (
     command,
 )
 from stack.cli.progress import redrawing
-from stack.cli.terminal import Output, style, write_foreign
+from stack.cli.terminal import Output, style, write_log_line
 from stack.errors import UsageError
 from stack.report import Report
 
@@ -147,22 +148,42 @@ def logs(
         list[str] | None,
         typer.Argument(metavar="[COMPONENT]...", help="Only these components.", autocompletion=component_names),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only lines from then on: 10m ago, or 2026-01-02T15:04."),
+    ] = None,
+    grep: Annotated[
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match; (?i) first ignores case.")
+    ] = None,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="Show when each line was written, if that is known.")
+    ] = False,
 ) -> Report[object]:
     """Show the logs of the components.
+
+    On Docker the lines of several are in the order of their times. The embedded engine knows the time of a line only
+    if the line says it, and --since shows all that may be younger.
 
     \b
     Examples:
       stackctl logs
       stackctl logs -f web
       stackctl logs --tail 20 db cache
+      stackctl logs --since 10m --grep "ERROR|FATAL"
     """
-    from stack.commands.logs import logs
+    from datetime import datetime
 
-    if follow and session.json:
+    from stack.commands.logs import LogOptions, follow, logs
+
+    if following and session.json:
         raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
-    return logs(session.settings, components or [], tail, write_foreign if follow else None)
+    begin = None if since is None else moment("--since", since, datetime.now().astimezone())
+    options = LogOptions(tail, begin, None if grep is None else regular_expression("--grep", grep), timestamps)
+    if following:
+        return follow(session.settings, components or [], options, style(), write_log_line)
+    return logs(session.settings, components or [], options)
 
 
 @command(app.command("ls"))

@@ -43,12 +43,15 @@ class Output:
             self._refused = True
 
 
-def write_foreign(line: str) -> None:
-    """Write a line of another program, with control characters escaped on a terminal.
+def write_log_line(line: str | None) -> None:
+    """Write a line of a log, of which a terminal gets no control characters. None stands for one that is left out.
 
-    Raises `BrokenPipeError` if the reader closed the pipe.
+    Raises `BrokenPipeError` if the reader closed the pipe, also if there is nothing to write.
     """
-    _write_line(visible(line, lines=True) if sys.stdout.isatty() else line)
+    if line is not None:
+        _write_line(visible(line, lines=True, styled=True) if sys.stdout.isatty() else line)
+    elif Output().gone:
+        raise BrokenPipeError
 
 
 def _write_line(line: str) -> None:
@@ -144,6 +147,11 @@ def _has_links() -> bool:
     if os.environ.get("TERM", "").startswith(("screen", "tmux", "dumb")):
         return False
     return any(map(os.environ.get, known)) or os.environ.get("TERM_PROGRAM") in programs
+
+
+def note(text: str) -> None:
+    """Write a remark on standard error."""
+    print(style(sys.stderr).wrapped(visible(text, lines=True), "note: "), file=sys.stderr, flush=True)
 
 
 def ask_for(parameter: Parameter) -> str | None:

@@ -94,7 +94,7 @@ def _parts(
     yield "configuration.txt", redactor.text(_told(lambda: _without_secrets(opened).render()))
     yield "record.json", _told(lambda: _json(redactor, opened.record))
     for name in _logged(opened):
-        yield f"logs/{name}.txt", redactor.text("\n".join(opened.engine.log_lines([name], _LOG_LINES)))
+        yield f"logs/{name}.txt", redactor.text("\n".join(opened.engine.log_lines(name, _LOG_LINES)))
 
 
 def _logged(opened: Opened) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO, Protocol
 
-from stack.capabilities import Serve, Session
+from stack.capabilities import Completed, Serve, Session
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
@@ -35,6 +35,33 @@ class Traits:
     program: str
     unspecific: str
     unreachable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Which lines of the logs are wanted: of these components, or of all if none is named.
+
+    `tail`: the last so many of each, None for all. `since`: those that were written from then on.
+    """
+
+    names: tuple[str, ...] = ()
+    tail: int | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a component wrote: `replica` is its number if there are several, `time` when that was, if known."""
+
+    component: str
+    text: str
+    replica: int | None = None
+    time: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands in front of the line: `web`, `worker-2`."""
+        return self.component if self.replica is None else f"{self.component}-{self.replica}"
 
 
 class Volumes(ABC):
@@ -178,16 +205,22 @@ class Engine(ABC):
         """Reach the data of the instance."""
 
     @abstractmethod
-    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        """Return the last `tail` lines (None: all) of each of these components, or of all if none is named.
+    def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        """Return the last `tail` lines (None: all) of a component, from `since` on as it is made now.
 
-        Their names stand in front of the lines, unless they are those of one component that runs once. With `since`
-        only those that a component wrote from then on, as it is made now: never lines of what it replaced. An engine
-        that does not know the time of a line begins with the first start from then on, or else the last one.
+        With `since` there are never lines of what it replaced. An engine that does not know the time of a line begins
+        with the first start from then on, or else the last one.
         """
 
     @abstractmethod
-    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
+    def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
+        """Return the lines of the logs.
+
+        An engine that does not know the time of a line leaves out what is certainly older, and no more.
+        """
+
+    @abstractmethod
+    def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
         """Hand each line of the logs to `write` as it comes, until interrupted, or `write` raises `BrokenPipeError`."""
 
     # Changes
@@ -245,6 +278,15 @@ class Engine(ABC):
     @abstractmethod
     def session(self, component: str, state: ComponentState | None = None) -> Session:
         """Open a session in a component that runs. `state` is its state now, if that is known."""
+
+    @abstractmethod
+    def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
+        """Run a command in a container or as a process of its own, with all that a component has but its ports.
+
+        The component need not run. It is on this process's own streams, or with `capture` what it writes is in the
+        answer. Nothing is left of it at its end, and nothing for longer than until the next change if this process is
+        killed. Raises `component-down` if the component was never made.
+        """
 
     @abstractmethod
     def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 Variables = Mapping[str, str]
@@ -55,13 +56,31 @@ class Nothing:
 
 
 @dataclass(frozen=True)
+class LogEntry:
+    """A line that a component wrote.
+
+    `component`: its name.
+    `replica`: which of its replicas wrote it; null if it has one.
+    `time`: when it was written, if that is known: without Docker, only if the line says it.
+    `text`: the line.
+    """
+
+    component: str
+    replica: int | None
+    time: datetime | None
+    text: str
+
+
+@dataclass(frozen=True)
 class LogLines:
     """What components wrote.
 
-    `lines`: each line; with the component in front if it is of all.
+    `lines`: each line as it is printed; with the component in front unless it is of one alone.
+    `entries`: the same, in parts.
     """
 
     lines: tuple[str, ...]
+    entries: tuple[LogEntry, ...]
 
 
 @dataclass(frozen=True)

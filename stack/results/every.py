@@ -57,6 +57,7 @@ RESULTS: Mapping[str, Any] = {
     "inspect COMPONENT": Inspected,
     "logs": LogLines,
     "exec": ExecResult,
+    "run": ExecResult,
     "doctor": DoctorResult | BundledDoctorResult,
     "rotate": RotateResult,
     "stop": StopResult,

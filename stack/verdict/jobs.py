@@ -39,7 +39,7 @@ def await_done(
 
     def read(name: str, count: int) -> Sequence[str]:
         since = state.since if state is not None else None
-        return engine.log_lines([name], count, min(since or began_at, began_at))
+        return engine.log_lines(name, count, min(since or began_at, began_at))
 
     running = started = None
     while True:

@@ -167,7 +167,7 @@ class _Watch:
         """Read the last lines that a component wrote since this began, or since its last start if that was before."""
         state = self._observed.components.get(name)
         began = state.since if state is not None else None
-        return self.engine.log_lines([name], count, min(began or self._began_at, self._began_at))
+        return self.engine.log_lines(name, count, min(began or self._began_at, self._began_at))
 
     def report(self, observed: Observed) -> Observed:
         """Show each component as it is by its engine and by what it answered. Gives the same."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import signal
 import socket
 import stat
@@ -21,6 +20,7 @@ import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.components.postgres import cluster
+from stack.engines.base import LogQuery
 from stack.engines.embedded import enter
 from stack.engines.embedded.accounts import run_as_of
 from stack.engines.embedded.namespace import plan_mounts
@@ -423,10 +423,10 @@ def test_what_was_stopped_by_hand_is_started_by_the_next_up(one: Running) -> Non
 
 
 def test_logs(up: Running) -> None:
-    assert "ready to accept connections" in "\n".join(up.engine.log_lines(["db"], None))
-    assert {re.split(r" \| ", line)[0] for line in up.engine.log_lines([], 5)} == set(NAMES)
-    assert len(up.engine.log_lines(["cache"], 2)) == 2
-    assert {line.split(" | ")[0] for line in up.engine.log_lines(["db", "cache"], 1)} == {"db", "cache"}
+    assert "ready to accept connections" in "\n".join(up.engine.log_lines("db", None))
+    assert {line.name for line in up.engine.read_logs(LogQuery(tail=5))} == set(NAMES)
+    assert len(up.engine.log_lines("cache", 2)) == 2
+    assert {line.name for line in up.engine.read_logs(LogQuery(("db", "cache"), 1))} == {"db", "cache"}
 
 
 def test_free_ports_are_not_the_published_one(up: Running) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import shlex
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from typing import IO, Self
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
-from stack.engines.base import Engine, Revisions, Volumes
+from stack.engines.base import Engine, LogLine, LogQuery, Revisions, Volumes
 from stack.engines.compose import render
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
@@ -63,9 +64,9 @@ class World:
 
     `mounted`: the store that each database was started on. `files`: a tar of each volume that belongs to no database,
     by its store; `stopped`: what was stopped while each was read. `scenes`: what looks show, one after the other and
-    the last for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote;
-    `read_since` notes from when they were read last. `answer`: how a command in a component ends, and `ends` how each
-    job does that does not end with 0.
+    the last for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote, and
+    `lines` those of all; `read_since` notes from when they were read last. `answer`: how a command in a component ends,
+    and `ends` how each job does that does not end with 0.
     """
 
     components: dict[str, ComponentState] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class World:
     scenes: Sequence[Observed] = ()
     shown: int = 0
     log: Sequence[str] = ()
+    lines: Sequence[LogLine] = ()
     read_since: datetime | None = None
     answer: Completed = DONE
     ends: dict[str, int] = field(default_factory=dict)
@@ -237,11 +239,21 @@ class FakeEngine(Engine):
     def variables(self, component: str) -> Mapping[str, str]:
         return render.variables(self._instance, component)
 
-    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+    def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         self._world.read_since = since
-        return tuple(f"{names[0]}: {line}" for line in self._world.log)
+        return tuple(f"{component}: {line}" for line in self._world.log)
 
-    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
+    def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
+        return [
+            line
+            for line in self._world.lines
+            if line.component in (query.names or self._instance.stack.names)
+            and (query.since is None or line.time is None or line.time >= query.since)
+        ]
+
+    def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
+        for line in self.read_logs(query):
+            write(line)
         return 0
 
     def observe(self) -> Observed:
@@ -346,6 +358,10 @@ class FakeEngine(Engine):
         self._world.step("session")
         store = self._world.stores.get(self.volumes.declared()[VolumeId(component)])
         return FakeSession(component, self._world, store, self.traits.target)
+
+    def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
+        self._world.step(f"run {shlex.join(command)} beside {component}")
+        return self._world.answer
 
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:

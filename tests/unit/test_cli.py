@@ -39,7 +39,7 @@ COMMANDS = [
     "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache", "wait", "events", "doctor", "ls", "prune",
     "snapshot save", "snapshot list", "snapshot show", "snapshot restore", "snapshot delete", "undo",
-    "dump", "load", "seed", "shell", "upgrade", "schema",
+    "dump", "load", "seed", "shell", "upgrade", "schema", "run",
 ]  # fmt: skip
 
 
@@ -81,6 +81,14 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["exec"], "Missing argument 'COMPONENT'."),
         (["exec", "db"], "Missing argument '-- CMD…'."),
         (["exec", "nobody", "--", "true"], "'nobody' is not a component of playground"),
+        (["run"], "Missing argument 'COMPONENT'."),
+        (["run", "web"], "Missing argument '-- CMD…'."),
+        (["run", "web", "--"], "run: there is no command after --"),
+        (["run", "nobody", "--", "true"], "'nobody' is not a component of playground"),
+        (["run", "db", "--", "psql"], "db is a PostgreSQL: only one server may have its data"),
+        (["logs", "--since", "soon"], "--since: 'soon' is neither a duration nor a time"),
+        (["logs", "--since", "-5m"], "--since: '-5m' is neither a duration nor a time"),
+        (["logs", "--grep", "("], "--grep: '(' is not a regular expression: missing ), unterminated subpattern"),
         (["logs", "nobody"], "'nobody' is not a component of playground"),
         (["logs", "--tail", "-1"], "Invalid value for '--tail' / '-n': -1 is not in the range x>=0"),
         (["inspect", "db", "cache"], "'cache' is a Redis"),

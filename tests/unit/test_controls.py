@@ -118,7 +118,7 @@ def test_a_report_on_a_terminal_is_always_spelled(verbatim: bool, monkeypatch: p
     with terminal() as (leader, follower), os.fdopen(follower, "w", encoding="utf-8") as screen:
         monkeypatch.setattr("sys.stdout", screen)
         module.write_report(drawn, 0)
-        module.write_foreign(f"\x1b[31m{HOSTILE}")
+        module.write_log_line(HOSTILE)
         written = ""
         while written.count("\n") < 2:
             written += os.read(leader, 4096).decode()
@@ -126,7 +126,7 @@ def test_a_report_on_a_terminal_is_always_spelled(verbatim: bool, monkeypatch: p
 
 
 def test_a_line_of_another_program_stays_as_it_is_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    module.write_foreign(HOSTILE)
+    module.write_log_line(HOSTILE)
     assert capsys.readouterr().out == f"{HOSTILE}\n"
 
 

@@ -85,15 +85,23 @@ COMPOSE = {
     "start": SHOP.start(),
     "up --detach --no-build --no-recreate --no-deps db web": SHOP.start(["db", "web"]),
     "rm --stop --force web": SHOP.remove(["web"]),
-    "logs --no-color --tail all": SHOP.logs([], None),
-    "logs --no-color --tail 100 --no-log-prefix web": SHOP.logs(["web"], 100),
-    "logs --no-color --tail all --no-log-prefix web --since 2026-01-02T03:04:05Z": SHOP.logs(["web"], None, SINCE),
-    "logs --no-color --tail 5 web worker": SHOP.logs(["web", "worker"], 5),
-    "logs --no-color --tail 10 --follow": SHOP.logs([], 10, follow=True),
+    "logs --no-color --tail all --timestamps": SHOP.logs([], None),
+    "logs --no-color --tail 100 --no-log-prefix web": SHOP.logs(["web"], 100, named=False),
+    "logs --no-color --tail all --timestamps web --since 2026-01-02T03:04:05Z": SHOP.logs(["web"], None, SINCE),
+    "logs --no-color --tail 5 --timestamps web worker": SHOP.logs(["web", "worker"], 5),
+    "logs --no-color --tail 10 --timestamps --follow": SHOP.logs([], 10, follow=True),
     "run --rm --no-TTY --no-deps --quiet-pull --name x --entrypoint sh db -c 'exec \"$@\"' sh postgres -D /d": (
         SHOP.run_script("db", "x", 'exec "$@"', ["postgres", "-D", "/d"])
     ),
 }
+
+
+def test_a_one_off_command_has_the_service_but_not_its_ports() -> None:
+    front, line = " ".join(WITHIN.split()[1:]), "--no-deps --quiet-pull --name x --label a=b web sh -c 'exit 3'"
+    command = ["sh", "-c", "exit 3"]
+    piped, typed = (SHOP.run("web", "x", "a=b", command, terminal) for terminal in (False, True))
+    assert shlex.join(piped) == f"compose --progress quiet {front} run --rm --no-TTY {line}"
+    assert shlex.join(typed) == f"compose --progress quiet {front} run --rm {line}"
 
 
 @pytest.mark.parametrize("line", DOCKER)

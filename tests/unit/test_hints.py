@@ -82,7 +82,7 @@ def test_hints_in_data_are_completed_and_nothing_else() -> None:
 
 
 def test_the_words_of_another_program_are_left_alone() -> None:
-    report = Report("logs", "run `stackctl up`", LogLines(("run `stackctl up`",)), verbatim=True)
+    report = Report("logs", "run `stackctl up`", LogLines(("run `stackctl up`",), ()), verbatim=True)
     assert GIVEN.report(report) == report
 
 

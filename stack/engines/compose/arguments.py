@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,16 +74,17 @@ class Project:
         tail: int | None,
         since: datetime | None = None,
         follow: bool = False,
-        named: bool = False,
+        named: bool = True,
     ) -> list[str]:
         """Print the last `tail` lines (None: all) of each of these services, or of all if none is named.
 
-        The names of the containers stand in front of those of several, and if `named` of those of one service.
+        If `named` the name of its container and the time stand in front of each line.
         """
-        which = [*(["--no-log-prefix"] if len(services) == 1 and not named else []), *services]
+        front = ["--timestamps"] if named else ["--no-log-prefix"]
         recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
         lines = "all" if tail is None else str(tail)
-        return self._command("logs", "--no-color", "--tail", lines, *which, *recent, *(["--follow"] if follow else []))
+        following = ["--follow"] if follow else []
+        return self._command("logs", "--no-color", "--tail", lines, *front, *services, *recent, *following)
 
     def run_script(self, service: str, container: str, script: str, arguments: Sequence[str]) -> list[str]:
         """Run a shell script instead of a service, in a container of that name that is removed when it ends."""
@@ -91,8 +93,27 @@ class Project:
             service, "-c", script, "sh", *arguments,
         )  # fmt: skip
 
+    def run(self, service: str, container: str, label: str, command: Sequence[str], terminal: bool) -> list[str]:
+        """Run a command instead of a service, in a container of that name that is removed when it ends.
+
+        It has the image, variables, secrets, networks and volumes of the service, but neither its ports nor its name.
+        """
+        return [
+            "compose", "--progress", "quiet", *self._named, "run", "--rm", *([] if terminal else ["--no-TTY"]),
+            "--no-deps", "--quiet-pull", "--name", container, "--label", label, service, *command,
+        ]  # fmt: skip
+
+    def services(self) -> frozenset[str]:
+        """Read the names of the services from the file, as it was rendered."""
+        _, _, services = self.file.read_text(encoding="utf-8").partition("\nservices:\n")
+        return frozenset(re.findall(r"^  ([a-z0-9-]+):$", services.partition("\nnetworks:\n")[0], re.MULTILINE))
+
     def _command(self, *words: str) -> list[str]:
-        return ["compose", "--file", str(self.file), "--project-name", self.name, *words]
+        return ["compose", *self._named, *words]
+
+    @property
+    def _named(self) -> list[str]:
+        return ["--file", str(self.file), "--project-name", self.name]
 
 
 def _alone(services: Collection[str]) -> list[str]:

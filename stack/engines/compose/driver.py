@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
-from stack.capabilities import Serve, Session
+from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Revisions, Traits, Volumes
-from stack.engines.compose import files, machine, mounts, offline, render
+from stack.engines.base import Engine, LogLine, LogQuery, Revisions, Traits, Volumes
+from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
@@ -109,16 +109,25 @@ class ComposeEngine(Engine):
             images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
         )
 
-    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
-        command = self._project.logs(names, tail, since, named=since is None and self._has_replicas(names))
+    def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        command = self._project.logs([component], tail, since, named=False)
         return tuple(client.read(command, READ_TIMEOUT).splitlines())
 
-    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
-        command = self._project.logs(names, tail, follow=True, named=self._has_replicas(names))
-        return process.stream(client.command(command), client.environment(), write)
+    def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
+        command = self._project.logs(query.names, query.tail, query.since)
+        lines = client.read(command, READ_TIMEOUT).split("\n")
+        return log_lines.in_order(line for each in lines if (line := self._log_line(each)) is not None)
 
-    def _has_replicas(self, names: Sequence[str]) -> bool:
-        return any(self._instance.stack.replicas(name) > 1 for name in names)
+    def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
+        def pass_on(printed: str) -> None:
+            if (line := self._log_line(printed)) is not None:
+                write(line)
+
+        command = self._project.logs(query.names, query.tail, query.since, follow=True)
+        return process.stream(client.command(command), client.environment(), pass_on)
+
+    def _log_line(self, printed: str) -> LogLine | None:
+        return log_lines.parsed(printed, self._instance.stack.replicas)
 
     # Changes
 
@@ -184,6 +193,9 @@ class ComposeEngine(Engine):
 
     def session(self, component: str, state: ComponentState | None = None) -> ContainerSession:
         return self._session_in(component, state.first.id if state else self._container_id(component))
+
+    def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
+        return one_off.run_one_off(self._instance, self._project, component, command, capture)
 
     def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
         return offline.serve_offline(

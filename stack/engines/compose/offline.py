@@ -11,8 +11,9 @@ from stack.capabilities import Serve, Session
 from stack.engines.compose import render
 from stack.engines.compose.arguments import ONE_OFF, Project, of_project
 from stack.engines.compose.files import write_configuration
+from stack.engines.compose.one_off import remove_left
 from stack.engines.docker import arguments, client, failures
-from stack.engines.docker.objects import READ_TIMEOUT, container_ids
+from stack.engines.docker.objects import READ_TIMEOUT, listed
 from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.errors import StackError
 from stack.instance import Instance
@@ -42,17 +43,22 @@ def await_offline_servers(instance: Instance) -> None:
     """Wait for an offline server left by a killed command; it exits once its standard input closes.
 
     Two servers on one volume would corrupt its data, and containers don't see each other's locks. A container that was
-    created and never started would keep its volume and its name forever: it is removed.
+    created and never started would keep its volume and its name forever: it is removed. A command of a user is left
+    alone for as long as its stackctl lives.
     """
     deadline = time.monotonic() + _ENDS_WITHIN
     pause = threading.Event()
-    own = (of_project(instance.project), ONE_OFF)
-    while left := container_ids(*own):
+    while left := [container for container, command in remove_left(instance).items() if not command]:
         late = time.monotonic() > deadline
-        if late or not container_ids(*own, stopped=False):
+        if late or not _running(instance).intersection(left):
             # Docker refuses while it is removing the container by itself already.
             (client.read if late else client.run)(arguments.remove_containers(left), READ_TIMEOUT)
         pause.wait(_POLL)
+
+
+def _running(instance: Instance) -> set[str]:
+    own = (of_project(instance.project), ONE_OFF)
+    return {*listed(arguments.list_containers(*own, layout=arguments.CONTAINER_NAME, stopped=False))}
 
 
 def _failed(serve: Serve, output: str) -> StackError:

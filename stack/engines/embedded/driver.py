@@ -17,15 +17,16 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from stack.capabilities import Programs, Serve, Session
+from stack.capabilities import Completed, Programs, Serve, Session
 from stack.engines import listening, memory
-from stack.engines.base import Engine, Revisions, Traits, Volumes
-from stack.engines.embedded import accounts, checks, data_folders, logs, observe, virtual_env
+from stack.engines.base import Engine, LogLine, LogQuery, Revisions, Traits, Volumes
+from stack.engines.embedded import accounts, checks, data_folders, log_times, logs, observe, virtual_env
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.host import LocalHost, client_environment
 from stack.engines.embedded.layout import Home, Layout, component_of, home_of, programs_of
 from stack.engines.embedded.namespace import BindMounts, command_in_namespace, plan_mounts
+from stack.engines.embedded.one_off import Place, run_one_off
 from stack.engines.embedded.ports import choose_ports, expected_ports, ports_text, read_ports
 from stack.engines.embedded.reach import needed_files
 from stack.engines.embedded.render import copied_files, fields, process_of, render, variables
@@ -33,6 +34,7 @@ from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
 from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.strays import end_strays
 from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.embedded.user import make_private
 from stack.engines.embedded.volumes import EmbeddedVolumes
@@ -239,6 +241,8 @@ class EmbeddedEngine(Engine):
 
     def down(self) -> None:
         self._supervisor.shut_down()
+        # What a user runs beside the components reads what is removed now.
+        end_strays(self._home.runs, lambda name: True)
         self._files.remove_all_but_data()
 
     def destroy(self) -> None:
@@ -267,6 +271,11 @@ class EmbeddedEngine(Engine):
         join = (state.first.process if state else None) or read_start_log(self._home.run(component)).pid
         return open_session(self._instance, layout, component, self._files.run_as, join)
 
+    def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
+        layout = self._layout(expected_ports(self._instance, self._ports))
+        at = Place(self._home, self._files.run_as, self._mounts())
+        return run_one_off(self._instance, layout, at, component, command, capture)
+
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:
         self._files.make()
@@ -290,41 +299,49 @@ class EmbeddedEngine(Engine):
 
     # Logs
 
-    def log_lines(self, names: Sequence[str], tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+    def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        programs = self._programs_of(component)
         if since is None:
-            written, named = self._logs(names), self._has_names(names)
-            lines = [(name, line) for name, log in written.items() for line in logs.last_lines(log, tail)]
-            return tuple(f"{name} | {line}" if named else line for name, line in lines)
-        programs = [program for name in names for program in self._programs_of(name)]
-        return tuple(line for program in programs for line in self._lines(program, tail, since))
+            return tuple(line for each in programs for line in logs.last_lines(self._home.log(each), tail))
+        return tuple(line for each in programs for line in self._lines(each, tail, since))
 
     def _lines(self, program: str, tail: int | None, since: datetime) -> list[str]:
         start = read_start_log(self._home.run(program)).start_from(since.timestamp())
         return [] if start is None else logs.lines_from(self._home.log(program), start.log, tail)
 
-    def _programs_of(self, component: str) -> tuple[str, ...]:
-        return programs_of(component, self._instance.stack.replicas(component))
+    def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
+        return [
+            LogLine(component, text, replica, time)
+            for component, replica, program in self._programs_in(query.names)
+            for text, time in log_times.recent(self._home.log(program), query.since, query.tail)
+        ]
 
-    def _logs(self, names: Sequence[str]) -> dict[str, Path]:
-        """Return the logs of components, or of all, by the names that stand before their lines: `worker-2`."""
-        return {
-            name if len(programs) == 1 else f"{name}-{number}": self._home.log(program)
-            for name in names or self._instance.stack.names
-            for programs in [self._programs_of(name)]
-            for number, program in enumerate(programs, 1)
-        }
+    def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
+        programs = self._programs_in(query.names)
+        paths = {self._home.log(program): (component, replica) for component, replica, program in programs}
 
-    def _has_names(self, names: Sequence[str]) -> bool:
-        """Whether there are several logs."""
-        return len(names) != 1 or len(self._programs_of(names[0])) > 1
+        def pass_on(path: Path, text: str) -> None:
+            component, replica = paths[path]
+            write(LogLine(component, text, replica, log_times.time_in(text)))
 
-    def follow_logs(self, names: Sequence[str], tail: int | None, write: Callable[[str], None]) -> int:
         try:
-            for line in self.log_lines(names, tail):
+            for line in self.read_logs(query):
                 write(line)
-            named = self._has_names(names)
-            logs.follow(self._logs(names), lambda name, line: write(f"{name} | {line}" if named else line))
+            logs.follow(paths, pass_on)
         except BrokenPipeError:
             return 0
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
+
+    def _programs_of(self, component: str) -> tuple[str, ...]:
+        return programs_of(component, self._instance.stack.replicas(component))
+
+    def _programs_in(self, names: Sequence[str]) -> Iterator[tuple[str, int | None, str]]:
+        """Yield each component, or each of `names`, with the number and the program of each of its replicas.
+
+        One that runs once has no number.
+        """
+        for name in names or self._instance.stack.names:
+            programs = self._programs_of(name)
+            for number, program in enumerate(programs, 1):
+                yield name, number if len(programs) > 1 else None, program

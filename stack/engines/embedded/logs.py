@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -97,13 +97,13 @@ class _Tail:
         return self._file is None or os.fstat(self._file.fileno()).st_ino != now.st_ino
 
 
-def follow(paths: Mapping[str, Path], write: Callable[[str, str], None]) -> NoReturn:
-    """Hand each line that comes to `write`, with the name of its log. Never returns; an interrupt ends it."""
+def follow(paths: Iterable[Path], write: Callable[[Path, str], None]) -> NoReturn:
+    """Hand each line that comes to `write`, with its log. Never returns; an interrupt ends it."""
     pause = threading.Event()
     with contextlib.ExitStack() as stack:
-        tails = {name: stack.enter_context(contextlib.closing(_Tail(path))) for name, path in paths.items()}
+        tails = {path: stack.enter_context(contextlib.closing(_Tail(path))) for path in paths}
         while True:
-            for name, tail in tails.items():
+            for path, tail in tails.items():
                 for line in tail.read():
-                    write(name, line)
+                    write(path, line)
             pause.wait(_INTERVAL)

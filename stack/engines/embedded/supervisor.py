@@ -19,6 +19,7 @@ from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import end_strays
 from stack.engines.embedded.waiting import wait_until
+from stack.engines.one_offs import is_left, is_one_off
 from stack.errors import StackError
 from stack.files import update_text
 from stack.instance import Instance
@@ -203,6 +204,8 @@ class Supervisor:
         """Kill what components that ended have left in the background."""
 
         def has_ended(name: str) -> bool:
+            if is_one_off(name):
+                return is_left(self._instance.state, name)
             return name != SUPERVISORD and self._pid(name) is None
 
         if not wait_until(lambda: not end_strays(self._home.runs, has_ended), _TIMEOUT):

@@ -1,0 +1,70 @@
+"""Tell one-off commands that run from those whose stackctl is gone, by a lock that it holds while it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from stack.locks import attempt
+from stack.state import State
+
+_FOLDER = "runs"
+# No component has a dot in its name.
+_MARK = ".run-"
+
+
+def new_name(component: str) -> str:
+    """Name a one-off command: `web.run-5c1f0a9e`."""
+    return f"{component}{_MARK}{secrets.token_hex(4)}"
+
+
+def is_one_off(name: str) -> bool:
+    return _MARK in name
+
+
+@contextlib.contextmanager
+def held(state: Path, name: str) -> Iterator[None]:
+    """Let others know for the block that the command of this name is in use. The end of this process ends that too."""
+    State(state).make_folder(_FOLDER)
+    path = _lock(state, name)
+    with attempt(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_left(state: Path, name: str) -> bool:
+    """Say whether the stackctl that ran a command is gone, however it ended."""
+    path = _lock(state, name)
+    if not path.exists():
+        return True
+    with attempt(path) as free:
+        if free:
+            path.unlink(missing_ok=True)
+        return free
+
+
+def _lock(state: Path, name: str) -> Path:
+    return state / _FOLDER / name
+
+
+@contextlib.contextmanager
+def ending_with_the_terminal() -> Iterator[None]:
+    """Take the end of the terminal for Ctrl-C, so that nothing is left of what runs on it."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as `nohup` asks
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,126 @@
+"""One-off commands beside the components of an instance, and its logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from stack.engines.embedded.strays import belonging
+from stack.engines.one_offs import is_one_off
+from tests.cli import Cli, eventually
+from tests.terminal import on_a_terminal
+
+# With the engine's own tools, behind the back of stackctl.
+STOP = {"compose": ["docker", "compose", "stop"], "embedded": ["supervisorctl", "stop"]}
+COUNT = """\
+import os, pathlib, psycopg2
+password = pathlib.Path(os.environ["DB_PASSWORD_FILE"]).read_text()
+host, port, name, user = (os.environ[f"DB_{each}"] for each in ("HOST", "PORT", "NAME", "USER"))
+with psycopg2.connect(host=host, port=port, dbname=name, user=user, password=password) as connection:
+    cursor = connection.cursor()
+    cursor.execute("SELECT visits FROM visit_counter WHERE page = 'homepage'")
+    print(*cursor.fetchone())
+"""
+
+
+def left(cli: Cli) -> list[str]:
+    """What there is of one-off commands of the instance, running or not."""
+    if cli.engine == "embedded":
+        return [str(number) for number, run in belonging() if is_one_off(run.name) and cli.instance in str(run)]
+    labels = ["--filter", f"label=stackctl.instance={cli.instance}", "--filter", "label=stackctl.run"]
+    listed = subprocess.run(["docker", "ps", "--all", "--quiet", *labels], capture_output=True, text=True, check=True)
+    return listed.stdout.split()
+
+
+def processes(cli: Cli) -> dict[str, object]:
+    components = cli.data("status")["components"]
+    return {name: (each["state"], each["restarts"], each["since"]) for name, each in components.items()}
+
+
+def begun(cli: Cli, script: str) -> subprocess.Popen[str]:
+    """A one-off command that goes on, once it has begun."""
+    running = cli.start("run", "web", "--", "sh", "-c", f"echo begun; {script}")
+    assert running.stdout is not None
+    ready, _, _ = select.select([running.stdout], [], [], 60)
+    assert ready
+    assert running.stdout.readline() == "begun\n"
+    assert len(left(cli)) >= 1
+    return running
+
+
+def test_a_one_off_command_has_what_its_component_has(up: Cli) -> None:
+    count, before = up.visit(), processes(up)
+    result = up.ok("run", "web", "--", "python", "-c", COUNT)
+    assert (result.stdout, result.stderr) == (f"{count}\n", "")
+    assert up.ok("run", "web", "--", "cat", stdin="piped\n").stdout == "piped\n"
+    assert up.run("run", "web", "--", "sh", "-c", "exit 7").exit_code == 7
+    assert up.run("run", "web", "--", "no-such-program").exit_code == 127
+    captured = json.loads(up.run("--json", "run", "web", "--", "sh", "-c", "echo a; echo b >&2; exit 3").stdout)
+    assert captured["data"] == {"exit_code": 3, "stdout": "a\n", "stderr": "b\n"}
+    assert processes(up) == before
+    assert left(up) == []
+
+
+def test_a_one_off_command_is_interactive_on_a_terminal(up: Cli) -> None:
+    # Compose tells the size once the command runs.
+    script = "test -t 0 || exit 1; until stty size | grep 97; do sleep 0.1; done; exit 5"
+    typed = on_a_terminal(up, "run", "web", "--", "timeout", "30", "sh", "-c", script, columns=97)
+    assert (typed.exit_code, typed.screen.text.split()) == (5, ["40", "97"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_one_off_command_ends_with_its_stackctl(up: Cli, number: signal.Signals) -> None:
+    with begun(up, "sleep 600 & exec sleep 600") as running:
+        os.kill(running.pid, number) if number == signal.SIGTERM else os.killpg(running.pid, number)
+        assert running.wait(60) == 130
+    assert eventually(lambda: not left(up))
+
+
+def test_what_is_left_of_a_killed_stackctl_is_removed_next(up: Cli) -> None:
+    with begun(up, "sleep 600 & sleep 600") as killed, begun(up, "read line; echo $line") as goes_on:
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        assert up.ok("run", "web", "--", "true")
+        os.killpg(goes_on.pid, signal.SIGTERM)
+        goes_on.communicate(timeout=60)
+    assert eventually(lambda: not left(up))
+
+
+def test_a_one_off_command_needs_what_its_component_uses(kept: Cli) -> None:
+    variables = kept.whole_environment | kept.data("env")
+    subprocess.run([*STOP[kept.engine], "web"], env=variables, check=True, capture_output=True)
+    assert int(kept.ok("run", "web", "--", "python", "-c", COUNT).stdout) >= 0
+    subprocess.run([*STOP[kept.engine], "db"], env=variables, check=True, capture_output=True)
+    error = kept.fails("run", "web", "--", "true", code="component-down")
+    assert error["message"].startswith("web uses what does not run: db (exited")
+    with begun(kept_up(kept), "sleep 600") as running:
+        kept.ok("down")
+        running.communicate(timeout=60)
+    assert left(kept) == []
+    assert kept.fails("run", "web", "--", "true", code="instance-down")
+
+
+def kept_up(kept: Cli) -> Cli:
+    kept.up()
+    return kept
+
+
+def test_logs_are_narrowed_by_time_and_pattern(up: Cli) -> None:
+    up.run("inspect", "db", "--query", "SELECT * FROM an_odd_table")
+    eventually(lambda: up.data("logs", "db", "--grep", "an_odd_table")["entries"])
+    (entry, *_) = up.data("logs", "--since", "1h", "--grep", "relation .an_odd_table")["entries"]
+    assert (entry["component"], entry["replica"]) == ("db", None)
+    assert abs(time.time() - time.mktime(time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 600
+    (line, *_) = up.ok("logs", "db", "--grep", "an_odd_table", "--timestamps").stdout.splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z .*an_odd_table", line)
+    assert up.data("logs", "--since", "2126-01-01")["entries"] == []
+    assert "\x1b[" not in up.ok("logs").stdout
+    shown = on_a_terminal(up, "logs", "--tail", "1").written
+    assert re.search(r"\x1b\[3\dmdb +\|\x1b\[0m ", shown)
