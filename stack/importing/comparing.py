@@ -64,7 +64,7 @@ def compare(
             reason = "is no component of the rendered project: its group can't be on with the others"
             by_kind.append(Note(name, "service", reason))
             continue
-        for field in _fields(converted, service, after, variables.get(component, {})):
+        for field in _fields(project, converted, service, after, variables.get(component, {})):
             compared += 1
             if field.same:
                 continue
@@ -91,7 +91,7 @@ def _shown(value: object) -> str:
 
 
 def _fields(
-    converted: Converted, service: Service, after: Mapping[str, Any], variables: Mapping[str, str]
+    project: Project, converted: Converted, service: Service, after: Mapping[str, Any], variables: Mapping[str, str]
 ) -> Iterator[_Field]:
     before = service.plain
     if not before.get("build"):
@@ -101,7 +101,7 @@ def _fields(
     for key in ("command", "entrypoint"):
         one, other = _words(service, key), _unescaped_words(after.get(key))
         yield _Field(key, one, other, _same_words(service, key, one, other))
-    yield from _environment(converted, service, variables)
+    yield from _environment(project, converted, service, variables)
     yield from _places(service, after)
     yield from _ports(service, after)
     yield from _needs(converted, service, after)
@@ -113,7 +113,7 @@ def _fields(
     if before.get("user"):
         yield _same("user", re.sub(r":0$", ":root", str(before["user"])), after.get("user"))
     for key in ("tty", "stdin_open"):
-        if before.get(key) and service.name not in converted.servers:
+        if before.get(key) and service.name not in (*converted.servers, *converted.jobs):
             yield _Field(key, True, after.get(key), bool(after.get("tty")))
     if grace := round(seconds(before.get("stop_grace_period"))):
         yield _same("stop_grace_period", grace, round(seconds(after.get("stop_grace_period"))))
@@ -177,18 +177,22 @@ def _agree(before: str, after: str, unknown: bool = False) -> bool:
     return re.fullmatch(pattern, before, re.DOTALL) is not None or unknown
 
 
-def _environment(converted: Converted, service: Service, variables: Mapping[str, str]) -> Iterator[_Field]:
+def _environment(
+    project: Project, converted: Converted, service: Service, variables: Mapping[str, str]
+) -> Iterator[_Field]:
     for name, template in service.environment.items():
         before = None if template is None else service.fill(template)
         after = variables.get(name)
-        yield _Field(f"environment.{name}", before, after, before is None or _same_value(converted, before, after))
+        yield _Field(
+            f"environment.{name}", before, after, before is None or _same_value(project, converted, before, after)
+        )
     if files := [path for path, _ in env_files(service.raw)]:
         told = service.from_files
         missing = [name for name in told or {} if name not in variables]
         yield _Field("env_file", files, f"without {missing}" if missing else files, told is None or not missing)
 
 
-def _same_value(converted: Converted, before: str, after: str | None) -> bool:
+def _same_value(project: Project, converted: Converted, before: str, after: str | None) -> bool:
     if after is None:
         return False
     # A secret is in a file of another name.
@@ -249,7 +253,8 @@ def _needs(converted: Converted, service: Service, after: Mapping[str, Any]) -> 
         if name not in converted.names:
             continue
         wanted, found = how.get("condition"), there.get(converted.names[name])
-        stronger = wanted == "service_started" and found is not None
+        # What ends is waited for until it has, whatever is said.
+        stronger = (wanted == "service_started" and found is not None) or found == "service_completed_successfully"
         yield _Field(f"depends_on {name}", wanted, found, found == wanted or stronger)
 
 

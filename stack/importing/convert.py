@@ -59,7 +59,7 @@ class _Conversion:
     """The steps of a conversion, and what they have in common."""
 
     def __init__(self, project: Project, title: str, without: Mapping[tuple[str, str], str]) -> None:
-        self.project, self.title, self.without, self.notes = project, title, without, Notes()
+        self.project, self.title, self.without, self.notes = project, title, without, project.notes.copy()
         contents = {
             name: [text for mount in each.mounts if (text := project.contents.get(str(mount.get("source")), ""))]
             for name, each in project.services.items()
@@ -83,20 +83,22 @@ class _Conversion:
             if name not in self.roles.beside and name not in self.roles.jobs:
                 service = project.services[name]
                 self.ports[name] = ports_of(project, self.relations, service, taken, self.notes)
+        self.groups, self.lifted = grouped(project, self.relations, self.servers, self.notes)
         self.parameters = Parameters(project, self.relations, self.servers, self.notes, self.used)
         numbers = {name: dict(each.by_number) for name, each in self.ports.items()}
         self.values = Values(
             project, self.relations, self.servers, self.parameters, self.notes, self.names, self.variables, numbers
         )
         self.values.known = {
-            name: frozenset(each for each in known if each in self.ports or each in self.servers)
+            name: frozenset(
+                each for each in known if (each in self.ports or each in self.servers) and self._may_need(name, each)
+            )
             for name, known in self.order.known.items()
         }
         own = [name for name in programs if name not in self.roles.beside]
         replaced = [each.secret_file for each in self.servers.values() if each.secret_file]
         self.volumes = Volumes(project, own, self.names, self.notes, self.used, replaced)
         self.programs = Programs(project, self.values, self.parameters, self.notes)
-        self.groups, self.lifted = grouped(project, self.relations, self.servers, self.notes)
         self.users = self._users()
 
     def result(self) -> Converted:
@@ -247,6 +249,9 @@ class _Conversion:
         for key in ("ports", "hostname", "working_dir", "shm_size", "extra_hosts", "stop_signal"):
             if service.plain.get(key) and not (key == "hostname" and not self.relations.users(service.name)):
                 self.notes.lose(service.name, key, "a job has no such field: a Container has")
+        for key in ("tty", "stdin_open"):
+            if service.plain.get(key):
+                self.notes.leave(service.name, key, "a job has no terminal")
         for target in service.tmpfs:
             if not target.startswith("/tmp"):  # noqa: S108 - in the container
                 self.notes.lose(service.name, f"tmpfs {target}", "a job has no such field: a Container has")
@@ -269,6 +274,9 @@ class _Conversion:
         # A server waits for nothing itself, so that it can be ready before all that names it.
         after = [*waits, *(other for other in named if other in self.servers)]
         for other in waits:
+            if not self._may_need(name, other):
+                reason = "is in a group that may be off: it is not waited for"
+                self.notes.decide(name, f"depends_on {other}", reason)
             condition = self.project.services[name].needs.get(other, {}).get("condition")
             if condition == "service_healthy" and self._has_no_check(other):
                 reason = "is waited for until it runs: its health is what its image says"

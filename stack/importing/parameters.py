@@ -108,7 +108,7 @@ class Parameters:
         name = variable.name
         if variable.alternative is not None or name.startswith("STACKCTL_"):
             self._notes.decide(service, name, f"{name} is no parameter: it stands for what it is now")
-            return filled((variable,), self._project.given)
+            return filled((variable,), self._project.known)
         other = None if variable.default is None else filled(variable.default, {})
         if other is not None and other in self.generated and self.is_secret(name) and not self._project.given.get(name):
             if self.generated[other] != name:

@@ -14,7 +14,7 @@ _KNOWN = {
     53: "dns", 22: "ssh", 25: "smtp", 587: "smtp", 4317: "grpc", 50051: "grpc", 9090: "metrics",
 }  # fmt: skip
 # Where what answers HTTP listens as a rule.
-_WEB = {*range(3000, 4100), *range(5000, 5300), *range(7000, 7100), *range(8000, 9000)}
+_WEB = {80, 81, 4200, 9000, *range(3000, 4100), *range(5000, 5300), *range(7000, 7100), *range(8000, 9000)}
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _EVERY = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - as it is in the project
 
@@ -47,7 +47,8 @@ def ports_of(
 ) -> Ports:
     """Return the ports of a service. `taken`: who has which port of this machine so far, to which it adds."""
     found = Ports()
-    for port in service.ports:
+    # A program that is built finds the first in PORT, so a page comes before what is for a debugger.
+    for port in sorted(service.ports, key=lambda each: not _is_web(int(each["target"]))):
         target, udp = int(port["target"]), port.get("protocol", "tcp") == "udp"
         declared: int | str = f"{target}/udp" if udp else target
         if declared in found.ports.values():
@@ -104,6 +105,10 @@ def _name(found: Ports, target: int, udp: bool, alone: bool) -> str:
     if udp and name == "http":
         name = f"p{target}"
     return name if name not in found.ports else f"p{target}{'-udp' if udp else ''}"
+
+
+def _is_web(target: int) -> bool:
+    return target in _WEB
 
 
 def _is_number(value: object) -> bool:

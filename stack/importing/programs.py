@@ -41,7 +41,9 @@ class Programs:
         """Return `image`, or `source` and how it is built."""
         build = service.plain.get("build")
         if not build:
-            image = service.image
+            image = service.image.removesuffix(":")
+            if image and image != service.image:
+                self._notes.decide(service.name, "image", "its tag has no value: it is whatever is newest")
             if not image:
                 self._notes.lose(service.name, "image", "has no value: name the image in the stack file")
                 image = f"{component_name(service.name)}:latest"
@@ -84,7 +86,7 @@ class Programs:
         for name, value in listed.items():
             if value is None:
                 self._notes.lose(service.name, f"build.args.{name}", "comes from the shell: write its value")
-            elif secrets and any(self._project.given.get(each) == value for each in secrets):
+            elif secrets and any(self._project.known.get(each) == value for each in secrets):
                 self._notes.lose(service.name, f"build.args.{name}", "is a secret, which an image would keep")
             else:
                 found[str(name)] = _plain(value)
@@ -187,7 +189,7 @@ class Programs:
                 elif part.name in service.secrets_in("healthcheck"):
                     text += f'"${self._variable_with(service, part, environment)}"'
                 else:
-                    text += filled((part,), self._project.given)
+                    text += filled((part,), self._project.known)
             script += f" {text}" if script else text
         self._notes.decide(service.name, "healthcheck", "a secret in it is read from a variable")
         return [script]
@@ -229,7 +231,7 @@ class Programs:
 
     def _labels(self, service: Service) -> Iterator[tuple[str, str]]:
         labels = pairs(service.plain.get("labels"))
-        secrets = {self._project.given[name] for name in service.secrets_in("labels")}
+        secrets = {self._project.known[name] for name in service.secrets_in("labels")}
         for name, value in labels.items():
             text = "" if value is None else _plain(value)
             if name.startswith(("com.docker.", "stackctl.")) or not _LABEL.fullmatch(name):

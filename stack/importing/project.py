@@ -39,6 +39,9 @@ class Notes:
     lost: list[Note] = field(default_factory=list)
     decided: list[Note] = field(default_factory=list)
 
+    def copy(self) -> Notes:
+        return Notes(*map(list, (self.kept, self.engine, self.lost, self.decided)))
+
     def keep(self, service: str, key: str, reason: str) -> None:
         self.kept.append(Note(service, key, reason))
 
@@ -148,19 +151,22 @@ class Service:
 class Project:
     """A project: its folder, and the model as it is written and with values.
 
-    `given`: the values of `.env`; `profiles`: those that are on. `variables`: those of each file that a service names,
-    None for one that is missing. `found`: whether what is mounted is a `file` or a `folder`, if it is there.
-    `contents`: the texts of small files that are mounted.
+    `given`: the values of `.env`; `known`: those of an example of it, if there is none; `profiles`: those that are on.
+    `variables`: those of each file that a service names, None for one that is missing. `found`: whether what is mounted
+    is a `file` or a `folder`, if it is there. `contents`: the texts of small files that are mounted. `notes`: what
+    could not be read, because a variable has no value.
     """
 
     folder: Path
     raw: Mapping[str, Any]
     plain: Mapping[str, Any]
     given: Mapping[str, str]
+    known: Mapping[str, str]
     profiles: Sequence[str]
     variables: Mapping[str, Mapping[str, str] | None]
     found: Mapping[str, str]
     contents: Mapping[str, str]
+    notes: Notes
 
     @property
     def name(self) -> str:
@@ -170,7 +176,7 @@ class Project:
     def services(self) -> Mapping[str, Service]:
         plain = self.plain["services"]
         return {
-            name: Service(name, raw, plain.get(name) or {}, self.given, self._from_files(raw))
+            name: Service(name, raw, plain.get(name) or {}, self.known, self._from_files(raw))
             for name, raw in self.raw["services"].items()
         }
 

@@ -14,19 +14,21 @@ from typing import Any
 
 from stack.dotenv import Malformed, parse
 from stack.errors import ExitCode, StackError, UsageError
-from stack.importing.interpolation import filled
-from stack.importing.interpolation import parse as template
-from stack.importing.project import Project
+from stack.importing.filling import Filling
+from stack.importing.interpolation import parse as parse_text
+from stack.importing.interpolation import variables_in
+from stack.importing.project import Notes, Project, texts
 
-_AS_WRITTEN = ("--no-interpolate", "--no-consistency", "--no-env-resolution", "--format", "json")
+_JSON = ("--no-consistency", "--no-env-resolution", "--format", "json")
+_AS_WRITTEN = ("--no-interpolate", *_JSON)
 _LIMIT = 60.0
 _SMALL = 64 * 1024
 _TOO_OLD = re.compile(r"unknown (?:flag|shorthand flag|docker command)|is not a docker command", re.IGNORECASE)
 _WARNING = re.compile(r'^time="[^"]*" level=warning .*\n?', re.MULTILINE)
 # Those of Compose itself would choose other files, another folder or another name.
 _OF_COMPOSE = "COMPOSE_"
-# What holds texts by names that the user chose: there an empty one is a value.
-_OF_TEXTS = ("environment", "labels", "args")
+# What people write for others, to make `.env` from.
+_EXAMPLES = (".env.example", ".env.sample", ".env.dist", ".env.template", "env.example", "example.env")
 _PROFILES = "COMPOSE_PROFILES"
 _HINT = "correct it, until `docker compose config --quiet` has nothing to say, and run this again"
 
@@ -42,11 +44,8 @@ def read_project(files: Sequence[Path], base: Path) -> Project:
     given = read_variables(folder / ".env")
     named = [word for file in files for word in ("-f", os.path.abspath(file))]
     raw = _configuration([*named, "--profile", "*"], folder, None)
-    plain = _configuration(
-        ["-f", "-", "--project-directory", str(folder), "--profile", "*"],
-        folder,
-        json.dumps(_filled_in(raw, {"PWD": str(folder), "HOME": str(Path.home()), **given})),
-    )
+    known = given or _of_example(raw, folder)
+    plain, notes = _plain(raw, folder, {"PWD": str(folder), "HOME": str(Path.home()), **known})
     on = [name.strip() for name in given.get(_PROFILES, "").split(",") if name.strip()]
     variables = {
         path: read_variables(Path(path)) if Path(path).is_file() else None for path in sorted(_variable_files(raw))
@@ -54,12 +53,53 @@ def read_project(files: Sequence[Path], base: Path) -> Project:
     sources = sorted({str(mount.get("source")) for mount in _binds(plain)})
     found = {source: "file" if os.path.isfile(source) else "folder" for source in sources if os.path.exists(source)}
     contents = {source: _content(Path(source)) for source, kind in found.items() if kind == "file"}
-    return Project(base, raw, plain, given, on, variables, found, contents)
+    return Project(base, raw, plain, given, known, on, variables, found, contents, notes)
+
+
+def _of_example(raw: Mapping[str, Any], folder: Path) -> Mapping[str, str]:
+    """Return the values of an example of `.env`, for the variables that have none without it."""
+    example = next((folder / each for each in _EXAMPLES if (folder / each).is_file()), None)
+    if example is None:
+        return {}
+    variables = [each for text in texts(raw) for each in variables_in(parse_text(text))]
+    with_default = {each.name for each in variables if each.default is not None}
+    return {name: value for name, value in read_variables(example).items() if name not in with_default}
+
+
+def _plain(raw: Mapping[str, Any], folder: Path, given: Mapping[str, str]) -> tuple[dict[str, Any], Notes]:
+    """Return the model with values, and notes about what could not be read because a variable has none."""
+    filling = Filling(raw, given, careful=False)
+    try:
+        return _whole(filling.model, folder), filling.notes
+    except StackError as error:
+        if error.code != "compose-refused":
+            raise
+    # Compose would not start it without these values, and the rest of it can be read.
+    filling = Filling(raw, given, careful=True)
+    return _whole(filling.model, folder), filling.notes
+
+
+def _whole(model: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Let Compose check a model, and bring its short forms into the long ones. No dollar in it begins a variable."""
+    text = json.dumps(model).replace("$", "$$")
+    return dict(_plain_dollars(_configuration(_of_text(folder), folder, text, _JSON)))
+
+
+def _plain_dollars(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(_plain_dollars(key)): _plain_dollars(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain_dollars(each) for each in value]
+    return value.replace("$$", "$") if isinstance(value, str) else value
+
+
+def _of_text(folder: Path) -> Sequence[str]:
+    return ("-f", "-", "--project-directory", str(folder), "--profile", "*")
 
 
 def read_text(text: str, folder: Path) -> dict[str, Any]:
     """Read a project that is rendered."""
-    return _configuration(["-f", "-", "--project-directory", str(folder), "--profile", "*"], folder, text)
+    return _configuration(_of_text(folder), folder, text)
 
 
 def _binds(plain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -107,10 +147,12 @@ def read_variables(file: Path) -> Mapping[str, str]:
     raise _refused(problem, "correct the file, and run this again")
 
 
-def _configuration(words: Sequence[str], folder: Path, text: str | None) -> dict[str, Any]:
+def _configuration(
+    words: Sequence[str], folder: Path, text: str | None, how: Sequence[str] = _AS_WRITTEN
+) -> dict[str, Any]:
     problem = "there is no Docker Compose on this machine to read the file with"
     for command in parsers():
-        done = _run([*command, *words, "config", *_AS_WRITTEN], folder, text)
+        done = _run([*command, *words, "config", *how], folder, text)
         said = _WARNING.sub("", done.stderr).strip()
         if done.returncode == 0:
             return _read(command, done.stdout)
@@ -161,52 +203,3 @@ def _variable_files(raw: Mapping[str, Any]) -> Iterator[str]:
     for service in raw["services"].values():
         for each in service.get("env_file") or ():
             yield each["path"] if isinstance(each, Mapping) else each
-
-
-def _filled_in(raw: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the model with the values of its variables, for Compose to bring its short forms into the long ones.
-
-    The files of variables are left out, because it reads them, and they need not be there.
-    """
-    services = {
-        name: {key: value for key, value in service.items() if key != "env_file"}
-        for name, service in raw["services"].items()
-    }
-    whole = {key: value for key, value in raw.items() if not key.startswith("x-")} | {"services": services}
-    return dict(_fill(whole, given))
-
-
-def _fill(value: Any, given: Mapping[str, str], key: str = "") -> Any:
-    if isinstance(value, Mapping):
-        if key == "volumes" and value.get("type") == "volume" and _is_open(value):
-            return _short_mount(value, given)
-        filled_in = {name: _fill(each, given, name) for name, each in value.items()}
-        empty = [name for name, each in filled_in.items() if each == "" and value[name] != "" and key not in _OF_TEXTS]
-        empty += ["args"] if filled_in.get("args", "") is None else []
-        return {name: each for name, each in filled_in.items() if name not in empty}
-    if isinstance(value, list):
-        return [_fill(each, given, key) for each in value]
-    if not isinstance(value, str) or "$" not in value:
-        return value
-    text = filled(template(value), given)
-    return _whole_port(text) if key == "ports" else text
-
-
-def _is_open(mount: Mapping[str, Any]) -> bool:
-    """Say whether it is a variable that decides what is mounted: Compose could not tell a folder from a volume."""
-    return any("$" in str(mount.get(name, "")) for name in ("source", "target"))
-
-
-def _short_mount(mount: Mapping[str, Any], given: Mapping[str, str]) -> str:
-    words = [filled(template(str(mount.get(name) or "")), given) for name in ("source", "target")]
-    return ":".join([*filter(None, words), *(["ro"] if mount.get("read_only") else [])])
-
-
-def _whole_port(text: str) -> str:
-    """Give a port whose number on this machine has no value the number that it has in the container."""
-    front, _, target = text.rpartition(":")
-    if front and not target:
-        return f"{front}:{front.rpartition(':')[2]}"
-    if target and text.startswith(":"):
-        return f"{target.partition('/')[0]}:{target}"
-    return text

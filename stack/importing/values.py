@@ -106,7 +106,7 @@ class Values:
 
     def _wired(self, service: Service, name: str, template: Template) -> object | None:
         """Return a value with references in it; None if it names nothing of the stack."""
-        text, spans = _laid_out(template, self._project.given)
+        text, spans = _laid_out(template, self._project.known)
         if secret := self._of_secret_file(service, name, text):
             return secret
         if own := self._of_login(service, name, template, text):
@@ -137,7 +137,7 @@ class Values:
             if server.secret_file == text and server.service in self.known.get(service.name, ()):
                 return Code(f"{self._refer(service, server.service)}.password")
         secret = text.removeprefix("/run/secrets/")
-        declared = (self._project.plain.get("secrets") or {}).get(secret)
+        declared = (self._project.raw.get("secrets") or {}).get(secret)
         if secret == text or declared is None or self._project.beside(str(declared.get("file") or "/")) is not None:
             return None
         return self._parameters.of_file(service, secret)
@@ -300,7 +300,7 @@ class Values:
         return written
 
     def _word(self, service: Service, key: str, template: Template) -> object:
-        text, spans = _laid_out(template, self._project.given)
+        text, spans = _laid_out(template, self._project.known)
         mentions = [each for each in self._relations.hosts.mentions(text) if each.service != service.name]
         mentions = [each for each in mentions if each.service in self.known.get(service.name, ())]
         if mentions and "\n" not in text:

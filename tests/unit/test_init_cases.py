@@ -220,3 +220,35 @@ def test_what_no_component_can_have_is_left_out_and_named(project: Project) -> N
     ]
     assert found["odd"].tmpfs == ("/run", "/tmp")
     assert sorted(found["odd"].publish.values()) == [81, 82, 83, 84]
+
+
+def test_a_variable_without_a_value_costs_what_needs_it_alone(project: Project) -> None:
+    text = """\
+        services:
+          web:
+            image: "nginx:${TAG}"
+            ports: ["${BIND}:${PORT}:80", "${ADMIN:-8081}:81"]
+            mem_limit: ${MEMORY}m
+            environment: {X: "${X}"}
+            restart: ${RESTART}
+        """
+    found = project.convert(text, verify=True)
+    assert found.reasons("lost") == {
+        "web mem_limit": "needs MEMORY, which has no value: write it into .env, and convert again"
+    }
+    assert dict(found["web"].publish) == {"http": 80, "p81": 8081}
+    assert found["web"].image == "nginx"
+    whole = project.convert(text, env="TAG=1.29\nBIND=127.0.0.1\nPORT=8080\nMEMORY=256\nX=1\n")
+    assert (whole["web"].image, whole["web"].memory, whole.data.lost) == ("nginx:1.29", 256, ())
+    assert (whole["web"].publish["http"], tuple(whole["web"].public)) == (8080, ("p81",))
+
+
+def test_an_example_of_dot_env_gives_what_has_no_default(project: Project) -> None:
+    (project.folder / ".env.example").write_text("PORT=8080\nOTHER=9999\nDB_HOST=db\n")
+    found = project.convert("""\
+        services:
+          web: {image: web, ports: ["${PORT}:80", "${OTHER:-8081}:81"], environment: {HOST: "${DB_HOST}"}}
+          db: {image: mysql}
+        """)
+    assert sorted(found["web"].publish.values()) == [8080, 8081]
+    assert '"HOST": db.host' in found.source
