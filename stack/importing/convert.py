@@ -177,8 +177,7 @@ class _Conversion:
         is_open, user = self._user(service)
         fields |= user | self.programs.limits(service)
         if kind == "Container":
-            named = self.names[name] == name or not (self.relations.users(name) or service.ports)
-            fields |= self.programs.of_container(service, self.ports[name], places, named)
+            fields |= self.programs.of_container(service, self.ports[name], places, self._other_names(service))
             if self._replicas(service) != 1:
                 self.notes.lose(name, "scale", "only a Worker runs several times")
         if is_open and kind == "Job":
@@ -188,6 +187,13 @@ class _Conversion:
             is_open = False
         call = Call(kind, [self.names[name]], fields, self._open(service, fields) if is_open else "")
         return _Component(name, self.variables[name], call, self._why(service))
+
+    def _other_names(self, service: Service) -> list[str]:
+        """Return the names by which a service is found that are not that of its component."""
+        name, own = service.name, self.names[service.name]
+        known = [name] if self.relations.users(name) or service.ports else []
+        known += [host for host in service.hosts if self.relations.is_called(name, host)]
+        return [host for host in known if host != own]
 
     def _open(self, service: Service, fields: dict[str, object]) -> str:
         """Return what gives a program all that Compose gives, but for what its own fields say."""

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stack.importing.names import component_name
 from stack.importing.project import Project, Service, mebibytes, texts
 from stack.importing.relations import Relations
 
@@ -85,6 +86,7 @@ def recognised(project: Project, relations: Relations) -> tuple[dict[str, Server
             if service.has_build or not pattern.search(service.image):
                 continue
             try:
+                _check_name(service, relations)
                 found[name] = make(project, service, relations)
             except _Unfit as reason:
                 unfit[name] = Unfit(kind, str(reason))
@@ -102,6 +104,17 @@ def _check_keys(service: Service, allowed: frozenset[str] = frozenset()) -> None
         raise _Unfit("the other names that it has on its networks")
     if service.from_files is None:
         raise _Unfit("its `env_file`, which is not there")
+
+
+def _check_name(service: Service, relations: Relations) -> None:
+    """Check that its users find it by its name here: a kind has no other."""
+    named = component_name(service.name)
+    for host in service.hosts:
+        if host != named and relations.is_called(service.name, host):
+            raise _Unfit(f"its name {host}, which is in a command or a file")
+    for user in relations.users(service.name) if named != service.name else ():
+        if not relations.finds(user, service.name):
+            raise _Unfit(f"its name {service.name}, by which {user} may find it")
 
 
 def _own_hosts(service: Service) -> tuple[object, ...]:

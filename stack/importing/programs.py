@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stack.importing.interpolation import Variable, filled, parse
 from stack.importing.keys import BEYOND
@@ -241,12 +241,12 @@ class Programs:
             else:
                 yield name, text
 
-    def of_container(self, service: Service, ports: Ports, places: Places, named: bool) -> dict[str, object]:
-        """Return what a `Container` alone has. `named`: its name here is the one that it had."""
+    def of_container(self, service: Service, ports: Ports, places: Places, others: Sequence[str]) -> dict[str, object]:
+        """Return what a `Container` alone has. `others`: names by which it is found beside the one that it has."""
         plain, found = service.plain, dict[str, object]()
         if plain.get("tty") or plain.get("stdin_open"):
             found["terminal"] = True
-        if hostname := self._hostname(service, named):
+        if hostname := self._hostname(service, others):
             found["hostname"] = hostname
         if folder := str(plain.get("working_dir") or ""):
             found["working_dir"] = posixpath.normpath(folder)
@@ -268,12 +268,11 @@ class Programs:
             found["egress"] = False
         return found
 
-    def _hostname(self, service: Service, named: bool) -> str:
+    def _hostname(self, service: Service, others: Sequence[str]) -> str:
         hosts = [host for host in service.hosts if host not in (service.name, service.plain.get("container_name"))]
         if service.plain.get("hostname") == service.name:
             hosts = [host for host in hosts if host != service.name]
-        if not named:
-            hosts.append(service.name)
+        hosts = list(dict.fromkeys((*hosts, *others)))
         for host in hosts[1:]:
             self._notes.lose(service.name, "networks", f"another name on its networks, {host}: a component has one")
         return hosts[0] if hosts and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", hosts[0]) else ""

@@ -105,6 +105,29 @@ class Relations:
         """Return the services that wait for one, or name it."""
         return tuple(other for other in self.project.services if name in self.waits(other) or name in self.named[other])
 
+    def is_called(self, name: str, host: str) -> bool:
+        """Say whether something that stays as it is, a script or a file, has this name of a service."""
+        told = (
+            text
+            for other in self.project.services.values()
+            if other.name != name
+            for text in (*texts(_searched(other)), *self.files.get(other.name, ()))
+        )
+        return any(
+            mention.service == name and text[mention.start : mention.host_end] == host
+            for text in told
+            for mention in self.hosts.mentions(text)
+        )
+
+    def finds(self, user: str, name: str) -> bool:
+        """Say whether a service has the host of another in a variable."""
+        values = self.project.services[user].values
+        return any(
+            mention.service == name
+            for variable, value in values.items()
+            for mention in self.hosts.mentions(value, variable)
+        )
+
     def unclaimed(self) -> str:
         """Return a service that waits for nothing, and that nothing else names or publishes; if there is none, nothing.
 

@@ -252,3 +252,20 @@ def test_an_example_of_dot_env_gives_what_has_no_default(project: Project) -> No
         """)
     assert sorted(found["web"].publish.values()) == [8080, 8081]
     assert '"HOST": db.host' in found.source
+
+
+def test_names_in_scripts_and_files_go_on_to_work(project: Project) -> None:
+    (project.folder / "nginx.conf").write_text("upstream app { server my-app:8000; }")
+    found = project.convert("""\
+        services:
+          proxy: {image: nginx, volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"], ports: ["80:80"]}
+          app: {image: app, container_name: my-app}
+          app_db: {image: "postgres:18", environment: {POSTGRES_USER: u, POSTGRES_PASSWORD: p}}
+          web: {image: web, environment: {DB_PASSWORD: p}, depends_on: [app_db]}
+          told_db: {image: "postgres:18", environment: {POSTGRES_USER: u, POSTGRES_PASSWORD: q}}
+          api: {image: api, environment: {DATABASE_URL: "postgres://u:q@told_db/u"}}
+        """)
+    assert (found["app"].hostname, found["proxy"].reached) == ("my-app", ("app",))
+    assert (type(found["app-db"]), found["app-db"].hostname) == (Container, "app_db")
+    assert '"DATABASE_URL": told_db.url' in found.source
+    assert found.data.lost == ()
