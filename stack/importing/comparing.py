@@ -200,6 +200,8 @@ def _same_value(project: Project, converted: Converted, before: str, after: str 
         return True
     # A reference: the same server under its new name, with its own user and password.
     for service, server in converted.servers.items():
+        if server.kind == "Bucket" and before in (server.user, server.password):
+            return True
         if before in (server.user, server.database) and after in (
             server.fields.get("user", "app"), server.fields.get("database", "app"),
         ):  # fmt: skip

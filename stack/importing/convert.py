@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 
 from stack.importing.groups import grouped
 from stack.importing.keys import note_keys
-from stack.importing.kinds import Server, recognised
+from stack.importing.kinds import recognised
 from stack.importing.names import component_name, component_names, identifier
 from stack.importing.ordering import Ordered, ordered
-from stack.importing.parameters import Declared, Parameters
+from stack.importing.parameters import Parameters
 from stack.importing.places import Volumes
 from stack.importing.ports import Ports, ports_of
-from stack.importing.programs import CAPABILITIES, MEMORY, OPEN, Programs
+from stack.importing.programs import Programs
 from stack.importing.project import Notes, Project, Service
 from stack.importing.relations import Hosts, Relations
 from stack.importing.roles import Roles, roles_of
-from stack.importing.source import WIDTH, Call, Code, assigned, quoted, written
+from stack.importing.serving import Server
+from stack.importing.source import Call, Code, quoted, written
 from stack.importing.values import Values
+from stack.importing.writing import MEMORY, OPEN, OPENNESS, Block, stack_file
 
 # With more relations a stack would need more networks than Docker has.
 _MANY = 20
@@ -35,16 +37,6 @@ class Converted:
     names: Mapping[str, str]
     servers: Mapping[str, Server]
     jobs: Sequence[str]
-
-
-@dataclass(frozen=True)
-class _Component:
-    """A component of the stack file: the call, and the comment above it."""
-
-    service: str
-    variable: str
-    call: Call
-    comment: str = ""
 
 
 def convert(project: Project, title: str, without: Mapping[tuple[str, str], str]) -> Converted:
@@ -103,7 +95,9 @@ class _Conversion:
 
     def result(self) -> Converted:
         components = [self._without_refused(self._component(name)) for name in self.order.names]
-        text = "".join(self._text(components))
+        stack, why = self._stack(components)
+        title = f"The stack of {self.project.name}, converted from {self.title}."
+        text = stack_file(title, self.parameters.declared, self.volumes.shared, components, stack, why)
         self._keep()
         return Converted(text, self.notes, self.names, self.servers, tuple(self.roles.jobs))
 
@@ -131,7 +125,7 @@ class _Conversion:
     def _is_root(self, name: str) -> bool:
         return str(self.project.services[name].plain.get("user") or "").partition(":")[0] in ("0", "root")
 
-    def _component(self, name: str) -> _Component:
+    def _component(self, name: str) -> Block:
         service = self.project.services[name]
         if name in self.servers:
             return self._server(self.servers[name])
@@ -140,7 +134,7 @@ class _Conversion:
             return self._beside(service, self.roles.beside[name])
         return self._program(service, "Job" if name in self.roles.jobs else "Container")
 
-    def _without_refused(self, component: _Component) -> _Component:
+    def _without_refused(self, component: Block) -> Block:
         """Leave out what a component refuses."""
         named = dict(component.call.named)
         for (service, field), reason in self.without.items():
@@ -152,13 +146,13 @@ class _Conversion:
                 self.notes.lose(service, field, reason)
         return replace(component, call=replace(component.call, named=named))
 
-    def _server(self, server: Server) -> _Component:
+    def _server(self, server: Server) -> Block:
         for reason in server.reasons:
             self.notes.decide(server.service, server.kind, reason)
         call = Call(server.kind, [self.names[server.service]], server.fields)
-        return _Component(server.service, self.variables[server.service], call, "; ".join(server.reasons))
+        return Block(server.service, self.variables[server.service], call, "; ".join(server.reasons))
 
-    def _program(self, service: Service, kind: str) -> _Component:
+    def _program(self, service: Service, kind: str) -> Block:
         name = service.name
         environment = self.programs.environment(service)
         fields: dict[str, object] = dict(self.programs.origin(service))
@@ -182,11 +176,11 @@ class _Conversion:
                 self.notes.lose(name, "scale", "only a Worker runs several times")
         if is_open and kind == "Job":
             # A job has no `init`.
-            names = [key for key in self._openness() if key not in fields and key != "init"]
+            names = [key for key in OPENNESS if key not in fields and key != "init"]
             fields |= {key: Code(f"{OPEN}[{quoted(key)}]") for key in names}
             is_open = False
         call = Call(kind, [self.names[name]], fields, self._open(service, fields) if is_open else "")
-        return _Component(name, self.variables[name], call, self._why(service))
+        return Block(name, self.variables[name], call, self._why(service))
 
     def _other_names(self, service: Service) -> list[str]:
         """Return the names by which a service is found that are not that of its component."""
@@ -218,7 +212,7 @@ class _Conversion:
             found["init"] = False
         return False, found | {"memory": MEMORY}
 
-    def _beside(self, service: Service, app: str) -> _Component:
+    def _beside(self, service: Service, app: str) -> Block:
         theirs, kind = self.project.services[app], "Job" if service.name in self.roles.jobs else "Worker"
         environment = self.programs.environment(service)
         fields: dict[str, object] = {"of": Code(self.variables[app])}
@@ -245,7 +239,7 @@ class _Conversion:
             fields["replicas"] = replicas
         fields.setdefault("memory", MEMORY)
         call = Call(kind, [self.names[service.name]], fields)
-        return _Component(service.name, self.variables[service.name], call, self._why(service))
+        return Block(service.name, self.variables[service.name], call, self._why(service))
 
     def _replicas(self, service: Service) -> int:
         declared = (service.plain.get("deploy") or {}).get("replicas") or service.plain.get("scale") or 1
@@ -329,48 +323,8 @@ class _Conversion:
             return "Job"
         return "Worker" if name in self.roles.beside else "Container"
 
-    def _text(self, components: Sequence[_Component]) -> Sequence[str]:
-        declared: list[Declared] = self.parameters.declared
-        is_open = any(each.call.more or "capabilities" in each.call.named for each in components)
-        healths = any("health" in each.call.named for each in components)
-        kinds = {each.call.function for each in components} | {"Stack"}
-        kinds |= {"Parameter"} if declared else set()
-        kinds |= {"Volume"} if self.volumes.shared else set()
-        imported = ", ".join([*sorted(kinds), *(["health"] if healths else [])])
-        lines = [f'"""The stack of {self.project.name}, converted from {self.title}."""\n\n']
-        if is_open:
-            lines.append("from typing import Any\n\n")
-        lines.append(f"from stack import {imported}\n")
-        if is_open:
-            lines += [
-                "\n# What Compose gives a container: the user of its image, a root file system that it can write to,\n",
-                "# and Docker's capabilities. Take away what a program does not need.\n",
-                assigned(f"{OPEN}: dict[str, Any]", self._openness()) + "\n",
-            ]
-        if declared:
-            lines.append("\n")
-        for each in declared:
-            lines.append(_with_comment(assigned(each.variable, each.call), each.reason))
-        if self.volumes.shared:
-            lines.append("\n")
-        lines += [f"{assigned(each.variable, each.call)}\n" for each in self.volumes.shared]
-        for component in components:
-            comment = "".join(f"# {line}\n" for line in _wrapped(component.comment))
-            lines.append(f"\n{comment}{assigned(component.variable, component.call)}\n")
-        lines.append(f"\n{assigned('stack', self._stack(components))}\n")
-        return lines
-
-    def _openness(self) -> dict[str, object]:
-        return {
-            "user": "image",
-            "writable": True,
-            "capabilities": list(CAPABILITIES),
-            "memory": MEMORY,
-            "init": False,
-        }
-
-    def _stack(self, components: Sequence[_Component]) -> Call:
-        """Return the stack. It is isolated if what each component uses is known, and networks suffice."""
+    def _stack(self, components: Sequence[Block]) -> tuple[Call, str]:
+        """Return the stack, and the comment above it. It is isolated if it is known who uses what, in few relations."""
         named: dict[str, object] = {}
         groups: dict[str, list[Code]] = {}
         for each in components:
@@ -379,32 +333,16 @@ class _Conversion:
         if groups:
             named["groups"] = groups
         related = [each for key in ("after", "reaches") for one in components for each in _listed(one.call, key)]
-        unclaimed = self.relations.unclaimed()
+        unclaimed, comment = self.relations.unclaimed(), ""
         if len(related) > _MANY or unclaimed:
             named["isolated"] = False
             why = f"nothing says what uses {unclaimed}" if unclaimed else "it is too large for a network each"
-            self.notes.decide("", "networks", f"every component reaches every other, as in Compose: {why}")
+            comment = f"Every component reaches every other, as in Compose: {why}."
+            self.notes.decide("", "networks", comment)
         listed = [Code(each.variable) for each in components]
-        return Call("Stack", [component_name(self.project.name, "stack"), listed], named)
+        return Call("Stack", [component_name(self.project.name, "stack"), listed], named), comment
 
 
 def _listed(call: Call, key: str) -> Sequence[object]:
     value = call.named.get(key)
     return value if isinstance(value, list) else ()
-
-
-def _with_comment(line: str, comment: str) -> str:
-    if not comment:
-        return f"{line}\n"
-    beside = f"{line}  # {comment}"
-    return f"{beside}\n" if "\n" not in line and len(beside) <= WIDTH else f"# {comment}\n{line}\n"
-
-
-def _wrapped(text: str) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + len(word) + 3 < WIDTH:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines

@@ -17,12 +17,9 @@ from stack.importing.project import Notes, Project, Service, env_files, mebibyte
 from stack.importing.source import Call, Code, text_of
 from stack.importing.values import Values
 
-OPEN = "OPEN"
-# What Compose gives each container: in Docker's words, the default capabilities.
 CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
 )  # fmt: skip
-MEMORY = 4096
 _DOCKER_ONLY = {"AUDIT_WRITE", "MKNOD", "NET_RAW", "SYS_CHROOT"}
 _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2")
 _ROOT = re.compile(r"(?:0|root)(?::.*)?$")

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.importing.interpolation import Template, Variable, filled
-from stack.importing.kinds import Server
 from stack.importing.parameters import Parameters, whole
 from stack.importing.project import Notes, Project, Service
 from stack.importing.relations import Mention, Relations
+from stack.importing.serving import Server
 from stack.importing.source import Code, Text, quoted, text_of
 
 # In the place of a variable without a value.
@@ -113,7 +113,8 @@ class Values:
             return own
         if (pairs := self._connection_string(service, text, spans)) is not None:
             return pairs
-        if (url := _URL.fullmatch(text)) and (server := self._server_of(service, url["host"])):
+        server = self._server_of(service, url["host"]) if (url := _URL.fullmatch(text)) else None
+        if url is not None and server is not None and server.kind != "Bucket":
             return self._url(service, server, url)
         if port := self._port_beside(service, name, text):
             return port
@@ -147,6 +148,9 @@ class Values:
         for server in self._servers.values():
             if server.service not in self.known.get(service.name, ()) or server.service not in self._related(service):
                 continue
+            if server.kind == "Bucket" and text and text in (server.user, server.password):
+                field = "access_key" if text == server.user else "secret_key"
+                return Code(f"{self._refer(service, server.service)}.{field}")
             theirs = self._project.services[server.service].environment
             same = theirs.get("POSTGRES_PASSWORD") == template and whole(template) is not None
             if _PASSWORD.search(name) and (same or (server.password and text == server.password)):
@@ -255,9 +259,13 @@ class Values:
             port = None if mention.port is None else self._port(service, mention.service, mention.port)
             own = self._refer(service, mention.service)
             is_url = text[:start].endswith("http://") and port is not None and mention.service not in self._servers
-            if is_url and port is not None:
+            kind = self._servers[mention.service].kind if mention.service in self._servers else ""
+            if kind == "Bucket" and text[:start].endswith("http://") and port is not None:
                 start -= len("http://")
-                codes: list[str | Code] = [Code(port.text.replace(".port(", ".url("))]
+                codes: list[str | Code] = [Code(f"{own}.url")]
+            elif is_url and port is not None:
+                start -= len("http://")
+                codes = [Code(port.text.replace(".port(", ".url("))]
             elif port is not None:
                 codes = [Code(f"{own}.host"), ":", port]
             else:

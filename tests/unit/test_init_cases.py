@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import Container, Job
+from stack import Bucket, Container, Job
 from tests.unit.converted import Project
 
 
@@ -269,3 +269,39 @@ def test_names_in_scripts_and_files_go_on_to_work(project: Project) -> None:
     assert (type(found["app-db"]), found["app-db"].hostname) == (Container, "app_db")
     assert '"DATABASE_URL": told_db.url' in found.source
     assert found.data.lost == ()
+
+
+def test_a_server_for_objects_is_a_bucket_if_variables_have_its_keys(project: Project) -> None:
+    web = """\
+        services:
+          files:
+            image: minio/minio
+            command: server /data
+            environment: {MINIO_ROOT_USER: root, MINIO_ROOT_PASSWORD: hushhush}
+            volumes: ["objects:/data"]
+          web:
+            image: web
+            environment:
+              S3_ENDPOINT: http://files:9000
+              AWS_ACCESS_KEY_ID: root
+              AWS_SECRET_ACCESS_KEY: hushhush
+              AWS_STORAGE_BUCKET_NAME: uploads
+        volumes: {objects: {}}
+        """
+    found = project.convert(web, verify=True)
+    assert (type(found["files"]), found["files"].buckets) == (Bucket, ("uploads",))
+    for line in (
+        '"S3_ENDPOINT": files.url',
+        '"AWS_ACCESS_KEY_ID": files.access_key',
+        '"AWS_SECRET_ACCESS_KEY": files.secret_key',
+    ):
+        assert line in found.source
+    assert "hushhush" not in found.source
+    assert found.data.verified is not None
+    assert found.data.verified.differences == ()
+    for changed in (
+        web.replace("AWS_ACCESS_KEY_ID: root", "A: b"),
+        web.replace("server /data", "server /data --quiet"),
+        web.replace("BUCKET", "X"),
+    ):
+        assert isinstance(project.convert(changed)["files"], Container)
