@@ -163,7 +163,7 @@ def _text(style: Style, data: InitResult, converted: Converted, folder: Path) ->
     lines += _section(style, f"Kept: {count(len(data.kept) - services, 'key')}", ())
     engine = {each.key: each.reason for each in data.engine}
     lines += _section(style, "The engine does by itself", [f"{key}: {reason}" for key, reason in engine.items()])
-    lines += _section(style, "Decided", [_line(each) for each in data.decided])
+    lines += _section(style, "Decided", _by_reason(data.decided))
     lines += _section(style, "Lost", [_line(each) for each in data.lost], YELLOW)
     if data.verified is not None:
         head = f"Verified: {count(data.verified.compared, 'field')} compared"
@@ -183,6 +183,14 @@ def _section(style: Style, title: str, lines: Sequence[str], colour: str = BOLD)
     if not lines and ":" not in title:
         return []
     return [style.paint(title, colour), *(style.wrapped(line, "  ", "    ") for line in lines)]
+
+
+def _by_reason(keys: Sequence[ImportedKey]) -> list[str]:
+    """Write what was decided for the same reason as one line."""
+    found: dict[str, list[str]] = {}
+    for each in keys:
+        found.setdefault(each.reason, []).append(f"{each.service} {each.key}".strip())
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 def _line(each: ImportedKey) -> str:

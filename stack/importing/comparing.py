@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stack.fields import is_secret_name
 from stack.importing.convert import Converted
 from stack.importing.interpolation import variables_in
 from stack.importing.project import Note, Project, Service, env_files, mebibytes, pairs, seconds
@@ -58,7 +59,7 @@ def compare(
     known = {(note.service, note.key) for note in (*converted.notes.lost, *converted.notes.decided)}
     compared, differences, by_kind = 0, list[Note](), list[Note]()
     for name, service in project.services.items():
-        component = converted.names[name]
+        component, secrets = converted.names[name], _secrets(project, service)
         after = rendered["services"].get(component)
         if after is None:
             reason = "is no component of the rendered project: its group can't be on with the others"
@@ -69,7 +70,7 @@ def compare(
             if field.same:
                 continue
             key = field.key.partition(" ")[0].partition(".")[0]
-            reason = f"{_shown(field.before)} → {_shown(field.after)}"
+            reason = f"{_shown(field.before, secrets)} → {_shown(field.after, secrets)}"
             if name in converted.servers and key in _OF_KINDS:
                 by_kind.append(Note(name, field.key, f"{_OF_KINDS[key]}: {reason}"))
             elif not _is_known(name, field.key, known):
@@ -85,8 +86,16 @@ def _is_known(service: str, key: str, known: set[tuple[str, str]]) -> bool:
     ) or any(other and key.endswith(f".{other}") for _, other in known)
 
 
-def _shown(value: object) -> str:
+def _secrets(project: Project, service: Service) -> list[str]:
+    """Return the values of a service that are secrets by their names, the longest first."""
+    known = {**project.known, **service.values}
+    return sorted({value for name, value in known.items() if value and is_secret_name(name)}, key=len, reverse=True)
+
+
+def _shown(value: object, secrets: Sequence[str]) -> str:
     text = "nothing" if value is None else str(value)
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -217,11 +217,8 @@ class _Conversion:
         environment = self.programs.environment(service)
         fields: dict[str, object] = {"of": Code(self.variables[app])}
         fields |= self.programs.commands(service, environment)
-        own = {
-            name: value
-            for name, value in environment.items()
-            if name not in theirs.environment or theirs.environment[name] != service.environment.get(name)
-        }
+        known = self.programs.environment(theirs)
+        own = {name: value for name, value in environment.items() if name not in known or known[name] != value}
         if own:
             fields["environment"] = own
         files = self.programs.files_of_variables(service)
@@ -230,8 +227,8 @@ class _Conversion:
         if kind == "Worker" and (health := self.programs.healthcheck(service, own)) is not None:
             fields["health"] = health
         fields |= self._relations(service, kind, app)
-        known = [(mount.get("source"), mount.get("target")) for mount in theirs.mounts]
-        mounts = [mount for mount in service.mounts if (mount.get("source"), mount.get("target")) not in known]
+        placed = [(mount.get("source"), mount.get("target")) for mount in theirs.mounts]
+        mounts = [mount for mount in service.mounts if (mount.get("source"), mount.get("target")) not in placed]
         extra_mounts = Service(service.name, service.raw, {**service.plain, "volumes": mounts}, service.given, None)
         fields |= self.volumes.of(extra_mounts).fields
         fields |= self.programs.limits(service)

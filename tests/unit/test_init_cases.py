@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import Bucket, Container, Job
+from stack import Bucket, Container, Job, Worker
 from tests.unit.converted import Project
 
 
@@ -32,8 +32,8 @@ def test_values_of_dot_env_that_are_secret_stay_there(project: Project) -> None:
         verify=True,
         env="API_TOKEN=very-secret\nMONGO_URL=mongodb://me:hidden@mongo:27017/x\nOUT=8123\n",
     )
-    assert "very-secret" not in found.source
-    assert "hidden" not in found.source
+    assert "very-secret" not in f"{found.source}{found.text}{found.data}"
+    assert "hidden" not in f"{found.source}{found.text}{found.data}"
     web = found["web"]
     assert web.command[:2] == ("sh", "-c")
     assert '"$API_TOKEN"' in str(web.command)
@@ -305,3 +305,22 @@ def test_a_server_for_objects_is_a_bucket_if_variables_have_its_keys(project: Pr
         web.replace("BUCKET", "X"),
     ):
         assert isinstance(project.convert(changed)["files"], Container)
+
+
+def test_variables_of_files_are_replaced_if_they_have_a_login(project: Project) -> None:
+    (project.folder / "app.env").write_text(
+        "DB_USER=me\nDB_PASSWORD=told\nMAIL_USER=me\nDATABASE_URL=postgres://me:told@db/me\n"
+    )
+    found = project.convert(
+        """\
+        services:
+          web: {image: web, env_file: [app.env], depends_on: [db], ports: ["80:80"]}
+          worker: {image: web, command: work, env_file: [app.env], depends_on: [db]}
+          db: {image: "postgres:18", environment: {POSTGRES_USER: me, POSTGRES_PASSWORD: told}}
+        """,
+        verify=True,
+    )
+    assert set(found["web"].environment) == {"DB_USER", "DB_PASSWORD", "DATABASE_URL"}
+    assert found["web"].env_files == ("app.env",)
+    assert (type(found["worker"]), dict(found["worker"].environment)) == (Worker, {})
+    assert "told" not in f"{found.source}{found.text}{found.data}"
