@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from stack.importing.project import Project, Service, texts
 from stack.importing.relations import Relations
-from stack.importing.serving import NotFit, Server, check_keys, has_data, limits_of, published
+from stack.importing.serving import NotFit, Server, check_keys, has_data, is_about, limits_of, published
 
 OLDEST, NEWEST = 15, 18
 IMAGE = re.compile(
@@ -140,7 +140,10 @@ def _has_login(user: Service, service: Service, relations: Relations) -> bool:
     file = service.values.get("POSTGRES_PASSWORD_FILE") or None
     for name, template in user.text_of.items():
         value = user.values.get(name, "")
-        if re.search(r"PASS|PWD", name, re.IGNORECASE) and (value == told or (password and template == password)):
+        same = (password and template == password) or (
+            value == told and is_about(user, name, "Postgres", service.hosts)
+        )
+        if re.search(r"PASS|PWD", name, re.IGNORECASE) and same:
             return True
         if name.endswith("_FILE") and value == file:
             return True

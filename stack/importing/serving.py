@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stack.importing.names import component_name
@@ -33,6 +34,26 @@ class Server:
     database: str = ""
     secret_file: str = ""
     reasons: Sequence[str] = ()
+
+
+# What a variable is called that is about such a server.
+ABOUT: Mapping[str, re.Pattern[str]] = {
+    "Postgres": re.compile(r"DB|DATABASE|POSTGRES|PG|SQL", re.IGNORECASE),
+    "Redis": re.compile(r"REDIS|VALKEY|CACHE|BROKER|QUEUE", re.IGNORECASE),
+}
+_FRONT = re.compile(r"USER|DATABASE|DBNAME|DB$|NAME|PASS|PWD|AUTH", re.IGNORECASE)
+
+
+def is_about(user: Service, name: str, kind: str, hosts: Collection[str]) -> bool:
+    """Say whether a variable is about a server, by its name or that of one beside it that has the server's host.
+
+    Two secrets may be alike by chance, as long as they are `changeme`.
+    """
+    if kind in ABOUT and ABOUT[kind].search(name):
+        return True
+    front = _FRONT.split(name)[0]
+    beside = (value for other, value in user.values.items() if other != name and other.startswith(front))
+    return bool(front) and any(value.partition(":")[0] in hosts for value in beside)
 
 
 class NotFit(Exception):

@@ -11,7 +11,7 @@ from stack.importing.interpolation import Template, Variable, filled
 from stack.importing.parameters import Parameters, whole
 from stack.importing.project import Notes, Project, Service
 from stack.importing.relations import Mention, Relations
-from stack.importing.serving import Server
+from stack.importing.serving import Server, is_about
 from stack.importing.source import Code, Text, quoted, text_of
 
 # In the place of a variable without a value.
@@ -31,7 +31,6 @@ _PAIR = re.compile(rf"(?:^|[;&?\s])(?P<key>{'|'.join(_KEYS.values())})\s*=\s*(?P
 _LOGIN = re.compile(r"://[^:@/\s]*:(?P<password>[^@/\s]+)@")
 _PASSWORD = re.compile(r"PASS|PWD|AUTH", re.IGNORECASE)
 _USER = re.compile(r"USER", re.IGNORECASE)
-_OF_DATABASE = re.compile(r"DB|DATABASE|POSTGRES|PG|SQL", re.IGNORECASE)
 _DATABASE = re.compile(r"(?:DB|DATABASE|DBNAME|DB_NAME|NAME)$", re.IGNORECASE)
 _SHELL = re.compile(r"&&?|\|\|?|;|[0-9]?>.*|<.*|\$\(.*|`.*", re.DOTALL)
 
@@ -154,26 +153,19 @@ class Values:
                 return Code(f"{self._refer(service, server.service)}.{field}")
             theirs = self._project.services[server.service].environment
             same = theirs.get("POSTGRES_PASSWORD") == template and whole(template) is not None
-            if _PASSWORD.search(name) and (same or (server.password and text == server.password)):
+            hosts = self._project.services[server.service].hosts
+            about = is_about(service, name, server.kind, hosts)
+            if _PASSWORD.search(name) and (same or (about and server.password and text == server.password)):
                 return Code(f"{self._refer(service, server.service)}.password")
             if server.kind != "Postgres" or not text or not self._is_login_of(service, server):
                 continue
-            if not self._is_of_database(service, server, name):
+            if not about:
                 continue
             if _USER.search(name) and text == server.user:
                 return Code(f"{self._refer(service, server.service)}.user")
             if _DATABASE.search(name) and text == server.database and not _USER.search(name):
                 return Code(f"{self._refer(service, server.service)}.database")
         return None
-
-    def _is_of_database(self, service: Service, server: Server, name: str) -> bool:
-        """Say whether a variable is about a database, by its name or by that of the password beside it."""
-        front = re.split("USER|DATABASE|DBNAME|DB$|NAME", name.upper())[0]
-        beside = any(
-            each.upper().startswith(front) and _PASSWORD.search(each) and service.values.get(each) == server.password
-            for each in service.values
-        )
-        return _OF_DATABASE.search(name) is not None or (bool(front) and beside)
 
     def _is_login_of(self, service: Service, server: Server) -> bool:
         """Say whether the variables of a service have the password of a server beside its user and database."""

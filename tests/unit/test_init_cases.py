@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from stack import Bucket, Container, Job, Worker
+from stack.commands.init import init
+from stack.declaration import load_stack
 from tests.unit.converted import Project
 
 
@@ -324,3 +326,53 @@ def test_variables_of_files_are_replaced_if_they_have_a_login(project: Project) 
     assert found["web"].env_files == ("app.env",)
     assert (type(found["worker"]), dict(found["worker"].environment)) == (Worker, {})
     assert "told" not in f"{found.source}{found.text}{found.data}"
+
+
+def test_two_secrets_that_are_alike_by_chance_stay_two(project: Project) -> None:
+    found = project.convert(
+        """\
+        services:
+          web:
+            image: web
+            environment:
+              ADMIN_PASSWORD: ${ADMIN_PASSWORD:?}
+              APP_HOST: db
+              APP_PASS: ${DB_PASS:?}
+              SHOP_DB_PASSWORD: changeme
+          db: {image: "postgres:18", environment: {POSTGRES_PASSWORD: "${DB_PASS:?}"}}
+        """,
+        env="ADMIN_PASSWORD=changeme\nDB_PASS=changeme\n",
+    )
+    for line in (
+        '"ADMIN_PASSWORD": admin_password', '"APP_PASS": db.password', '"SHOP_DB_PASSWORD": db.password',
+    ):  # fmt: skip
+        assert line in found.source
+
+
+def test_what_is_included_from_outside_is_named_as_that(tmp_path: Path) -> None:
+    project, other = Project(tmp_path / "my project"), tmp_path / "other"
+    (other / "conf").mkdir(parents=True)
+    project.folder.mkdir()
+    (other / "compose.yaml").write_text(
+        "services: {api: {build: ., volumes: ['./conf:/etc/conf:ro'], env_file: [api.env]}}"
+    )
+    found = project.convert("include: [../other/compose.yaml]\nservices: {web: {image: web}}")
+    assert found["api"].source == "../other"
+    assert {key: reason.partition(":")[0] for key, reason in found.reasons("lost").items()} == {
+        f"api volumes {other}/conf": "refused",
+        f"api env_file {other}/api.env": "refused",
+    }
+
+
+def test_the_stack_file_may_be_in_another_folder(project: Project) -> None:
+    (project.folder / "deploy").mkdir()
+    (project.folder / "deploy" / "site.conf").write_text("x")
+    (project.folder / "deploy" / "compose.yaml").write_text(
+        "services: {web: {build: .., volumes: ['./site.conf:/etc/site.conf:ro']}}"
+    )
+    report = init(project.folder, [Path("deploy/compose.yaml")], Path("shop.py"))
+    stack = load_stack(report.data.file)
+    web = stack["web"]
+    assert isinstance(web, Container)
+    assert (web.source, dict(web.files)) == (".", {"deploy/site.conf": "/etc/site.conf"})
+    assert report.text.splitlines()[-1] == "  stackctl --file shop.py up"
