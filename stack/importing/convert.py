@@ -215,6 +215,8 @@ class _Conversion:
     def _beside(self, service: Service, app: str) -> Block:
         theirs, kind = self.project.services[app], "Job" if service.name in self.roles.jobs else "Worker"
         environment = self.programs.environment(service)
+        if service.plain.get("hostname"):
+            self.notes.decide(service.name, "hostname", f"nothing connects to it: a {kind} has no name of its own")
         fields: dict[str, object] = {"of": Code(self.variables[app])}
         fields |= self.programs.commands(service, environment)
         known = self.programs.environment(theirs)
