@@ -73,7 +73,7 @@ def _new_file(target: Path) -> Iterator[Path]:
         number, name = tempfile.mkstemp(prefix=".stackctl-", suffix=".py", dir=target.parent)
     except OSError as error:
         raise StackError(
-            "init-failed", f"{target.parent}: {error.strerror}", "choose another folder: --output FILE"
+            "file-unusable", f"{target.parent}: {error.strerror}", "choose another folder: --output FILE"
         ) from None
     os.close(number)
     draft = Path(name)
@@ -94,7 +94,7 @@ def _put(draft: Path, target: Path, force: bool) -> None:
     except FileExistsError:
         raise _exists(target) from None
     except OSError as error:
-        raise StackError("init-failed", f"{target}: {error.strerror}", "choose another file: --output FILE") from None
+        raise StackError("file-unusable", f"{target}: {error.strerror}", "choose another file: --output FILE") from None
 
 
 def _umask() -> int:
@@ -120,7 +120,7 @@ def _loadable(project: Project, title: str, draft: Path) -> Converted:
             raise _unloadable(error) from error
         else:
             return converted
-    raise StackError("init-failed", "too much of it has no form here", "report it, with the Compose file")
+    raise StackError("conversion-failed", "too much of it has no form here", "report it, with the Compose file")
 
 
 def _refused_field(converted: Converted, error: DeclarationError) -> tuple[str, str] | None:
@@ -135,7 +135,7 @@ def _refused_field(converted: Converted, error: DeclarationError) -> tuple[str, 
 
 def _unloadable(error: StackError) -> StackError:
     problem = f"the stack file that was made is refused: {error.message}"
-    return StackError("init-failed", problem, "nothing was written; report it, with the Compose file")
+    return StackError("conversion-failed", problem, "nothing was written; report it, with the Compose file")
 
 
 def _verified(settings: Settings, project: Project, converted: Converted) -> Verified:

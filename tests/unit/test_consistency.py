@@ -104,7 +104,9 @@ def test_each_error_code_is_documented_and_each_documented_one_exists() -> None:
     (table,) = re.findall(
         r"^\| code \| what happened \| what to type or do \|\n(.*?)\n(?:\n|\Z)", TEXT, re.MULTILINE | re.DOTALL
     )
-    told = {code for row in table.splitlines()[1:] for code in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    rows = [code for row in table.splitlines()[1:] for code in re.findall(r"`([a-z-]+)`", row.split("|")[1])]
+    told = set(rows)
+    assert len(told) == len(rows), "each code has one row, and means one thing"
     assert told == error_codes() | {"usage", "declaration-invalid"}
 
 
