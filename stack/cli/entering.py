@@ -9,6 +9,7 @@ import typer
 from stack.cli.app import app
 from stack.cli.components import client_names, component_names
 from stack.cli.options import (
+    CommandForComponent,
     CommandInComponent,
     Session,
     command,
@@ -56,7 +57,7 @@ def execute(
 @command(
     app.command(
         "run",
-        cls=CommandInComponent,
+        cls=CommandForComponent,
         context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
     )
 )
@@ -67,24 +68,38 @@ def run(
         typer.Argument(metavar="COMPONENT", help="The component, such as web.", autocompletion=component_names),
     ],
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
+    local: Annotated[
+        bool, typer.Option("--local", help="Run it as a process of this machine; COMPONENT may be left out.")
+    ] = False,
 ) -> Report[object]:
     """Run a command in a container of its own, with all that a component has.
 
     It has the image, variables, secrets, networks and volumes of the component, but not its ports, and is removed at
-    the end. On the embedded engine it is a process. The component need not run, but what it uses does. It passes on the
-    exit code of the command. It is interactive on a terminal; otherwise the output can be piped.
+    the end. On the embedded engine it is a process. The component need not run, but what it uses does.
+    With --local it is a process in this directory, with this shell's own environment and the variables of the
+    component, whose addresses are reached from this machine.
+    It passes on the exit code of the command. It is interactive on a terminal; otherwise the output can be piped.
 
     \b
     Examples:
       stackctl run web -- python manage.py createsuperuser
-      stackctl run web -- sh
+      stackctl run --local -- pytest
+      stackctl run --local web -- python manage.py makemigrations
     """
-    from stack.commands.run import run
-
     argv = command[1:] if command[0] == "--" else command
     if not argv:
         raise UsageError(
             "run: there is no command after --", "for example: `stackctl run web -- python manage.py shell`"
+        )
+    if local:
+        from stack.commands.run_local import run_local
+
+        return run_local(session.settings, component or None, argv, session.json)
+    from stack.commands.run import run
+
+    if not component:
+        raise UsageError(
+            "run: no component is named before --", "for example: `stackctl run web -- python manage.py shell`"
         )
     return run(session.settings, component, argv, session.json, lambda text: note(session.invocation.text(text)))
 

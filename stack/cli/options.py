@@ -90,6 +90,20 @@ class CommandInComponent(TyperCommand):
         return super().parse_args(ctx, options_first(args))
 
 
+class CommandForComponent(CommandInComponent):
+    """`run`: the component may be left out before a `--`; it is empty text then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ordered = options_first(args)
+        front = ordered[: ordered.index("--")] if "--" in ordered else None
+        at = 0
+        while front is not None and at < len(front) and front[at].startswith("-"):
+            at += 2 if front[at] in _TAKE_A_VALUE else 1
+        if front is not None and at >= len(front):
+            ordered = [*front, "", *ordered[len(front) :]]
+        return super().parse_args(ctx, ordered)
+
+
 def options_first(args: list[str]) -> list[str]:
     """Move options in front of the component: `db --json -- true` becomes `--json db -- true`."""
     front = args[: args.index("--")] if "--" in args else []

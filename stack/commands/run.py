@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from stack.applied import changed_files
 from stack.errors import StackError, UsageError
 from stack.model import Component
-from stack.observed import Observed
 from stack.report import Report
 from stack.results.access import ExecResult, Nothing
 from stack.settings import Settings
+from stack.workflow.local import require_used
 from stack.workflow.opening import Opened, find_component, look, require_up
 from stack.workflow.planning import read_sources
 
@@ -31,7 +31,7 @@ def run(
     if _is_outdated(opened, name):
         warn(
             f"{name}: its source has changed since its image was built, and this runs what is in the image; "
-            "`stackctl up` builds it"
+            f"`stackctl up` builds it, and `stackctl run --local {name} -- …` runs the source as it is"
         )
     answer = opened.engine.run_one_off(name, command, capture)
     if not capture:
@@ -60,17 +60,3 @@ def _is_outdated(opened: Opened, name: str) -> bool:
         known = applied.sources.get(name)
         return known is not None and bool(changed_files(known, read_sources(opened, applied)[name]))
     return False
-
-
-def require_used(opened: Opened, observed: Observed, name: str) -> None:
-    """Raise `component-down` if something that a component uses does not run. What ends by itself need not."""
-    stack = opened.instance.stack
-    states = {used: observed.components.get(used) for used in stack[name].needs if used not in stack.jobs}
-    down = {
-        used: state.summary if state else "absent" for used, state in states.items() if not (state and state.running)
-    }
-    if down:
-        listed = ", ".join(f"{used} ({summary})" for used, summary in down.items())
-        raise StackError(
-            "component-down", f"{name} uses what does not run: {listed}", "run `stackctl up`, which starts it"
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO, Protocol
 
@@ -62,6 +62,18 @@ class LogLine:
     def name(self) -> str:
         """What stands in front of the line: `web`, `worker-2`."""
         return self.component if self.replica is None else f"{self.component}-{self.replica}"
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a process of this machine has that takes the place of a component.
+
+    `variables`: in them addresses and paths are those of this machine. `command`: how the component runs without a
+    container; None if it does not say.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+    command: tuple[str, ...] | None
 
 
 class Volumes(ABC):
@@ -286,6 +298,13 @@ class Engine(ABC):
         The component need not run. It is on this process's own streams, or with `capture` what it writes is in the
         answer. Nothing is left of it at its end, and nothing for longer than until the next change if this process is
         killed. Raises `component-down` if the component was never made.
+        """
+
+    @abstractmethod
+    def local(self, component: str) -> AbstractContextManager[Local]:
+        """Give for the block what a process of this user has in the place of a component; what it uses has to run.
+
+        Raises `component-down` if a value is missing that only an `up` makes.
         """
 
     @abstractmethod

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
@@ -51,13 +52,25 @@ def ask(component: str, command: Sequence[str], environment: Mapping[str, str], 
         ) from error
 
 
-def attach(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None, grace: float = 0) -> int:
     """Run a command on this process's own terminal or pipes and give its exit code, 128 + n if signal n ended it.
 
-    Ctrl-C reaches the command, which is in the same process group, and is left to it.
+    Ctrl-C reaches the command, which is in the same process group, and is left to it. If this process is to end
+    otherwise, the command has `grace` seconds to end itself.
     """
-    with _interrupts_left_to_the_command():
-        exit_code = subprocess.run(list(command), env=dict(environment), check=False).returncode
+    with (
+        _interrupts_left_to_the_command(),
+        subprocess.Popen(list(command), env=dict(environment), cwd=folder) as process,
+    ):
+        try:
+            exit_code = process.wait()
+        except BaseException:
+            if grace:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(grace)
+            process.kill()
+            raise
     return exit_code if exit_code >= 0 else 128 - exit_code
 
 

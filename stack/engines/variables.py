@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from stack.errors import StackError
 from stack.instance import Instance
 from stack.references import (
     FileSecret,
@@ -25,6 +26,12 @@ Resolve = Callable[[Value, Callable[[SecretValue], str]], str]
 
 def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Mapping[str, dict[str, str] | None]:
     """Resolve the variables with secrets and parameters of each component; None if one of these has no value."""
+    found = {name: instance.stack.workload(name, target).given_environment for name in instance.stack.names}
+    return {name: given_of(instance, given, resolve) for name, given in found.items() if given}
+
+
+def given_of(instance: Instance, given: Mapping[str, Value], resolve: Resolve) -> dict[str, str] | None:
+    """Resolve variables with secrets and parameters; None if one of these has no value."""
     state = State(instance.state)
 
     def text_of(secret: SecretReference) -> str:
@@ -45,10 +52,12 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
             return reference.parameter.name in instance.parameters
         return not isinstance(reference, SecretReference) or state.has_secret(reference.id)
 
-    def of(given: Mapping[str, Value]) -> dict[str, str] | None:
-        if not all(exists(reference) for value in given.values() for reference in references_in(value)):
-            return None
-        return {variable: resolve(value, reveal) for variable, value in given.items()}
+    if not all(exists(reference) for value in given.values() for reference in references_in(value)):
+        return None
+    return {variable: resolve(value, reveal) for variable, value in given.items()}
 
-    found = {name: instance.stack.workload(name, target).given_environment for name in instance.stack.names}
-    return {name: of(given) for name, given in found.items() if given}
+
+def missing_value(component: str) -> StackError:
+    """Return the error of a component that was declared with a secret or parameter which has no value yet."""
+    problem = f"{component} has a variable with a secret or a parameter that has no value yet"
+    return StackError("component-down", problem, "run `stackctl up`, which makes or asks for it")

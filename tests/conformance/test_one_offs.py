@@ -7,14 +7,18 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
+from stack.engines.docker.forward import Forwarded, forwarded
 from stack.engines.embedded.strays import belonging
 from stack.engines.one_offs import is_one_off
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_compose
 from tests.terminal import on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -105,6 +109,34 @@ def test_a_one_off_command_needs_what_its_component_uses(kept: Cli) -> None:
         running.communicate(timeout=60)
     assert left(kept) == []
     assert kept.fails("run", "web", "--", "true", code="instance-down")
+
+
+def test_a_local_command_reaches_the_database_from_this_machine(up: Cli) -> None:
+    count, before = up.visit(), processes(up)
+    result = up.ok("run", "--local", "--", sys.executable, "-c", COUNT)
+    assert (result.stdout, result.stderr) == (f"{count}\n", "")
+    assert up.run("run", "--local", "web", "--", "sh", "-c", "exit 7").exit_code == 7
+    assert up.ok("run", "--local", "--", "cat", stdin="piped\n").stdout == "piped\n"
+    captured = up.data("run", "--local", "--", "sh", "-c", 'pwd; stat -c %a "$(dirname $DB_PASSWORD_FILE)"')
+    assert captured["stdout"].splitlines() == [str(up.folder), "700"]
+    up.fails("run", "--local", "db", "--", "true", code="usage", exit_code=2)
+    assert processes(up) == before
+
+
+@on_compose
+def test_a_port_is_forwarded_without_the_address_of_its_container(up: Cli) -> None:
+    container = subprocess.run(
+        [*["docker", "ps", "--quiet", "--filter", "label=com.docker.compose.service=cache", "--filter"],
+         f"label=stackctl.instance={up.instance}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    with forwarded(Forwarded(lambda: container, 6379, direct=False)) as port:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"PING\r\n")
+            assert connection.recv(100) == b"+PONG\r\n"
+        relays = ["docker", "exec", container, "sh", "-c", "cat /proc/[0-9]*/comm"]
+        eventually(lambda: "bash" not in subprocess.run(relays, capture_output=True, text=True, check=False).stdout)
+    assert up.ok("exec", "cache", "--", "redis-cli", "PING").stdout == "PONG\n", "the end of a relay ends nothing else"
 
 
 def kept_up(kept: Cli) -> Cli:

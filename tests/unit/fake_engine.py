@@ -19,7 +19,7 @@ from typing import IO, Self
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
-from stack.engines.base import Engine, LogLine, LogQuery, Revisions, Volumes
+from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Volumes
 from stack.engines.compose import render
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
@@ -80,6 +80,7 @@ class World:
     shown: int = 0
     log: Sequence[str] = ()
     lines: Sequence[LogLine] = ()
+    local: Local = field(default_factory=lambda: Local({}, None))
     read_since: datetime | None = None
     answer: Completed = DONE
     ends: dict[str, int] = field(default_factory=dict)
@@ -362,6 +363,10 @@ class FakeEngine(Engine):
     def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
         self._world.step(f"run {shlex.join(command)} beside {component}")
         return self._world.answer
+
+    def local(self, component: str) -> AbstractContextManager[Local]:
+        self._world.step(f"local {component}")
+        return contextlib.nullcontext(self._world.local)
 
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:

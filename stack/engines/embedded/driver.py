@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -19,8 +20,8 @@ from pathlib import Path
 
 from stack.capabilities import Completed, Programs, Serve, Session
 from stack.engines import listening, memory
-from stack.engines.base import Engine, LogLine, LogQuery, Revisions, Traits, Volumes
-from stack.engines.embedded import accounts, checks, data_folders, log_times, logs, observe, virtual_env
+from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
+from stack.engines.embedded import accounts, checks, data_folders, local, log_times, logs, observe, virtual_env
 from stack.engines.embedded.configuration import Configuration
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.host import LocalHost, client_environment
@@ -275,6 +276,10 @@ class EmbeddedEngine(Engine):
         layout = self._layout(expected_ports(self._instance, self._ports))
         at = Place(self._home, self._files.run_as, self._mounts())
         return run_one_off(self._instance, layout, at, component, command, capture)
+
+    def local(self, component: str) -> AbstractContextManager[Local]:
+        layout = self._layout(expected_ports(self._instance, self._ports))
+        return contextlib.nullcontext(local.local(self._instance, layout, component))
 
     @contextlib.contextmanager
     def offline(self, component: str, serve: Serve) -> Iterator[Session]:
