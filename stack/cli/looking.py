@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,46 @@ def status(
         raise UsageError("status --watch draws on a terminal", "programs read `stackctl events`")
     show = redrawing(sys.stdout)
     return watch(session.settings, style, lambda text: show(session.invocation.text(text)))
+
+
+@command(app.command("ps"))
+def ps(session: Session) -> Report[object]:
+    """Show the state and health of each component: the same as `status`.
+
+    \b
+    Examples:
+      stackctl ps
+    """
+    from stack.commands.status import status
+
+    return replace(status(session.settings), command="ps")
+
+
+@command(app.command("open"))
+def open_page(
+    session: Session,
+    component: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COMPONENT]", help="Which, such as web or search.console.", autocompletion=component_names
+        ),
+    ] = None,
+    print_only: Annotated[bool, typer.Option("--print", help="Only print the URL.")] = False,
+) -> Report[object]:
+    """Open the page of the app in the browser, and print its URL.
+
+    Without a browser or a display it only prints the URL.
+
+    \b
+    Examples:
+      stackctl open
+      stackctl open mail
+      stackctl open --print
+    """
+    from stack.cli.browser import browse
+    from stack.commands.open import open_page
+
+    return open_page(session.settings, component, None if print_only else browse)
 
 
 @command(app.command("events"))

@@ -98,6 +98,20 @@ class ExecResult:
 
 
 @dataclass(frozen=True)
+class OpenResult:
+    """The page of a component.
+
+    `component`: its name.
+    `url`: where it answers.
+    `opened`: whether it was shown in a browser.
+    """
+
+    component: str
+    url: str
+    opened: bool
+
+
+@dataclass(frozen=True)
 class RenderResult:
     """The configuration for the engine.
 

@@ -39,7 +39,7 @@ COMMANDS = [
     "up", "plan", "status", "logs", "exec", "rotate", "stop", "start", "down", "reset", "render", "env", "version",
     "inspect", "inspect db", "inspect cache", "wait", "events", "doctor", "ls", "prune",
     "snapshot save", "snapshot list", "snapshot show", "snapshot restore", "snapshot delete", "undo",
-    "dump", "load", "seed", "shell", "upgrade", "schema", "run",
+    "dump", "load", "seed", "shell", "upgrade", "schema", "run", "ps", "open",
 ]  # fmt: skip
 
 
@@ -86,6 +86,12 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["run", "web", "--"], "run: there is no command after --"),
         (["run", "nobody", "--", "true"], "'nobody' is not a component of playground"),
         (["run", "db", "--", "psql"], "db is a PostgreSQL: only one server may have its data"),
+        (["run", "--", "ls"], "run: no component is named before --"),
+        (["run", "--local", "--"], "run: there is no command after --"),
+        (["run", "--local", "db", "--", "ls"], "db is a PostgreSQL, which no process of yours takes the place of"),
+        (["open", "nobody"], "'nobody' is not a component of playground"),
+        (["open", "db"], "db is not published: db publishes no port"),
+        (["open", "web.http"], "web.http is not published: web publishes the ports web"),
         (["logs", "--since", "soon"], "--since: 'soon' is neither a duration nor a time"),
         (["logs", "--since", "-5m"], "--since: '-5m' is neither a duration nor a time"),
         (["logs", "--grep", "("], "--grep: '(' is not a regular expression: missing ), unterminated subpattern"),
