@@ -360,6 +360,20 @@ class Stack:
             object.__setattr__(stack, "whole", self.whole)
         return stack
 
+    def publishing(self, names: Collection[str]) -> Stack:
+        """Return the stack whose components of these names publish each port on this machine, declared or not."""
+        if not names:
+            return self
+        stack = self._of(self.components, self.groups)
+        stack._publish(frozenset(names))
+        return stack
+
+    def _publish(self, names: frozenset[str]) -> None:
+        object.__setattr__(self, "published", names)
+        # The checks of what is declared have asked for them.
+        self._own_workloads.clear()
+        self._workloads.clear()
+
     def able(self, target: Target) -> Stack:
         """Return the stack without the components that can't run on a target, or that need one of those."""
         left = runnable(self, target)
@@ -374,7 +388,10 @@ class Stack:
         self, components: Sequence[Component], groups: Mapping[str, Sequence[Component | str]] | None = None
     ) -> Stack:
         """Return the same stack of other components."""
-        return Stack(self.name, components, groups, self._unused_externals, self.isolated)
+        stack = Stack(self.name, components, groups, self._unused_externals, self.isolated)
+        if self.published:
+            stack._publish(self.published)
+        return stack
 
     @property
     def _unused_externals(self) -> tuple[External, ...]:
@@ -391,6 +408,11 @@ class Stack:
     def given(self) -> Mapping[str, Mapping[str, Value]]:
         """The variables that components get beside those that they declare, by their names."""
         return {}
+
+    @cached_property
+    def published(self) -> frozenset[str]:
+        """The components that publish each port though they may not declare it."""
+        return frozenset()
 
     @cached_property
     def off(self) -> Mapping[str, str]:
@@ -445,7 +467,8 @@ class Stack:
     def own_workload(self, name: str, target: Target) -> Workload:
         """What a component runs, without what those that it uses export. Raises as the component does."""
         if (name, target) not in self._own_workloads:
-            self._own_workloads[name, target] = self[name].workload(target)
+            own = self[name].workload(target)
+            self._own_workloads[name, target] = own.publishing() if name in self.published else own
         return self._own_workloads[name, target]
 
     # Those that were asked for: a command asks for each many times.

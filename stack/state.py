@@ -55,8 +55,9 @@ class Record:
 
     `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
-    `parameters`: those that were given once and are no secrets. `groups`: those that are on. `stopped`: the components
-    that do not run on purpose, until an `up` of everything: `stop` named them, or `up` named only others.
+    `parameters`: those that were given once and are no secrets. `groups`: those that are on. `published`: the
+    components whose ports are, though they declare that of none. `stopped`: those that do not run on purpose, until an
+    `up` of everything: `stop` named them, or `up` named only others.
     """
 
     project: str
@@ -66,6 +67,7 @@ class Record:
     generations: Mapping[VolumeId, int] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
 
 
@@ -114,6 +116,7 @@ class State:
                 generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
                 parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
                 groups=tuple(map(str, data.get("groups", ()))),
+                published=tuple(map(str, data.get("published", ()))),
                 stopped=tuple(map(str, data.get("stopped", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -126,7 +129,7 @@ class State:
 
     def remember(self, record: Record) -> None:
         data = asdict(record)
-        for name in ("parameters", "stopped"):
+        for name in ("parameters", "stopped", "published"):
             if not data[name]:
                 del data[name]
         text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"

@@ -340,6 +340,11 @@ class Workload:
     def published(self) -> tuple[Port, ...]:
         return tuple(port for port in self.ports if port.publish is not None)
 
+    def publishing(self) -> Workload:
+        """Return it with each port published on this machine, by the number that it has in the container."""
+        ports = (port if port.publish is not None else replace(port, publish=port.number) for port in self.ports)
+        return replace(self, ports=tuple(ports))
+
     @property
     def public(self) -> bool:
         """Whether other machines reach it."""

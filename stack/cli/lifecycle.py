@@ -15,8 +15,10 @@ from stack.cli.options import (
     NoSnapshot,
     Parameters,
     Port,
+    Publish,
     Session,
     Timeout,
+    Unpublish,
     With,
     Without,
     Yes,
@@ -34,6 +36,8 @@ def up(
     parameters: Parameters = None,
     on: With = None,
     off: Without = None,
+    publish: Publish = None,
+    unpublish: Unpublish = None,
     timeout: Timeout = 120,
     saved: Annotated[
         Path | None,
@@ -58,16 +62,17 @@ def up(
       stackctl up --port auto
       stackctl up --set LOG_LEVEL=debug --set STRIPE_KEY=@stripe.key
       stackctl up --with tools
+      stackctl up --publish db
       stackctl up web
       stackctl up --instance review
       stackctl up --engine embedded
     """
     from stack.commands.up import up
-    from stack.workflow.asked import Groups
+    from stack.workflow.asked import Switches
     from stack.workflow.converge import UpOptions
 
     _check_whole(components, saved, "--plan")
-    options, groups = UpOptions(timeout, saved, rollback), Groups(on or (), off or ())
+    options, groups = UpOptions(timeout, saved, rollback), Switches(on or (), off or (), publish or (), unpublish or ())
     settings, ports, names = session.given(parameters), _ports(port or []), components or ()
     return up(settings, session.progress, ports, system_binaries, options, session.question(), groups, names)
 
@@ -97,10 +102,10 @@ def plan(
       stackctl plan --output next.json && stackctl up --plan next.json
     """
     from stack.commands.plan import plan
-    from stack.workflow.asked import Groups
+    from stack.workflow.asked import Switches
 
     _check_whole(components, output, "--output")
-    return plan(session.given(parameters), exit_code, output, Groups(on or (), off or ()), components or ())
+    return plan(session.given(parameters), exit_code, output, Switches(on or (), off or ()), components or ())
 
 
 def _check_whole(components: list[str] | None, file: Path | None, option: str) -> None:

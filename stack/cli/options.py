@@ -37,6 +37,21 @@ Components = Annotated[
     list[str] | None,
     typer.Argument(metavar="[COMPONENT]...", help="Only these components.", autocompletion=component_names),
 ]
+Publish = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--publish",
+        metavar="COMPONENT",
+        autocompletion=component_names,
+        help="Publish the ports of a component on this machine too, from now on: those of a database, for a client.",
+    ),
+]
+Unpublish = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unpublish", metavar="COMPONENT", autocompletion=component_names, help="Undo --publish for a component."
+    ),
+]
 Port = Annotated[
     list[str] | None,
     typer.Option(

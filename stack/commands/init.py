@@ -20,7 +20,7 @@ from stack.report import Report, count
 from stack.results.imported import ImportedKey, InitResult, Verified
 from stack.settings import STACK_FILE, STATE_FOLDER, Settings
 from stack.style import BOLD, GREEN, YELLOW, Style
-from stack.workflow.asked import Groups
+from stack.workflow.asked import Switches
 from stack.workflow.opening import default_engine, default_unseen, look
 from stack.workflow.origins import with_each
 from stack.workflow.ports import preview
@@ -140,11 +140,11 @@ def _unloadable(error: StackError) -> StackError:
 
 def _verified(settings: Settings, project: Project, converted: Converted) -> Verified:
     """Compare what the stack file renders to with what Compose reads."""
-    every = Groups(tuple(load_stack(settings.file).groups))
+    every = Switches(tuple(load_stack(settings.file).groups))
     try:
         opened = look(settings, choose=default_unseen, groups=every)
     except DeclarationError:
-        # Groups that are alternatives can't be on together.
+        # Switches that are alternatives can't be on together.
         opened = look(settings, choose=default_unseen)
     opened = with_each(preview(opened, settings, lambda: Observed({})))
     rendered = read_text(opened.engine.render(), project.folder)

@@ -12,7 +12,7 @@ from stack.report import Report
 from stack.results.plans import PlanResult
 from stack.settings import Settings
 from stack.style import DIM, Style
-from stack.workflow.asked import AS_THEY_ARE, Groups
+from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.externals import external_lines
 from stack.workflow.opening import look, with_parameters
 from stack.workflow.part import EVERYTHING, with_needed
@@ -27,7 +27,7 @@ def plan(
     settings: Settings,
     exit_code: bool = False,
     output: Path | None = None,
-    groups: Groups = AS_THEY_ARE,
+    groups: Switches = AS_THEY_ARE,
     names: Sequence[str] = (),
 ) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 if something would change.

@@ -10,7 +10,7 @@ from stack.report import Report
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.store import SnapshotStore
-from stack.workflow.asked import Groups
+from stack.workflow.asked import Switches
 from stack.workflow.confirming import Confirm
 from stack.workflow.opening import change, reopen
 from stack.workflow.restoring import bring_back, runs_here
@@ -38,6 +38,6 @@ def undo(
             )
         if not opened.state.exists():
             had = newest.manifest
-            groups = Groups([group for group in opened.groups if had.groups.get(group)])
+            groups = Switches([group for group in opened.groups if had.groups.get(group)])
             opened = reopen(opened, settings, settings.engine or had.engine, had.ports, groups)
         return bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)

@@ -11,7 +11,7 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.instances import UpResult
 from stack.settings import Settings
-from stack.workflow.asked import AS_THEY_ARE, Groups
+from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.opening import change, default_engine, on_next_engine
@@ -28,7 +28,7 @@ def up(
     system_binaries: bool = False,
     options: UpOptions | None = None,
     ask: Ask | None = None,
-    groups: Groups = AS_THEY_ARE,
+    groups: Switches = AS_THEY_ARE,
     names: Sequence[str] = (),
 ) -> Report[UpResult]:
     """Plan, build, start and judge. `groups` are turned on and off from now on.

@@ -1,4 +1,4 @@
-"""What the command line asks of an instance, beside what it remembers: groups that are on, and ports."""
+"""What the command line asks of an instance, beside what it remembers: groups that are on, and published ports."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ from stack.workload import PortId
 
 
 @dataclass(frozen=True)
-class Groups:
-    """The groups of components that the command line turns on and off; the others stay as they are."""
+class Switches:
+    """What the command line turns on and off; all else stays as it is.
+
+    `on`, `off`: groups of components. `publish`, `unpublish`: components whose ports are published on this machine,
+    though they declare that of none.
+    """
 
     on: Sequence[str] = ()
     off: Sequence[str] = ()
+    publish: Sequence[str] = ()
+    unpublish: Sequence[str] = ()
 
 
-AS_THEY_ARE = Groups()
+AS_THEY_ARE = Switches()
 
 
-def chosen_groups(stack: Stack, before: Sequence[str], groups: Groups) -> tuple[str, ...]:
+def chosen_groups(stack: Stack, before: Sequence[str], groups: Switches) -> tuple[str, ...]:
     """Return the groups that are on: those of before, and those that are turned on, without those that are turned off.
 
     One that is no longer declared is forgotten.
@@ -39,6 +45,23 @@ def chosen_groups(stack: Stack, before: Sequence[str], groups: Groups) -> tuple[
         )
     wanted = {*before, *groups.on} - set(groups.off)
     return tuple(name for name in stack.groups if name in wanted)
+
+
+def chosen_published(stack: Stack, before: Sequence[str], switches: Switches) -> tuple[str, ...]:
+    """Return the components whose ports are published though they declare that of none: those of before, and as asked.
+
+    One that is no longer declared is forgotten.
+    """
+    for option, names in (("--publish", switches.publish), ("--unpublish", switches.unpublish)):
+        for name in names:
+            if name not in stack.names:
+                raise UsageError(
+                    f"{option} {name}: {name!r} is not a component of {stack.name}", f"it has: {', '.join(stack.names)}"
+                )
+            if not stack.own_workload(name, "container").ports:
+                raise UsageError(f"{option} {name}: {name} has no port", "leave it out")
+    wanted = {*before, *switches.publish}.difference(switches.unpublish)
+    return tuple(name for name in stack.names if name in wanted)
 
 
 def chosen_ports(stack: Stack, ports: Mapping[str | None, PortChoice]) -> dict[PortId, PortChoice]:

@@ -26,7 +26,7 @@ from stack.references import FileSecret, secrets_in
 from stack.settings import PLAYGROUND, Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
-from stack.workflow.asked import AS_THEY_ARE, Groups, chosen_groups, chosen_ports
+from stack.workflow.asked import AS_THEY_ARE, Switches, chosen_groups, chosen_ports, chosen_published
 from stack.workflow.env_files import with_env_files
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
@@ -126,7 +126,7 @@ class Choice:
 Choose = Callable[[Instance], Choice]
 
 
-def look(settings: Settings, choose: Choose | None = None, groups: Groups = AS_THEY_ARE) -> Opened:
+def look(settings: Settings, choose: Choose | None = None, groups: Switches = AS_THEY_ARE) -> Opened:
     """Open an instance to read it. Writes nothing and takes no lock: another command may change it meanwhile.
 
     `choose` picks the engine of a new instance if none was asked for; without it, `fitting_engine` does.
@@ -144,7 +144,7 @@ def change(
     deletes_all: bool = False,
     parameters: bool = True,
     ask: Ask | None = None,
-    groups: Groups = AS_THEY_ARE,
+    groups: Switches = AS_THEY_ARE,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
@@ -182,7 +182,9 @@ def _with_found_generations(opened: Opened) -> Opened:
     return with_instance(opened, replace(opened.instance, generations=found)) if found else opened
 
 
-def reopen(opened: Opened, settings: Settings, engine: str | None, had: Mapping[PortId, int], groups: Groups) -> Opened:
+def reopen(
+    opened: Opened, settings: Settings, engine: str | None, had: Mapping[PortId, int], groups: Switches
+) -> Opened:
     """Open an instance that does not exist on another engine, with the ports that it had, and groups; hold its lock."""
     stack = opened.instance.stack.whole
     declared = default_ports(stack.selected(groups.on))
@@ -207,17 +209,21 @@ def _open(
     ports: Mapping[str | None, PortChoice] | None = None,
     system_binaries: bool = False,
     choose: Choose | None = None,
-    groups: Groups = AS_THEY_ARE,
+    groups: Switches = AS_THEY_ARE,
 ) -> Opened:
     folder = settings.state_root / name
     state = State(folder)
     remembered = state.record() or Record(project=default_project(name, folder), ports={})
+    published = chosen_published(stack, remembered.published, groups)
+    stack = stack.publishing(published)
     on = chosen_groups(stack, remembered.groups, groups)
     every, stack = default_ports(stack), stack.selected(on)
     stack, unread = with_env_files(settings, stack)
     declared = default_ports(stack)
     kept = {port: number for port, number in remembered.ports.items() if port in every}
-    asked = chosen_ports(stack, ports or {})
+    fresh = (port for port in declared if port.component in groups.publish)
+    asked: dict[PortId, PortChoice] = dict.fromkeys(fresh, AUTO)
+    asked |= chosen_ports(stack, ports or {})
     parameters = find_parameters(settings, stack, state, remembered.parameters)
     parameters = replace(parameters, problem=parameters.problem or unread)
     record = replace(
@@ -225,6 +231,7 @@ def _open(
         ports=kept | {port: number for port, number in asked.items() if number != AUTO},
         system_binaries=remembered.system_binaries or system_binaries,
         groups=on,
+        published=published,
     )
     instance = Instance(
         name=name,

@@ -1,4 +1,4 @@
-"""Groups of components that are off until they are asked for: what is declared, turned on and off, and kept."""
+"""Switches of components that are off until they are asked for: what is declared, turned on and off, and kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stack.state import State
 from stack.style import PLAIN
 from stack.verdict import Verdict
 from stack.workflow import converge, keeping
-from stack.workflow.asked import Groups
+from stack.workflow.asked import Switches
 from stack.workflow.converge import UpOptions
 from stack.workflow.opening import find_component, look
 from tests.unit.fake_engine import FakeEngine, World, tar_of
@@ -138,14 +138,14 @@ class Shop:
         self.settings = Settings(self.file, None, folder / "state", "embedded", folder / "registry")
 
     def up(self, on: str = "", off: str = "") -> None:
-        up(self.settings, Silence(), groups=Groups(on.split(), off.split()))
+        up(self.settings, Silence(), groups=Switches(on.split(), off.split()))
 
     @property
     def running(self) -> list[str]:
         return [*self.world.components]
 
     def plan(self, on: str = "") -> list[str]:
-        return plan(self.settings, groups=Groups(on.split())).shown(PLAIN).splitlines()
+        return plan(self.settings, groups=Switches(on.split())).shown(PLAIN).splitlines()
 
 
 class RemovingEngine(FakeEngine):
@@ -189,7 +189,7 @@ def test_plan_shows_what_a_group_would_do_and_changes_nothing(shop: Shop) -> Non
 
 def test_what_is_turned_off_is_removed_and_its_data_kept(shop: Shop) -> None:
     shop.up(on="tools")
-    lines = plan(shop.settings, groups=Groups(off=["tools"])).shown(PLAIN).splitlines()
+    lines = plan(shop.settings, groups=Switches(off=["tools"])).shown(PLAIN).splitlines()
     assert "- adminer: remove, because its group tools is off" in lines
     assert "= data: adminer-notes: is kept (its group tools is off)" in lines
 
@@ -197,12 +197,12 @@ def test_what_is_turned_off_is_removed_and_its_data_kept(shop: Shop) -> None:
 def test_a_saved_plan_is_applied_with_the_groups_that_it_was_made_with(shop: Shop, tmp_path: Path) -> None:
     shop.up()
     file = tmp_path / "next.json"
-    plan(shop.settings, output=file, groups=Groups(on=["tools"]))
+    plan(shop.settings, output=file, groups=Switches(on=["tools"]))
     with pytest.raises(StackError) as raised:
         up(shop.settings, Silence(), options=UpOptions(saved=file))
     assert raised.value.code == "plan-stale"
     assert raised.value.hint == f"`stackctl up --with tools --plan {file}`"
-    up(shop.settings, Silence(), options=UpOptions(saved=file), groups=Groups(on=["tools"]))
+    up(shop.settings, Silence(), options=UpOptions(saved=file), groups=Switches(on=["tools"]))
     assert shop.running == ["web", "adminer"]
 
 

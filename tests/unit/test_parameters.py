@@ -25,7 +25,7 @@ from stack.progress import Silence
 from stack.references import ParameterReference, ParameterSecret, SecretValue, Text, deferred
 from stack.settings import Settings
 from stack.state import State
-from stack.workflow.asked import Groups
+from stack.workflow.asked import Switches
 from stack.workflow.opening import change, look
 from stack.workflow.parameters import keep_secrets
 from tests.terminal import terminal
@@ -169,7 +169,7 @@ def test_a_parameter_of_a_group_that_is_off_is_kept_for_it(tmp_path: Path) -> No
         keep_secrets(opened.state, opened.instance.stack, opened.instance.parameters)
     later = replace(settings, chosen={})
     assert origins(later) == {}, "nothing that is on needs one"
-    found = look(later, groups=Groups(("tools",))).instance.parameters
+    found = look(later, groups=Switches(("tools",))).instance.parameters
     assert {name: (each.value, each.origin) for name, each in found.items()} == {
         "LEVEL": ("debug", "kept from before"),
         "TOKEN": ("hunter2", "kept from before"),
