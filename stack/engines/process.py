@@ -58,11 +58,12 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
     Ctrl-C reaches the command, which is in the same process group, and is left to it. If this process is to end
     otherwise, the command has `grace` seconds to end itself.
     """
-    with (
-        _interrupts_left_to_the_command(),
-        subprocess.Popen(list(command), env=dict(environment), cwd=folder) as process,
-    ):
+    with _interrupts_left_to_the_command(), contextlib.ExitStack() as opened:
+        with _held_back(signal.SIGTERM) as came:
+            process = opened.enter_context(subprocess.Popen(list(command), env=dict(environment), cwd=folder))
         try:
+            if came:
+                signal.raise_signal(signal.SIGTERM)
             exit_code = process.wait()
         except BaseException:
             if grace:
@@ -72,6 +73,21 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
             process.kill()
             raise
     return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+@contextlib.contextmanager
+def _held_back(number: signal.Signals) -> Iterator[list[int]]:
+    """Note a signal during the block instead of handling it: between the start of a process and its name it would leave
+    that process behind."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = signal.signal(number, lambda *_: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(number, before)
 
 
 def stream(command: Sequence[str], environment: Mapping[str, str], write: Callable[[str], None]) -> int:
