@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from stack.cli.options import (
     Yes,
     command,
 )
+from stack.cli.terminal import note, write_report
 from stack.errors import UsageError
 from stack.report import Report
 
@@ -46,6 +48,15 @@ def up(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Restore the previous version if the new one fails.")
     ] = False,
+    local: Annotated[
+        str | None,
+        typer.Option(
+            "--local",
+            metavar="COMPONENT",
+            autocompletion=component_names,
+            help="Run it here as a process of this machine.",
+        ),
+    ] = None,
     system_binaries: Annotated[
         bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
     ] = False,
@@ -54,6 +65,7 @@ def up(
 
     Another `up` applies only what changed in the declaration, and always keeps the data. `plan` previews it.
     With COMPONENT it starts only these and what they need, and leaves everything else as it is.
+    With --local it starts everything else, and then runs that component in this terminal until Ctrl-C.
 
     \b
     Examples:
@@ -64,6 +76,7 @@ def up(
       stackctl up --with tools
       stackctl up --publish db
       stackctl up web
+      stackctl up --local web
       stackctl up --instance review
       stackctl up --engine embedded
     """
@@ -71,10 +84,23 @@ def up(
     from stack.workflow.asked import Switches
     from stack.workflow.converge import UpOptions
 
+    began = time.monotonic()
     _check_whole(components, saved, "--plan")
+    if local is not None and (components or saved or session.json):
+        raise UsageError(
+            "up --local starts everything else and goes on in this terminal", "leave out names, --plan and --json"
+        )
     options, groups = UpOptions(timeout, saved, rollback), Switches(on or (), off or (), publish or (), unpublish or ())
     settings, ports, names = session.given(parameters), _ports(port or []), components or ()
-    return up(settings, session.progress, ports, system_binaries, options, session.question(), groups, names)
+    ask, progress = session.question(), session.progress
+    report = up(settings, progress, ports, system_binaries, options, ask, groups, names, local)
+    if local is None:
+        return report
+    from stack.commands.up_local import run_in_place
+
+    progress.close()
+    write_report(session.invocation.report(report), time.monotonic() - began)
+    return run_in_place(settings, local, lambda text: note(session.invocation.text(text)))
 
 
 @command(app.command("plan"))

@@ -18,6 +18,7 @@ from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
 from stack.verdict import observe
 from stack.workflow.externals import external_statuses
+from stack.workflow.local import runs_locally
 from stack.workflow.opening import Opened, look
 from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.summary import (
@@ -43,6 +44,7 @@ _COLUMNS = (
 _MIB = 2**20
 _COLOURS = {
     "running": GREEN,
+    "local": GREEN,
     "healthy": GREEN,
     "done": GREEN,
     "up": GREEN,
@@ -82,6 +84,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         runs=schedule_runs(opened, observed, now),
         groups=opened.groups,
         externals=externals,
+        local=tuple(name for name in opened.instance.stack.names if runs_locally(opened, name)),
     )
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
@@ -114,7 +117,9 @@ def _text(
     if not observed.exists:
         return f"{instance.name} is not up; `stackctl up` starts it"
     names = data.components
-    rows = [_row(instance, name, observed.components.get(name), memory.get(name), now) for name in names]
+    there = {name: state for name, state in observed.components.items() if name not in data.local}
+    rows = [_row(instance, name, there.get(name), memory.get(name), now) for name in names]
+    rows = [[row[0], "local", *row[2:]] if row[0] in data.local else row for row in rows]
     rows += [
         [name, "external", "unhealthy" if each.problem else "healthy", *["-"] * 4, each.address or "-"]
         for name, each in data.externals.items()
@@ -138,8 +143,14 @@ def _text(
     for what, left in (("no longer declared", gone), ("its group is off", off)):
         if left:
             lines.insert(2, style.wrapped(f"{', '.join(left)}; `stackctl up` removes it", f"{what}: ", "  "))
-    below = [*stopped_lines(instance, observed), *group_lines(opened.groups)]
+    below = [*_local_lines(data), *stopped_lines(instance, observed, data.local), *group_lines(opened.groups)]
     return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in below)])
+
+
+def _local_lines(data: StatusResult) -> list[str]:
+    return [
+        f"{name} is a process of this machine, in the terminal of `stackctl up --local {name}`" for name in data.local
+    ]
 
 
 def _columns(opened: Opened, rows: Sequence[Sequence[str]]) -> list[Column]:

@@ -14,6 +14,7 @@ from stack.settings import Settings
 from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
+from stack.workflow.local import find_app, left_to_this_machine, needing, rest_of
 from stack.workflow.opening import change, default_engine, on_next_engine
 from stack.workflow.parameters import Ask
 from stack.workflow.part import with_needed
@@ -30,10 +31,12 @@ def up(
     ask: Ask | None = None,
     groups: Switches = AS_THEY_ARE,
     names: Sequence[str] = (),
+    local: str | None = None,
 ) -> Report[UpResult]:
     """Plan, build, start and judge. `groups` are turned on and off from now on.
 
-    `names`: nothing is made but these components and what they need; all else is left as it is.
+    `names`: nothing is made but these components and what they need; all else is left as it is. `local`: a component
+    that is stopped and left to a process of this machine, and with it what needs it.
 
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
@@ -42,10 +45,16 @@ def up(
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
         options = replace(options, part=with_needed(opened.instance, names)) if names else options
+        if local is not None:
+            options = replace(options, part=rest_of(opened, find_app(opened, local).name))
+            if needs := needing(opened, local):
+                progress.step(f"{', '.join(needs)}: left as it is, because it needs {local} in its container")
         check_sources(opened, options.part)
         journal = Journal(opened.state)
         if not opened.state.exists():
             opened.engine.check()
+        if local is not None:
+            opened = left_to_this_machine(opened, local)
         try:
             with registered(opened, settings) as ready:
                 return converge(ready, journal, progress, options)

@@ -49,6 +49,15 @@ def is_left(state: Path, name: str) -> bool:
         return free
 
 
+def is_held(state: Path, name: str) -> bool:
+    """Say whether a command of this name is in use; change nothing."""
+    path = _lock(state, name)
+    if not path.exists():
+        return False
+    with attempt(path) as free:
+        return not free
+
+
 def _lock(state: Path, name: str) -> Path:
     return state / _FOLDER / name
 

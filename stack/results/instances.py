@@ -108,6 +108,7 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     `runs`: those of each schedule that is running.
     `groups`: whether each group of components is on.
     `externals`: each server that is used and not run by stackctl.
+    `local`: the components in whose place `up --local` runs a process of this machine now.
     """
 
     instance: str
@@ -120,6 +121,7 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     runs: Mapping[str, Runs]
     groups: Mapping[str, bool]
     externals: Mapping[str, ExternalStatus]
+    local: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from stack.model import Component
 from stack.observed import Observed
 from stack.program import Program
 from stack.workflow.opening import Opened, find_component
+from stack.workflow.part import Part, noting_stopped
 from stack.workflow.ports import holder_of, port_is_free
 
 _GRACE = 10.0
@@ -93,10 +94,39 @@ def check_own_port(opened: Opened, component: str) -> None:
             )
 
 
+def rest_of(opened: Opened, component: str) -> Part:
+    """Return the part of all but a component and what needs it. Raises `UsageError` for one that can't be left out."""
+    stack = opened.instance.stack
+    if component in stack.jobs:
+        raise UsageError(f"{component} is a job", f"run its command by `stackctl run --local {component} -- …`")
+    if stack.replicas(component) > 1:
+        raise UsageError(f"{component} has several replicas", f"run one by `stackctl run --local {component} -- …`")
+    names = frozenset(name for name in stack.names if name != component and component not in stack.order.below(name))
+    if not names:
+        raise UsageError(f"there is nothing to start beside {component}", "start it yourself")
+    return Part(names)
+
+
+def needing(opened: Opened, component: str) -> tuple[str, ...]:
+    """Name what needs a component, and so is left as it is while that is a process of this machine."""
+    stack = opened.instance.stack
+    return tuple(name for name in stack.names if component in stack.order.below(name))
+
+
+def left_to_this_machine(opened: Opened, component: str) -> Opened:
+    """Stop what the engine runs of a component, and return the instance in which it does not run on purpose."""
+    noted = noting_stopped(opened, opened.instance.stopped.union({component}))
+    state = opened.engine.observe().components.get(component) if opened.state.exists() else None
+    if state is not None and state.running:
+        noted.state.remember(noted.record)
+        noted.engine.stop([component])
+    return noted
+
+
 def local_name(component: str) -> str:
     """Name the lock that a local process in the place of a component holds while it runs."""
     return f"{component}.{_LOCAL}"
 
 
 def runs_locally(opened: Opened, component: str) -> bool:
-    return not one_offs.is_left(opened.state.folder, local_name(component))
+    return one_offs.is_held(opened.state.folder, local_name(component))

@@ -52,9 +52,10 @@ def _line(instance: Instance, port: PortId, url: str, style: Style) -> str:
     return f"  {port.typed}: {style.url(url)}{password}"
 
 
-def stopped_lines(instance: Instance, observed: Observed) -> list[str]:
-    """Say, for people, what does not run on purpose and how it is started."""
-    states = {name: observed.components.get(name) for name in instance.stack.names if name in instance.stopped}
+def stopped_lines(instance: Instance, observed: Observed, local: Collection[str] = ()) -> list[str]:
+    """Say, for people, what does not run on purpose and how it is started; `local` runs outside of the engine."""
+    stopped = instance.stopped.difference(local)
+    states = {name: observed.components.get(name) for name in instance.stack.names if name in stopped}
     resting = [name for name, state in states.items() if state is None or not state.running]
     return [f"not running, on purpose: {', '.join(resting)}; `stackctl up` starts everything"] if resting else []
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -137,6 +138,32 @@ def test_a_port_is_forwarded_without_the_address_of_its_container(up: Cli) -> No
         relays = ["docker", "exec", container, "sh", "-c", "cat /proc/[0-9]*/comm"]
         eventually(lambda: "bash" not in subprocess.run(relays, capture_output=True, text=True, check=False).stdout)
     assert up.ok("exec", "cache", "--", "redis-cli", "PING").stdout == "PONG\n", "the end of a relay ends nothing else"
+
+
+def test_an_app_runs_as_a_local_process_beside_the_rest(kept: Cli) -> None:
+    count = kept.visit()
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    cli = replace(kept, environment={**kept.environment, "PATH": path})
+    with cli.start("up", "--local", "web") as local:
+        eventually(lambda: kept.get("/health")[0] == 200 and kept.data("status")["local"])
+        assert kept.visit() == count + 1, "it has the database of the instance"
+        found = kept.data("status")
+        assert (found["state"], found["local"], found["components"]["web"]["state"]) == ("partial", ["web"], "stopped")
+        assert re.search("^web +local ", kept.ok("status").stdout, re.MULTILINE)
+        again = kept.run("up", "--local", "web")
+        assert (again.exit_code, "web runs as a local process already" in again.stderr) == (2, True)
+        assert "process" in kept.fails("up", code="port-taken")["message"], "its port is not taken away from it"
+        os.killpg(local.pid, signal.SIGINT)
+        out, err = local.communicate(timeout=60)
+    assert "web runs here as" in err
+    assert "everything else is still up" in out
+    found = kept.data("status")
+    assert (found["local"], found["components"]["db"]["state"], kept.get()[0]) == ([], "running", 0)
+    with socket.create_server(("127.0.0.1", kept.port)):
+        taken = cli.run("up", "--local", "web")
+        assert (taken.exit_code, "on which web has to listen, is taken by" in taken.stderr) == (1, True), taken
+    assert kept.up()["components"]["web"]["state"] == "running"
+    assert kept.visit() == count + 2
 
 
 def kept_up(kept: Cli) -> Cli:

@@ -89,6 +89,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["run", "--", "ls"], "run: no component is named before --"),
         (["run", "--local", "--"], "run: there is no command after --"),
         (["run", "--local", "db", "--", "ls"], "db is a PostgreSQL, which no process of yours takes the place of"),
+        (["up", "--local", "web", "db"], "up --local starts everything else and goes on in this terminal"),
         (["open", "nobody"], "'nobody' is not a component of playground"),
         (["open", "db"], "db is not published: db publishes no port"),
         (["open", "web.http"], "web.http is not published: web publishes the ports web"),

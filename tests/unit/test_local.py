@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from stack import BIND, PORT, Container, Parameter, Postgres, Redis, Stack, Volume, WebApp, Worker
+from stack import BIND, PORT, Container, Job, Parameter, Postgres, Proxy, Redis, Stack, Volume, WebApp, Worker
 from stack.cli.options import CommandForComponent
 from stack.commands import run_local as module
+from stack.commands import up_local
 from stack.commands.run_local import run_local
-from stack.engines import process
+from stack.commands.up_local import run_in_place
+from stack.engines import one_offs, process
 from stack.engines.base import Local
 from stack.engines.compose import local as compose
 from stack.engines.compose.driver import ComposeEngine
@@ -28,7 +30,7 @@ from stack.observed import ComponentState
 from stack.parameters import Given
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
-from stack.workflow.local import find_app
+from stack.workflow.local import find_app, local_name, needing, rest_of
 from stack.workflow.opening import Choice, Opened
 from stack.workload import PortId
 from tests.unit.fake_engine import FakeEngine, World
@@ -116,6 +118,47 @@ def test_the_only_app_needs_no_name(tmp_path: Path) -> None:
         find_app(opened(Stack("shop", [WEB, api, worker, DB, CACHE]), tmp_path), None)
     with pytest.raises(StackError, match="which component\\? The stack has: none"):
         find_app(opened(Stack("shop", [DB]), tmp_path), None)
+
+
+def test_all_but_what_needs_a_local_component_is_started(tmp_path: Path) -> None:
+    migrate = Job("migrate", of=WEB, command="migrate", before=[WEB])
+    proxy, worker = Proxy("proxy", {"/": WEB}), Worker("worker", of=WEB, command="work", replicas=2)
+    shop = opened(Stack("shop", [proxy, WEB, worker, migrate, DB, CACHE]), tmp_path)
+    assert rest_of(shop, "web").names == {"worker", "migrate", "db", "cache"}
+    assert needing(shop, "web") == ("proxy",)
+    for name, message in (("migrate", "is a job"), ("worker", "has several replicas")):
+        with pytest.raises(StackError, match=message) as raised:
+            rest_of(shop, name)
+        assert f"`stackctl run --local {name} -- …`" in raised.value.hint
+    alone = opened(Stack("shop", [WebApp("web", source=".")]), tmp_path)
+    with pytest.raises(StackError, match="there is nothing to start beside web"):
+        rest_of(alone, "web")
+
+
+def test_an_app_runs_in_its_source_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src").mkdir()
+    shop = Stack("shop", [replace(WEB, source="src"), DB, CACHE])
+    world = World(dict.fromkeys(shop.names, UP), local=Local({"X": "1"}, ("sh", "-c", "pwd > $OUT$X; exit 3")))
+    given = opened(shop, tmp_path, world)
+    given = replace(given, instance=replace(given.instance, ports={}))
+    monkeypatch.setattr(up_local, "look", lambda settings: given)
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    said: list[str] = []
+    report = run_in_place(SETTINGS, "web", said.append)
+    assert (report.exit_code, (tmp_path / "out1").read_text()) == (3, f"{tmp_path / 'src'}\n")
+    assert said == ["web runs here as `sh -c 'pwd > $OUT$X; exit 3'`; Ctrl-C ends it alone"]
+    with one_offs.held(given.state.folder, local_name("web")), pytest.raises(StackError, match="already"):
+        run_in_place(SETTINGS, "web", said.append)
+
+
+def test_an_app_that_does_not_say_how_it_starts_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = opened(Stack("shop", [WEB, DB, CACHE]), tmp_path)
+    given = replace(given, instance=replace(given.instance, ports={}))
+    monkeypatch.setattr(up_local, "look", lambda settings: given)
+    with pytest.raises(StackError) as raised:
+        run_in_place(SETTINGS, "web", lambda text: None)
+    assert raised.value.message == ("shop/web/command: is missing; a local process has no image that names one")
+    assert "WebApp('web', command=[…])" in raised.value.hint
 
 
 @pytest.mark.parametrize(
