@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from stack.cli.app import app
 from stack.cli.options import Session, command
+from stack.cli.terminal import asking
 from stack.errors import UsageError
 from stack.report import Report
 
@@ -17,7 +18,8 @@ from stack.report import Report
 def init(
     session: Session,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="The Compose file, like docker-compose.yml.")
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A Compose file, like docker-compose.yml; or a Procfile."),
     ] = None,
     more: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="More Compose files, which change the first.")
@@ -25,23 +27,52 @@ def init(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stackfile.py beside the first.")
     ] = None,
+    template: Annotated[
+        Literal["flask", "fastapi", "django", "node"] | None,
+        typer.Option("--template", metavar="KIND", help="flask, fastapi, django or node; else what is here, or asked."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The name of the stack; else that of the directory.")
+    ] = None,
+    data: Annotated[
+        Literal["postgres", "redis", "both", "none"] | None,
+        typer.Option("--data", metavar="DATA", help="postgres, redis, both or none. Default: postgres."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a stack file that exists.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what it renders to with what Compose reads, field by field.")
     ] = False,
 ) -> Report[object]:
-    """Write a stack file from a Docker Compose project.
+    """Write a stack file: for the app in this directory, from a Docker Compose project, or from a Procfile.
 
-    It says what it kept, what the engine does by itself, what it decided, and what it lost; it exits 3 if anything was.
-    It reads the project with Docker Compose, or with its parser (`pip install 'stackctl[import]'`).
+    Without --from it looks at the app that is here, asks what it can't see, and adds a Dockerfile if there is none; in
+    an empty directory it writes a first app too. With a Compose file it says what it kept, what the engine does by
+    itself, what it decided, and what it lost; it exits 3 if anything was. It reads the project with Docker Compose, or
+    with its parser (`pip install 'stackctl[import]'`).
 
     \b
     Examples:
+      stackctl init
+      stackctl init --template django --name shop --data both
+      stackctl init --from Procfile
       stackctl init --from docker-compose.yml
       stackctl init --from compose.yaml compose.override.yaml --verify
     """
-    if source is None:
-        raise UsageError("init needs a file to begin with", "`stackctl init --from docker-compose.yml`")
+    if source is None or source.name.startswith("Procfile"):
+        if verify or more:
+            raise UsageError("init: --verify and more files are for a Compose file", "leave them out")
+        from stack.commands.init_project import init_procfile, init_project
+
+        if source is not None:
+            _check_alone(template, name)
+            return init_procfile(Path.cwd(), source, output, force, data)
+        return init_project(Path.cwd(), template, name, data, output, force, asking())
+    _check_alone(template, name, data)
     from stack.commands.init import init
 
     return init(Path.cwd(), [source, *(more or [])], output, force, verify)
+
+
+def _check_alone(*given: str | None) -> None:
+    if any(each is not None for each in given):
+        raise UsageError("init: --template, --name and --data are for an app without --from", "leave them out")

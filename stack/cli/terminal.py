@@ -165,6 +165,26 @@ def ask_for(parameter: Parameter) -> str | None:
             return answer and answer.strip()
 
 
+def asking() -> Callable[[str, str, tuple[str, ...]], str] | None:
+    """Return a function that asks a question on the terminal until the answer is one of those that there are.
+
+    It takes the question, the answer that an empty line stands for, and the answers (none: any). It is None without a
+    terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: str, default: str, answers: tuple[str, ...]) -> str:
+        listed = f" ({', '.join(answers)})" if answers else ""
+        while True:
+            typed = _typed(f"{question}{listed} [{visible(default)}]: ", secret=False)
+            answer = (typed or "").strip() or default
+            if not answers or answer in answers:
+                return answer
+
+    return ask
+
+
 def _typed(question: str, secret: bool) -> str | None:
     """Return the line that answers a question; a secret is not shown. None at the end of the input."""
     if secret:

@@ -18,7 +18,7 @@ from stack.results.access import (
     VariablesResult,
 )
 from stack.results.images import UpdateResult
-from stack.results.imported import InitResult
+from stack.results.imported import InitResult, NewProject
 from stack.results.instances import StatusResult, UpResult
 from stack.results.lifecycle import (
     DownResult,
@@ -82,7 +82,7 @@ RESULTS: Mapping[str, Any] = {
     "prune": PruneResult,
     "render": RenderResult,
     "env": Variables | VariablesResult,
-    "init": InitResult,
+    "init": InitResult | NewProject,
     "version": VersionResult,
     "schema": JsonSchema,
 }

@@ -52,3 +52,19 @@ class InitResult:
     decided: tuple[ImportedKey, ...]
     lost: tuple[ImportedKey, ...]
     verified: Verified | None
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """What `init` wrote without a Compose file.
+
+    `file`: the stack file.
+    `written`: the other files that were written or changed.
+    `notes`: what is left to do, as text for people.
+    `commands`: what to type next.
+    """
+
+    file: Path
+    written: tuple[Path, ...]
+    notes: tuple[str, ...]
+    commands: tuple[str, ...]

@@ -1,0 +1,177 @@
+"""`stackctl init` without a Compose file: begin with a template, with the app that is there, or with a Procfile."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast, get_args
+
+from stack.errors import StackError, UsageError
+from stack.files import NewFile
+from stack.importing.names import component_name
+from stack.report import Report
+from stack.results.imported import NewProject
+from stack.scaffolding.looking import Found, look_into
+from stack.scaffolding.procfile import read_procfile
+from stack.scaffolding.templates import CLIENTS, TEMPLATES, Data, Kind, Template
+from stack.scaffolding.writing import procfile_text, stack_text
+from stack.settings import STACK_FILE
+from stack.style import GREEN, Style
+
+Ask = Callable[[str, str, tuple[str, ...]], str]
+"""Asks a question: what is asked, the answer to an empty line, and the answers that there are (any, if empty)."""
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_DATA: tuple[Data, ...] = get_args(Data)
+_IGNORED = (".env", ".stackctl/")
+
+
+def init_project(
+    folder: Path,
+    template: Kind | None = None,
+    name: str | None = None,
+    data: Data | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    ask: Ask | None = None,
+) -> Report[NewProject]:
+    """Write a stack file for the app in a folder, or with a first app if there is none.
+
+    What is not given is asked for. Raises `UsageError` if nothing can be asked, and for a stack file that exists.
+    """
+    target = _target(folder, output, force)
+    found = look_into(target.parent)
+    kind = template or _kind(found, ask)
+    name = name or _ask(ask, "Name", component_name(target.parent.name, "app"), ())
+    data = data or cast(Data, _ask(ask, "Data", "postgres", _DATA))
+    made = TEMPLATES[kind]
+    module = found.module if found.kind == kind and found.module else made.module
+    text = stack_text(component_name(name, "app"), made, module, data)
+    # A first app for a folder with none; its requirements are among its files.
+    files = _first_app(made, data) if found.empty else {}
+    notes = [] if found.empty else _notes(made, data, target.parent, found)
+    if not (target.parent / "Dockerfile").exists():
+        manifest = found.manifest if found.manifest in made.manifests else made.manifests[0]
+        files["Dockerfile"] = made.dockerfile(module, manifest)
+    return _write(target, text, files, notes, folder)
+
+
+def init_procfile(
+    folder: Path, procfile: Path, output: Path | None = None, force: bool = False, data: Data | None = None
+) -> Report[NewProject]:
+    """Write a stack file for the programs of a Procfile: `web` is the app, `release` a job before it, all else workers.
+
+    Raises `file-unusable` for a Procfile that can't be read.
+    """
+    try:
+        programs = read_procfile((folder / procfile).read_text(encoding="utf-8"), str(procfile))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StackError("file-unusable", f"{procfile}: {error}", "name a Procfile that can be read") from error
+    target = _target((folder / procfile).parent, output, force)
+    found = look_into(target.parent)
+    made = TEMPLATES[found.kind or "flask"]
+    name = component_name(target.parent.name, "app")
+    text = procfile_text(name, programs, made.port, data or "none")
+    files = {}
+    if not (target.parent / "Dockerfile").exists():
+        manifest = found.manifest if found.manifest in made.manifests else made.manifests[0]
+        files["Dockerfile"] = made.dockerfile(found.module or made.module, manifest)
+    notes = [] if data else ["no database and cache are declared: a Procfile names none; `--data` does"]
+    return _write(target, text, files, notes, folder)
+
+
+def _target(folder: Path, output: Path | None, force: bool) -> Path:
+    target = Path(os.path.abspath(folder / (output or STACK_FILE)))
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", f"make it: mkdir -p {shlex.quote(str(target.parent))}")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", f"name the file: --output {target / STACK_FILE}")
+    if os.path.lexists(target) and not force:
+        raise UsageError(f"{target} exists, and stays as it is", "say --force to replace it, or --output FILE")
+    return target
+
+
+def _kind(found: Found, ask: Ask | None) -> Kind:
+    if found.kind is not None and ask is None:
+        return found.kind
+    return cast(Kind, _ask(ask, "Kind of app", found.kind or "flask", _KINDS))
+
+
+def _ask(ask: Ask | None, question: str, default: str, answers: tuple[str, ...]) -> str:
+    if ask is not None:
+        return ask(question, default, answers)
+    if answers == _KINDS:
+        raise UsageError(
+            "nothing here says which kind of app it is, and there is no terminal to ask on",
+            f"--template {'|'.join(_KINDS)}, or --from with a Compose file or a Procfile",
+        )
+    return default
+
+
+def _first_app(template: Template, data: Data) -> dict[str, str]:
+    clients = "".join(f"{each}\n" for each in CLIENTS[data])
+    return {path: text.replace("{clients}", clients) for path, text in template.files.items()}
+
+
+def _notes(template: Template, data: Data, folder: Path, found: Found) -> list[str]:
+    """Name what the app needs and its requirements do not have."""
+    if not template.python or found.manifest is None:
+        return []
+    listed = (folder / found.manifest).read_text(encoding="utf-8", errors="replace").lower()
+    missing = [each for each in template.packages if each not in listed]
+    return [f"add {', '.join(missing)} to {found.manifest}: the app is started with it"] if missing else []
+
+
+def _write(target: Path, text: str, files: Mapping[str, str], notes: list[str], folder: Path) -> Report[NewProject]:
+    """Write everything or nothing; of `files` those that are not there."""
+    written: list[Path] = []
+    try:
+        for name, content in files.items():
+            made = target.parent / name
+            if not made.exists():
+                made.parent.mkdir(parents=True, exist_ok=True)
+                _put(made, content)
+                written.append(made)
+        # The last one: once it is there, all of it is.
+        _put(target, text)
+    except BaseException as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StackError("file-unusable", f"{error.filename}: {error.strerror}", "choose another folder") from error
+        raise
+    if (ignored := _ignore(target.parent)) is not None:
+        written.append(ignored)
+    plain = target == folder / STACK_FILE
+    file = "" if plain else f"--file {shlex.quote(os.path.relpath(target, folder))} "
+    commands = (f"stackctl {file}plan", f"stackctl {file}up")
+    data = NewProject(target, tuple(written), tuple(notes), commands)
+
+    def shown(style: Style) -> str:
+        mark = style.paint("✓", GREEN)
+        lines = [f"{mark} {os.path.relpath(path, folder)}" for path in (target, *written)]
+        lines += [style.wrapped(note, "note: ", "  ") for note in notes]
+        return "\n".join([*lines, "", "Next:", *(f"  {command}" for command in commands)])
+
+    return Report.drawn("init", shown, data)
+
+
+def _put(path: Path, text: str) -> None:
+    with NewFile(path, 0o644) as new:
+        new.stream.write(text.encode())
+        new.commit()
+
+
+def _ignore(folder: Path) -> Path | None:
+    """Keep secrets and state out of version control; return the file if it was changed."""
+    path = folder / ".gitignore"
+    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+    lines = {line.strip().rstrip("/") for line in before.splitlines()}
+    missing = [each for each in _IGNORED if each.rstrip("/") not in lines]
+    if not missing:
+        return None
+    start = before if not before or before.endswith("\n") else f"{before}\n"
+    path.write_text(start + "".join(f"{each}\n" for each in missing), encoding="utf-8", errors="surrogateescape")
+    return path

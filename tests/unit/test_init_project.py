@@ -1,0 +1,190 @@
+"""`init` without a Compose file: what it finds, asks and writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from stack.commands.init_project import init_procfile, init_project
+from stack.declaration import load_stack
+from stack.errors import StackError, UsageError
+from stack.model import Stack
+from stack.scaffolding.looking import Found, look_into
+from stack.scaffolding.procfile import read_procfile
+from stack.scaffolding.templates import TEMPLATES, Data, Kind
+from stack.workload import TARGETS
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DATA: tuple[Data, ...] = get_args(Data)
+
+
+def loaded(folder: Path) -> Stack:
+    stack = load_stack(folder / "stackfile.py")
+    for name in stack.names:
+        for target in TARGETS:
+            stack.workload(name, target)
+    return stack
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_folder_gets_a_whole_project(tmp_path: Path, kind: Kind, data: Data) -> None:
+    result = init_project(tmp_path, kind, "shop", data).data
+    stack = loaded(tmp_path)
+    stores = {"postgres": {"db"}, "redis": {"cache"}, "both": {"db", "cache"}, "none": set()}[data]
+    migrates = {"migrate"} if kind == "django" and "db" in stores else set()
+    assert (stack.name, set(stack.names)) == ("shop", {"web", *stores, *migrates})
+    names = {str(path.relative_to(tmp_path)) for path in result.written}
+    assert names == {*TEMPLATES[kind].files, "Dockerfile", ".gitignore"}
+    assert (tmp_path / ".gitignore").read_text() == ".env\n.stackctl/\n"
+    assert result.commands == ("stackctl plan", "stackctl up")
+    for path in tmp_path.rglob("*.py"):
+        compile(path.read_text(), path, "exec")
+    words = json.loads(re.findall(r"^CMD (.*)$", (tmp_path / "Dockerfile").read_text(), re.M)[0])
+    assert not [word for word in words if "{" in word or "MODULE" in word]
+    if kind != "node":
+        clients = (tmp_path / "requirements.txt").read_text()
+        assert ("psycopg2" in clients, "redis" in clients) == ("db" in stores, "cache" in stores)
+
+
+APPS = {
+    "flask": ({"shop/web.py": "from flask import Flask\nsite = Flask(__name__)\n"}, "flask", "shop.web:site"),
+    "package": ({"shop/__init__.py": "app = FastAPI(title='x')\n"}, "fastapi", "shop:app"),
+    "django": (
+        {"manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.dev")\n'},
+        "django",
+        "shop.wsgi",
+    ),
+    "node": ({"package.json": '{"main": "index.js"}'}, "node", "index.js"),
+    "node without main": ({"package.json": "[]"}, "node", None),
+    "tests only": ({"tests/app.py": "app = Flask('x')\n", ".venv/a.py": "app = Flask('y')\n"}, None, None),
+    "nothing": ({}, None, None),
+}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_the_app_that_is_there_is_found(tmp_path: Path, app: str) -> None:
+    files, kind, module = APPS[app]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = look_into(tmp_path)
+    assert (found.kind, found.module) == (kind, module)
+
+
+def test_an_app_that_is_there_keeps_its_files(tmp_path: Path) -> None:
+    before = {"app.py": "app = Flask(__name__)\n", "requirements.txt": "flask\n", "Dockerfile": "FROM mine\n"}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".gitignore").write_text("*.pyc\n.env")
+    result = init_project(tmp_path).data
+    assert {name: (tmp_path / name).read_text() for name in before} == before
+    assert (tmp_path / ".gitignore").read_text() == "*.pyc\n.env\n.stackctl/\n"
+    assert result.notes == ("add gunicorn to requirements.txt: the app is started with it",)
+    assert '"app:app"' in (tmp_path / "stackfile.py").read_text()
+
+
+def test_what_is_not_given_is_asked(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ask(question: str, default: str, answers: tuple[str, ...]) -> str:
+        asked.append((question, default))
+        return {"Kind of app": "node", "Name": "My Shop", "Data": "redis"}[question]
+
+    folder = tmp_path / "The Shop"
+    folder.mkdir()
+    init_project(folder, ask=ask)
+    assert asked == [("Kind of app", "flask"), ("Name", "the-shop"), ("Data", "postgres")]
+    assert (loaded(folder).name, loaded(folder).names) == ("my-shop", ("web", "cache"))
+
+
+def test_without_a_terminal_the_kind_has_to_be_clear(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="which kind of app"):
+        init_project(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stack_file_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "stackfile.py").write_text("mine")
+    with pytest.raises(UsageError, match="exists, and stays"):
+        init_project(tmp_path, "flask")
+    assert [path.name for path in tmp_path.iterdir()] == ["stackfile.py"]
+    init_project(tmp_path, "flask", force=True)
+    assert loaded(tmp_path).names == ("web", "db")
+
+
+@pytest.mark.parametrize(("output", "problem"), [("nowhere/s.py", "there is no folder"), (".", "is a folder")])
+def test_an_output_that_can_not_be_is_refused(tmp_path: Path, output: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        init_project(tmp_path, "flask", output=Path(output))
+
+
+def test_a_folder_that_can_not_be_written_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, text: str) -> None:
+        if path.name == "stackfile.py":
+            raise OSError(28, "No space left on device", str(path))
+        path.write_text(text)
+
+    monkeypatch.setattr("stack.commands.init_project._put", refuse)
+    with pytest.raises(StackError, match="No space left on device"):
+        init_project(tmp_path, "flask")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+PROCFILE = """\
+# of the app
+release: python manage.py migrate
+web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT
+
+Mail_Worker: celery -A shop worker "$@"
+"""
+
+
+def test_the_programs_of_a_procfile_are_components(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text(PROCFILE)
+    init_procfile(tmp_path, Path("Procfile"), data="postgres")
+    stack = loaded(tmp_path)
+    assert stack.names == ("web", "release", "mail-worker", "db")
+    assert stack.jobs == ("release",)
+    assert stack.workload("web", "container").words == ("sh", "-c", "gunicorn shop.wsgi --bind 0.0.0.0:$PORT")
+
+
+def test_a_procfile_without_a_web_has_workers_alone(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("clock: python clock.py\n")
+    result = init_procfile(tmp_path, Path("Procfile")).data
+    assert loaded(tmp_path).names == ("clock",)
+    assert "a Procfile names none" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("web gunicorn\n", "Procfile:1: 'web gunicorn' is not NAME: COMMAND"),
+        ("web:\n", "is not NAME: COMMAND"),
+        ("a b: c\n", "is not NAME: COMMAND"),
+        ("web: a\nWeb: b\n", "Procfile:2: Web is there twice"),
+        ("", "Procfile names no program"),
+        ("# nothing\n", "names no program"),
+    ],
+)
+def test_a_procfile_that_is_wrong_is_refused_with_its_line(text: str, problem: str) -> None:
+    with pytest.raises(StackError, match=problem):
+        read_procfile(text, "Procfile")
+
+
+def test_a_procfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_bytes(b"web: \xff\n")
+    with pytest.raises(StackError, match="utf-8"):
+        init_procfile(tmp_path, Path("Procfile"))
+    with pytest.raises(StackError, match="No such file"):
+        init_procfile(tmp_path, Path("Procfile.none"))
+
+
+def test_a_folder_with_an_app_is_not_empty(tmp_path: Path) -> None:
+    assert Found(None, None, None).empty
+    (tmp_path / "requirements.txt").write_text("")
+    assert not look_into(tmp_path).empty
