@@ -18,7 +18,7 @@ from stack.errors import DeclarationError
 from stack.external import External, externals_in
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
-from stack.placed import files_of, mounts_of
+from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program
 from stack.references import Value, Variable
 from stack.workload import Hardening, Healthcheck, Target, Workload
@@ -166,6 +166,7 @@ class Beside(Program):
             init=True,
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),
+            watch=watch_of(self.watch),
             healthcheck=Healthcheck(test=()),
             labels=self.labels,
             stop_grace=self.stop_grace,
@@ -200,6 +201,7 @@ class Beside(Program):
             environment=located(app.name, (), app.volumes, app.files) | dict(declared) | dict(own.environment),
             volumes=(*theirs.volumes, *own.volumes),
             files=(*theirs.files, *own.files),
+            watch=theirs.watch if own.watch is None else own.watch,
             hardening=replace(
                 theirs.hardening,
                 read_only=theirs.hardening.read_only and own.hardening.read_only,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from stack.checking import checked_mapping, checked_path, checked_plain, checked_target
-from stack.model import Component
+from stack.model import Component, sequence
 from stack.references import variable_prefix
 from stack.workload import File, Mount
 
@@ -74,11 +74,27 @@ def checked_mounts(component: Component, mounts: object, taken: Collection[str] 
 
 
 def _checked_folder(component: Component, source: object) -> str:
-    path = posixpath.normpath(checked_plain(component, "mounts", checked_path(component, "mounts", source)))
+    return _in_project(component, "mounts", source, "its data can be in volumes=, configuration in files=")
+
+
+def _in_project(component: Component, field: str, given: object, instead: str) -> str:
+    path = posixpath.normpath(checked_plain(component, field, checked_path(component, field, given)))
     if path.startswith(("/", "~", "..")):
-        problem = "is refused: it is outside of the project; its data can be in volumes=, configuration in files="
-        raise component.wrong(f"mounts/{source}", problem)
+        raise component.wrong(f"{field}/{given}", f"is refused: it is outside of the project; {instead}")
     return path
+
+
+def checked_watch(component: Component, watch: object) -> tuple[str, ...]:
+    """Return the files and folders of the project whose changes concern a component."""
+    paths = [
+        _in_project(component, "watch", path, "name what lies beside the stack file")
+        for path in sequence(f"{component.name}/watch", watch)
+    ]
+    return tuple(dict.fromkeys(paths))
+
+
+def watch_of(watch: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if watch is None else tuple(watch)
 
 
 def mounts_of(mounts: Mapping[str, str], writable: bool) -> tuple[Mount, ...]:

@@ -23,7 +23,7 @@ from stack.checking import (
 from stack.external import External, externals_in
 from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
-from stack.placed import checked_files, checked_mounts
+from stack.placed import checked_files, checked_mounts, checked_watch
 from stack.references import Variable
 from stack.workload import Build, Limits
 
@@ -55,6 +55,8 @@ class Program(Component):
       `{"nginx.conf": "/etc/nginx/nginx.conf"}`. Another content makes another container. `mounts`: for development,
       folders of the project that it reads as they are, `{"src": "/app/src"}`. `writable_mounts`: it may change them, as
       far as its user may.
+    - `watch`: the files and folders of the project whose changes `stackctl watch` applies to it, `["src"]`; if that is
+      None its source and its mounts, and nothing for an empty list.
     - `rereads_secrets`: it reads the file of a secret again when what it read is refused, and so outlives a `rotate`
       without being started again.
     """
@@ -83,6 +85,7 @@ class Program(Component):
     mounts: Mapping[str, str] = field(default_factory=dict)
     writable_mounts: bool = False
     rereads_secrets: bool = False
+    watch: Sequence[str] | None = None
 
     # In MiB: with less the engine starts nothing.
     _LEAST_MEMORY: ClassVar[int] = 16
@@ -111,6 +114,8 @@ class Program(Component):
         self._freeze("ulimits", checked_ulimits(self, self.ulimits))
         self._freeze("labels", checked_labels(self, self.labels))
         checked_switch(self, "rereads_secrets", self.rereads_secrets)
+        if self.watch is not None:
+            self._freeze("watch", checked_watch(self, self.watch))
 
     def _check_origin(self) -> None:
         check_origin(self, self.image, self.source)

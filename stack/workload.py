@@ -265,7 +265,8 @@ class Workload:
     container, for programs that look for them. `hostname`: what a container calls itself, and another name for it.
     `working_dir`: in which its command runs, None for the image's own. `terminal`: its program has a terminal.
     `replicas`: how many of it run at once. `singleton`: never two of them, also while one replaces another: an engine
-    that replaces step by step stops the old one first. `once`: it ends by itself; None for what runs on.
+    that replaces step by step stops the old one first. `once`: it ends by itself; None for what runs on. `watch`: the
+    files and folders whose changes concern it, relative to the stack file; None: those of its source and its mounts.
     """
 
     limits: Limits
@@ -296,6 +297,7 @@ class Workload:
     replicas: int = 1
     singleton: bool = False
     once: Once | None = None
+    watch: tuple[str, ...] | None = None
 
     @property
     def plain_environment(self) -> Mapping[str, Value]:

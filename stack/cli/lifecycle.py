@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,6 +61,9 @@ def up(
     system_binaries: Annotated[
         bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
     ] = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", "-w", help="Then apply changes of the sources until Ctrl-C.")
+    ] = False,
 ) -> Report[object]:
     """Build and start everything, and print its address.
 
@@ -77,6 +81,7 @@ def up(
       stackctl up --publish db
       stackctl up web
       stackctl up --local web
+      stackctl up --watch
       stackctl up --instance review
       stackctl up --engine embedded
     """
@@ -86,21 +91,59 @@ def up(
 
     began = time.monotonic()
     _check_whole(components, saved, "--plan")
-    if local is not None and (components or saved or session.json):
+    if local is not None and (components or saved or session.json or watching):
         raise UsageError(
-            "up --local starts everything else and goes on in this terminal", "leave out names, --plan and --json"
+            "up --local starts everything else and goes on in this terminal",
+            "leave out names, --plan, --watch and --json",
         )
     options, groups = UpOptions(timeout, saved, rollback), Switches(on or (), off or (), publish or (), unpublish or ())
     settings, ports, names = session.given(parameters), _ports(port or []), components or ()
     ask, progress = session.question(), session.progress
-    report = up(settings, progress, ports, system_binaries, options, ask, groups, names, local)
+
+    def make() -> Report[object]:
+        return up(settings, progress, ports, system_binaries, options, ask, groups, names, local)
+
     if local is None:
-        return report
+        return _watch(session, timeout, make) if watching else make()
+    report = make()
     from stack.commands.up_local import run_in_place
 
     progress.close()
     write_report(session.invocation.report(report), time.monotonic() - began)
     return run_in_place(settings, local, lambda text: note(session.invocation.text(text)))
+
+
+@command(app.command("watch"))
+def watch(session: Session, timeout: Timeout = 120) -> Report[object]:
+    """Apply changes of the sources and of the stack file until Ctrl-C.
+
+    What changed before is applied first. Each change is a line: which files, which components, what was done. What
+    fails keeps the old version running, if the engine has one, and the next change tries again. Ctrl-C stops nothing.
+
+    \b
+    Examples:
+      stackctl watch
+      stackctl up --watch
+    """
+    return _watch(session, timeout)
+
+
+def _watch(session: Session, timeout: float, make: Callable[[], Report[object]] | None = None) -> Report[object]:
+    from stack.cli.terminal import Output
+    from stack.commands.watch import watch
+    from stack.progress import Silence
+
+    if session.json:
+        raise UsageError("watching has no end, and --json is one object", "programs read `stackctl events`")
+
+    def first() -> Report[object]:
+        assert make is not None  # noqa: S101 - it is called only then
+        try:
+            return session.invocation.report(make())
+        finally:
+            session.progress.close()
+
+    return watch(session.settings, Silence(), Output(), timeout, first if make else None)
 
 
 @command(app.command("plan"))

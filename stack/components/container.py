@@ -38,7 +38,7 @@ from stack.parts import (
     probe_of,
     volumes_of,
 )
-from stack.placed import files_of, mounts_of
+from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred, variable_prefix
 from stack.workload import UDP, WEB, Hardening, Port, PortId, Restart, StopSignal, Target, Workload
@@ -236,6 +236,7 @@ class Container(Program):
             ports=ports,
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),
+            watch=watch_of(self.watch),
             probe=probe_of(self.name, self.health, self._asked),
             source=self.source,
             environment=checked_environment(self, self.environment),

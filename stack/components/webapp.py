@@ -10,7 +10,7 @@ from typing import Literal
 from stack.checking import checked_command, checked_environment, checked_port, checked_public, checked_user
 from stack.errors import DeclarationError
 from stack.parts import TMP, bind_address, located, volumes_of
-from stack.placed import files_of, mounts_of
+from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program
 from stack.references import Reference, Value, deferred
 from stack.workload import Hardening, Healthcheck, HttpCheck, Port, PortId, Target, Workload
@@ -101,6 +101,7 @@ class WebApp(Program):
             ports=(Port(port, self.port, publish, public=self.public),),
             volumes=volumes_of(self, self.volumes),
             files=files_of(self, self.files),
+            watch=watch_of(self.watch),
             labels=self.labels,
             healthcheck=Healthcheck(test=None),
             probe=HttpCheck(port, self.health),

@@ -16,12 +16,13 @@ from stack.workflow.opening import Opened, find_component, with_instance
 class Part:
     """The components that are planned, made and judged; all if none is named.
 
-    `again`: those that are restarted. `asked`: those that a user named.
+    `again`: those that are restarted. `asked`: those that a user named. `as_made`: those whose source is not looked at.
     """
 
     names: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
+    as_made: frozenset[str] = frozenset()
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Return those of these components that are in the part."""

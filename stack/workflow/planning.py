@@ -196,7 +196,11 @@ def read_sources(opened: Opened, applied: Applied, part: Part = EVERYTHING) -> d
     check_sources(opened, part)
     read: dict[tuple[Path, str], Files] = {}
     found = _source_folders(opened)
-    folders = {name: (found[name], opened.instance.build(name).dockerfile) for name in part.of(found)}
+    folders = {
+        name: (found[name], opened.instance.build(name).dockerfile)
+        for name in part.of(found)
+        if name not in part.as_made
+    }
     for name, (folder, dockerfile) in folders.items():
         if (folder, dockerfile) not in read:
             known = applied.sources.get(name, {})
