@@ -22,6 +22,8 @@ _FAILED = pytest.StashKey[bool]()
 
 # A run in the background ignores Ctrl-C, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# One under `nohup` outlives its terminal, and so would they.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

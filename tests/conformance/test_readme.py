@@ -35,7 +35,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Pat
     finally:
         stackctl = str(folder / ".venv" / "bin" / "stackctl")
         for instance in ("playground", "review"):
-            command = [stackctl, "--instance", instance, "reset", "--yes"]
+            command = [stackctl, "--instance", instance, "reset", "--yes", "--no-snapshot"]
             subprocess.run(command, cwd=folder, env=environment(engine), check=False)
 
 
