@@ -42,6 +42,10 @@ def init(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what it renders to with what Compose reads, field by field.")
     ] = False,
+    adopted: Annotated[
+        str | None,
+        typer.Option("--adopt", metavar="PROJECT", help="Begin the instance with the data of this Compose project."),
+    ] = None,
 ) -> Report[object]:
     """Write a stack file: for the app in this directory, from a Docker Compose project, or from a Procfile.
 
@@ -50,6 +54,9 @@ def init(
     itself, what it decided, and what it lost; it exits 3 if anything was. It reads the project with Docker Compose, or
     with its parser (`pip install 'stackctl[import]'`).
 
+    With --adopt it writes no file: it begins the instance of the stack file with a copy of the data of a Compose
+    project, running or stopped, compared row by row. The project stays as it is.
+
     \b
     Examples:
       stackctl init
@@ -57,7 +64,16 @@ def init(
       stackctl init --from Procfile
       stackctl init --from docker-compose.yml
       stackctl init --from compose.yaml compose.override.yaml --verify
+      stackctl init --adopt shop
     """
+    if adopted is not None:
+        if source or more or output or force or verify or template or name or data:
+            raise UsageError(
+                "init --adopt writes no stack file", "leave everything else out; first `stackctl init --from`"
+            )
+        from stack.commands.init_adopt import adopt
+
+        return adopt(session.settings, session.progress, adopted)
     if source is None or source.name.startswith("Procfile"):
         if verify or more:
             raise UsageError("init: --verify and more files are for a Compose file", "leave them out")

@@ -276,6 +276,14 @@ class Engine(ABC):
             "run `stackctl --engine compose update` where Docker is",
         )
 
+    def foreign(self, project: str) -> Foreign:
+        """Find a project of the engine's own tools that is no instance. Raises `project-unknown`, and `no-images`."""
+        raise StackError(
+            "no-images",
+            "the instance runs on an engine without containers",
+            "run it with --engine compose, where Docker is",
+        )
+
     @abstractmethod
     def renew_secrets(self) -> frozenset[str]:
         """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
@@ -314,6 +322,28 @@ class Engine(ABC):
         A volume that does not exist is made. Nothing else can reach the server, and it ends with the block, or with
         this process, however that ends.
         """
+
+
+class Foreign(Protocol):
+    """A project that stackctl did not make, whose data is read and left as it is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def services(self) -> tuple[str, ...]: ...
+
+    @property
+    def running(self) -> tuple[str, ...]: ...
+
+    def store(self, service: str, target: str) -> str | None:
+        """Return what a service has mounted at a path; None if that is nothing."""
+
+    def session(self, service: str, serve: Serve) -> AbstractContextManager[Session]:
+        """A session in the container of a service; if it does not run, in one on a copy of its data."""
+
+    def read(self, service: str, target: str) -> AbstractContextManager[IO[bytes]]:
+        """A tar of the files that a service has at a path."""
 
 
 class Fleet(Protocol):

@@ -34,6 +34,7 @@ from stack.results.machine import BundledDoctorResult, DoctorResult, LsResult, P
 from stack.results.plans import PlanResult
 from stack.results.schema import Schema, envelope_schema, line_schema
 from stack.results.stored import (
+    AdoptResult,
     DumpResult,
     LoadResult,
     NothingToUpgrade,
@@ -82,7 +83,7 @@ RESULTS: Mapping[str, Any] = {
     "prune": PruneResult,
     "render": RenderResult,
     "env": Variables | VariablesResult,
-    "init": InitResult | NewProject,
+    "init": InitResult | NewProject | AdoptResult,
     "version": VersionResult,
     "schema": JsonSchema,
 }

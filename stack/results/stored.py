@@ -242,3 +242,23 @@ class UpgradeResult:
     to: int
     changed: Literal[True]
     up: UpResult
+
+
+@dataclass(frozen=True)
+class AdoptResult:
+    """What `init --adopt` took along.
+
+    `instance`: the instance that has the data now.
+    `project`: the Compose project that it was read from, and which still has it.
+    `snapshot`: the snapshot that was made of it, which is kept.
+    `rows`: how many rows, keys or files were taken, by component or shared volume.
+    `missing`: the components with data that the project has no service for.
+    `notices`: warnings, as text for people.
+    """
+
+    instance: str
+    project: str
+    snapshot: str
+    rows: Mapping[str, int]
+    missing: tuple[str, ...]
+    notices: tuple[str, ...]

@@ -42,8 +42,9 @@ def bring_back(
     saves: bool,
     accepts: bool,
     timeout: float,
+    told: str = "",
 ) -> Report[RestoreResult]:
-    """Replace the data of an instance by that of a snapshot. Hold the lock."""
+    """Replace the data of an instance by that of a snapshot. Hold the lock. `told`: what to say of it instead."""
     manifest = read_manifest(path)
     opened.engine.check()
     _check_fits(whole(opened), path, manifest)
@@ -57,7 +58,7 @@ def bring_back(
             before = partial(_save_first, settings, ready, command, progress) if replaced and saves else _nothing
             report = _replace(ready, Journal(ready.state), archive, before, accepts, progress, timeout)
     name = "undo" if command == "undo" else "snapshot restore"
-    text = f"{opened.instance.name} has the data of {manifest.name} again ({manifest.holds})"
+    text = told or f"{opened.instance.name} has the data of {manifest.name} again ({manifest.holds})"
     data = RestoreResult(opened.instance.name, manifest.name, manifest.rows, report.data)
     return report.headed(name, text, data)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
+from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Volumes
 from stack.engines.compose import files, local, log_lines, machine, mounts, offline, one_off, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
@@ -76,6 +76,11 @@ class ComposeEngine(Engine):
         from stack.engines.docker.registries import digests
 
         return digests(images)
+
+    def foreign(self, project: str) -> Foreign:
+        from stack.engines.compose.foreign import find_project
+
+        return find_project(project)
 
     # What exists
 

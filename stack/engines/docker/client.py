@@ -43,17 +43,21 @@ def environment() -> Mapping[str, str]:
     }
 
 
-def run(arguments: Sequence[str], timeout: float) -> Completed:
-    """Run a command to its end. Raises `docker-daemon` if it takes longer than `timeout` seconds."""
+def run(arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> Completed:
+    """Run a command to its end, with `variables` in its environment.
+
+    Raises `docker-daemon` if it takes longer than `timeout` seconds.
+    """
     try:
-        return process.run(command(arguments), environment(), timeout)
+        return process.run(command(arguments), {**environment(), **(variables or {})}, timeout)
     except TimeoutError as error:
         raise failures.daemon_silent(str(error)) from error
 
 
-def read(arguments: Sequence[str], timeout: float) -> str:
+def read(arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> str:
     """Return the standard output of a command. If it fails, raises the error that its standard error stands for."""
-    answer = run(arguments, timeout)
+    # Tests replace the shorter call.
+    answer = run(arguments, timeout) if variables is None else run(arguments, timeout, variables)
     if not answer.ok:
         raise failed(title(arguments), answer.stderr or answer.stdout)
     return answer.stdout

@@ -1,0 +1,154 @@
+"""Read the data of a Compose project that stackctl did not make. Nothing of it is changed.
+
+A database that runs is asked in its container. For one that does not, its data is copied into a volume that is deleted
+again, and served there by its own image: what is in the original stays as it is, byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from stack.capabilities import Serve, Session
+from stack.engines.compose import render
+from stack.engines.compose.arguments import SERVICES, of_project
+from stack.engines.docker import arguments, client
+from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect
+from stack.engines.docker.session import ContainerSession
+from stack.engines.process import Pipe
+from stack.errors import StackError
+
+_READY_WITHIN = 120.0
+_POLL = 0.2
+_COPY = "cp -a /from/. /to/"
+
+
+@dataclass(frozen=True)
+class ForeignProject:
+    """The containers of a project, by the names of its services; see `stack.engines.base.Foreign`."""
+
+    name: str
+    containers: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(self.containers)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        return tuple(service for service in self.containers if self._runs(service))
+
+    def store(self, service: str, target: str) -> str | None:
+        """Return the volume, or the folder of this machine, that a service has at a path."""
+        mounts = self.containers[service]["Mounts"]
+        found = next((each for each in mounts if each["Destination"].rstrip("/") == target.rstrip("/")), None)
+        return None if found is None else str(found.get("Name") or found["Source"])
+
+    @contextlib.contextmanager
+    def session(self, service: str, serve: Serve) -> Iterator[Session]:
+        """Yield a session in the container of a service, or in one on a copy of its data."""
+        container = self.containers[service]
+        if self._runs(service):
+            yield ContainerSession(service, container["Id"])
+            return
+        with _copied(container) as mounts, _served(container, mounts) as copy:
+            session = ContainerSession(service, copy)
+            _await(session, copy, serve)
+            yield session
+
+    @contextlib.contextmanager
+    def read(self, service: str, target: str) -> Iterator[IO[bytes]]:
+        """Yield a tar of the files that a service has at a path. Docker reads them also if it does not run."""
+        command = client.command(arguments.copy_out(self.containers[service]["Id"], target))
+        with Pipe(command, client.environment(), take=True) as pipe:
+            yield pipe.output
+            if pipe.finish():
+                problem = f"{self.name}: {target} of {service} can't be read"
+                raise StackError("save-failed", problem, "see what Docker says", pipe.complaint)
+
+    def _runs(self, service: str) -> bool:
+        return bool(self.containers[service]["State"]["Status"] == "running")
+
+
+def find_project(name: str) -> ForeignProject:
+    """Find the containers of a project, one of each service. Raises `project-unknown` if there is none."""
+    containers: dict[str, Mapping[str, Any]] = {}
+    for each in inspect(container_ids(of_project(name), SERVICES)):
+        labels = each["Config"]["Labels"]
+        if render.LABEL_INSTANCE in labels:
+            raise StackError(
+                "project-unknown", f"{name} is an instance of stackctl", "`stackctl snapshot restore` takes its data"
+            )
+        containers.setdefault(labels[render.LABEL_SERVICE], each)
+    if not containers:
+        raise StackError(
+            "project-unknown",
+            f"Docker has no container of a Compose project {name!r}, running or stopped",
+            "`docker compose ls --all` lists the projects; `docker compose create` makes the containers of one that is "
+            "down, which need not run",
+        )
+    return ForeignProject(name, containers)
+
+
+@contextlib.contextmanager
+def _copied(container: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """Copy each mount of a container into a new volume for the block; yield the options that mount the copies."""
+    made: list[str] = []
+    options: list[str] = []
+    try:
+        for mount in container["Mounts"]:
+            if mount["Type"] not in ("volume", "bind"):
+                continue
+            if mount["Type"] == "bind" and not Path(mount["Source"]).is_dir():
+                options += ["--volume", f"{mount['Source']}:{mount['Destination']}:ro"]
+                continue
+            volume = f"stackctl-adopt-{secrets.token_hex(4)}"
+            client.read(arguments.create_volume(volume, {}), READ_TIMEOUT)
+            made.append(volume)
+            source = mount.get("Name") or mount["Source"]
+            command = [
+                "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
+                "--volume", f"{source}:/from:ro", "--volume", f"{volume}:/to", container["Image"], "-c", _COPY,
+            ]  # fmt: skip
+            client.read(command, client.STOP_TIMEOUT)
+            options += ["--volume", f"{volume}:{mount['Destination']}"]
+        yield options
+    finally:
+        for volume in made:
+            client.run(["volume", "rm", "--force", volume], READ_TIMEOUT)
+
+
+@contextlib.contextmanager
+def _served(container: Mapping[str, Any], mounts: Sequence[str]) -> Iterator[str]:
+    """Start a container like this one on other volumes and without a network, and remove it after the block."""
+    configured = container["Config"]
+    variables = dict(each.partition("=")[::2] for each in configured["Env"] or ())
+    named = [word for name in variables for word in ("--env", name)]
+    entry = configured["Entrypoint"] or []
+    words = [*entry[1:], *(configured["Cmd"] or [])]
+    command = [
+        "run", "--detach", "--network", "none", *mounts, *named,
+        *(["--entrypoint", entry[0]] if entry else []), container["Image"], *words,
+    ]  # fmt: skip
+    # The values are in the environment of the client: arguments can be read by every user.
+    name = client.read(command, client.STOP_TIMEOUT, variables).strip()
+    try:
+        yield name
+    finally:
+        client.run(["rm", "--force", "--volumes", name], client.STOP_TIMEOUT)
+
+
+def _await(session: Session, container: str, serve: Serve) -> None:
+    deadline, pause = time.monotonic() + _READY_WITHIN, threading.Event()
+    while not session.run(serve.ready).ok:
+        (state,) = inspect([container])
+        if state["State"]["Status"] != "running" or time.monotonic() > deadline:
+            said = client.run(["logs", "--tail", "15", container], READ_TIMEOUT)
+            raise StackError(serve.failure.code, serve.failure.message, serve.failure.hint, said.stdout + said.stderr)
+        pause.wait(_POLL)

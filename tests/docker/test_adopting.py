@@ -1,0 +1,118 @@
+"""`init --adopt` begins an instance with the data of a Compose project, running or stopped, which stays as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Cli, eventually
+
+pytestmark = pytest.mark.docker
+
+PROJECT = """\
+services:
+  my_files:
+    image: python:3.14-slim
+    command: ["sleep", "600"]
+    init: true
+    volumes: ["media:/data"]
+  db:
+    image: postgres:17
+    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "open $$esame", POSTGRES_DB: shop}
+    volumes: ["pgdata:/var/lib/postgresql/data"]
+volumes: {pgdata: {}, media: {}}
+"""
+STACK = """\
+from stack import Container, Postgres, Stack
+db = Postgres("db", user="shop", database="shop", version=17)
+files = Container("my-files", image="python:3.14-slim", command=["sleep", "600"], user="image",
+                  volumes={"media": "/data"})
+new = Postgres("new")
+stack = Stack("shop", [db, files, new])
+"""
+FILL = """\
+CREATE TABLE item (id int PRIMARY KEY, name text);
+INSERT INTO item SELECT g, 'n' || g FROM generate_series(1, 500) g;
+"""
+SUMS = "find /d -type f -exec sha1sum {} + | sort | sha1sum"
+
+
+class Project:
+    """A Compose project that stackctl did not make."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"old-{uuid.uuid4().hex[:8]}"
+        self._file = folder / "compose.yaml"
+        self._file.write_text(PROJECT)
+
+    def compose(self, *words: str) -> str:
+        command = ["docker", "compose", "--file", str(self._file), "--project-name", self.name, *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def ready(self) -> bool:
+        words = ["exec", "-T", "db", "pg_isready", "-h", "127.0.0.1"]
+        command = ["docker", "compose", "--project-name", self.name, *words]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def sums(self) -> str:
+        """A checksum of the files of its database."""
+        words = ["docker", "run", "--rm", "--volume", f"{self.name}_pgdata:/d:ro", "python:3.14-slim", "sh", "-c", SUMS]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    made.compose("up", "--detach")
+    eventually(made.ready)
+    made.compose("exec", "-T", "db", "psql", "-U", "shop", "-q", "-c", FILL)
+    made.compose("exec", "-T", "my_files", "sh", "-c", "mkdir /data/deep && echo hello > /data/deep/a.txt")
+    yield made
+    made.compose("down", "--volumes", "--timeout", "2")
+
+
+def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Callable[..., Cli], tmp_path: Path) -> None:
+    file = tmp_path / "stackfile.py"
+    file.write_text(STACK)
+    cli = new_cli(file=file)
+    running = cli.data("init", "--adopt", project.name)
+    assert running["rows"] == {"db": 500, "my-files": 2}
+    assert running["missing"] == ["new"]
+    assert [notice for notice in running["notices"] if "while it ran" in notice], running
+    _check(cli)
+    assert project.ready(), "what runs goes on"
+    assert cli.fails("init", "--adopt", project.name, code="usage", exit_code=2)["message"].endswith(
+        "db, my-files, new"
+    )
+
+    cli.ok("reset", "--yes", "--no-snapshot")
+    project.compose("stop", "--timeout", "5")
+    before = project.sums()
+    stopped = cli.data("init", "--adopt", project.name)
+    assert stopped["rows"] == running["rows"]
+    _check(cli)
+    assert project.sums() == before, "not a byte of it is changed"
+    left = subprocess.run(["docker", "volume", "ls", "--quiet"], capture_output=True, text=True, check=True).stdout
+    assert [name for name in left.split() if name.startswith("stackctl-adopt-")] == []
+    assert cli.data("plan")["changes"] is False
+
+
+def _check(cli: Cli) -> None:
+    rows = cli.data("inspect", "db", "--query", "SELECT count(*), min(name), max(id) FROM item")["rows"]
+    assert [list(row.values()) if isinstance(row, dict) else list(row) for row in rows] == [["500", "n1", "500"]]
+    assert cli.ok("exec", "my-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
+
+
+def test_a_project_that_is_not_there_is_told(new_cli: Callable[..., Cli], tmp_path: Path) -> None:
+    file = tmp_path / "stackfile.py"
+    file.write_text(STACK)
+    cli = new_cli(file=file)
+    error = cli.fails("init", "--adopt", "no-such-project", code="project-unknown")
+    assert "no container of a Compose project 'no-such-project'" in error["message"]
+    assert not cli.state.exists() or not cli.data("ls")["instances"]
