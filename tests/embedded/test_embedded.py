@@ -314,7 +314,7 @@ def test_no_process_is_roots(up: Running) -> None:
         found = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
         assert found["Uid"] == [str(run_as.user)] * 4, process
         assert found["Gid"] == [str(run_as.group)] * 4, process
-        assert found["Switches"] == [], process
+        assert found["Groups"] == [], process
         assert int(found["CapEff"][0], 16) == int(found["CapBnd"][0], 16) == 0, process
         assert found["NoNewPrivs"] == ["1"], process
     said = up.engine.session("db").run(["sh", "-c", "id -u; id -G; grep NoNewPrivs /proc/self/status"]).stdout.split()
