@@ -40,6 +40,7 @@ from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.embedded.user import make_private
 from stack.engines.embedded.volumes import EmbeddedVolumes
 from stack.engines.offline import run_offline
+from stack.engines.one_offs import is_one_off
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
@@ -243,7 +244,7 @@ class EmbeddedEngine(Engine):
     def down(self) -> None:
         self._supervisor.shut_down()
         # What a user runs beside the components reads what is removed now.
-        end_strays(self._home.runs, lambda name: True)
+        end_strays(self._home.runs, is_one_off)
         self._files.remove_all_but_data()
 
     def destroy(self) -> None:
