@@ -71,7 +71,7 @@ def react(
     seconds = time.monotonic() - began
     if done.error is None:
         return Reaction(_line(files, done.actions, seconds), False, now)
-    names = ", ".join(sorted(part.names)) or opened.instance.name
+    names = done.error.component or ", ".join(part.of(opened.instance.stack.names))
     return Reaction(_failed(files, names, done, seconds), whole, now)
 
 
@@ -113,7 +113,10 @@ def _apply(opened: Opened, settings: Settings, progress: Progress, part: Part, t
     return _Applied([each for each in report.data.plan.actions if each.action != "keep"])
 
 
-def _named(files: Sequence[Path], root: Path) -> str:
+def _named(changed: Sequence[Path], root: Path) -> str:
+    """Name the files; of those that are gone only if nothing else changed, for editors write others first."""
+    there = [path for path in changed if path.exists()]
+    files = [path for path in there if not path.is_dir()] or there or changed
     shown = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in files[:_MOST_FILES]]
     more = len(files) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
