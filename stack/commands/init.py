@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from stack.declaration import load_stack
-from stack.errors import DeclarationError, ExitCode, StackError, UsageError
+from stack.errors import DeclarationError, ExitCode, StackError
 from stack.importing.comparing import compare
 from stack.importing.convert import Converted, convert
 from stack.importing.project import Note, Project
@@ -18,6 +17,7 @@ from stack.importing.reading import check_files, read_project, read_text
 from stack.observed import Observed
 from stack.report import Report, count
 from stack.results.imported import ImportedKey, InitResult, Verified
+from stack.scaffolding.target import check_target, next_commands, target_exists
 from stack.settings import STACK_FILE, STATE_FOLDER, Settings
 from stack.style import BOLD, GREEN, YELLOW, Style
 from stack.workflow.asked import Switches
@@ -39,7 +39,7 @@ def init(
     named = [folder / file for file in files]
     target = Path(os.path.abspath(folder / output)) if output else Path(os.path.abspath(named[0])).parent / STACK_FILE
     check_files(named)
-    _check_target(target, force)
+    check_target(target, force)
     project = read_project(named, target.parent)
     with _new_file(target) as draft:
         converted = _loadable(project, named[0].name, draft)
@@ -51,19 +51,6 @@ def init(
     different = verified is not None and bool(verified.differences)
     code = ExitCode.CHANGES if data.lost or different else ExitCode.DONE
     return Report.drawn("init", lambda style: _text(style, data, converted, folder), data, code)
-
-
-def _check_target(target: Path, force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder", f"name the file: --output {target / STACK_FILE}")
-    if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}", f"make it: mkdir -p {shlex.quote(str(target.parent))}")
-    if os.path.lexists(target) and not force:
-        raise _exists(target)
-
-
-def _exists(target: Path) -> UsageError:
-    return UsageError(f"{target} exists, and stays as it is", "say --force to replace it, or --output FILE")
 
 
 @contextmanager
@@ -92,7 +79,7 @@ def _put(draft: Path, target: Path, force: bool) -> None:
         else:
             os.link(draft, target)
     except FileExistsError:
-        raise _exists(target) from None
+        raise target_exists(target) from None
     except OSError as error:
         raise StackError("file-unusable", f"{target}: {error.strerror}", "choose another file: --output FILE") from None
 
@@ -144,7 +131,7 @@ def _verified(settings: Settings, project: Project, converted: Converted) -> Ver
     try:
         opened = look(settings, choose=default_unseen, groups=every)
     except DeclarationError:
-        # Switches that are alternatives can't be on together.
+        # Groups that are alternatives can't be on together.
         opened = look(settings, choose=default_unseen)
     opened = with_each(preview(opened, settings, lambda: Observed({})))
     rendered = read_text(opened.engine.render(), project.folder)
@@ -173,9 +160,7 @@ def _text(style: Style, data: InitResult, converted: Converted, folder: Path) ->
             [_line(each) for each in data.verified.differences],
         )
         lines += _section(style, "Other by its kind", [_line(each) for each in data.verified.by_kind])
-    plain = data.file.name == STACK_FILE and data.file.parent == folder
-    file = "" if plain else f"--file {shlex.quote(os.path.relpath(data.file, folder))} "
-    lines += ["", "Next:", f"  stackctl {file}plan", f"  stackctl {file}up"]
+    lines += ["", "Next:", *(f"  {command}" for command in next_commands(data.file, folder))]
     return "\n".join(lines)
 
 

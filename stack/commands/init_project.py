@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast, get_args
@@ -15,6 +14,7 @@ from stack.report import Report
 from stack.results.imported import NewProject
 from stack.scaffolding.looking import Found, look_into
 from stack.scaffolding.procfile import read_procfile
+from stack.scaffolding.target import check_target, next_commands
 from stack.scaffolding.templates import CLIENTS, TEMPLATES, Data, Kind, Template
 from stack.scaffolding.writing import procfile_text, stack_text
 from stack.settings import STACK_FILE
@@ -52,9 +52,7 @@ def init_project(
     # A first app for a folder with none; its requirements are among its files.
     files = _first_app(made, data) if found.empty else {}
     notes = [] if found.empty else _notes(made, data, target.parent, found)
-    if not (target.parent / "Dockerfile").exists():
-        manifest = found.manifest if found.manifest in made.manifests else made.manifests[0]
-        files["Dockerfile"] = made.dockerfile(module, manifest)
+    files |= _missing_dockerfile(target.parent, made, module, found)
     return _write(target, text, files, notes, folder)
 
 
@@ -74,23 +72,23 @@ def init_procfile(
     made = TEMPLATES[found.kind or "flask"]
     name = component_name(target.parent.name, "app")
     text = procfile_text(name, programs, made.port, data or "none")
-    files = {}
-    if not (target.parent / "Dockerfile").exists():
-        manifest = found.manifest if found.manifest in made.manifests else made.manifests[0]
-        files["Dockerfile"] = made.dockerfile(found.module or made.module, manifest)
+    files = _missing_dockerfile(target.parent, made, found.module or made.module, found)
     notes = [] if data else ["no database and cache are declared: a Procfile names none; `--data` does"]
     return _write(target, text, files, notes, folder)
 
 
 def _target(folder: Path, output: Path | None, force: bool) -> Path:
     target = Path(os.path.abspath(folder / (output or STACK_FILE)))
-    if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}", f"make it: mkdir -p {shlex.quote(str(target.parent))}")
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder", f"name the file: --output {target / STACK_FILE}")
-    if os.path.lexists(target) and not force:
-        raise UsageError(f"{target} exists, and stays as it is", "say --force to replace it, or --output FILE")
+    check_target(target, force)
     return target
+
+
+def _missing_dockerfile(folder: Path, template: Template, module: str, found: Found) -> dict[str, str]:
+    """Return the Dockerfile of an app that has none."""
+    if (folder / "Dockerfile").exists():
+        return {}
+    manifest = found.manifest if found.manifest in template.manifests else template.manifests[0]
+    return {"Dockerfile": template.dockerfile(module, manifest)}
 
 
 def _kind(found: Found, ask: Ask | None) -> Kind:
@@ -144,9 +142,7 @@ def _write(target: Path, text: str, files: Mapping[str, str], notes: list[str], 
         raise
     if (ignored := _ignore(target.parent)) is not None:
         written.append(ignored)
-    plain = target == folder / STACK_FILE
-    file = "" if plain else f"--file {shlex.quote(os.path.relpath(target, folder))} "
-    commands = (f"stackctl {file}plan", f"stackctl {file}up")
+    commands = next_commands(target, folder)
     data = NewProject(target, tuple(written), tuple(notes), commands)
 
     def shown(style: Style) -> str:

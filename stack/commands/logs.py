@@ -14,7 +14,7 @@ from stack.report import Report
 from stack.results.access import LogEntry, LogLines, Nothing
 from stack.settings import Settings
 from stack.style import BLUE, CYAN, DIM, GREEN, MAGENTA, PLAIN, YELLOW, Style
-from stack.workflow.opening import find_component, look, require_up
+from stack.workflow.opening import Opened, find_component, look, require_up
 
 # Red is for errors.
 _COLOURS = (CYAN, YELLOW, GREEN, MAGENTA, BLUE)
@@ -40,10 +40,7 @@ class LogOptions:
 
 def logs(settings: Settings, names: Sequence[str], options: LogOptions) -> Report[LogLines]:
     """Give the lines of components, or of all if none is named."""
-    opened = look(settings)
-    for name in names:
-        find_component(opened.instance, name)
-    require_up(opened.instance, opened.engine.observe())
+    opened = _opened(settings, names)
     query = LogQuery(tuple(names), None if options.grep else options.tail, options.since)
     lines = [line for line in opened.engine.read_logs(query) if options.wants(line)]
     if options.grep and options.tail is not None:
@@ -57,16 +54,21 @@ def follow(
     settings: Settings, names: Sequence[str], options: LogOptions, style: Style, write: Callable[[str | None], None]
 ) -> Report[Nothing]:
     """Hand the lines to `write` as they come; None for one that does not match. `tail` counts those too."""
-    opened = look(settings)
-    for name in names:
-        find_component(opened.instance, name)
-    require_up(opened.instance, opened.engine.observe())
+    opened = _opened(settings, names)
     shape = _Shape(opened.instance, names, options.timestamps)
     query = LogQuery(tuple(names), options.tail, options.since)
     exit_code = opened.engine.follow_logs(
         query, lambda line: write(shape.text(line, style) if options.wants(line) else None)
     )
     return Report("logs", "", Nothing(), exit_code=exit_code)
+
+
+def _opened(settings: Settings, names: Sequence[str]) -> Opened:
+    opened = look(settings)
+    for name in names:
+        find_component(opened.instance, name)
+    require_up(opened.instance, opened.engine.observe())
+    return opened
 
 
 class _Shape:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from stack.importing.names import component_names, identifier
+from stack.importing.source import quoted
 from stack.scaffolding.templates import Data, Template
 
 _URLS: Mapping[str, str] = {"db": "DATABASE_URL", "cache": "REDIS_URL"}
@@ -43,8 +45,9 @@ def procfile_text(name: str, programs: Mapping[str, str], port: int, data: Data)
     blocks: list[str] = []
     listed: list[str] = []
     common = [*_uses(data), *_environment(data, {})]
+    components, variables = component_names(programs, _STORES[data]), {*_MADE, "web"}
     for each, command in programs.items():
-        words = f'command=["sh", "-c", {command!r}]'
+        words = f'command=["sh", "-c", {quoted(command)}]'
         if each == served:
             names.add("WebApp")
             fields = ['"web"', 'source="."', f"port={port}", 'health="/"', words, *common]
@@ -55,15 +58,10 @@ def procfile_text(name: str, programs: Mapping[str, str], port: int, data: Data)
         names.add(kind)
         origin = ["of=web"] if served else ['source="."', *common]
         before = ["before=[web]"] if kind == "Job" and served else []
-        component = each.lower().replace("_", "-")
-        variable = component.replace("-", "_")
-        blocks.append(f"{variable} = {kind}(\n{_lines([repr_of(component), *origin, words, *before])})")
+        variable = identifier(components[each], variables)
+        blocks.append(f"{variable} = {kind}(\n{_lines([quoted(components[each]), *origin, words, *before])})")
         listed.append(variable)
     return _file(name, names, [_MADE[store] for store in _STORES[data]], blocks, [*listed, *_STORES[data]])
-
-
-def repr_of(text: str) -> str:
-    return f'"{text}"'
 
 
 def _file(name: str, names: set[str], before: Sequence[str], blocks: Sequence[str], listed: Sequence[str]) -> str:
@@ -94,4 +92,4 @@ def _lines(fields: Sequence[str]) -> str:
 
 
 def _list(words: Sequence[str]) -> str:
-    return f"[{', '.join(map(repr_of, words))}]"
+    return f"[{', '.join(map(quoted, words))}]"

@@ -13,13 +13,14 @@ from typing import IO
 from stack.capabilities import DataStore, Serve, Session
 from stack.engines.base import Foreign
 from stack.errors import StackError
+from stack.model import Stack
 from stack.progress import Progress
 from stack.report import size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.version import __version__
-from stack.workflow.keeping import data_stores
+from stack.workflow.keeping import data_stores, writers
 from stack.workflow.opening import Opened, whole
 from stack.workload import Target, Volume
 
@@ -75,8 +76,8 @@ def match(opened: Opened, project: Foreign) -> tuple[list[Matched], list[str]]:
     found: list[Matched] = []
     missing: list[str] = []
     for name, data in data_stores(opened).items():
-        volumes = _volumes(opened, name)
-        users = [name] if name in stack.names else [each for each in stack.names if _has(opened, each, volumes)]
+        volumes = _volumes(stack, name)
+        users = [name] if name in stack.names else writers(stack, [name])
         service = next((each for each in users for each in _spellings(each) if each in project.services), None)
         targets = {volume.id.name: volume.target for volume in volumes}
         served = data.identity()
@@ -92,15 +93,10 @@ def _spellings(name: str) -> tuple[str, ...]:
     return name, name.replace("-", "_")
 
 
-def _volumes(opened: Opened, name: str) -> list[Volume]:
-    stack = whole(opened).instance.stack
+def _volumes(stack: Stack, name: str) -> list[Volume]:
+    """Return the volumes of a component, or the shared one of that name, once."""
     every = [volume for each in stack.names for volume in stack.own_workload(each, "container").volumes]
     return list({volume.id: volume for volume in every if volume.id.component == name}.values())
-
-
-def _has(opened: Opened, component: str, volumes: list[Volume]) -> bool:
-    own = {volume.id for volume in whole(opened).instance.stack.own_workload(component, "container").volumes}
-    return bool(own.intersection(volume.id for volume in volumes))
 
 
 def save_foreign(

@@ -112,7 +112,7 @@ def save(
         raise StackError("snapshot-exists", f"{path} is there already", "choose another name, or delete that one first")
     if output is None:
         snapshots.prepare()
-    cold = _writers(made.instance.stack, [each for each, data in saved.items() if data.cold])
+    cold = writers(made.instance.stack, [each for each, data in saved.items() if data.cold])
     with Writer(path) as archive:
         components = {}
         with at_rest(as_made(opened), cold, progress):
@@ -139,7 +139,7 @@ def save(
     return path, manifest
 
 
-def _writers(stack: Stack, owners: Collection[str]) -> list[str]:
+def writers(stack: Stack, owners: Collection[str]) -> list[str]:
     """Return the components that may write to the volumes of some, which are components or shared volumes."""
     volumes = {each.name: each.workload("container").volumes for each in stack}
     return [name for name, used in volumes.items() if any(each.id.component in owners for each in used)]

@@ -1,4 +1,4 @@
-"""Switches of components that are off until they are asked for: what is declared, turned on and off, and kept."""
+"""Groups of components that are off until they are asked for: what is declared, turned on and off, and kept."""
 
 from __future__ import annotations
 

@@ -153,6 +153,12 @@ def test_the_programs_of_a_procfile_are_components(tmp_path: Path) -> None:
     assert stack.workload("web", "container").words == ("sh", "-c", "gunicorn shop.wsgi --bind 0.0.0.0:$PORT")
 
 
+def test_a_program_may_have_a_name_that_python_or_a_store_has(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("class: a 'b'\n2nd: c\ndb: d\nstack: e\n")
+    init_procfile(tmp_path, Path("Procfile"), data="postgres")
+    assert loaded(tmp_path).names == ("class", "s-2nd", "db-2", "stack", "db")
+
+
 def test_a_procfile_without_a_web_has_workers_alone(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("clock: python clock.py\n")
     result = init_procfile(tmp_path, Path("Procfile")).data
