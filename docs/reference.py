@@ -17,7 +17,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 import stack  # noqa: E402
 from stack.cli.app import TOPICS, module_of  # noqa: E402
-from stack.model import Component  # noqa: E402
+from stack.component import Component  # noqa: E402
 from stack.program import Program  # noqa: E402
 from stackctl import app  # noqa: E402
 

@@ -13,7 +13,8 @@ from stack.references import SecretReference, Value, references_in
 from stack.workload import TARGETS, PortId, Target, Volume, Workload
 
 if TYPE_CHECKING:
-    from stack.model import Component, Stack
+    from stack.component import Component
+    from stack.model import Stack
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from stack.checking import (
     related_names,
     used_names,
 )
+from stack.component import Component
 from stack.errors import DeclarationError
 from stack.external import External, externals_in
-from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
 from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program

@@ -36,6 +36,13 @@ def check_name(path: str, value: object) -> str:
     return value
 
 
+def sequence(path: str, value: object) -> tuple[object, ...]:
+    """Return the members of a list. Raises `DeclarationError` for what is none; `path` is where it stands."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise DeclarationError(path, f"{value!r} is not a list")
+    return tuple(value)
+
+
 def _unknown(kind: type, name: object, field: str, fields: Sequence[str]) -> DeclarationError:
     refused = FIELDS.get(field)
     if refused is not None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from types import MappingProxyType
 
-from stack.calls import check_name
+from stack.calls import check_name, sequence
+from stack.component import Component
 from stack.errors import DeclarationError
 from stack.external import External
-from stack.model import Component, sequence
 from stack.parameters import Parameter
 from stack.references import (
     BIND,

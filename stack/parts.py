@@ -18,9 +18,9 @@ from stack.checking import (
     checked_seconds,
     checked_target,
 )
+from stack.component import Component
 from stack.errors import StackError
 from stack.fields import is_secret_name
-from stack.model import Component
 from stack.placed import file_key
 from stack.references import Reference, Value, Variable, variable_prefix
 from stack.volume import Volume as SharedVolume

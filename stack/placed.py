@@ -7,8 +7,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from stack.calls import sequence
 from stack.checking import checked_mapping, checked_path, checked_plain, checked_target
-from stack.model import Component, sequence
+from stack.component import Component
 from stack.references import variable_prefix
 from stack.workload import File, Mount
 

@@ -20,8 +20,8 @@ from stack.checking import (
     related_names,
     used_names,
 )
+from stack.component import Component
 from stack.external import External, externals_in
-from stack.model import Component
 from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
 from stack.placed import checked_files, checked_mounts, checked_watch
 from stack.references import Variable

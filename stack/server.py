@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stack.model import Component
+from stack.component import Component
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.workload import Target
 

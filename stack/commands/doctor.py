@@ -15,13 +15,13 @@ from pathlib import Path
 
 from stack.capabilities import Session
 from stack.causes import recognise
+from stack.component import Component
 from stack.declaration import load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
 from stack.instance import Instance, default_project, takes_datagrams
-from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder
 from stack.report import Report, times

@@ -6,8 +6,8 @@ until all have it: a run after a kill in between carries on with the same.
 
 from __future__ import annotations
 
+from stack.component import Component
 from stack.errors import UsageError
-from stack.model import Component
 from stack.progress import Progress
 from stack.report import Report
 from stack.results.lifecycle import RotateResult

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from stack.applied import changed_files
+from stack.component import Component
 from stack.errors import StackError, UsageError
-from stack.model import Component
 from stack.report import Report
 from stack.results.access import ExecResult, Nothing
 from stack.settings import Settings

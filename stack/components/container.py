@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar, get_args
 
 from stack import health as ways
+from stack.calls import sequence
 from stack.capabilities import Check
 from stack.checking import (
     checked_command,
@@ -26,7 +27,6 @@ from stack.checking import (
     checked_user,
 )
 from stack.errors import DeclarationError
-from stack.model import sequence
 from stack.parts import (
     TMP,
     CommandCheck,

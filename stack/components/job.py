@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 from stack.beside import Beside
 from stack.checking import checked_seconds, checked_switch, used_names
+from stack.component import Component
 from stack.components.container import Container
 from stack.components.webapp import WebApp
-from stack.model import Component
 from stack.workload import Once, Target, Workload
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from stack.capabilities import Check, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_image, checked_mapping, checked_memory, checked_public, checked_publish
+from stack.component import Component
 from stack.errors import DeclarationError
-from stack.model import Component
 from stack.parts import TMP, USER, PageCheck, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.refused import EXAMPLES

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Protocol
 
 from stack.causes import recognise
+from stack.component import Component
 from stack.engines.base import Engine
 from stack.engines.process import Job
 from stack.instance import Instance
-from stack.model import Component, Stack
+from stack.model import Stack
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.report import times

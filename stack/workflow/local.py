@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack.capabilities import Completed
+from stack.component import Component
 from stack.engines import one_offs, process
 from stack.errors import StackError, UsageError
-from stack.model import Component
 from stack.observed import Observed
 from stack.program import Program
 from stack.workflow.opening import Opened, find_component

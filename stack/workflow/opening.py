@@ -11,13 +11,14 @@ from pathlib import Path
 from stack.agreement import runs_on
 from stack.capabilities import Dumps
 from stack.carried import read_contents
+from stack.component import Component
 from stack.declaration import LIMIT, load_stack
 from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import ExitCode, StackError, UsageError
 from stack.instance import Instance, default_ports, default_project
 from stack.literals import LiteralSecret, literal_secrets
-from stack.model import Component, Stack
+from stack.model import Stack
 from stack.observed import ComponentState, Observed
 from stack.pins import read_pins
 from stack.ports import AUTO, PortChoice

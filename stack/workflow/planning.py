@@ -9,12 +9,13 @@ from pathlib import Path
 
 from stack.applied import Applied, Files
 from stack.carried import check_contents, check_mounts
+from stack.comparison import Declared, DeclaredJob, find_migration_conflict, make_plan
 from stack.errors import StackError
 from stack.fields import digest, fingerprint
 from stack.initial import InitialFile, read_initial
 from stack.migrations import Migration, read_migrations
 from stack.observed import Observed
-from stack.plan import Declared, DeclaredJob, Plan, find_migration_conflict, make_plan
+from stack.plan import Plan
 from stack.sources import check_names, check_source, options, read_files
 from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker

@@ -10,13 +10,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stack.comparison import changed_secrets
+from stack.component import Component
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
 from stack.fields import digest
 from stack.instance import Instance
-from stack.model import Component
 from stack.observed import Observed
-from stack.plan import changed_secrets
 from stack.progress import Progress
 from stack.references import ParameterSecret
 from stack.verdict import await_ready

@@ -15,7 +15,7 @@ STACK = '''\
 from dataclasses import dataclass
 
 from stack import Stack
-from stack.model import Component
+from stack.component import Component
 from stack.references import Reference
 from stack.workload import Hardening, HttpCheck, Limits, Port, PortId, Volume, VolumeId, Workload
 

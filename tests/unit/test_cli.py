@@ -17,9 +17,9 @@ import stackctl
 from stack import Job, Postgres, Redis, Stack
 from stack.cli.components import client_names
 from stack.cli.options import options_first
+from stack.component import Component
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
-from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.version import __version__
 from stack.workflow.clients import find_client

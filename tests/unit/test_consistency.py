@@ -12,10 +12,10 @@ import typer.main
 import stack
 import stackctl
 from service.config import VARIABLES
+from stack.component import Component
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
 from stack.engines import ENGINES
-from stack.model import Component
 from stack.version import __version__
 from tests.cli import ROOT
 

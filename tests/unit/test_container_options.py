@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stack import Container, DeclarationError, Job, Redis, Stack, WebApp, Worker, health
-from stack.model import Component
+from stack.component import Component
 from stack.references import Reference
 from stack.refused import FIELDS
 from stack.workload import PortId, TcpCheck, Workload

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker, health
+from stack.component import Component
 from stack.instance import Instance
-from stack.model import Component
 from stack.observed import ComponentState, Observed
 from stack.references import Reference
 from stack.verdict.probe import urls

@@ -13,6 +13,7 @@ import yaml
 from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker
 from stack.applied import Applied
 from stack.capabilities import Programs
+from stack.comparison import Declared, make_plan
 from stack.components.postgres.transfer import LOADING
 from stack.engines.compose.render import fields as compose_fields
 from stack.engines.compose.render import render
@@ -23,7 +24,7 @@ from stack.fields import fingerprint
 from stack.initial import InitialFile, read_initial
 from stack.instance import Instance, default_ports
 from stack.observed import ComponentState, Observed
-from stack.plan import Declared, Plan, make_plan
+from stack.plan import Plan
 from stack.style import PLAIN
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.summary import page_urls, server_lines, url_lines

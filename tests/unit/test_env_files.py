@@ -13,11 +13,11 @@ from stack import Container, DeclarationError, Job, Stack, WebApp, Worker
 from stack.commands.bundle import _secrets
 from stack.commands.env import env_of
 from stack.commands.plan import plan
+from stack.comparison import changed_secrets
 from stack.engines.compose import files
 from stack.engines.compose import render as compose
 from stack.engines.variables import given_variables
 from stack.errors import StackError
-from stack.plan import changed_secrets
 from stack.report import envelope
 from stack.settings import Settings
 from stack.workflow.env_files import with_env_files

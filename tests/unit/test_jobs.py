@@ -14,6 +14,8 @@ import yaml
 from stack import Container, DeclarationError, Job, Postgres, Redis, Stack, WebApp, Worker
 from stack.applied import Applied, Done, FileState, files_digest
 from stack.capabilities import Programs
+from stack.comparison import Declared, DeclaredJob, make_plan
+from stack.component import Component
 from stack.engines import ENGINES
 from stack.engines.compose import render
 from stack.engines.compose.networks import plan_networks
@@ -25,9 +27,8 @@ from stack.engines.process import FinishedJob
 from stack.errors import StackError
 from stack.fields import fingerprint
 from stack.instance import Instance, default_ports
-from stack.model import Component
 from stack.observed import ComponentState, Observed, instance_state
-from stack.plan import Action, Declared, DeclaredJob, make_plan
+from stack.plan import Action
 from stack.progress import Silence
 from stack.settings import Settings
 from stack.state import State

@@ -8,8 +8,8 @@ from itertools import combinations
 import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
+from stack.component import Component
 from stack.engines.compose.networks import Network, plan_networks
-from stack.model import Component
 
 
 def app(name: str, *uses: str, port: int = 8000) -> WebApp:

@@ -11,10 +11,10 @@ from stack import Container, Postgres, Stack, WebApp
 from stack.cli.browser import browse
 from stack.commands import open as module
 from stack.commands.open import open_page
+from stack.component import Component
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
-from stack.model import Component
 from stack.observed import ComponentState
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from stack.applied import Applied, Files, FileState, Wanted
+from stack.comparison import Declared, find_migration_conflict, make_plan
 from stack.fields import Fields, fingerprint, flatten, is_hidden
 from stack.migrations import Migration
 from stack.observed import ComponentState, Observed
-from stack.plan import Action, DataEffect, Declared, Difference, Plan, find_migration_conflict, make_plan
+from stack.plan import Action, DataEffect, Difference, Plan
 from stack.workload import VolumeId
 
 WEB: Fields = {"image": "web:1", "environment.CACHE_TTL": "30", "mem_limit": "512m"}

@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from stack import BIND, Bucket, Container, DeclarationError, Mail, Postgres, Proxy, Redis, Stack, WebApp, Worker
+from stack.component import Component
 from stack.components.postgres import cluster
 from stack.engines.compose.fleet import published
 from stack.engines.compose.render import render
 from stack.engines.embedded.layout import Layout, home_of
 from stack.engines.embedded.render import environment, fields, resolve
 from stack.instance import Instance, default_ports
-from stack.model import Component
 from stack.workflow.planning import relaxations
 from stack.workload import PortId, Target
 from tests.unit.fake_engine import FakeEngine, World

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker
+from stack.component import Component
 from stack.engines.compose.networks import plan_networks
-from stack.model import Component
 
 db, cache = Postgres("db"), Redis("cache")
 

@@ -13,6 +13,7 @@ import yaml
 
 from stack import DeclarationError, Stack, Worker
 from stack.applied import Applied
+from stack.comparison import Declared, make_plan
 from stack.engines.compose.observe import observed as compose_observed
 from stack.engines.compose.render import LABEL_DECLARATION, render
 from stack.engines.embedded import observe as embedded_observe
@@ -21,7 +22,7 @@ from stack.engines.embedded.layout import Layout, component_of, home_of, number_
 from stack.fields import Fields, fingerprint
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed, instance_state, together, worst_of
-from stack.plan import Action, Declared, make_plan
+from stack.plan import Action
 from stack.verdict.judge import assess, called, changed, identity, is_well, judge, loops, restarted, settled
 from stack.workflow.summary import component_statuses, overall, problem
 from tests.unit.test_compose_states import CONTAINER, STATE

@@ -16,13 +16,13 @@ from stack.capabilities import Completed
 from stack.commands import doctor
 from stack.commands import status as status_module
 from stack.commands.status import status
+from stack.component import Component
 from stack.engines.compose.driver import ComposeEngine
 from stack.engines.compose.fleet import ComposeFleet
 from stack.engines.compose.render import render
 from stack.engines.docker import client
 from stack.errors import StackError, UsageError
 from stack.instance import Instance, default_ports
-from stack.model import Component
 from stack.observed import Observed
 from stack.ports import Holder, PortChoice
 from stack.registry import Entry

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stack.calls import sequence
 from stack.capabilities import Check, DataStore, Host, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.errors import DeclarationError
-from stack.model import sequence
 from stack.parts import TMP, USER, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Addressed

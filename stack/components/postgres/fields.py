@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from stack.calls import sequence
 from stack.checking import checked_mapping, checked_plain
-from stack.model import Component, sequence
+from stack.component import Component
 
 # The superuser that a server is made with. No app connects as it, and it has no password.
 ADMIN = "stackctl_admin"

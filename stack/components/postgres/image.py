@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from stack.checking import check_numbers, checked_image
+from stack.component import Component
 from stack.errors import DeclarationError
-from stack.model import Component
 from stack.workload import File
 
 # The user `postgres` of the Debian-based images: started as this user their entrypoint needs no capability.

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from stack.capabilities import Programs
+from stack.component import Component
 from stack.engines.embedded.layout import Home
 from stack.engines.embedded.render import declared_process, process_of
 from stack.engines.embedded.waiting import wait_until
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.model import Component
 from stack.references import Reference, references_in
 from stack.workload import Volume
 

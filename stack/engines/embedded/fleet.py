@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stack.component import Component
 from stack.engines.embedded.accounts import is_servers_user
 from stack.engines.embedded.checks import configuration_of, supervisors
 from stack.engines.embedded.data_folders import is_volume
@@ -21,7 +22,7 @@ from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
 from stack.errors import StackError
 from stack.instance import Instance, default_project, name_of_project
-from stack.model import Component, Stack
+from stack.model import Stack
 from stack.observed import Found, Resources, StateWord, worst_of
 from stack.ports import Holder, Listener
 from stack.processes import end

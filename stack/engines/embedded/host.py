@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.capabilities import Completed, Session
+from stack.component import Component
 from stack.engines import process
 from stack.engines.embedded.layout import HOST, Layout
-from stack.model import Component
 from stack.references import SecretReference, variable_prefix
 
 # How long a question about the health of a process may take.
