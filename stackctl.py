@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 
 # Until the imports are done, and after the last output, Ctrl-C ends the program without a traceback.
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     if _PROGRAM:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` asks for
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         code = app(argv, prog_name="stackctl", standalone_mode=False)
     except typer.TyperException as error:
@@ -52,6 +56,16 @@ def _usage(error: typer.TyperException) -> UsageError:
 
 def _terminate(number: int, frame: object) -> NoReturn:
     """Treat SIGTERM like Ctrl-C: child processes are ended too."""
+    raise KeyboardInterrupt
+
+
+def _hang_up(number: int, frame: object) -> NoReturn:
+    """Treat the end of the terminal like Ctrl-C. What is still written there is lost, and is no error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout.fileno(), sys.stderr.fileno()):
+        # Not `isatty`, which is false of a terminal that is gone.
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            os.dup2(nowhere, stream)
     raise KeyboardInterrupt
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.report import SCHEMA
+from stack.results.access import LogEntry
 from stack.results.every import LINES, RESULTS
 from stack.results.schema import Schema, dataclasses_of, described, schema_of, summary_of
 
@@ -38,6 +39,7 @@ def page() -> str:
     """Return the whole page."""
     commands = [f"| `stackctl {command}` | {_type(schema_of(kind))} |" for command, kind in RESULTS.items()]
     lines = [f"| `stackctl {command}` | JSON lines: {_type(schema_of(kind))} |" for command, kind in LINES.items()]
+    lines.append(f"| `stackctl logs --follow` | JSON lines: {_type(schema_of(LogEntry))} |")
     kinds = dict.fromkeys(each for kind in [*RESULTS.values(), *LINES.values()] for each in dataclasses_of(kind))
     types = [_section(kind) for kind in sorted(kinds, key=lambda kind: kind.__name__)]
     return _HEAD + "\n".join([*commands, *lines, "", "## Types", "", *types])

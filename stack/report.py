@@ -26,7 +26,8 @@ class Report(Generic[Data]):
 
     `data` is for programs, a dataclass of `stack.results`; it becomes JSON. `text` is for people. `exit_code` is
     that of stackctl. `verbatim`: `text` is from or for another program, and is printed unchanged except on a terminal.
-    `look` formats the text for a terminal, if it differs there.
+    `look` formats the text for a terminal, if it differs there. `streamed`: all there is was written as it came, as
+    JSON too.
     """
 
     command: str
@@ -35,6 +36,7 @@ class Report(Generic[Data]):
     exit_code: int = 0
     verbatim: bool = False
     look: Callable[[Style], str] | None = None
+    streamed: bool = False
 
     @classmethod
     def drawn(

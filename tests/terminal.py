@@ -9,7 +9,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -107,6 +107,28 @@ def _read(leader: int) -> Iterator[bytes]:
         except OSError:
             return
         yield part
+
+
+@contextmanager
+def terminal_that_closes(cli: Cli, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[str], None]]]:
+    """A command on a terminal, which is closed at the end, and a function that waits until it shows a text."""
+    with terminal() as (leader, follower):
+        # It is the terminal that controls the command, so that the kernel tells it of the end.
+        command = subprocess.Popen(
+            ["setsid", "--ctty", *cli.arguments(*words)],
+            stdin=follower, stdout=follower, stderr=follower, env=cli.whole_environment, cwd=cli.folder,
+        )  # fmt: skip
+        os.close(follower)
+
+        def wait_for(text: str) -> None:
+            seen = b""
+            for part in _read(leader):
+                seen += part
+                if text.encode() in seen:
+                    return
+            raise AssertionError(f"{text!r} was not shown: {seen.decode()}")
+
+        yield command, wait_for
 
 
 def reset_on_a_terminal(cli: Cli, answer: str) -> int:

@@ -205,7 +205,7 @@ def logs(
     """Show the logs of the components.
 
     On Docker the lines of several are in the order of their times. The embedded engine knows the time of a line only
-    if the line says it, and --since shows all that may be younger.
+    if the line says it, and --since shows all that may be younger. --follow --json prints an object for each line.
 
     \b
     Examples:
@@ -218,12 +218,10 @@ def logs(
 
     from stack.commands.logs import LogOptions, follow, logs
 
-    if following and session.json:
-        raise UsageError("logs --follow has no end, --json is one object", "leave one of them out")
     begin = None if since is None else moment("--since", since, datetime.now().astimezone())
     options = LogOptions(tail, begin, None if grep is None else regular_expression("--grep", grep), timestamps)
     if following:
-        return follow(session.settings, components or [], options, style(), write_log_line)
+        return follow(session.settings, components or [], options, style(), write_log_line, session.json)
     return logs(session.settings, components or [], options)
 
 

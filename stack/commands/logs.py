@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.controls import visible
+from stack.encoding import encoded
 from stack.engines.base import LogLine, LogQuery
 from stack.instance import Instance
 from stack.report import Report
+from stack.report import as_json as to_json
 from stack.results.access import LogEntry, LogLines, Nothing
 from stack.settings import Settings
 from stack.style import BLUE, CYAN, DIM, GREEN, MAGENTA, PLAIN, YELLOW, Style
@@ -51,16 +53,31 @@ def logs(settings: Settings, names: Sequence[str], options: LogOptions) -> Repor
 
 
 def follow(
-    settings: Settings, names: Sequence[str], options: LogOptions, style: Style, write: Callable[[str | None], None]
+    settings: Settings,
+    names: Sequence[str],
+    options: LogOptions,
+    style: Style,
+    write: Callable[[str | None], None],
+    as_json: bool = False,
 ) -> Report[Nothing]:
-    """Hand the lines to `write` as they come; None for one that does not match. `tail` counts those too."""
+    """Hand the lines to `write` as they come; None for one that does not match. `tail` counts those too.
+
+    `as_json`: each is a `LogEntry` as an object.
+    """
     opened = _opened(settings, names)
     shape = _Shape(opened.instance, names, options.timestamps)
     query = LogQuery(tuple(names), options.tail, options.since)
-    exit_code = opened.engine.follow_logs(
-        query, lambda line: write(shape.text(line, style) if options.wants(line) else None)
-    )
-    return Report("logs", "", Nothing(), exit_code=exit_code)
+
+    def pass_on(line: LogLine) -> None:
+        if not options.wants(line):
+            write(None)
+        elif as_json:
+            write(to_json(encoded(_entry(line))))
+        else:
+            write(shape.text(line, style))
+
+    exit_code = opened.engine.follow_logs(query, pass_on)
+    return Report("logs", "", Nothing(), exit_code=exit_code, streamed=True)
 
 
 def _opened(settings: Settings, names: Sequence[str]) -> Opened:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from stack.locks import attempt
 from stack.state import State
@@ -60,20 +58,3 @@ def is_held(state: Path, name: str) -> bool:
 
 def _lock(state: Path, name: str) -> Path:
     return state / _FOLDER / name
-
-
-@contextlib.contextmanager
-def ending_with_the_terminal() -> Iterator[None]:
-    """Take the end of the terminal for Ctrl-C, so that nothing is left of what runs on it."""
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as `nohup` asks
-        yield
-        return
-    before = signal.signal(signal.SIGHUP, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt

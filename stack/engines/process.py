@@ -59,11 +59,11 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
     otherwise, the command has `grace` seconds to end itself.
     """
     with _interrupts_left_to_the_command(), contextlib.ExitStack() as opened:
-        with _held_back(signal.SIGTERM) as came:
+        with _held_back(signal.SIGTERM, signal.SIGHUP) as came:
             process = opened.enter_context(subprocess.Popen(list(command), env=dict(environment), cwd=folder))
         try:
-            if came:
-                signal.raise_signal(signal.SIGTERM)
+            for number in came[:1]:
+                signal.raise_signal(number)
             exit_code = process.wait()
         except BaseException:
             if grace:
@@ -76,18 +76,22 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
 
 
 @contextlib.contextmanager
-def _held_back(number: signal.Signals) -> Iterator[list[int]]:
-    """Note a signal during the block instead of handling it: between the start of a process and its name it would leave
-    that process behind."""
+def _held_back(*numbers: signal.Signals) -> Iterator[list[int]]:
+    """Note signals during the block instead of handling them: between the start of a process and its name one would
+    leave that process behind."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
-    before = signal.signal(number, lambda *_: came.append(number))
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
     try:
         yield came
     finally:
-        signal.signal(number, before)
+        for number in numbers:
+            signal.signal(number, before[number])
 
 
 def stream(command: Sequence[str], environment: Mapping[str, str], write: Callable[[str], None]) -> int:
@@ -106,6 +110,10 @@ def stream(command: Sequence[str], environment: Mapping[str, str], write: Callab
         except BrokenPipeError:
             process.terminate()
             return 0
+        except BaseException:
+            # It may write nothing for hours, and would not notice that nothing reads it.
+            process.terminate()
+            raise
         exit_code = process.wait()
     return exit_code if exit_code >= 0 else 128 - exit_code
 

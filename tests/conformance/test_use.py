@@ -158,8 +158,10 @@ def test_logs_of_one_and_of_all(up: Cli) -> None:
     assert "elsewhere" in up.fails("logs", "db", "elsewhere", code="service-unknown", exit_code=2)["message"]
 
 
-def test_logs_follow_until_interrupted(up: Cli) -> None:
-    with up.start("logs", "-f", "--tail", "0", "db") as following:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_logs_follow_until_interrupted(up: Cli, number: signal.Signals) -> None:
+    grep = "relation .a_line_for_the_log"
+    with up.start("logs", "-f", "--json", "--tail", "0", "--grep", grep, "db") as following:
         lines = following.stdout
         assert lines is not None
 
@@ -168,8 +170,11 @@ def test_logs_follow_until_interrupted(up: Cli) -> None:
             ready, _, _ = select.select([lines], [], [], 1)
             return lines.readline() if ready else ""
 
-        assert "a_line_for_the_log" in eventually(provoked)
-        os.killpg(following.pid, signal.SIGINT)
+        entry = json.loads(eventually(provoked))
+        assert (entry["component"], entry["replica"]) == ("db", None)
+        assert "a_line_for_the_log" in entry["text"]
+        # All but Ctrl-C reaches stackctl alone, and nothing more is logged that could end what it runs.
+        os.killpg(following.pid, number) if number == signal.SIGINT else os.kill(following.pid, number)
         assert following.wait(20) == 130
 
 

@@ -35,7 +35,7 @@ def run_one_off(
     container = f"{instance.project}-{name.replace('.', '-')}"
     terminal = not capture and sys.stdin.isatty() and sys.stdout.isatty()
     words = client.command(project.run(component, container, f"{LABEL_RUN}={name}", command, terminal))
-    with one_offs.held(instance.state, name), one_offs.ending_with_the_terminal(), _removed(container) as ended:
+    with one_offs.held(instance.state, name), _removed(container) as ended:
         if capture:
             answer = process.ask(component, words, client.environment(), None)
             if not answer.ok:

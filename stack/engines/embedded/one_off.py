@@ -42,7 +42,6 @@ def run_one_off(
     folder = instance.source(component) or at.home.folder
     with (
         one_offs.held(instance.state, name),
-        one_offs.ending_with_the_terminal(),
         command_in_namespace(command, folder, at.run_as, at.mounts) as words,
     ):
         try:
