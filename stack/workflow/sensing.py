@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Generator, Iterable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from stack.errors import StackError
@@ -27,19 +28,19 @@ class Sensor:
 
         Raises `watch-limit` if the kernel allows no more.
         """
-        before, found, folders = self._folders, set[Path](), frozenset(map(str, watched.folders()))
+        before, found, folders = self._folders, set[Path](), _readable(watched)
         if folders == before and self._events is not None:
             return found
         if self._events is not None:
             found |= self._next()
         self.close()
         for _ in range(_TRIES):
-            # One of them may be deleted meanwhile.
-            with contextlib.suppress(FileNotFoundError), _explained(len(folders)):
+            # One of them may be deleted or closed meanwhile.
+            with contextlib.suppress(FileNotFoundError, PermissionError), _explained(len(folders)):
                 self._events = _watch(folders)
                 found |= self._next()
                 break
-            folders = frozenset(map(str, watched.folders()))
+            folders = _readable(watched)
         self._folders = folders
         for folder in folders - before if before else ():
             found.update(files_in(Path(folder)))
@@ -64,7 +65,15 @@ class Sensor:
         return changed | inside
 
 
-def _watch(folders: Iterable[str]) -> Generator[set[tuple[object, str]], None, None]:
+def _readable(watched: Watched) -> frozenset[str]:
+    """Return the folders that this user may watch.
+
+    watchfiles could leave out the others by itself, but is then as silent about those that the kernel has no room for.
+    """
+    return frozenset(str(folder) for folder in watched.folders() if os.access(folder, os.R_OK))
+
+
+def _watch(folders: frozenset[str]) -> Generator[set[tuple[object, str]], None, None]:
     from watchfiles import watch
 
     return watch(  # type: ignore[return-value]
@@ -75,7 +84,6 @@ def _watch(folders: Iterable[str]) -> Generator[set[tuple[object, str]], None, N
         step=_QUIET,
         rust_timeout=_LOOK,
         yield_on_timeout=True,
-        ignore_permission_denied=True,
     )
 
 
@@ -84,7 +92,7 @@ def _explained(count: int) -> Generator[None, None, None]:
     """Say which limit of the kernel is reached, and how it is raised."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
         text = str(error)

@@ -143,12 +143,6 @@ def test_version_also_as_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--version") == (0, f"stackctl {__version__}\n", "")
 
 
-def test_following_logs_cannot_be_one_object(capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code, out, _ = run(capsys, "logs", "-f", "--json")
-    assert exit_code == 2
-    assert json.loads(out)["error"]["code"] == "usage"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -185,3 +186,14 @@ def test_lines_that_may_be_young_enough_are_kept(tmp_path: Path) -> None:
     os.utime(log, (0, NOON.timestamp() - 1))
     assert log_times.recent(log, NOON, None) == [], "nothing was written since then"
     assert log_times.recent(tmp_path / "none.log", NOON, None) == []
+
+
+def test_followed_lines_are_objects_one_a_line(world: World) -> None:
+    written: list[str | None] = []
+    report = follow(SETTINGS, ["worker"], LogOptions(grep=re.compile("two")), Style(), written.append, as_json=True)
+    assert [line and json.loads(line) for line in written] == [
+        None,
+        {"component": "worker", "replica": 2, "time": "2026-01-02T12:00:02.123000+00:00", "text": "ERROR two"},
+        None,
+    ]
+    assert report.streamed, "an envelope would be one more line"
