@@ -101,7 +101,7 @@ def _declared(opened: Opened, applied: Applied, part: Part) -> Declared:
         relaxed=relaxations(opened),
         builds=engine.traits.builds,
         replicas={name: count for name in stack.names if (count := stack.replicas(name)) != 1},
-        jobs={name: _job(opened, name, stores) for name in stack.jobs},
+        jobs={name: _job(opened, name, stores, part) for name in stack.jobs},
         off=stack.off,
         resting=_resting(opened),
         stopped=opened.record.stopped,
@@ -118,13 +118,13 @@ def relaxations(opened: Opened) -> dict[str, tuple[str, ...]]:
     return {name: each.relaxed if contained else each.exposed for name, each in workloads.items()}
 
 
-def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str]) -> DeclaredJob:
+def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str], part: Part) -> DeclaredJob:
     """Describe a job. It may change its own volumes, and through what it uses those of that."""
     stack, target = opened.instance.stack, opened.engine.traits.target
     workload = stack.workload(name, target)
     names = [name, *(each for each in stack.order.below(name) if each not in stack.jobs)]
     reached = {volume.id for each in names for volume in stack.workload(each, target).volumes}
-    always = workload.once is not None and workload.once.always
+    always = workload.once is not None and workload.once.always and not part.no_up
     return DeclaredJob(always, {volume: store for volume, store in stores.items() if volume in reached})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.errors import StackError
@@ -64,6 +64,8 @@ def react(
             if not first:
                 _require_running(opened, there)
             part = EVERYTHING if whole and not opened.instance.stopped else _part(opened, changes, there, whole)
+            # With `first` it goes on with an `up` that failed.
+            part = replace(part, no_up=not first)
             done = _apply(opened, settings, progress, part, timeout) if whole or part.names else _Applied(())
     except StackError as error:
         # The declaration can't be used, or the instance is not up: nothing was touched.

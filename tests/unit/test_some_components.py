@@ -24,6 +24,8 @@ from stack.style import PLAIN
 from stack.verdict import Verdict, health
 from stack.workflow import summary
 from stack.workflow.opening import look
+from stack.workflow.reacting import react
+from stack.workflow.watched import Changes
 from tests.unit.fake_engine import FakeEngine, World
 
 FILE = """\
@@ -241,3 +243,14 @@ def test_the_addresses_are_those_of_what_runs(shop: Shop) -> None:
     shop.up("db")
     opened = look(shop.settings)
     assert summary.url_lines(opened.instance, PLAIN) == []
+
+
+def test_a_job_of_each_up_is_left_alone_by_what_is_no_up(shop: Shop) -> None:
+    shop.file.write_text(FILE.replace('command=["migrate"]', 'command=["migrate"], always=True'))
+    shop.up()
+    assert "migrate" not in shop.done(lambda: shop.restart("web"))
+    watched = shop.done(lambda: react(shop.settings, Silence(), Changes(), behind=True, first=False, timeout=5))
+    assert "migrate" not in watched
+    assert "migrate" in shop.done(shop.up)
+    shop.source.write_text("other")
+    assert "migrate" in shop.done(lambda: shop.restart("web")), "its source changed"
