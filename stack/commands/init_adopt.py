@@ -47,6 +47,11 @@ def adopt(settings: Settings, progress: Progress, name: str, timeout: float = 12
         snapshot = f"from-{name}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
         path, manifest = save_foreign(opened, project, found, snapshots, snapshot, progress)
         notices = tuple(f"{each}: {name} has no service with its data" for each in missing)
+        notices += tuple(
+            f"{volume.name}: begins empty, because backup=False keeps it out of snapshots"
+            for volume in opened.instance.stack.shared_volumes.values()
+            if not volume.backup
+        )
         if moving := [each.service for each in found if each.data.cold and each.service in project.running]:
             notices += (f"{', '.join(moving)}: its files were read while it ran, and may have changed meanwhile",)
         services = ", ".join(sorted({each.service for each in found}))

