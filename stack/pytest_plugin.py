@@ -6,6 +6,7 @@ by all workers of pytest-xdist, and is deleted at the end, also if pytest is kil
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -46,25 +47,33 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """The stack of this project, up and ready on ports of its own."""
-    from stack.errors import StackError
     from stack.testing.running import running
 
     config = request.config
     file = Path(os.path.abspath(config.rootpath / str(config.getini("stackctl_file"))))
     engine = config.getoption("--stack-engine") or config.getini("stackctl_engine") or None
-    try:
-        with running(file, config.stash[_NAME], engine, keep=bool(config.getoption("--stack-keep"))) as found:
-            yield found
-    except StackError as error:
-        pytest.fail(f"{error.message}\n{error.hint}\n{error.output}".strip(), pytrace=False)
+    keep = bool(config.getoption("--stack-keep"))
+    with _plain_errors(), running(file, config.stash[_NAME], engine, keep) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
 def _stack_databases(stack: RunningStack) -> Iterator[Databases]:
     from stack.testing.databases import Databases
 
-    with Databases.opened(stack, os.environ.get("PYTEST_XDIST_WORKER", "main")) as found:
+    with _plain_errors(), Databases.opened(stack, os.environ.get("PYTEST_XDIST_WORKER", "main")) as found:
         yield found
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Fail with what an error of stackctl says, and without its traceback."""
+    from stack.errors import StackError
+
+    try:
+        yield
+    except StackError as error:
+        pytest.fail(f"{error.message}\n{error.hint}\n{error.output}".strip(), pytrace=False)
 
 
 _numbers = itertools.count(1)

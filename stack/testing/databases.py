@@ -75,7 +75,7 @@ class Databases:
         Raises `StackError` if the stack has none, or several.
         """
         base = _only_database(stack)
-        with contextlib.closing(replace(base, name=_OTHER).connect()) as session:
+        with contextlib.closing(_connect(replace(base, name=_OTHER))) as session:
             session.autocommit = True
             _prepare(stack, base, session)
             yield cls(base, worker, session)
@@ -90,6 +90,17 @@ class Databases:
             yield made
         finally:
             _run(self.session, f'DROP DATABASE IF EXISTS "{made.name}" WITH (FORCE)')
+
+
+def _connect(base: Database) -> Connection:
+    """Connect; of what fails no traceback is shown, for the calls in it have the password."""
+    import psycopg2
+
+    try:
+        return base.connect()
+    except psycopg2.OperationalError as error:
+        what = f"{base.user} can't connect to {base.host}:{base.port}"
+        raise StackError("query-failed", what, "look at `stackctl logs` of the instance", str(error)) from None
 
 
 def _only_database(stack: RunningStack) -> Database:
@@ -110,15 +121,14 @@ def _only_database(stack: RunningStack) -> Database:
 
 
 def _prepare(stack: RunningStack, base: Database, session: Connection) -> None:
+    """Copy the database of the stack unless another worker has. If that fails, the session ends, and the lock too."""
     with session.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        try:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,))
-            if cursor.fetchone() is None:
-                stack.administer(f'ALTER ROLE "{base.user}" CREATEDB')
-                _copy_when_quiet(base, session)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,))
+        if cursor.fetchone() is None:
+            stack.administer(f'ALTER ROLE "{base.user}" CREATEDB')
+            _copy_when_quiet(base, session)
+        cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def _copy_when_quiet(base: Database, session: Connection) -> None:

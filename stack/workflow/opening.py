@@ -222,7 +222,8 @@ def _open(
     stack, unread = with_env_files(settings, stack)
     declared = default_ports(stack)
     kept = {port: number for port, number in remembered.ports.items() if port in every}
-    fresh = (port for port in declared if port.component in groups.publish)
+    # What is published already stays where it is.
+    fresh = (port for port in declared if port.component in groups.publish and port not in kept)
     asked: dict[PortId, PortChoice] = dict.fromkeys(fresh, AUTO)
     asked |= chosen_ports(stack, ports or {})
     parameters = find_parameters(settings, stack, state, remembered.parameters)

@@ -52,6 +52,13 @@ def test_what_is_asked_for_is_published_beside_what_is_declared(settings: Settin
     assert opened.record.published == ("web", "db")
 
 
+def test_what_is_published_already_stays_where_it_is(settings: Settings) -> None:
+    remembered(settings, "db")
+    again = look(settings, groups=Switches(publish=["db"]))
+    assert published(again) == DECLARED | {"db": ["127.0.0.1:5433:5432"]}
+    assert again.asked == {}, "a port that is chosen anew is another one if a nearer one is free by now"
+
+
 def test_it_is_remembered_until_it_is_undone(settings: Settings) -> None:
     remembered(settings, "db")
     assert published(look(settings)) == DECLARED | {"db": ["127.0.0.1:5433:5432"]}
