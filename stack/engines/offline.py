@@ -27,7 +27,7 @@ ended=$?
 kill "$stopper" 2> /dev/null
 exit "$ended"
 """
-_POLL = 0.2
+_POLL = 0.1
 _START_TIMEOUT = 120.0
 # A clean shutdown writes all that is in memory.
 _STOP_TIMEOUT = 300.0

@@ -257,3 +257,20 @@ def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
     assert up.up()["changed"] is True
     # Each process of the app notices for itself that the database is back.
     eventually(lambda: up.data("status")["state"] == "up")
+
+
+def test_some_components_are_stopped_and_brought_up_again(kept: Cli) -> None:
+    count = kept.visit()
+    before = kept.data("status")["components"]["db"]["since"]
+    kept.ok("stop", "web", "cache")
+    stopped = kept.data("status")
+    assert stopped["state"] == "partial"
+    assert {name: each["state"] for name, each in stopped["components"].items()} == {
+        "web": "stopped", "cache": "stopped", "db": "running",
+    }  # fmt: skip
+    kept.ok("start", "cache")
+    assert kept.data("status")["components"]["web"]["state"] == "stopped"
+    kept.ok("up", "web")
+    assert kept.data("status")["state"] == "up"
+    assert kept.visit() == count + 1
+    assert kept.data("status")["components"]["db"]["since"] == before, "it was left alone"

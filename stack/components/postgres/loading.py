@@ -43,7 +43,10 @@ def load_component(
     new = _New(server, saved, read_cluster(server), unfit)
     if (failure := run_as_admin(server, _roles(archive, saved, new.found.admin))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
-    lost = [*new.make_databases(), *new.set()]
+    lost = [*new.make_databases()]
+    # What a new server has matters only if another one was made beside it, or in the place of one.
+    now = read_cluster(server) if new.differs else new.found
+    lost += new.set(now)
     if lost and not accepts:
         raise StackError(
             "snapshot-loses",
@@ -55,12 +58,13 @@ def load_component(
     for database in saved.databases:
         _load_database(server, archive, database, new.found.major, progress)
         _compare(server, database, new.found.major, saved.checksums)
-        new.run(database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
+        if database.tables:
+            new.run(database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
         settle_loaded(server, new.found.major, database.name)
     if saved.of_superuser:
         demote(server, new.found.major)
     new.run(new.own, [last.encode()], "the password")
-    new.close()
+    new.close(now)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,16 @@ class _New:
     def own(self) -> str:
         return self.server.database.database
 
+    @property
+    def differs(self) -> bool:
+        """Whether a database has to be made."""
+        there = {each.name: each for each in self.found.databases}
+        return any(self._makes(each, there.get(each.name)) for each in self.saved.databases)
+
+    @staticmethod
+    def _makes(saved: SavedDatabase, now: Database | None) -> bool:
+        return now is None or (saved.properties is not None and not _fits(saved, now))
+
     def run(self, database: str, lines: Sequence[bytes], what: str) -> None:
         """Raises `restore-failed`."""
         if complaint := run_sql(self.server, self.found.major, database, lines):
@@ -86,7 +100,7 @@ class _New:
         there = {each.name: each for each in self.found.databases}
         for database in self.saved.databases:
             wanted, now = database.properties, there.get(database.name)
-            if now is not None and (wanted is None or _fits(database, now)):
+            if not self._makes(database, now):
                 continue
             outside = "template1" if database.name == "postgres" else "postgres"
             if now is not None:
@@ -100,16 +114,23 @@ class _New:
             made = [creation(database.name, database.encoding, None).encode()]
             self.run(outside, made, f"the database {visible(database.name)}")
 
-    def set(self) -> Iterator[str]:
+    def set(self, now: Cluster) -> Iterator[str]:
         """Set what was set. Give what this server can't have."""
         yield from (f"ALTER SYSTEM SET {visible(name)} ({why})" for name, why in self.unfit.items())
-        for statement, what in self._statements():
-            if complaint := run_sql(self.server, self.found.major, "postgres", [statement.encode()]):
+        statements = list(self._statements(now))
+        # Each can be run again, so one by one only if not all of them are taken: a psql for each takes its time.
+        if not statements or self._try([statement for statement, _ in statements]) is None:
+            return
+        for statement, what in statements:
+            if complaint := self._try([statement]):
                 yield f"{what} ({_first_line(complaint)})"
 
-    def _statements(self) -> Iterator[tuple[str, str]]:
-        for name, now, wanted in self._properties(read_cluster(self.server)):
-            for what, statement in changes(name, now, wanted):
+    def _try(self, statements: Sequence[str]) -> str | None:
+        return run_sql(self.server, self.found.major, "postgres", [each.encode() for each in statements])
+
+    def _statements(self, now: Cluster) -> Iterator[tuple[str, str]]:
+        for name, found, wanted in self._properties(now):
+            for what, statement in changes(name, found, wanted):
                 yield statement, f"{what} of {visible(name)}"
         for setting in self.saved.settings:
             yield setting.statement, f"the setting {setting.name} of {visible(setting.database or 'all roles')}"
@@ -117,9 +138,8 @@ class _New:
         for name, value in fit.items():
             yield system_setting(name, value), f"ALTER SYSTEM SET {name}"
 
-    def close(self) -> None:
+    def close(self, now: Cluster) -> None:
         """Set what may keep us out."""
-        now = read_cluster(self.server)
         if last := "".join(closing(name, found, wanted) for name, found, wanted in self._properties(now)):
             self.run(self.own, [last.encode()], "the limits of the databases")
 

@@ -19,7 +19,7 @@ from stack.errors import StackError
 from stack.instance import Instance
 
 _ENDS_WITHIN = 60.0
-_POLL = 0.1
+_POLL = 0.05
 
 
 @contextlib.contextmanager

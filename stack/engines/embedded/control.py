@@ -5,15 +5,19 @@ from __future__ import annotations
 import http.client
 import socket
 import xmlrpc.client
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stack.engines.embedded.waiting import wait_until
 from stack.errors import StackError
 
 _TIMEOUT = 5.0
 # The fault that supervisord answers with while it shuts down.
 _SHUTDOWN_STATE = 6
+# The states of a program that runs, or is about to.
+_ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
 
 @dataclass(frozen=True)
@@ -69,24 +73,33 @@ class Control:
         """Add a program of the configuration and start it."""
         self._call("addProcessGroup", name)
 
-    def remove(self, name: str, stop_grace: float) -> None:
-        """Stop a program, which may take `stop_grace` seconds, and remove it."""
-        self._call("stopProcessGroup", name, longer=stop_grace)
+    def remove(self, name: str) -> None:
+        """Remove a program that was stopped."""
         self._call("removeProcessGroup", name)
 
     def start(self, name: str) -> None:
         self._call("startProcess", name, False)
 
-    def stop(self, name: str, stop_grace: float) -> None:
-        """Stop a program, which may take `stop_grace` seconds, and keep it."""
-        self._call("stopProcessGroup", name, longer=stop_grace)
+    def stop(self, graces: Mapping[str, float]) -> None:
+        """Stop programs at once, each of which may take so many seconds, and keep them.
+
+        supervisord notices the end of a program once a second, and whenever it is asked something.
+        """
+        for name in graces:
+            self._call("stopProcessGroup", name, False)
+
+        def all_stopped() -> bool:
+            return not any(each.name in graces and each.state in _ALIVE for each in self.programs())
+
+        if not wait_until(all_stopped, _TIMEOUT + max(graces.values(), default=0)):
+            raise _silent(self._path, TimeoutError(f"{', '.join(graces)} did not end"))
 
     def shut_down(self) -> None:
         """Begin to stop all programs in order, and then supervisord itself."""
         self._call("shutdown")
 
-    def _call(self, method: str, *arguments: Any, longer: float = 0) -> Any:
-        transport = _Transport(self._path, _TIMEOUT + longer)
+    def _call(self, method: str, *arguments: Any) -> Any:
+        transport = _Transport(self._path, _TIMEOUT)
         server = xmlrpc.client.ServerProxy("http://supervisord/RPC2", transport=transport)
         try:
             with server:

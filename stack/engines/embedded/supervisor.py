@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from stack.engines import process
 from stack.engines.embedded import enter, logs
@@ -96,8 +97,9 @@ class Supervisor:
         )
         asked = [name for name in sections(text) if component_of(name) in recreate]
         again = {*changed, *(name for name in asked if name not in (*added, *removed))}
-        for name in sorted({*again, *removed}, key=self._depth, reverse=True):
-            control.remove(name, self._stop_grace(name))
+        self._stop({*again, *removed})
+        for name in {*again, *removed}:
+            control.remove(name)
         self.end_strays()
         for name in sorted({*added, *again}, key=self._depth):
             self._reset_start_log(name)
@@ -155,10 +157,14 @@ class Supervisor:
 
     def stop(self, names: Collection[str]) -> None:
         """Stop the programs of components, users before what they use; supervisord keeps them."""
-        programs = [name for name in self.programs() if component_of(name) in names]
-        for name in sorted(programs, key=self._depth, reverse=True):
-            self._control.stop(name, self._stop_grace(name))
+        self._stop(name for name in self.programs() if component_of(name) in names)
         self.end_strays()
+
+    def _stop(self, programs: Iterable[str]) -> None:
+        """Stop programs, those of one depth at once."""
+        by_depth = sorted(programs, key=self._depth, reverse=True)
+        for _, together in itertools.groupby(by_depth, self._depth):
+            self._control.stop({name: self._stop_grace(name) for name in together})
 
     def shut_down(self) -> None:
         """End supervisord, which stops all programs in order, and then what it has left running."""
@@ -188,7 +194,11 @@ class Supervisor:
             self.shut_down()
 
     def _is_gone(self) -> bool:
-        return self._pid(SUPERVISORD) is None and not self._control.answers
+        # Asked first: it goes on with its end as soon as it is asked something, and else once a second.
+        with contextlib.suppress(StackError):
+            if self._control.answers:
+                return False
+        return self._pid(SUPERVISORD) is None
 
     def end_orphans(self) -> None:
         """Stop in order the programs of a supervisord that is gone or does not answer, and itself before them."""
