@@ -160,7 +160,7 @@ class Answers(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     Answers.asked = set()
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
         server.shutdown()

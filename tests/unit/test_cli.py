@@ -18,6 +18,7 @@ from stack import Job, Postgres, Redis, Stack
 from stack.cli.components import client_names
 from stack.cli.options import options_first
 from stack.component import Component
+from stack.engines.compose import machine
 from stack.errors import StackError, UsageError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
@@ -225,6 +226,8 @@ def test_a_daemon_that_never_answers_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     make_docker(tmp_path / "bin", "exec sleep 60")
+    check = machine.check
+    monkeypatch.setattr(machine, "check", lambda within: check(within / 10))
     exit_code, out, _ = run(capsys, "up", "--engine", "compose", "--json")
     assert (exit_code, json.loads(out)["error"]["code"]) == (1, "docker-daemon")
 

@@ -55,7 +55,7 @@ def catcher() -> Iterator[tuple[int, str]]:
     taker = Controller(Taker(box), "127.0.0.1", any_free())
     taker.start()
     page = ThreadingHTTPServer(("127.0.0.1", 0), type("PageOfTest", (Page,), {"box": box}))
-    thread = threading.Thread(target=page.serve_forever)
+    thread = threading.Thread(target=page.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield taker.port, f"http://127.0.0.1:{page.server_port}"
