@@ -43,9 +43,9 @@ def load_component(
     new = _New(server, saved, read_cluster(server), unfit)
     if (failure := run_as_admin(server, _roles(archive, saved, new.found.admin))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
-    lost = [*new.make_databases()]
-    # What a new server has matters only if another one was made beside it, or in the place of one.
-    now = read_cluster(server) if new.differs else new.found
+    wanting = new.wanting()
+    lost = [*new.make_databases(wanting)]
+    now = read_cluster(server) if wanting else new.found
     lost += new.set(now)
     if lost and not accepts:
         raise StackError(
@@ -80,30 +80,23 @@ class _New:
     def own(self) -> str:
         return self.server.database.database
 
-    @property
-    def differs(self) -> bool:
-        """Whether a database has to be made."""
-        there = {each.name: each for each in self.found.databases}
-        return any(self._makes(each, there.get(each.name)) for each in self.saved.databases)
-
-    @staticmethod
-    def _makes(saved: SavedDatabase, now: Database | None) -> bool:
-        return now is None or (saved.properties is not None and not _fits(saved, now))
-
     def run(self, database: str, lines: Sequence[bytes], what: str) -> None:
         """Raises `restore-failed`."""
         if complaint := run_sql(self.server, self.found.major, database, lines):
             raise broke("restore-failed", self.server, f"{what} could not be made", complaint)
 
-    def make_databases(self) -> Iterator[str]:
-        """Make those that are not there, and again those in another order of letters. Give what can't be had."""
+    def wanting(self) -> list[SavedDatabase]:
+        """Return the databases that are not there, or are in another order of letters."""
         there = {each.name: each for each in self.found.databases}
-        for database in self.saved.databases:
-            wanted, now = database.properties, there.get(database.name)
-            if not self._makes(database, now):
-                continue
+        return [each for each in self.saved.databases if not _serves(each, there.get(each.name))]
+
+    def make_databases(self, wanting: Sequence[SavedDatabase]) -> Iterator[str]:
+        """Make databases, those that are there again. Give what can't be had."""
+        there = {each.name for each in self.found.databases}
+        for database in wanting:
+            wanted = database.properties
             outside = "template1" if database.name == "postgres" else "postgres"
-            if now is not None:
+            if database.name in there:
                 self.run(outside, [removal(database.name).encode()], f"room for {visible(database.name)}")
             made = [creation(database.name, database.encoding, wanted).encode()]
             if wanted is not None and (complaint := run_sql(self.server, self.found.major, outside, made)) is None:
@@ -159,11 +152,11 @@ class _New:
         return {first: self.found.admin}
 
 
-def _fits(saved: SavedDatabase, found: Database) -> bool:
-    return saved.properties is not None and (saved.encoding, saved.properties.order) == (
-        found.encoding,
-        found.properties.order,
-    )
+def _serves(saved: SavedDatabase, found: Database | None) -> bool:
+    """Say whether the saved one can be loaded into the one that was found."""
+    if found is None or saved.properties is None:
+        return found is not None
+    return (saved.encoding, saved.properties.order) == (found.encoding, found.properties.order)
 
 
 def _first_line(complaint: str | None) -> str:
