@@ -78,6 +78,11 @@ def _json(command: str | None, *, ok: bool, data: object, error: Mapping[str, st
     return as_json(whole)
 
 
+def json_line(value: object) -> str:
+    """Return a dataclass of `stack.results` as one line of JSON."""
+    return as_json(encoded(value))
+
+
 def as_json(value: object, indent: int | None = None) -> str:
     """Format JSON. Terminal control characters, and bytes of file names that are not UTF-8, become escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)

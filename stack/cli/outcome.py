@@ -34,12 +34,10 @@ def run_and_report(
         return report_error(_interrupted(interrupt), command, as_json, debug)
     except Exception as error:
         return report_error(_bug(error), command, as_json, debug)
-    if as_json and report.streamed:
-        return report.exit_code
-    if as_json:
-        terminal.write(reports.envelope(report))
-    else:
+    if not as_json:
         terminal.write_report(report, time.monotonic() - began)
+    elif not report.streamed:
+        terminal.write(reports.envelope(report))
     return report.exit_code
 
 

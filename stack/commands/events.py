@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from stack.encoding import encoded
 from stack.engines.process import FinishedJob
 from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed, StateWord
 from stack.progress import Silence
-from stack.report import Report
+from stack.report import Report, json_line
 from stack.results.access import Nothing
 from stack.results.lifecycle import Event
 from stack.settings import Settings
@@ -66,7 +64,7 @@ def events(settings: Settings, reader: Reader, until: Until | None = None) -> Re
             asked = time.monotonic() if due else asked
             at = datetime.now(UTC)
             for event in (*changes(known, now, at), *external_changes(known_externals, externals, at)):
-                reader.write(json.dumps(encoded(event)))
+                reader.write(json_line(event))
             known, known_externals = now, externals
             if _may_be_over(until, opened, observed) and (until == "down" or _is_ready(opened, observed, externals)):
                 break

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.controls import visible
-from stack.encoding import encoded
 from stack.engines.base import LogLine, LogQuery
 from stack.instance import Instance
-from stack.report import Report
-from stack.report import as_json as to_json
+from stack.report import Report, json_line
 from stack.results.access import LogEntry, LogLines, Nothing
 from stack.settings import Settings
 from stack.style import BLUE, CYAN, DIM, GREEN, MAGENTA, PLAIN, YELLOW, Style
@@ -72,7 +70,7 @@ def follow(
         if not options.wants(line):
             write(None)
         elif as_json:
-            write(to_json(encoded(_entry(line))))
+            write(json_line(_entry(line)))
         else:
             write(shape.text(line, style))
 
