@@ -66,7 +66,7 @@ def _hang_up(number: int, frame: object) -> NoReturn:
         # Not `isatty`, which is false of a terminal that is gone.
         if stat.S_ISCHR(os.fstat(stream).st_mode):
             os.dup2(nowhere, stream)
-    raise KeyboardInterrupt
+    _terminate(number, frame)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ class Part:
     """The components that are planned, made and judged; all if none is named.
 
     `again`: those that are restarted. `asked`: those that a user named. `as_made`: those whose source is not looked at.
-    `no_up`: it is not an `up`, so a job that runs at each one runs only if something of it changed.
+    `only_changed`: a job that runs at each `up` runs only if something of it changed.
     """
 
     names: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
     as_made: frozenset[str] = frozenset()
-    no_up: bool = False
+    only_changed: bool = False
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Return those of these components that are in the part."""
@@ -53,7 +53,7 @@ def with_jobs(instance: Instance, names: Collection[str]) -> Part:
             raise UsageError(f"{name} is a job, which runs to its end", "`stackctl up` runs it once it changed")
     chosen = frozenset(names or (name for name in instance.expected if name not in jobs))
     before = (order.below(name).intersection(jobs) for name in chosen)
-    return Part(chosen.union(*before), chosen, tuple(dict.fromkeys(names)), no_up=True)
+    return Part(chosen.union(*before), chosen, tuple(dict.fromkeys(names)), only_changed=True)
 
 
 def noting_stopped(opened: Opened, names: Iterable[str]) -> Opened:

@@ -124,7 +124,7 @@ def _job(opened: Opened, name: str, stores: Mapping[VolumeId, str], part: Part) 
     workload = stack.workload(name, target)
     names = [name, *(each for each in stack.order.below(name) if each not in stack.jobs)]
     reached = {volume.id for each in names for volume in stack.workload(each, target).volumes}
-    always = workload.once is not None and workload.once.always and not part.no_up
+    always = workload.once is not None and workload.once.always and not part.only_changed
     return DeclaredJob(always, {volume: store for volume, store in stores.items() if volume in reached})
 
 

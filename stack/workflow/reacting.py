@@ -65,7 +65,7 @@ def react(
                 _require_running(opened, there)
             part = EVERYTHING if whole and not opened.instance.stopped else _part(opened, changes, there, whole)
             # With `first` it goes on with an `up` that failed.
-            part = replace(part, no_up=not first)
+            part = replace(part, only_changed=not first)
             done = _apply(opened, settings, progress, part, timeout) if whole or part.names else _Applied(())
     except StackError as error:
         # The declaration can't be used, or the instance is not up: nothing was touched.
