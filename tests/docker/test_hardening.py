@@ -99,8 +99,7 @@ def test_the_password_is_nowhere_to_be_read(up: Cli, containers: dict[str, Any])
             up.ok("exec", name, "--", "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ").stdout
             for name in COMPONENTS
         ),
-        # Another test has PostgreSQL log a statement that has the password in it.
-        "logs": "".join(line for line in up.ok("logs").stdout.splitlines() if "nowhere_at_all" not in line),
+        "logs": up.ok("logs").stdout,
         "up": str(up.run("up", "--debug")),
         "render": up.ok("render").stdout,
         "env": up.ok("env").stdout,
