@@ -49,6 +49,15 @@ class UsageError(StackError):
         super().__init__("usage", message, hint)
 
 
+class Interrupted(StackError):
+    """Ctrl-C, or a signal that ends the command in the same way. `left` says what it leaves as it was."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, left: str = "nothing was deleted", hint: str = "run the command again: it carries on") -> None:
+        super().__init__("interrupted", f"interrupted; {left}", hint)
+
+
 class DeclarationError(StackError):
     """A wrong value in a stack. `path` says where: `playground/web/port`."""
 

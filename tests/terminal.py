@@ -9,9 +9,10 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.cli import Cli
 
@@ -97,6 +98,25 @@ def on_a_terminal(cli: Cli, *words: str, columns: int = 80) -> Typed:
     screen = Screen()
     screen.write(written)
     return Typed(exit_code, written, screen)
+
+
+def answered(arguments: Sequence[str], answers: Sequence[str], question: str, folder: Path) -> tuple[int, str]:
+    """Run a program on a terminal that controls it, and give an answer each time that its question is shown.
+
+    Returns its exit code and all that the terminal showed.
+    """
+    with terminal() as (leader, follower):
+        asking = subprocess.Popen(
+            ["setsid", "--ctty", *arguments], stdin=follower, stdout=follower, stderr=follower, cwd=folder
+        )
+        os.close(follower)
+        shown = ""
+        for at, answer in enumerate(answers):
+            while shown.count(question) <= at:
+                shown += os.read(leader, 1024).decode()
+            os.write(leader, answer.encode())
+        shown += b"".join(_read(leader)).decode()
+        return asking.wait(20), shown
 
 
 def _read(leader: int) -> Iterator[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +12,7 @@ import typer
 from stack.cli.app import app
 from stack.cli.options import Session, command
 from stack.cli.terminal import asking
-from stack.errors import UsageError
+from stack.errors import Interrupted, UsageError
 from stack.report import Report
 
 
@@ -74,19 +76,29 @@ def init(
         from stack.commands.init_adopt import adopt
 
         return adopt(session.settings, session.progress, adopted)
-    if source is None or source.name.startswith("Procfile"):
-        if verify or more:
-            raise UsageError("init: --verify and more files are for a Compose file", "leave them out")
-        from stack.commands.init_project import init_procfile, init_project
+    with _writing():
+        if source is None or source.name.startswith("Procfile"):
+            if verify or more:
+                raise UsageError("init: --verify and more files are for a Compose file", "leave them out")
+            from stack.commands.init_project import init_procfile, init_project
 
-        if source is not None:
-            _check_alone(template, name)
-            return init_procfile(Path.cwd(), source, output, force, data)
-        return init_project(Path.cwd(), template, name, data, output, force, asking())
-    _check_alone(template, name, data)
-    from stack.commands.init import init
+            if source is not None:
+                _check_alone(template, name)
+                return init_procfile(Path.cwd(), source, output, force, data)
+            return init_project(Path.cwd(), template, name, data, output, force, asking())
+        _check_alone(template, name, data)
+        from stack.commands.init import init
 
-    return init(Path.cwd(), [source, *(more or [])], output, force, verify)
+        return init(Path.cwd(), [source, *(more or [])], output, force, verify)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say on Ctrl-C that nothing was written: all of a project is, or nothing."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted("nothing was written", "run it again") from interrupt
 
 
 def _check_alone(*given: str | None) -> None:

@@ -9,7 +9,7 @@ from stack import report as reports
 from stack.cli import terminal
 from stack.cli.invocation import NO_OPTIONS, Invocation
 from stack.cli.progress import Shown
-from stack.errors import ExitCode, StackError
+from stack.errors import Interrupted, StackError
 from stack.report import Report
 
 
@@ -31,7 +31,9 @@ def run_and_report(
     except StackError as error:
         return report_error(error, command, as_json, debug, invocation)
     except KeyboardInterrupt as interrupt:
-        return report_error(_interrupted(interrupt), command, as_json, debug)
+        interrupted = Interrupted()
+        interrupted.__cause__ = interrupt
+        return report_error(interrupted, command, as_json, debug)
     except Exception as error:
         return report_error(_bug(error), command, as_json, debug)
     if not as_json:
@@ -53,13 +55,6 @@ def report_error(
     else:
         terminal.print_error(error)
     return int(error.exit_code)
-
-
-def _interrupted(cause: BaseException) -> StackError:
-    error = StackError("interrupted", "interrupted; nothing was deleted", "run the command again: it carries on")
-    error.exit_code = ExitCode.INTERRUPTED
-    error.__cause__ = cause
-    return error
 
 
 def _bug(cause: Exception) -> StackError:

@@ -178,9 +178,12 @@ def asking() -> Callable[[str, str, tuple[str, ...]], str] | None:
         listed = f" ({', '.join(answers)})" if answers else ""
         while True:
             typed = _typed(f"{question}{listed} [{visible(default)}]: ", secret=False)
-            answer = (typed or "").strip() or default
+            if typed is None:
+                raise StackError("cancelled", "nothing was written", "run it again, or answer with the options of it")
+            answer = typed.strip() or default
             if not answers or answer in answers:
                 return answer
+            print(f"{visible(answer)} is none of these: {', '.join(answers)}", file=sys.stderr)
 
     return ask
 
@@ -193,7 +196,14 @@ def _typed(question: str, secret: bool) -> str | None:
         except EOFError:
             return None
     print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline() or None
+    line = ""
+    try:
+        line = sys.stdin.readline()
+    finally:
+        # Ctrl-C and Ctrl-D leave the cursor behind the question.
+        if not line.endswith("\n"):
+            print(file=sys.stderr)
+    return line or None
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
@@ -207,7 +217,7 @@ def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str
             raise UsageError(
                 f"{command} asks before it {verb.lower()}s, and there is no terminal to answer on", "say --yes"
             )
-        print(f"{verb} it? [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        answer = _typed(f"{verb} it? [y/N] ", secret=False)
+        return (answer or "").strip().lower() in ("y", "yes")
 
     return confirm

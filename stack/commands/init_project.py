@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast, get_args
 
@@ -25,7 +26,7 @@ Ask = Callable[[str, str, tuple[str, ...]], str]
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _DATA: tuple[Data, ...] = get_args(Data)
-_IGNORED = (".env", ".stackctl/")
+_IGNORED = (b".env", b".stackctl/")
 
 
 def init_project(
@@ -66,7 +67,8 @@ def init_procfile(
     try:
         programs = read_procfile((folder / procfile).read_text(encoding="utf-8"), str(procfile))
     except (OSError, UnicodeDecodeError) as error:
-        raise StackError("file-unusable", f"{procfile}: {error}", "name a Procfile that can be read") from error
+        problem = error.strerror if isinstance(error, OSError) else f"it is no text: {error}"
+        raise StackError("file-unusable", f"{procfile}: {problem}", "name a Procfile that can be read") from error
     target = _target((folder / procfile).parent, output, force)
     found = look_into(target.parent)
     made = TEMPLATES[found.kind or "flask"]
@@ -125,23 +127,23 @@ def _notes(template: Template, data: Data, folder: Path, found: Found) -> list[s
 def _write(target: Path, text: str, files: Mapping[str, str], notes: list[str], folder: Path) -> Report[NewProject]:
     """Write everything or nothing; of `files` those that are not there."""
     written: list[Path] = []
-    try:
-        for name, content in files.items():
-            made = target.parent / name
-            if not made.exists():
-                made.parent.mkdir(parents=True, exist_ok=True)
-                _put(made, content)
-                written.append(made)
-        # The last one: once it is there, all of it is.
-        _put(target, text)
-    except BaseException as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+    with ExitStack() as undo:
+        try:
+            for name, content in files.items():
+                made = target.parent / name
+                if not made.exists():
+                    if not made.parent.exists():
+                        made.parent.mkdir(parents=True)
+                        undo.callback(made.parent.rmdir)
+                    _put(made, content)
+                    undo.callback(made.unlink, missing_ok=True)
+                    written.append(made)
+            written += _ignore(target.parent, undo)
+            # The last one: once it is there, all of it is.
+            _put(target, text)
+        except OSError as error:
             raise StackError("file-unusable", f"{error.filename}: {error.strerror}", "choose another folder") from error
-        raise
-    if (ignored := _ignore(target.parent)) is not None:
-        written.append(ignored)
+        undo.pop_all()
     commands = next_commands(target, folder)
     data = NewProject(target, tuple(written), tuple(notes), commands)
 
@@ -160,14 +162,18 @@ def _put(path: Path, text: str) -> None:
         new.commit()
 
 
-def _ignore(folder: Path) -> Path | None:
+def _ignore(folder: Path, undo: ExitStack) -> list[Path]:
     """Keep secrets and state out of version control; return the file if it was changed."""
     path = folder / ".gitignore"
-    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-    lines = {line.strip().rstrip("/") for line in before.splitlines()}
-    missing = [each for each in _IGNORED if each.rstrip("/") not in lines]
+    before = path.read_bytes() if path.exists() else None
+    lines = {line.strip().rstrip(b"/") for line in (before or b"").splitlines()}
+    missing = [each for each in _IGNORED if each.rstrip(b"/") not in lines]
     if not missing:
-        return None
-    start = before if not before or before.endswith("\n") else f"{before}\n"
-    path.write_text(start + "".join(f"{each}\n" for each in missing), encoding="utf-8", errors="surrogateescape")
-    return path
+        return []
+    if before is None:
+        undo.callback(path.unlink, missing_ok=True)
+    else:
+        undo.callback(path.write_bytes, before)
+    start = before if not before or before.endswith(b"\n") else before + b"\n"
+    path.write_bytes((start or b"") + b"".join(each + b"\n" for each in missing))
+    return [path]

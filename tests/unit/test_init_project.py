@@ -17,6 +17,8 @@ from stack.scaffolding.looking import Found, look_into
 from stack.scaffolding.procfile import read_procfile
 from stack.scaffolding.templates import TEMPLATES, Data, Kind
 from stack.workload import TARGETS
+from tests.cli import STACKCTL
+from tests.terminal import Screen, answered
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DATA: tuple[Data, ...] = get_args(Data)
@@ -102,6 +104,27 @@ def test_what_is_not_given_is_asked(tmp_path: Path) -> None:
     assert (loaded(folder).name, loaded(folder).names) == ("my-shop", ("web", "cache"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "exit_code", "said", "files"),
+    [
+        (["\n", "shop\n", "mongo\n", "none\n"], 0, "mongo is none of these: postgres, redis, both, none", 5),
+        # Ctrl-D is no answer, and the question keeps its line.
+        (["node\n", "\4"], 1, "Name [here]:\nError (cancelled): nothing was written", 0),
+        (["\3"], 130, "[flask]: ^C\nError (interrupted): interrupted; nothing was written", 0),
+    ],
+)
+def test_a_question_on_a_terminal_is_answered_or_left(
+    tmp_path: Path, typed: list[str], exit_code: int, said: str, files: int
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    ended, shown = answered([*STACKCTL, "init"], typed, "]: ", folder)
+    assert (ended, len(list(folder.iterdir()))) == (exit_code, files), shown
+    screen = Screen()
+    screen.write(shown)
+    assert said in screen.text
+
+
 def test_without_a_terminal_the_kind_has_to_be_clear(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="which kind of app"):
         init_project(tmp_path)
@@ -123,16 +146,34 @@ def test_an_output_that_can_not_be_is_refused(tmp_path: Path, output: str, probl
         init_project(tmp_path, "flask", output=Path(output))
 
 
-def test_a_folder_that_can_not_be_written_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+FULL = OSError(28, "No space left on device", "stackfile.py")
+
+
+@pytest.mark.parametrize("before", [None, b"*.pyc", b"\xff\n"])
+@pytest.mark.parametrize("problem", [FULL, KeyboardInterrupt()])
+def test_a_folder_that_can_not_be_written_is_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, problem: BaseException
+) -> None:
     def refuse(path: Path, text: str) -> None:
         if path.name == "stackfile.py":
-            raise OSError(28, "No space left on device", str(path))
+            raise problem
         path.write_text(text)
 
+    if before is not None:
+        (tmp_path / ".gitignore").write_bytes(before)
     monkeypatch.setattr("stack.commands.init_project._put", refuse)
-    with pytest.raises(StackError, match="No space left on device"):
-        init_project(tmp_path, "flask")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    with pytest.raises(StackError if problem is FULL else KeyboardInterrupt):
+        init_project(tmp_path, "django", data="none")
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left == ({} if before is None else {".gitignore": before})
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_and_nothing_written(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").mkdir()
+    with pytest.raises(StackError, match=r"\.gitignore: Is a directory") as raised:
+        init_project(tmp_path, "django", data="none")
+    assert raised.value.code == "file-unusable"
+    assert [path.name for path in tmp_path.iterdir()] == [".gitignore"]
 
 
 PROCFILE = """\
@@ -184,9 +225,9 @@ def test_a_procfile_that_is_wrong_is_refused_with_its_line(text: str, problem: s
 
 def test_a_procfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_bytes(b"web: \xff\n")
-    with pytest.raises(StackError, match="utf-8"):
+    with pytest.raises(StackError, match="Procfile: it is no text: 'utf-8' codec"):
         init_procfile(tmp_path, Path("Procfile"))
-    with pytest.raises(StackError, match="No such file"):
+    with pytest.raises(StackError, match=r"^Procfile.none: No such file or directory$"):
         init_procfile(tmp_path, Path("Procfile.none"))
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,7 +25,7 @@ from stack.state import State
 from stack.workflow.asked import Switches
 from stack.workflow.opening import change, look
 from stack.workflow.parameters import keep_secrets
-from tests.terminal import terminal
+from tests.terminal import answered
 
 stripe = Parameter("STRIPE_KEY", secret=True)
 key = Parameter("SECRET_KEY", secret=True, generate=True)
@@ -297,21 +294,9 @@ for name, secret in (("KEY", True), ("HOST", False)):
         (["\4", "\4"], ["None", "None"]),
     ],
 )
-def test_a_secret_is_typed_unseen(typed: list[str], printed: list[str]) -> None:
-    with terminal() as (leader, follower):
-        asking = subprocess.Popen(
-            [sys.executable, "-c", ASKING], stdin=follower, stdout=follower, stderr=follower, start_new_session=True
-        )
-        os.close(follower)
-        shown = ""
-        for at, answer in enumerate(typed):
-            while shown.count(" (as told): ") <= at:
-                shown += os.read(leader, 1024).decode()
-            os.write(leader, answer.encode())
-        with contextlib.suppress(OSError):
-            while part := os.read(leader, 1024).decode():
-                shown += part
-        assert asking.wait(20) == 0, shown
+def test_a_secret_is_typed_unseen(typed: list[str], printed: list[str], tmp_path: Path) -> None:
+    exit_code, shown = answered([sys.executable, "-c", ASKING], typed, " (as told): ", tmp_path)
+    assert exit_code == 0, shown
     assert [line for line in shown.split() if line.startswith(("'", "None"))] == printed
     assert shown.count("hunter2") == ("'hunter2'" in printed), "it is printed by the program alone"
 
