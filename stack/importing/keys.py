@@ -34,7 +34,7 @@ _LOST: Mapping[str, str] = {
 _ENGINE: Mapping[str, str] = {
     "restart": "what ends is started again, unless it is a job",
     "container_name": "`stackctl exec NAME` finds it",
-    "networks": "who reaches whom is in after= and reaches=",
+    "networks": "what reaches what is in after= and reaches=",
     "logging": "the engine keeps the logs",
     "expose": "a port is in ports=",
     "pull_policy": "`up` pulls what is missing",
