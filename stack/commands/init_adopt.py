@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from stack.errors import StackError, UsageError
+from stack.importing.names import component_names
 from stack.progress import Progress
 from stack.report import Report
 from stack.results.stored import AdoptResult
@@ -34,7 +35,9 @@ def adopt(settings: Settings, progress: Progress, name: str, timeout: float = 12
                 "`stackctl reset` deletes it; or name another instance with --instance",
             )
         project = opened.engine.foreign(name)
-        found, missing = match(opened, project)
+        # As `init --from` names them, whatever comes first in the project.
+        names = component_names(sorted(project.services))
+        found, missing = match(opened, project, {name: service for service, name in names.items()})
         if not found:
             raise StackError(
                 "nothing-to-save",

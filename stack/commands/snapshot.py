@@ -119,7 +119,9 @@ def _product(saved: Saved) -> str:
 
 
 def _why(manifest: Manifest) -> str:
-    return f"before {manifest.reason}" if manifest.automatic else "by `snapshot save`"
+    if manifest.automatic:
+        return f"before {manifest.reason}"
+    return "by `init --adopt`" if manifest.reason == "adopt" else "by `snapshot save`"
 
 
 def _row(item: SnapshotEntry) -> tuple[str, ...]:

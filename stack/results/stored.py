@@ -45,7 +45,7 @@ class SnapshotContent:
     """A snapshot.
 
     `name`: its name.
-    `reason`: `asked`, or the command before which it was saved.
+    `reason`: `asked`; `adopt` if it is of a Compose project; or the command before which it was saved.
     `made`: when it was saved, ISO 8601.
     `instance`: the instance that it was saved from.
     `stack`: the stack of that instance.

@@ -11,8 +11,8 @@ from stack.fields import Fields
 from stack.report import count
 from stack.workload import PortId
 
-Reason = Literal["asked", "load", "reset", "restore", "undo", "upgrade"]
-"""Why the snapshot was made: on request, or before a command that replaces or deletes the data."""
+Reason = Literal["asked", "adopt", "load", "reset", "restore", "undo", "upgrade"]
+"""Why it was made: on request, of an adopted project, or before a command that replaces or deletes the data."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Manifest:
     @property
     def automatic(self) -> bool:
         """Whether a command made it for `undo`."""
-        return self.reason != "asked"
+        return self.reason not in ("asked", "adopt")
 
     @property
     def size(self) -> int:

@@ -70,15 +70,18 @@ class ForeignAccess:
         return None
 
 
-def match(opened: Opened, project: Foreign) -> tuple[list[Matched], list[str]]:
-    """Find the data of an instance in a project, by the names of services. Return what has none there, by name."""
+def match(opened: Opened, project: Foreign, services: Mapping[str, str]) -> tuple[list[Matched], list[str]]:
+    """Find the data of an instance in a project, by `services`: those of it, by the names that components have here.
+
+    Returns what has its data there, and the names of what has none.
+    """
     stack = whole(opened).instance.stack
     found: list[Matched] = []
     missing: list[str] = []
     for name, data in data_stores(opened).items():
         volumes = _volumes(stack, name)
         users = [name] if name in stack.names else writers(stack, [name])
-        service = next((each for each in users for each in _spellings(each) if each in project.services), None)
+        service = next((services[each] for each in users if each in services), None)
         targets = {volume.id.name: volume.target for volume in volumes}
         served = data.identity()
         if service is None or not (served or all(project.store(service, each) for each in targets.values())):
@@ -86,11 +89,6 @@ def match(opened: Opened, project: Foreign) -> tuple[list[Matched], list[str]]:
         else:
             found.append(Matched(name, service, data, targets))
     return found, missing
-
-
-def _spellings(name: str) -> tuple[str, ...]:
-    """Return how Compose may name the service of a component: `my_app` is `my-app` here."""
-    return name, name.replace("-", "_")
 
 
 def _volumes(stack: Stack, name: str) -> list[Volume]:
@@ -113,7 +111,7 @@ def save_foreign(
             progress.step(f"{each.name}: reading the data of {each.service} of {project.name}")
             components[each.name] = each.data.save(ForeignAccess(project, each), archive, progress)
         manifest = Manifest(
-            name=name, reason="asked", made=datetime.now(UTC), stackctl=__version__,
+            name=name, reason="adopt", made=datetime.now(UTC), stackctl=__version__,
             stack=opened.instance.stack.name, instance=project.name, engine=opened.engine.name, components=components,
             ports={}, declaration={}, groups={},
         )  # fmt: skip

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.docker
 
 PROJECT = """\
 services:
-  my_files:
+  My_2.files:
     image: python:3.14-slim
     command: ["sleep", "600"]
     init: true
@@ -33,7 +33,7 @@ volumes: {pgdata: {}, media: {}, waiting: {}}
 STACK = """\
 from stack import Container, Postgres, Redis, Stack, Volume
 db = Postgres("db", user="shop", database="shop", version=17)
-files = Container("my-files", image="python:3.14-slim", command=["sleep", "600"], user="image",
+files = Container("my-2-files", image="python:3.14-slim", command=["sleep", "600"], user="image",
                   volumes={"media": "/data", "/scratch": Volume("scratch", backup=False)})
 queue = Redis("queue", durable=True)
 new = Postgres("new")
@@ -77,7 +77,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made.compose("up", "--detach")
     eventually(made.ready)
     made.compose("exec", "-T", "db", "psql", "-U", "shop", "-q", "-c", FILL)
-    made.compose("exec", "-T", "my_files", "sh", "-c", "mkdir /data/deep && echo hello > /data/deep/a.txt")
+    made.compose("exec", "-T", "My_2.files", "sh", "-c", "mkdir /data/deep && echo hello > /data/deep/a.txt")
     made.compose("exec", "-T", "queue", "redis-cli", "RPUSH", "jobs", "first", "second")
     yield made
     made.compose("down", "--volumes", "--timeout", "2")
@@ -88,14 +88,14 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     file.write_text(STACK)
     cli = new_cli(file=file)
     running = cli.data("init", "--adopt", project.name)
-    assert running["rows"] == {"db": 500, "my-files": 2, "queue": 4}
+    assert running["rows"] == {"db": 500, "my-2-files": 2, "queue": 4}
     assert "scratch: begins empty, because backup=False keeps it out of snapshots" in running["notices"]
     assert running["missing"] == ["new"]
     assert [notice for notice in running["notices"] if "while it ran" in notice], running
     _check(cli)
     assert project.ready(), "what runs goes on"
     assert cli.fails("init", "--adopt", project.name, code="usage", exit_code=2)["message"].endswith(
-        "db, my-files, queue, new"
+        "db, my-2-files, queue, new"
     )
 
     cli.ok("reset", "--yes", "--no-snapshot")
@@ -108,13 +108,14 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     assert project.sums() == before, "not a byte of it is changed"
     left = subprocess.run(["docker", "volume", "ls", "--quiet"], capture_output=True, text=True, check=True).stdout
     assert [name for name in left.split() if name.startswith("stackctl-adopt-")] == []
+    assert cli.ok("snapshot", "list").stdout.count("by `init --adopt`") == 2
     assert cli.data("plan")["changes"] is False
 
 
 def _check(cli: Cli) -> None:
     rows = cli.data("inspect", "db", "--query", "SELECT count(*), min(name), max(id) FROM item")["rows"]
     assert [list(row.values()) if isinstance(row, dict) else list(row) for row in rows] == [["500", "n1", "500"]]
-    assert cli.ok("exec", "my-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
+    assert cli.ok("exec", "my-2-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
     assert cli.ok("exec", "queue", "--", "redis-cli", "LRANGE", "jobs", "0", "-1").stdout.split() == ["first", "second"]
 
 

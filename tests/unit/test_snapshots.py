@@ -291,6 +291,7 @@ def test_a_snapshot_is_found_by_its_name_or_the_others_are_listed(snapshots: Sna
 def test_undo_brings_back_the_newest_that_a_command_made(snapshots: SnapshotStore) -> None:
     assert snapshots.newest_automatic() is None
     write(snapshots.path("asked"), manifest("asked"))
+    write(snapshots.path("adopted"), manifest("adopted", "adopt"))
     assert snapshots.newest_automatic() is None
     write(snapshots.path("old"), manifest("old", "reset", NOW - timedelta(days=2)))
     write(snapshots.path("new"), manifest("new", "load", NOW - timedelta(days=1)))
