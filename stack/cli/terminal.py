@@ -195,9 +195,9 @@ def _typed(question: str, secret: bool) -> str | None:
             return getpass(question, sys.stderr)
         except EOFError:
             return None
-    print(question, end="", file=sys.stderr, flush=True)
     line = ""
     try:
+        print(question, end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
     finally:
         # Ctrl-C and Ctrl-D leave the cursor behind the question.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import cast, get_args
 from stack.errors import StackError, UsageError
 from stack.files import NewFile
 from stack.importing.names import component_name
+from stack.importing.reading import compose_file
 from stack.report import Report
 from stack.results.imported import NewProject
 from stack.scaffolding.looking import Found, look_into
@@ -40,9 +42,12 @@ def init_project(
 ) -> Report[NewProject]:
     """Write a stack file for the app in a folder, or with a first app if there is none.
 
-    What is not given is asked for. Raises `UsageError` if nothing can be asked, and for a stack file that exists.
+    What is not given is asked for. Raises `UsageError` if nothing can be asked, for a stack file that exists, and
+    without a template for a file that says what the app consists of.
     """
     target = _target(folder, output, force)
+    if template is None:
+        _check_unwritten(target.parent, folder)
     found = look_into(target.parent)
     kind = template or _kind(found, ask)
     name = name or _ask(ask, "Name", component_name(target.parent.name, "app"), ())
@@ -83,6 +88,18 @@ def _target(folder: Path, output: Path | None, force: bool) -> Path:
     target = Path(os.path.abspath(folder / (output or STACK_FILE)))
     check_target(target, force)
     return target
+
+
+def _check_unwritten(project: Path, folder: Path) -> None:
+    """Raise `UsageError` if a file of the project says already what it consists of."""
+    procfile = project / "Procfile"
+    found = compose_file(project) or (procfile if procfile.is_file() else None)
+    if found is not None:
+        file, kinds = os.path.relpath(found, folder), "|".join(_KINDS)
+        raise UsageError(
+            f"{file} says what the app consists of",
+            f"`stackctl init --from {shlex.quote(file)}` converts it; `--template {kinds}` begins without it",
+        )
 
 
 def _missing_dockerfile(folder: Path, template: Template, module: str, found: Found) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -30,6 +31,8 @@ _OF_COMPOSE = "COMPOSE_"
 # What people write for others, to make `.env` from.
 _EXAMPLES = (".env.example", ".env.sample", ".env.dist", ".env.template", "env.example", "example.env")
 _PROFILES = "COMPOSE_PROFILES"
+# In the order in which Compose itself looks for them.
+_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _HINT = "correct it, until `docker compose config --quiet` has nothing to say, and run this again"
 
 
@@ -123,9 +126,16 @@ def check_files(files: Sequence[Path]) -> None:
         _check(file)
 
 
+def compose_file(folder: Path) -> Path | None:
+    """Return the file of a folder that Compose would take, if it has one."""
+    return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+
+
 def _check(file: Path) -> None:
     if file.is_dir():
-        raise UsageError(f"{file} is a folder", f"name the Compose file in it, like {file / 'docker-compose.yml'}")
+        found = compose_file(file)
+        hint = f"`stackctl init --from {shlex.quote(str(found))}`" if found else "name a Compose file; it has none"
+        raise UsageError(f"{file} is a folder", hint)
     if not file.exists():
         raise UsageError(f"there is no file {file}", "name the Compose file: `stackctl init --from docker-compose.yml`")
     if not file.is_file():

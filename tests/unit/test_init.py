@@ -201,7 +201,7 @@ def test_a_folder_a_missing_file_and_an_output_that_exists_are_refused(project: 
     project.write("services: {web: {image: nginx}}")
     (project.folder / "stackfile.py").write_text("mine")
     cases: dict[str, Callable[[], object]] = {
-        "is a folder": lambda: init(project.folder, [Path(".")], None),
+        "compose.yaml`": lambda: init(project.folder, [Path(".")], None),
         "there is no file": lambda: init(project.folder, [Path("gone.yaml")], None),
         "exists, and stays as it is": lambda: init(project.folder, [Path("compose.yaml")], None),
         "there is no folder": lambda: init(project.folder, [Path("compose.yaml")], Path("gone/stackfile.py")),
@@ -227,6 +227,8 @@ def test_names_that_no_component_can_have_are_made_safe_and_unique(project: Proj
         """)
     assert set(found.stack.names) == {"web-app-2", "web-app", "import", "s-1st-service-with-a-very-long", "stack"}
     assert found["s-1st-service-with-a-very-long"].hostname == "1st.service.with-a-very-long-name-indeed"
+    renamed = [each.reason.split()[2] for each in found.data.decided if each.key == "service"]
+    assert renamed == ["s-1st-service-with-a-very-long", "web-app-2"]
     assert "import_.url()" in found.source
 
 

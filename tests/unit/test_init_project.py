@@ -131,6 +131,16 @@ def test_without_a_terminal_the_kind_has_to_be_clear(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["compose.yml", "docker-compose.yml", "Procfile"])
+def test_what_says_already_what_an_app_is_made_of_is_pointed_to(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(UsageError, match=f"^{name} says") as raised:
+        init_project(tmp_path)
+    assert f"`stackctl init --from {name}` converts it" in raised.value.hint
+    init_project(tmp_path, "flask")
+    assert loaded(tmp_path).names == ("web", "db")
+
+
 def test_a_stack_file_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "stackfile.py").write_text("mine")
     with pytest.raises(UsageError, match="exists, and stays"):
