@@ -62,10 +62,10 @@ class _Conversion:
         self.roles: Roles = roles_of(project, self.relations, self.servers)
         self.order: Ordered = ordered(project, self.relations, self.servers, self.roles)
         self.names = component_names(project.services)
-        for service, name in self.names.items():
-            if name != service:
-                reason = f"is called {name} here: a name has a-z, 0-9 and -, a letter first"
-                self.notes.decide(service, "service", reason)
+        for called, component in self.names.items():
+            if component != called:
+                reason = f"is called {component} here: a name has a-z, 0-9 and -, a letter first"
+                self.notes.decide(called, "service", reason)
         self.used = {OPEN.lower(), "stack"}
         self.variables = {name: identifier(self.names[name], self.used) for name in project.services}
         taken: dict[tuple[int, bool], list[str]] = {}
