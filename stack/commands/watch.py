@@ -13,7 +13,7 @@ from stack.report import Report
 from stack.results.access import Nothing
 from stack.settings import Settings
 from stack.workflow.opening import look, require_up
-from stack.workflow.reacting import react
+from stack.workflow.reacting import Reaction, react
 from stack.workflow.sensing import Sensor
 from stack.workflow.watched import Changes, Watched, watched
 
@@ -67,7 +67,7 @@ def watch(
 
 
 class _Watching:
-    """The state of one `watch`. `behind`: not all that is declared is applied."""
+    """The state of one `watch`."""
 
     def __init__(
         self, settings: Settings, progress: Progress, reader: Reader, timeout: float, sensor: Sensor, places: Watched
@@ -78,7 +78,7 @@ class _Watching:
         self._reader = reader
         self._timeout = timeout
         self._sensor = sensor
-        self._behind = False
+        self._last = Reaction()
         self._first = False
         self._again: dict[Path, int] = {}
         self._ignored: set[Path] = set()
@@ -87,14 +87,15 @@ class _Watching:
     def begin(self, up: Callable[[], Report[object]] | None) -> None:
         """Make the instance, or catch up with what changed before."""
         if up is None:
-            self._apply(Changes(), behind=True)
+            self._last = Reaction(behind=True)
+            self._apply(Changes())
         else:
             try:
                 self._reader.write(up().text)
             except StackError as error:
                 if not error.component and error.code != "build-failed":
                     raise
-                self._behind = self._first = True
+                self._last, self._first = Reaction(behind=True, failed=True), True
                 said = "".join(f"  | {line}\n" for line in error.output.splitlines())
                 self._reader.write(f"{said}{error.message} ({error.code}); the next change tries again")
             self._look_again()
@@ -112,11 +113,11 @@ class _Watching:
             self._left = self._aim() if any(path.is_dir() or not path.exists() for path in paths) else set()
             return
         self._count(changes, during)
-        self._apply(changes, self._behind)
+        self._apply(changes)
 
-    def _apply(self, changes: Changes, behind: bool) -> None:
-        reaction = react(self._settings, self._progress, changes, behind, self._first, self._timeout)
-        self._behind = reaction.behind
+    def _apply(self, changes: Changes) -> None:
+        reaction = react(self._settings, self._progress, changes, self._last, self._first, self._timeout)
+        self._last = reaction
         self._first = self._first and reaction.behind
         if reaction.line:
             self._reader.write(reaction.line)

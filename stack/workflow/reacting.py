@@ -28,12 +28,13 @@ _MOST_LINES = 8
 class Reaction:
     """What was done: `line` says it, and is empty if there was nothing to do.
 
-    `behind`: something that changed is still to be applied. `watched`: what is to be watched from now on; None: as
-    before.
+    `behind`: something that changed is still to be applied. `failed`: what was to be done was not. `watched`: what is
+    to be watched from now on; None: as before.
     """
 
     line: str = ""
     behind: bool = False
+    failed: bool = False
     watched: Watched | None = None
 
 
@@ -48,15 +49,15 @@ class _Applied:
 
 
 def react(
-    settings: Settings, progress: Progress, changes: Changes, behind: bool, first: bool, timeout: float
+    settings: Settings, progress: Progress, changes: Changes, before: Reaction, first: bool, timeout: float
 ) -> Reaction:
     """Apply changes under the lock of the instance, and let it go again.
 
-    `behind`: also what changed before and is not applied yet. `first`: nothing of the instance need exist.
+    If the reaction before is behind, also what is not applied yet. `first`: nothing of the instance need exist.
     """
     began = time.monotonic()
     files = _named(changes.files, settings.file.parent) or "before this"
-    whole = behind or changes.declared
+    whole = before.behind or changes.declared
     try:
         with change(settings, progress) as opened:
             now = watched(opened, settings)
@@ -69,12 +70,16 @@ def react(
             done = _apply(opened, settings, progress, part, timeout) if whole or part.names else _Applied(())
     except StackError as error:
         # The declaration can't be used, or the instance is not up: nothing was touched.
-        return Reaction(f"{files}: not applied: {_told(error)}", behind or changes.declared or bool(changes.files))
+        line = f"{files}: not applied: {_told(error)}"
+        return Reaction(line, before.behind or changes.declared or bool(changes.files), failed=True)
     seconds = time.monotonic() - began
     if done.error is None:
-        return Reaction(_line(files, done.actions, seconds), False, now)
+        line = _line(files, done.actions, seconds)
+        if before.failed and not line:
+            line = f"{files}: what runs is what is declared again"
+        return Reaction(line, watched=now)
     names = done.error.component or ", ".join(part.of(opened.instance.stack.names))
-    return Reaction(_failed(files, names, done, seconds), whole, now)
+    return Reaction(_failed(files, names, done, seconds), whole, True, now)
 
 
 def _require_running(opened: Opened, there: Observed) -> None:
@@ -135,8 +140,9 @@ def _line(files: str, actions: Iterable[PlannedAction], seconds: float) -> str:
 
 def _failed(files: str, names: str, done: _Applied, seconds: float) -> str:
     assert done.error is not None  # noqa: S101 - it failed
-    left = f"; {_state(done.down, done.builds)}"
-    return f"{files}: {names} failed ({seconds:.1f} s): {_told(done.error)}{_output(done.error)}{left}"
+    output = _output(done.error)
+    left = f"{output}\n  " if output else "; "
+    return f"{files}: {names} failed ({seconds:.1f} s): {_told(done.error)}{left}{_state(done.down, done.builds)}"
 
 
 def _state(down: Collection[str], builds: bool) -> str:
@@ -153,4 +159,4 @@ def _told(error: StackError) -> str:
 def _output(error: StackError) -> str:
     """Return the last lines of what failed, below the line."""
     lines = error.output.splitlines()[-_MOST_LINES:]
-    return "".join(f"\n  | {line}" for line in lines) + "\n  " if lines else ""
+    return "".join(f"\n  | {line}" for line in lines)

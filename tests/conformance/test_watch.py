@@ -102,7 +102,10 @@ def test_changes_are_applied_and_a_broken_one_is_not(project: Path, new_cli: Cal
             lines.until("module-missing")
             if engine == "compose":
                 # Its image has no health check, so that it runs again is all that is awaited.
+                assert lines.until("what ran before runs on").startswith("  what ran before")
                 eventually(lambda: get(url)[1].get("says") == "third")
+                app.write_text(APP.format(says="third"))
+                lines.until("app.py: what runs is what is declared again")
             app.write_text(APP.format(says="fourth"))
             lines.until("app.py: web", done)
             assert get(url)[1]["says"] == "fourth"

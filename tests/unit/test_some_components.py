@@ -24,7 +24,7 @@ from stack.style import PLAIN
 from stack.verdict import Verdict, health
 from stack.workflow import summary
 from stack.workflow.opening import look
-from stack.workflow.reacting import react
+from stack.workflow.reacting import Reaction, react
 from stack.workflow.watched import Changes
 from tests.unit.fake_engine import FakeEngine, World
 
@@ -249,7 +249,8 @@ def test_a_job_of_each_up_is_left_alone_by_what_is_no_up(shop: Shop) -> None:
     shop.file.write_text(FILE.replace('command=["migrate"]', 'command=["migrate"], always=True'))
     shop.up()
     assert "migrate" not in shop.done(lambda: shop.restart("web"))
-    watched = shop.done(lambda: react(shop.settings, Silence(), Changes(), behind=True, first=False, timeout=5))
+    before = Reaction(behind=True)
+    watched = shop.done(lambda: react(shop.settings, Silence(), Changes(), before, first=False, timeout=5))
     assert "migrate" not in watched
     assert "migrate" in shop.done(shop.up)
     shop.source.write_text("other")
