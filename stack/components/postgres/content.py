@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stack.capabilities import Pipe
+from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.saved import Table
-from stack.components.postgres.server import Server, conninfo
-from stack.errors import StackError
+from stack.components.postgres.server import Server
 
 # The kind of checksum that is written; the first one can still be compared.
 CHECKSUMS = 2
@@ -83,45 +82,22 @@ _TEXT = {
 
 
 class Session:
-    """A psql that is asked one thing after the other, in one transaction that sees one moment."""
+    """A psql in one transaction that sees one moment."""
 
-    def __init__(self, server: Server, database: str, major: int, pipe: Pipe) -> None:
+    def __init__(self, asked: Psql, major: int) -> None:
         self.major = major
-        self._server = server
-        self._database = database
-        self._pipe = pipe
+        self._psql = asked
         self.ask(_SETTINGS)
-        self._tell("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n")
-        self.moment = self.ask("SELECT pg_export_snapshot();\n")
+        self.moment = self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSELECT pg_export_snapshot();\n")
         """The name under which `pg_dump --snapshot` sees the same."""
 
     def ask(self, question: str) -> str:
         """The one line that answers a statement. Raises `query-failed`."""
-        self._tell(question)
-        line = self._pipe.output.readline()
-        if not line:
-            self._pipe.finish()
-            raise self._failed()
-        return line.decode("utf-8").rstrip("\n")
-
-    def _tell(self, statement: str) -> None:
-        try:
-            self._pipe.input.write(statement.encode())
-            self._pipe.input.flush()
-        except BrokenPipeError as error:
-            raise self._failed() from error
-
-    def _failed(self) -> StackError:
-        name = self._server.database.name
-        return StackError(
-            "query-failed",
-            f"{name}: the database {self._database} can't be read: {self._pipe.complaint.strip()}",
-            f"look at `stackctl logs {name}`",
-        )
+        return self._psql.ask(question)
 
     def abandon(self) -> None:
         """End the session now, even if another thread waits for an answer."""
-        self._pipe.end()
+        self._psql.abandon()
 
     def tables(self, checksums: int = CHECKSUMS) -> tuple[Table, ...]:
         """Each table, and where there are any the large objects, with what it holds, in checksums of that kind."""
@@ -160,9 +136,8 @@ def _hashed(narrow: Sequence[str], wide: Sequence[tuple[str, str]]) -> str:
 @contextmanager
 def session(server: Server, database: str, major: int) -> Iterator[Session]:
     """A transaction on a database of the server. Raises `query-failed`."""
-    words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d"]
-    with server.pipe([*words, conninfo(database, server.admin, neutral(major))], feed=True, take=True) as pipe:
-        yield Session(server, database, major, pipe)
+    with psql(server, database, neutral(major)) as asked:
+        yield Session(asked, major)
 
 
 def neutral(major: int) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stack.components.postgres.properties import Properties, Setting, read_properties, read_setting
+from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.saved import major_of
-from stack.components.postgres.server import Server, conninfo
-from stack.errors import StackError
+from stack.components.postgres.server import Server
 from stack.snapshots.checked import Part
 
 # The copy of a database that allows no connections; see `stack.components.postgres.transfer`.
@@ -46,8 +46,10 @@ SELECT json_build_object(
         WHERE d.datconnlimit <> -2 OR (setdatabase = 0 AND setrole = 0)),
     'system', (SELECT coalesce(json_object_agg(name, setting), '{{}}') FROM pg_file_settings
         WHERE sourcefile LIKE '%/postgresql.auto.conf' AND setting IS NOT NULL)
-)
+);
 """  # noqa: S608 - a constant
+PLAIN = {"search_path": "pg_catalog"}
+"""The settings to ask with, which every version knows."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,13 @@ class Cluster:
 
 def read_cluster(server: Server) -> Cluster:
     """Raises `query-failed`."""
-    words = ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]
-    where = conninfo(server.database.database, server.admin, {"search_path": "pg_catalog"})
-    answer = server.run([*words, "-d", where, "-c", _ASKED], limit=None)
-    if not answer.ok:
-        name = server.database.name
-        raise StackError("query-failed", f"{name}: it can't be asked", f"look at `stackctl logs {name}`", answer.stderr)
-    whole = Part.read(answer.stdout)
+    with psql(server, server.database.database, PLAIN) as asked:
+        return ask_cluster(asked)
+
+
+def ask_cluster(asked: Psql) -> Cluster:
+    """Raises `query-failed`."""
+    whole = Part.read(asked.ask(_ASKED))
     system = whole.part("system")
     return Cluster(
         version=whole.text("version").split()[0],

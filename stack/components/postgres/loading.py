@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from stack.components.postgres.content import grouped, neutral, session
-from stack.components.postgres.inventory import Cluster, Database, read_cluster
+from stack.components.postgres.content import Session, grouped, neutral
+from stack.components.postgres.inventory import PLAIN, Cluster, Database, ask_cluster
 from stack.components.postgres.ownership import demote, settle_loaded
 from stack.components.postgres.properties import SYSTEM, Properties, changes, closing, creation, removal, system_setting
+from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table
 from stack.components.postgres.script import run_as_admin
 from stack.components.postgres.server import Server, conninfo
-from stack.components.postgres.transfer import broke, chunks, run_sql, stream
+from stack.components.postgres.transfer import broke, chunks, stream
 from stack.controls import visible
 from stack.errors import StackError
 from stack.progress import Progress
@@ -40,12 +41,26 @@ def load_component(
     Raises `restore-failed`, `restore-differs`, `query-failed`, and unless `accepts` `snapshot-loses` for what this
     server can't have, before any data is loaded.
     """
-    new = _New(server, saved, read_cluster(server), unfit)
+    with psql(server, server.database.database, PLAIN) as asked:
+        _load(asked, archive, saved, last, accepts, progress, unfit)
+
+
+def _load(
+    asked: Psql,
+    archive: Archive,
+    saved: SavedComponent,
+    last: str,
+    accepts: bool,
+    progress: Progress,
+    unfit: Mapping[str, str],
+) -> None:
+    server = asked.server
+    new = _New(asked, saved, ask_cluster(asked), unfit)
     if (failure := run_as_admin(server, _roles(archive, saved, new.found.admin))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
     wanting = new.wanting()
     lost = [*new.make_databases(wanting)]
-    now = read_cluster(server) if wanting else new.found
+    now = new.ask() if wanting else new.found
     lost += new.set(now)
     if lost and not accepts:
         raise StackError(
@@ -57,13 +72,15 @@ def load_component(
         progress.step(f"{server.database.name}: lost, as accepted: {each}")
     for database in saved.databases:
         _load_database(server, archive, database, new.found.major, progress)
-        _compare(server, database, new.found.major, saved.checksums)
-        if database.tables:
-            new.run(database.name, [b"ANALYZE;\n"], f"the statistics of {visible(database.name)}")
-        settle_loaded(server, new.found.major, database.name)
+        new.connect(database.name)
+        _compare(asked, database, new.found.major, saved.checksums)
+        new.connect(database.name)
+        if database.tables and (complaint := asked.run("ANALYZE;")):
+            raise new.failed(f"the statistics of {visible(database.name)}", complaint)
+        settle_loaded(asked)
     if saved.of_superuser:
         demote(server, new.found.major)
-    new.run(new.own, [last.encode()], "the password")
+    new.run(new.own, last, "the password")
     new.close(now)
 
 
@@ -71,19 +88,34 @@ def load_component(
 class _New:
     """A server that is new, which gets what belongs to the databases that were saved. `found`: as it was at first."""
 
-    server: Server
+    asked: Psql
     saved: SavedComponent
     found: Cluster
     unfit: Mapping[str, str]
 
     @property
     def own(self) -> str:
-        return self.server.database.database
+        return self.asked.server.database.database
 
-    def run(self, database: str, lines: Sequence[bytes], what: str) -> None:
+    def connect(self, database: str) -> None:
+        self.asked.connect(database, neutral(self.found.major))
+
+    def run(self, database: str, statements: str, what: str) -> None:
         """Raises `restore-failed`."""
-        if complaint := run_sql(self.server, self.found.major, database, lines):
-            raise broke("restore-failed", self.server, f"{what} could not be made", complaint)
+        if complaint := self._try(database, statements):
+            raise self.failed(what, complaint)
+
+    def failed(self, what: str, complaint: str) -> StackError:
+        return broke("restore-failed", self.asked.server, f"{what} could not be made", complaint)
+
+    def ask(self) -> Cluster:
+        """What there is now."""
+        self.asked.connect(self.own, PLAIN)
+        return ask_cluster(self.asked)
+
+    def _try(self, database: str, statements: str) -> str | None:
+        self.connect(database)
+        return self.asked.run(statements)
 
     def wanting(self) -> list[SavedDatabase]:
         """Return the databases that are not there, or are in another order of letters."""
@@ -97,29 +129,27 @@ class _New:
             wanted = database.properties
             outside = "template1" if database.name == "postgres" else "postgres"
             if database.name in there:
-                self.run(outside, [removal(database.name).encode()], f"room for {visible(database.name)}")
-            made = [creation(database.name, database.encoding, wanted).encode()]
-            if wanted is not None and (complaint := run_sql(self.server, self.found.major, outside, made)) is None:
+                self.run(outside, removal(database.name), f"room for {visible(database.name)}")
+            made = creation(database.name, database.encoding, wanted)
+            if wanted is not None and (complaint := self._try(outside, made)) is None:
                 continue
             if wanted is not None:
                 order = f"the order of letters of {visible(database.name)}, {wanted.order_name}"
                 yield f"{order} ({_first_line(complaint)})"
-            made = [creation(database.name, database.encoding, None).encode()]
-            self.run(outside, made, f"the database {visible(database.name)}")
+            self.run(
+                outside, creation(database.name, database.encoding, None), f"the database {visible(database.name)}"
+            )
 
     def set(self, now: Cluster) -> Iterator[str]:
         """Set what was set. Give what this server can't have."""
         yield from (f"ALTER SYSTEM SET {visible(name)} ({why})" for name, why in self.unfit.items())
         statements = list(self._statements(now))
-        # Each can be run again, so one by one only if not all of them are taken: a psql for each takes its time.
-        if not statements or self._try([statement for statement, _ in statements]) is None:
+        # Each can be run again, so one by one only if not all of them are taken.
+        if not statements or self._try("postgres", "".join(statement for statement, _ in statements)) is None:
             return
         for statement, what in statements:
-            if complaint := self._try([statement]):
+            if complaint := self._try("postgres", statement):
                 yield f"{what} ({_first_line(complaint)})"
-
-    def _try(self, statements: Sequence[str]) -> str | None:
-        return run_sql(self.server, self.found.major, "postgres", [each.encode() for each in statements])
 
     def _statements(self, now: Cluster) -> Iterator[tuple[str, str]]:
         for name, found, wanted in self._properties(now):
@@ -134,7 +164,7 @@ class _New:
     def close(self, now: Cluster) -> None:
         """Set what may keep us out."""
         if last := "".join(closing(name, found, wanted) for name, found, wanted in self._properties(now)):
-            self.run(self.own, [last.encode()], "the limits of the databases")
+            self.run(self.own, last, "the limits of the databases")
 
     def _properties(self, now: Cluster) -> Iterator[tuple[str, Properties, Properties]]:
         """Of each database the name, what it has, and what it is to have."""
@@ -199,14 +229,14 @@ def _load_database(server: Server, archive: Archive, database: SavedDatabase, ma
             raise broke("restore-failed", server, f"{name} could not be loaded", restore.complaint)
 
 
-def _compare(server: Server, database: SavedDatabase, major: int, checksums: int) -> None:
-    with session(server, database.name, major) as found:
-        tables, saved = found.tables(checksums), database.tables
-        if checksums == 1:
-            trees = found.trees()
-            tables, saved = grouped(tables, trees), grouped(saved, trees)
+def _compare(asked: Psql, database: SavedDatabase, major: int, checksums: int) -> None:
+    found = Session(asked, major)
+    tables, saved = found.tables(checksums), database.tables
+    if checksums == 1:
+        trees = found.trees()
+        tables, saved = grouped(tables, trees), grouped(saved, trees)
     if problem := difference(saved, tables):
-        raise broke("restore-differs", server, f"what came out is not what was saved: {problem}", "")
+        raise broke("restore-differs", asked.server, f"what came out is not what was saved: {problem}", "")
 
 
 def difference(saved: Sequence[Table], found: Sequence[Table]) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from stack.components.postgres.content import neutral
 from stack.components.postgres.extensions import extension_missing
 from stack.components.postgres.ownership import QUIET, ask, settle_loaded
 from stack.components.postgres.properties import identifier, literal
+from stack.components.postgres.psql import psql
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.transfer import run_sql
 from stack.errors import StackError
@@ -49,4 +51,5 @@ def make_extension(server: Server, major: int, extension: str, database: str) ->
             f"mend what it names, or take it out of `extensions` of {name}; then `stackctl up`",
             answer.stderr,
         )
-    settle_loaded(server, major, database)
+    with psql(server, database, neutral(major)) as asked:
+        settle_loaded(asked)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from stack.components.postgres import ADMIN
 from stack.components.postgres.content import neutral
+from stack.components.postgres.psql import Psql
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.transfer import run_sql
 from stack.controls import visible
@@ -227,9 +228,10 @@ def hand_over(server: Server, major: int, database: str) -> None:
     run_as_admin(server, major, database, f"BEGIN;\n{_for_user(_REST, server)}COMMIT;\n")
 
 
-def settle_loaded(server: Server, major: int, database: str) -> None:
-    """Give what an administrator who loads a database keeps of it to those whose it is."""
-    run_as_admin(server, major, database, _for_user(_EXTENSIONS + _CONSTRUCTORS, server))
+def settle_loaded(asked: Psql) -> None:
+    """Give what an administrator who loads a database keeps of it to those whose it is. Raises `roles-failed`."""
+    if complaint := asked.run(f"{QUIET}{_for_user(_EXTENSIONS + _CONSTRUCTORS, asked.server)}"):
+        raise _failed(asked.server, asked.database, complaint)
 
 
 def demote(server: Server, major: int) -> None:

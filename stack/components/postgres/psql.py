@@ -1,0 +1,91 @@
+"""A psql that goes from one database to the next, and is told and asked one thing after the other."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+
+from stack.capabilities import Pipe
+from stack.components.postgres.server import Server, conninfo
+from stack.errors import StackError
+
+_WORDS = ("psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d")
+
+
+class Psql:
+    """Connected as the administrator. It ends at the first error, and another takes its place when one is needed."""
+
+    def __init__(self, server: Server, opened: ExitStack, database: str, settings: Mapping[str, str]) -> None:
+        self.server = server
+        self._opened = opened
+        self._pipe: Pipe | None = None
+        self.connect(database, settings)
+
+    def connect(self, database: str, settings: Mapping[str, str]) -> None:
+        """Go to a database. Nothing that was set or begun before remains; the next call tells if it did not work."""
+        self.database = database
+        self._where = conninfo(database, self.server.admin, settings)
+        if self._pipe is not None:
+            with suppress(BrokenPipeError):
+                self._tell(f"\\connect -reuse-previous=off {_argument(self._where)}\n")
+
+    def ask(self, question: str) -> str:
+        """The one line that answers a statement. Raises `query-failed`."""
+        line = b""
+        with suppress(BrokenPipeError):
+            self._tell(question)
+            line = self._running().output.readline()
+        if not line:
+            name = self.server.database.name
+            raise StackError(
+                "query-failed",
+                f"{name}: the database {self.database} can't be read: {self._complaint().strip()}",
+                f"look at `stackctl logs {name}`",
+            )
+        return line.decode("utf-8").rstrip("\n")
+
+    def run(self, statements: str) -> str | None:
+        """Run statements and drop their answers. Give what it complains of, None where all of it was done."""
+        done = secrets.token_hex(16)
+        with suppress(BrokenPipeError):
+            self._tell(f"\\o /dev/null\n{statements}\n;\n\\o\nSELECT '{done}';\n")
+            if self._running().output.readline().decode() == f"{done}\n":
+                return None
+        return self._complaint() or "it failed"
+
+    def abandon(self) -> None:
+        """End it now, even if another thread waits for an answer."""
+        if self._pipe is not None:
+            self._pipe.end()
+
+    def _tell(self, text: str) -> None:
+        pipe = self._running()
+        pipe.input.write(text.encode())
+        pipe.input.flush()
+
+    def _running(self) -> Pipe:
+        if self._pipe is None:
+            started = self.server.pipe([*_WORDS, self._where], feed=True, take=True)
+            self._pipe = self._opened.enter_context(started)
+        return self._pipe
+
+    def _complaint(self) -> str:
+        """What it said before it ended."""
+        pipe, self._pipe = self._running(), None
+        pipe.finish()
+        return pipe.complaint
+
+
+@contextmanager
+def psql(server: Server, database: str, settings: Mapping[str, str]) -> Iterator[Psql]:
+    """A psql until the end of the block, at first in that database and with these settings of the connection."""
+    with ExitStack() as opened:
+        yield Psql(server, opened, database, settings)
+
+
+def _argument(text: str) -> str:
+    """Write an argument of a command of psql, which is read to the end of the line, whatever it holds."""
+    for plain, escaped in (("\\", "\\\\"), ("'", "''"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(plain, escaped)
+    return f"'{text}'"
