@@ -17,7 +17,7 @@ from tests.manifests import older
 # What belongs to databases and not to their contents, or is set for the whole server.
 _SURROUNDINGS = """
 CREATE ROLE reader; CREATE ROLE "app rw" CREATEDB;
-CREATE DATABASE "odd ""name" OWNER "app rw" TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C';
+CREATE DATABASE "odd ""na\\me's" OWNER "app rw" TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C';
 CREATE DATABASE archive; CREATE DATABASE blueprint;
 \\c archive
 CREATE TABLE a AS SELECT generate_series(1, 500) AS i;
@@ -93,7 +93,7 @@ def test_all_that_is_in_a_server_comes_back_after_a_reset(cli: Cli) -> None:
     psql(cli, _SURROUNDINGS)
     psql(cli, _TRAPS)
     before = json.loads(psql(cli, _SEEN))
-    assert {each["datname"] for each in before["databases"]} > {"archive", "blueprint", 'odd "name'}
+    assert {each["datname"] for each in before["databases"]} > {"archive", "blueprint", "odd \"na\\me's"}
     cli.ok("reset", "--yes")
     cli.ok("undo")
     after = json.loads(psql(cli, _SEEN))

@@ -74,7 +74,7 @@ class PostgresData:
         @contextmanager
         def server(settings: Sequence[str]) -> Iterator[Server]:
             with access.offline(self.database.serve(access.target, settings)) as session:
-                yield Server(self.database, session)
+                yield Server(self.database, session, new=True)
 
         unfit = unfit_settings(server, found.system, progress)
         with server(LOADING) as opened:

@@ -56,7 +56,7 @@ def _load(
 ) -> None:
     server = asked.server
     new = _New(asked, saved, ask_cluster(asked), unfit)
-    if (failure := run_as_admin(server, _roles(archive, saved, new.found.admin))) is not None:
+    if (failure := run_as_admin(asked, _roles(archive, saved, new.found.admin))) is not None:
         raise broke("restore-failed", server, "the roles could not be made", failure.text)
     wanting = new.wanting()
     lost = [*new.make_databases(wanting)]

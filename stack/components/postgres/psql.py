@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from stack.capabilities import Pipe
+from stack.components.postgres.properties import identifier
 from stack.components.postgres.server import Server, conninfo
 from stack.errors import StackError
 
@@ -47,11 +48,23 @@ class Psql:
 
     def run(self, statements: str) -> str | None:
         """Run statements and drop their answers. Give what it complains of, None where all of it was done."""
+        return self.run_lines([statements.encode()])
+
+    def run_lines(self, lines: Iterable[bytes]) -> str | None:
+        """Run statements as they come, like `run`. If reading them raises, what they began is undone."""
         done = secrets.token_hex(16)
-        with suppress(BrokenPipeError):
-            self._tell(f"\\o /dev/null\n{statements}\n;\n\\o\nSELECT '{done}';\n")
-            if self._running().output.readline().decode() == f"{done}\n":
-                return None
+        try:
+            with suppress(BrokenPipeError):
+                self._tell("\\o /dev/null\n")
+                for line in lines:
+                    self._running().input.write(line)
+                self._tell(f"\n;\n\\o\nSELECT '{done}';\n")
+                if self._running().output.readline().decode() == f"{done}\n":
+                    return None
+        except BaseException:
+            self.abandon()
+            self._pipe = None
+            raise
         return self._complaint() or "it failed"
 
     def abandon(self) -> None:
@@ -85,7 +98,8 @@ def psql(server: Server, database: str, settings: Mapping[str, str]) -> Iterator
 
 
 def _argument(text: str) -> str:
-    """Write an argument of a command of psql, which is read to the end of the line, whatever it holds."""
+    """Write an argument of `\\connect`, which is read to the end of the line, and then once more as a name of SQL."""
+    name = identifier(text)
     for plain, escaped in (("\\", "\\\\"), ("'", "''"), ("\n", "\\n"), ("\r", "\\r")):
-        text = text.replace(plain, escaped)
-    return f"'{text}'"
+        name = name.replace(plain, escaped)
+    return f"'{name}'"

@@ -11,7 +11,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from stack.components.postgres.psql import Psql
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.statements import Piece, Refused, pieces
 
@@ -20,19 +22,19 @@ _EACH = "each statement is committed by itself, as the first line says"
 _BEGIN = """\
 SET standard_conforming_strings = on; BEGIN; \
 SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS begun \\gset \\\\ """
-_COMMIT = """
+_END = """
 SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.=) :'begun' AS whole \\gset
 \\if :whole
 {closing}COMMIT;
-\\echo {done}
+{done}
 \\else
 ROLLBACK;
-\\echo {torn}
+{torn}
 \\endif
 """
 _EACH_BEGIN = "SET standard_conforming_strings = on; "
 _EACH_END = """
-{closing}\\echo {done}
+{closing}{done}
 """
 
 
@@ -49,7 +51,7 @@ def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> Fai
 
     Gives None if all of it was committed.
     """
-    return _run(server, server.database.user, pieces(source), _BEGIN, _COMMIT, closing)
+    return _run(server, server.database.user, pieces(source), _BEGIN, _END, closing)
 
 
 def run_each(server: Server, source: Iterable[bytes], closing: str = "") -> Failure | None:
@@ -65,9 +67,15 @@ def run_each(server: Server, source: Iterable[bytes], closing: str = "") -> Fail
     return failure and replace(failure, nothing_kept=False)
 
 
-def run_as_admin(server: Server, source: Iterable[bytes]) -> Failure | None:
+def run_as_admin(asked: Psql, source: Iterable[bytes]) -> Failure | None:
     """Run a file in one transaction, as the administrator."""
-    return _run(server, server.admin, pieces(source), _BEGIN, _COMMIT, "")
+    torn = "DO $$ BEGIN RAISE 'it ends its transaction by itself'; END $$;"
+    lines = chain([_BEGIN.encode()], _wrapped(pieces(source)), [_END.format(closing="", done="", torn=torn).encode()])
+    try:
+        complaint = asked.run_lines(lines)
+    except Refused as refused:
+        return Failure(str(refused))
+    return Failure(complaint) if complaint else None
 
 
 def _run(server: Server, user: str, source: Iterator[Piece], begin: str, end: str, closing: str) -> Failure | None:
@@ -79,7 +87,8 @@ def _run(server: Server, user: str, source: Iterator[Piece], begin: str, end: st
                 psql.input.write(begin.encode())
                 for chunk in _wrapped(source):
                     psql.input.write(chunk)
-                psql.input.write(end.format(closing=closing, done=done, torn=torn).encode())
+                told = end.format(closing=closing, done=f"\\echo {done}", torn=f"\\echo {torn}")
+                psql.input.write(told.encode())
         except Refused as refused:
             return Failure(str(refused))
         failed = psql.finish() != 0

@@ -27,14 +27,18 @@ class Server:
     """A PostgreSQL that runs, of an instance or offline on its volume: `psql` and `pg_dump` are run beside it.
 
     A command connects as `database.user` for what the user's files and apps do, and as `admin` for stackctl's own work.
+    `new`: its data were made just now, and so with the administrator of stackctl.
     """
 
     database: Postgres
     session: Session
+    new: bool = False
 
     @cached_property
     def admin(self) -> str:
         """The role for stackctl's own work: that which the cluster was made with, until `up` renames it the user."""
+        if self.new:
+            return ADMIN
         words = ["psql", "-X", "-q", "-A", "-t", "-w", "-d", conninfo(self.database.database, self.database.user)]
         answer = self.run([*words, "-c", _FIRST_ROLE])
         return answer.stdout.strip() if answer.ok else ADMIN
