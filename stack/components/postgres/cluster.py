@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -149,25 +148,33 @@ def _make_user(options: argparse.Namespace, partial: Path) -> None:
 
     In single-user mode: nothing can connect. All of it is synced at the end, and so nothing here (`-F`).
     """
-    user, database = options.user, options.database
-    where = f"datname = '{database}' AND datdba = '{user}'::regrole"
-    made = f"SELECT 'made ' || datname FROM pg_database WHERE {where}"  # noqa: S608 - checked names
-    statements = [
-        "DO $do$ BEGIN EXECUTE (SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', "  # noqa: S608 - checked names
-        f"'{user}', rolpassword) FROM pg_authid WHERE rolname = current_user); END $do$",
-        f'CREATE DATABASE "{database}" OWNER "{user}" STRATEGY FILE_COPY'
-        if database != "postgres"
-        else f'ALTER DATABASE "{database}" OWNER TO "{user}"',
-        f'ALTER ROLE "{options.admin}" PASSWORD NULL',
-        made,
-    ]
+    statements = first_statements(options.admin, options.user, options.database)
     said = _run(
         options.tools / "postgres", "--single", "-F", "-D", str(partial), "postgres",
         entered="".join(f"{statement}\n" for statement in statements),
     )  # fmt: skip
     # In this mode an error of a statement is no error of the program.
-    if not re.search(rf'"made {database}"', said):
-        sys.exit(f"stackctl: the database {database} could not be made:\n{said}")
+    if f'"{made(options.database)}"' not in said:
+        sys.exit(f"stackctl: the database {options.database} could not be made:\n{said}")
+
+
+def first_statements(admin: str, user: str, database: str) -> list[str]:
+    """Give the statements that make the declared user and its database, each a line; the last answers `made`."""
+    where = f"datname = '{database}' AND datdba = '{user}'::regrole"
+    return [
+        "DO $do$ BEGIN EXECUTE (SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', "  # noqa: S608 - checked names
+        f"'{user}', rolpassword) FROM pg_authid WHERE rolname = current_user); END $do$",
+        f'CREATE DATABASE "{database}" OWNER "{user}" STRATEGY FILE_COPY'
+        if database != "postgres"
+        else f'ALTER DATABASE "{database}" OWNER TO "{user}"',
+        f'ALTER ROLE "{admin}" PASSWORD NULL',
+        f"SELECT 'made ' || datname FROM pg_database WHERE {where}",  # noqa: S608 - checked names
+    ]
+
+
+def made(database: str) -> str:
+    """Return what the last of those statements answers."""
+    return f"made {database}"
 
 
 def _run(*command: str | Path, entered: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path, checked_public, checked_publish
+from stack.components.postgres.cluster import first_statements, made
 from stack.components.postgres.extensions import missing_extension
 from stack.components.postgres.fields import (
     ADMIN,
@@ -19,7 +20,15 @@ from stack.components.postgres.fields import (
     checked_settings,
 )
 from stack.components.postgres.folder import SCRIPT, PostgresFolder
-from stack.components.postgres.image import at_major, check_image, check_image_user, start, start_file, user_of
+from stack.components.postgres.image import (
+    at_major,
+    check_image,
+    check_image_user,
+    start,
+    start_file,
+    start_new,
+    user_of,
+)
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
 from stack.errors import StackError
@@ -223,8 +232,7 @@ class Postgres(Server):
             if not (settings and name in _OF_THE_LOG)
         }
         words = (*setting_words(declared), *settings)
-        plain = ("docker-entrypoint.sh", "postgres") if self.image is None else start(self._major)
-        command: tuple[Value, ...] = (*plain, *words)
+        command: tuple[Value, ...] = (*self._in_image(new=bool(settings)), *words)
         # While the data are made in a container, a temporary server answers, on the socket alone.
         ready = self.query("SELECT 1", host="127.0.0.1")
         if target == "process":
@@ -233,6 +241,13 @@ class Postgres(Server):
             ready = self.query("SELECT 1")
         problem = "a PostgreSQL beside the instance did not start, or not end well"
         return Serve(command, ready, StackError("database-failed", problem, _OFFLINE_HINT), self.role)
+
+    def _in_image(self, new: bool) -> tuple[str, ...]:
+        if self.image is not None:
+            return start(self._major)
+        if new:
+            return start_new(first_statements(ADMIN, self.user, self.database), made(self.database))
+        return ("docker-entrypoint.sh", "postgres")
 
     @property
     def major(self) -> int:

@@ -6,6 +6,7 @@ Any image will do that keeps the contract of the official one: its entrypoint, i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from stack.checking import check_numbers, checked_image
 from stack.component import Component
@@ -45,6 +46,22 @@ elif [ $# -gt 0 ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     rm -rf "$trial"
 fi
 exec docker-entrypoint.sh postgres "$@"
+"""
+
+# The entrypoint of the image starts a server to make the user, stops it, and starts the one that is to be. What is half
+# made by this is used by nothing: the volume is thrown away.
+_FILL = """\
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    mkdir -p "$PGDATA" && initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" || exit
+    printf '\\nhost all all all scram-sha-256\\n' >> "$PGDATA/pg_hba.conf" || exit
+    said=$(printf '%s\\n' "$1" | postgres --single -D "$PGDATA" postgres 2>&1)
+    case $said in
+        *"\\"$2\\""*) ;;
+        *) echo "$said" >&2; exit 1 ;;
+    esac
+fi
+shift 2
+exec postgres "$@"
 """
 
 
@@ -93,3 +110,11 @@ def start_file(component: str) -> File:
 def start(major: int) -> tuple[str, ...]:
     """Return the words that run that script; settings follow them."""
     return ("sh", _PLACE, str(major))
+
+
+def start_new(statements: Sequence[str], made: str) -> tuple[str, ...]:
+    """Return the words that make the data in the official image and start the server; settings follow them.
+
+    `statements`, each a line, make what belongs to a new server; the last of them answers `made`.
+    """
+    return ("sh", "-c", _FILL, "sh", "\n".join(statements), made)
