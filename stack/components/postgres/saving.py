@@ -20,8 +20,12 @@ from stack.report import size
 from stack.snapshots.archive import RESERVE, Writer
 from stack.snapshots.manifest import Member
 
-# The access privileges of `template1` on a new server: those of PUBLIC and those of its owner.
-_GRANTS_AT_FIRST = 4
+# Those that a new server has: whether each is a template, its comment, and the number of its access privileges, of
+# PUBLIC and of its owner.
+_FIRST = {
+    "postgres": (False, "default administrative connection database", 0),
+    "template1": (True, "default template for new databases", 4),
+}
 _FIRST_OID = 16384
 _CATALOGS = (
     "pg_class", "pg_proc", "pg_type", "pg_namespace", "pg_extension", "pg_collation", "pg_conversion", "pg_operator",
@@ -29,13 +33,20 @@ _CATALOGS = (
     "pg_ts_template", "pg_event_trigger", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_publication",
     "pg_subscription", "pg_largeobject_metadata", "pg_default_acl", "pg_am", "pg_statistic_ext", "pg_transform",
 )  # fmt: skip
+# Catalogs of what has privileges, in which column, and the column of its schema.
+_PRIVILEGES = (
+    ("pg_namespace", "nspacl", "oid"), ("pg_class", "relacl", "relnamespace"), ("pg_proc", "proacl", "pronamespace"),
+)  # fmt: skip
+_GRANTED = " UNION ALL ".join(
+    f"SELECT {column} AS now, initprivs FROM {catalog} LEFT JOIN pg_init_privs AS p ON p.objoid = {catalog}.oid "  # noqa: S608 - constants
+    f"AND p.classoid = {catalog}.tableoid AND objsubid = 0 WHERE {schema} <> 'information_schema'::regnamespace"
+    for catalog, column, schema in _PRIVILEGES
+)
 _UNTOUCHED = f"""
 SELECT NOT EXISTS (SELECT FROM (
     {" UNION ALL ".join(f"SELECT max(oid::int8) AS newest FROM {each}" for each in _CATALOGS)}
-) AS catalogs WHERE newest >= {_FIRST_OID}) AND NOT EXISTS (
-    SELECT FROM pg_namespace AS n LEFT JOIN pg_init_privs AS p ON p.objoid = n.oid AND p.classoid = n.tableoid
-    WHERE n.nspacl IS DISTINCT FROM p.initprivs
-);
+) AS catalogs WHERE newest >= {_FIRST_OID})
+AND NOT EXISTS (SELECT FROM ({_GRANTED}) AS granted WHERE now IS DISTINCT FROM initprivs);
 """  # noqa: S608 - constants
 
 
@@ -50,10 +61,12 @@ def save_component(
     cluster = read_cluster(server)
     with ExitStack() as stack:
         # All of them first, so that these moments are as near to each other as they can be.
+        sources = [stack.enter_context(_readable(server, each, cluster, free)) for each in cluster.databases]
+        opened = [stack.enter_context(session(server, source, cluster.major)) for source in sources]
         found = [
-            (each, source, stack.enter_context(session(server, source, cluster.major)))
-            for each in cluster.databases
-            if (source := stack.enter_context(_readable(server, each, cluster, free))) is not None
+            (each, source, at)
+            for each, source, at in zip(cluster.databases, sources, opened, strict=True)
+            if each.name == server.database.database or not _is_untouched(each, cluster, at)
         ]
         for _, _, at in found:
             require_memory(server, at)
@@ -77,16 +90,14 @@ def save_component(
 
 
 @contextmanager
-def _readable(
-    server: Server, database: Database, cluster: Cluster, free: Callable[[], int | None]
-) -> Iterator[str | None]:
-    """The name under which a database can be read, None for `template1` as every new server has it.
+def _readable(server: Server, database: Database, cluster: Cluster, free: Callable[[], int | None]) -> Iterator[str]:
+    """The name under which a database can be read.
 
     A database that allows no connections is copied first: allowing them for a moment would last if we were killed.
     """
     name = database.name
     if database.properties.connects:
-        yield None if name == "template1" and _is_untouched(server, database, cluster) else name
+        yield name
         return
     needed, left = database.size + RESERVE, free()
     if left is not None and left < needed:
@@ -109,13 +120,11 @@ def _readable(
         run_sql(server, cluster.major, server.database.database, [removed])
 
 
-def _is_untouched(server: Server, database: Database, cluster: Cluster) -> bool:
+def _is_untouched(database: Database, cluster: Cluster, at: Session) -> bool:
+    """Whether it is as every new server has it."""
     found = database.properties
-    first = (cluster.admin, -1, True, "default template for new databases", _GRANTS_AT_FIRST)
-    if (found.owner, found.limit, found.template, found.comment, len(found.grants or ())) != first:
-        return False
-    with session(server, database.name, cluster.major) as inside:
-        return inside.ask(_UNTOUCHED) == "t"
+    as_found = (found.owner, found.limit, found.connects, found.template, found.comment, len(found.grants or ()))
+    return as_found == (cluster.admin, -1, True, *_FIRST.get(database.name, ())) and at.ask(_UNTOUCHED) == "t"
 
 
 def _save_database(
