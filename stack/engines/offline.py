@@ -27,6 +27,8 @@ ended=$?
 kill "$stopper" 2> /dev/null
 exit "$ended"
 """
+# Asks there until it is answered: to get in takes longer than to ask.
+_ASK_UNTIL_ANSWERED = 'until "$@" > /dev/null 2>&1; do sleep 0.05; done'
 _POLL = 0.1
 _START_TIMEOUT = 120.0
 # A clean shutdown writes all that is in memory.
@@ -53,15 +55,34 @@ def run_offline(
     explain = explain or failed
     with Pipe(command, environment, feed=True, log=log) as running:
         opened = session(running.process)
-        deadline = time.monotonic() + _START_TIMEOUT
-        pause = threading.Event()
-        while not opened.run(serve.ready).ok:
-            if running.ended() or time.monotonic() > deadline:
-                raise explain(serve, _last_lines(log.name))
-            pause.wait(_POLL)
+        if not _becomes_ready(opened, serve, running):
+            raise explain(serve, _last_lines(log.name))
         yield opened
         if running.finish(_STOP_TIMEOUT):
             raise explain(serve, _last_lines(log.name))
+
+
+def _becomes_ready(opened: Session, serve: Serve, running: Pipe) -> bool:
+    """Wait until the server answers. Give whether it did, before it ended or the time was over."""
+    deadline = time.monotonic() + _START_TIMEOUT
+    pause = threading.Event()
+    while not running.ended() and time.monotonic() < deadline:
+        if _answers(opened, serve, running, deadline):
+            return True
+        # There is no container yet to ask in.
+        pause.wait(_POLL)
+    return False
+
+
+def _answers(opened: Session, serve: Serve, running: Pipe, deadline: float) -> bool:
+    with opened.pipe(["sh", "-c", _ASK_UNTIL_ANSWERED, "sh", *serve.ready]) as asking:
+        try:
+            while not running.ended() and time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    return asking.finish(_POLL) == 0
+        finally:
+            asking.end()
+    return False
 
 
 def failed(serve: Serve, output: str) -> StackError:
