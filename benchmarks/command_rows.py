@@ -136,15 +136,23 @@ def cold(session: Session) -> Result:
     )
 
 
-def interleaved(session: Session, measures: Mapping[str, Measure], least: int = 1) -> tuple[Figure, ...]:
-    """How long each takes, once a round and at least so often, after one that does not count."""
-    for measure in measures.values():
-        measure()
+def interleaved(
+    session: Session,
+    measures: Mapping[str, Measure],
+    least: int = 1,
+    before: Mapping[str, Measure] | None = None,
+) -> tuple[Figure, ...]:
+    """How long each takes, once a round and at least so often, after one that does not count.
+
+    `before`: what some of them need, which is not measured.
+    """
     times: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(max(session.rounds, least)):
+    for _ in range(1 + max(session.rounds, least)):
         for name, measure in measures.items():
+            if before and name in before:
+                before[name]()
             times[name].append(_timed(measure))
-    return tuple(Figure(name, "s", tuple(seconds)) for name, seconds in times.items())
+    return tuple(Figure(name, "s", tuple(seconds[1:])) for name, seconds in times.items())
 
 
 def _timed(measure: Measure) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 from collections.abc import Mapping
 from functools import partial
@@ -11,13 +10,16 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.command_rows import Measure, interleaved, variables_of
-from benchmarks.figures import Figure, Result
+from benchmarks.figures import Comparison, Figure, Result, Target, ratio
 from benchmarks.instance import Instance
 from benchmarks.session import Session
 
 _AS = ("-w", "-U", "student")
 _DATABASE = "student_notes"
 _OTHER = "beside"
+_EMPTY = f"CREATE DATABASE {_OTHER} OWNER student;\n"
+_PARALLEL = "pg_restore -j 2"
+_IN_CONTAINER = Path("/var/lib/postgresql/to-restore.dump")
 
 
 def save(session: Session) -> Result:
@@ -31,6 +33,7 @@ def save(session: Session) -> Result:
             "snapshot save": partial(_save, instance, folder / "saved.zip"),
             "pg_dump -Fc": partial(_dump, session, instance, folder / "saved.dump"),
         },
+        Target(1.5, "at least"),
         "a snapshot has a checksum of each table, and all databases and roles",
     )
 
@@ -48,25 +51,43 @@ def restore(session: Session) -> Result:
         "snapshot restore",
         {
             "snapshot restore": partial(_restore, instance, saved),
-            "pg_restore --single-transaction": partial(_load, session, instance, dumped),
+            _PARALLEL: partial(_load, session, instance, dumped),
         },
+        Target(0.9, "at least"),
         "a restore makes a new data store, checks the file and what came out of it, and starts everything on it",
+        {_PARALLEL: partial(instance.stackctl, "shell", "db", "--write", "--admin", text=_EMPTY)},
     )
     _run(session, instance, "dropdb", *_AS, _OTHER)
     return result
 
 
-def _result(session: Session, row: str, title: str, measures: Mapping[str, Measure], note: str) -> Result:
+def restore_little(session: Session) -> Result:
+    """The same of a database that holds hardly anything: what does not depend on the data."""
+    instance = session.playground
+    saved = instance.state.parent / "little.zip"
+    _save(instance, saved)
+    (time,) = interleaved(session, {"snapshot restore": partial(_restore, instance, saved)})
+    target = Comparison("in all", Target(2.5, "at most", "s"), time.values)
+    return Result("restore-little", f"snapshot restore of one table, {session.engine}", (time,), (target,))
+
+
+def _result(
+    session: Session,
+    row: str,
+    title: str,
+    measures: Mapping[str, Measure],
+    target: Target,
+    note: str,
+    before: Mapping[str, Measure] | None = None,
+) -> Result:
     query = f"SELECT pg_database_size('{_DATABASE}')"
     said = session.filled.exec("db", "psql", "-U", "student", "-d", _DATABASE, "-XAtc", query)
     megabytes = int(said) / 1e6
-    times = interleaved(session, measures)
+    times = interleaved(session, measures, before=before)
     rates = tuple(Figure(each.name, "MB/s", tuple(megabytes / seconds for seconds in each.values)) for each in times)
     own, plain = rates
-    ratio = statistics.median(one / other for one, other in zip(own.values, plain.values, strict=True))
-    return Result(
-        row, f"{title} of {megabytes:,.0f} MB, {session.engine}", rates, (), (f"{ratio:.2f} × {plain.name}", note)
-    )
+    compared = ratio(plain.name, target, own, plain)
+    return Result(row, f"{title} of {megabytes:,.0f} MB, {session.engine}", rates, (compared,), (note,))
 
 
 def _save(instance: Instance, path: Path) -> None:
@@ -85,9 +106,12 @@ def _dump(session: Session, instance: Instance, path: Path) -> None:
 
 
 def _load(session: Session, instance: Instance, path: Path) -> None:
-    _run(session, instance, "createdb", *_AS, _OTHER)
-    with open(path, "rb") as file:
-        _run(session, instance, "pg_restore", "--single-transaction", *_AS, "-d", _OTHER, given=file)
+    """In parallel, which takes a file: on Docker it is brought to the server first."""
+    if session.engine == "compose":
+        with open(path, "rb") as file:
+            _run(session, instance, "sh", "-c", f"cat > {_IN_CONTAINER}", given=file)
+        path = _IN_CONTAINER
+    _run(session, instance, "pg_restore", "--exit-on-error", "--jobs=2", *_AS, "-d", _OTHER, str(path))
 
 
 def _run(

@@ -28,4 +28,5 @@ ROWS: Mapping[str, Row] = {
     "cold": command_rows.cold,
     "save": data_rows.save,
     "restore": data_rows.restore,
+    "restore-little": data_rows.restore_little,
 }
