@@ -8,7 +8,6 @@ from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path, checked_public, checked_publish
-from stack.components.postgres.cluster import first_statements, made
 from stack.components.postgres.extensions import missing_extension
 from stack.components.postgres.fields import (
     ADMIN,
@@ -19,7 +18,7 @@ from stack.components.postgres.fields import (
     checked_extensions,
     checked_settings,
 )
-from stack.components.postgres.folder import SCRIPT, PostgresFolder
+from stack.components.postgres.folder import SCRIPT, PostgresFolder, first_statements, made
 from stack.components.postgres.image import (
     at_major,
     check_image,

@@ -8,6 +8,8 @@ from stack.capabilities import Programs
 from stack.components.postgres import cluster
 
 SCRIPT = Path(cluster.__file__)
+first_statements = cluster.first_statements
+made = cluster.made
 
 
 class PostgresFolder:
