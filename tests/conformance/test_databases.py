@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from tests.cli import Cli
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import outer_address, own_port
 from tests.project import make_project
 from tests.servers import CONTRIB
@@ -125,6 +126,7 @@ def test_data_outlives_a_change_of_the_package_that_serves_it(shop: Shop) -> Non
     assert shop.ask(ordered) == before
 
 
+@on_docker_at_length
 def test_further_databases_are_the_users_and_in_snapshots(shop: Shop) -> None:
     owners = "SELECT string_agg(datname || ' ' || datdba::regrole, ',' ORDER BY datname) FROM pg_database WHERE datname"
     assert shop.ask(f"{owners} IN ('shop', 'analytics')") == "analytics shop,shop shop"
@@ -194,6 +196,7 @@ def test_a_changed_setting_is_planned_by_name_and_keeps_the_data(shop: Shop) -> 
     )
 
 
+@on_docker_at_length
 def test_a_setting_that_the_server_does_not_take_is_named(shop: Shop) -> None:
     shop.declare('"work_mem": "32MB"', '"wrk_mem": "32MB"')
     error = shop.fails("up", code="setting-refused")

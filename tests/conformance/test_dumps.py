@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -43,6 +43,7 @@ def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: 
     assert up.visit() == count + 1, "Redis does not know better either"
 
 
+@on_docker_at_length
 def test_a_dump_goes_through_pipes(up: Cli) -> None:
     count = up.visit()
     out = piped(up, "dump", "-")

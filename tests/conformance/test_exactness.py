@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli import ROOT, Cli, crash, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.history import violations
 from tests.load import Load, request
 
@@ -64,6 +65,7 @@ def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
     assert cli.data("inspect", "cache")["agreement"] == "agrees"
 
 
+@on_docker_at_length
 def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
     cli.up()
     # A worker that reaches Redis again reads there what another could not yet store.

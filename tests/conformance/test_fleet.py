@@ -16,7 +16,7 @@ import pytest
 
 from stack.ports import any_free
 from tests.cli import ROOT, Cli
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -99,6 +99,7 @@ def test_a_plan_for_a_new_instance_holds_for_its_automatic_port(new_cli: Make, e
     assert cli.visit() == 1
 
 
+@on_docker_at_length
 def test_a_command_that_waits_says_for_which(kept: Cli) -> None:
     kept.ok("down")
     with kept.start("up") as up:
@@ -248,6 +249,7 @@ def test_prune_keeps_what_was_not_made_from_here(orphan: Cli, tmp_path: Path) ->
     assert [each["instance"] for each in other.data("prune", "--dry-run")["orphans"]] == [other.instance]
 
 
+@on_docker_at_length
 def test_an_instance_that_is_there_is_never_touched(kept: Cli) -> None:
     count = kept.visit()
     for state in ("up", "stopped", "absent"):

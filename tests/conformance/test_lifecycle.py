@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
@@ -62,6 +62,7 @@ def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     assert cli.visit() == 1
 
 
+@on_docker_at_length
 def test_reset_asks_on_a_terminal_and_deletes(kept: Cli) -> None:
     assert reset_on_a_terminal(kept, "y") == 0
     assert kept.data("status")["state"] == "absent"
@@ -158,6 +159,7 @@ def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
     assert cli.visit() == count + 1, "the data from before the restore was saved, and not the data in use"
 
 
+@on_docker_at_length
 @outside_its_state
 def test_data_of_which_the_revision_is_unknown_is_not_touched(cli: Cli) -> None:
     cli.up()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -158,6 +158,7 @@ def test_up_does_what_the_plan_says_field_by_field_and_nothing_else(up: Cli, dec
     up.up()
 
 
+@on_docker_at_length
 def test_a_secret_in_an_environment_is_never_shown(up: Cli, declared: Declared) -> None:
     declared.write(API_TOKEN="very-secret-1")
     up.up()

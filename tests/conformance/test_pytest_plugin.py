@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import ROOT, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.project import make_project
 
 STACK = """
@@ -105,6 +106,7 @@ def test_each_test_has_its_database_and_nothing_is_left(project: Path, engine: s
     assert [path.name for path in (project / ".state").glob("pytest-*")] == []
 
 
+@on_docker_at_length
 def test_a_killed_run_leaves_nothing(project: Path, engine: str) -> None:
     (project / "test_it.py").write_text(ENDLESS)
     with subprocess.Popen(command(engine), cwd=project, env=environment(project, engine)) as running:
@@ -116,6 +118,7 @@ def test_a_killed_run_leaves_nothing(project: Path, engine: str) -> None:
     assert instances(project, engine) == []
 
 
+@on_docker_at_length
 def test_a_stack_that_does_not_start_is_one_clear_error(project: Path, engine: str) -> None:
     (project / "migrations" / "0002_wrong.sql").write_text("SELECT nothing;\n")
     ended = subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 from tests.conformance.test_fidelity import rewrite
 from tests.manifests import older
 
@@ -229,6 +229,7 @@ def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
     assert restored["table"] == before["table"]
 
 
+@on_docker_at_length
 def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> None:
     notes.ok("up")
     make_old(notes)
@@ -247,6 +248,7 @@ def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> N
     assert notes.data("plan")["changes"] is False
 
 
+@on_docker_at_length
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_snapshot_of_a_superuser_comes_back_to_an_ordinary_user(notes: Cli, moved: bool) -> None:
     notes.ok("up")
@@ -297,6 +299,7 @@ def of_the_first_schema(manifest: dict[str, Any]) -> None:
     manifest |= older(manifest, 1)
 
 
+@on_docker_at_length
 def test_up_makes_declared_extensions_and_names_those_there_are(notes: Cli) -> None:
     assert notes.file is not None
     notes.ok("up")

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.cli import Cli, crash, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.schemas import first_problem
 from tests.terminal import on_a_terminal
 
@@ -285,6 +286,7 @@ def test_a_bundle_hides_what_a_variable_names_a_secret(new_cli: Make, tmp_path: 
         assert part not in held, held
 
 
+@on_docker_at_length
 def test_commands_on_a_terminal_fit_it_and_move(up: Cli) -> None:
     for words in (["status"], ["ls"], ["plan"], ["doctor"], ["inspect"]):
         shown = on_a_terminal(up, *words)
