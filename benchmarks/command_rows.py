@@ -120,9 +120,9 @@ def cold(session: Session) -> Result:
     for _ in range(session.rounds):
         for name, instance in (("embedded", embedded), ("compose", compose)):
             instance.stackctl("reset", "--yes", "--no-snapshot")
-            up[name].append(_timed(instance.up))
+            up[name].append(timed(instance.up))
         by_hand.run(*down)
-        up["docker compose"].append(_timed(partial(by_hand.run, "up", "-d", "--wait")))
+        up["docker compose"].append(timed(partial(by_hand.run, "up", "-d", "--wait")))
         by_hand.run(*down)
     fast, own, other = (Figure(name, "s", tuple(seconds)) for name, seconds in up.items())
     return Result(
@@ -151,11 +151,12 @@ def interleaved(
         for name, measure in measures.items():
             if before and name in before:
                 before[name]()
-            times[name].append(_timed(measure))
+            times[name].append(timed(measure))
     return tuple(Figure(name, "s", tuple(seconds[1:])) for name, seconds in times.items())
 
 
-def _timed(measure: Measure) -> float:
+def timed(measure: Measure) -> float:
+    """The seconds that it takes."""
     began = time.perf_counter()
     measure()
     return time.perf_counter() - began

@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.ports import any_free
@@ -22,11 +22,20 @@ class ComposeProject:
 
     name: str
     variables: Mapping[str, str]
+    file: Path = _FILE
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """The words of a command of Docker Compose on it."""
+        return ("docker", "compose", "-p", self.name, "-f", str(self.file), *words)
 
     def run(self, *words: str) -> None:
         """Run a command of Docker Compose on it."""
-        command = ["docker", "compose", "-p", self.name, "-f", str(_FILE), *words]
-        subprocess.run(command, check=True, capture_output=True, timeout=600, env=os.environ | self.variables)
+        environment = os.environ | self.variables
+        subprocess.run(self.command(*words), check=True, capture_output=True, timeout=600, env=environment)
+
+    def noting(self, note: str) -> ComposeProject:
+        """The same with another value of the variable of its app."""
+        return replace(self, variables={**self.variables, "BENCH_NOTE": note})
 
 
 @contextmanager

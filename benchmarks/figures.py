@@ -12,10 +12,13 @@ Combine = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured once a round. `unit` is requests (`/s`) or megabytes a second, or seconds (`s`)."""
+    """One thing that was measured once a round.
+
+    `unit` is requests (`/s`) or megabytes a second, seconds (`s`), or megabytes.
+    """
 
     name: str
-    unit: Literal["/s", "MB/s", "s"]
+    unit: Literal["/s", "MB/s", "s", "MB"]
     values: tuple[float, ...]
 
     @property

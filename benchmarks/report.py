@@ -35,8 +35,8 @@ def amount(figure: Figure) -> str:
     """The median with its unit."""
     if figure.unit == "/s":
         return f"{figure.median:,.0f}/s"
-    if figure.unit == "MB/s":
-        return f"{figure.median:,.1f} MB/s"
+    if figure.unit in ("MB/s", "MB"):
+        return f"{figure.median:,.1f} {figure.unit}"
     return f"{figure.median * 1000:,.1f} ms"
 
 

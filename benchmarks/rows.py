@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import command_rows, data_rows, service_rows
+from benchmarks import command_rows, data_rows, life_rows, service_rows
 from benchmarks.figures import Result
 from benchmarks.session import Session
 
 Row = Callable[[Session], Result]
 
 # Those that need a Docker Engine, whatever the engine of the run is.
-NEED_DOCKER = frozenset({"cold", "render"})
+NEED_DOCKER = frozenset({"cold", "many", "render"})
 
 ROWS: Mapping[str, Row] = {
     "visits": service_rows.visits,
@@ -26,6 +26,10 @@ ROWS: Mapping[str, Row] = {
     "again": command_rows.again,
     "render": command_rows.render,
     "cold": command_rows.cold,
+    "changed": life_rows.changed,
+    "life": life_rows.life,
+    "many": life_rows.many,
+    "memory": life_rows.memory,
     "save": data_rows.save,
     "restore": data_rows.restore,
     "restore-little": data_rows.restore_little,

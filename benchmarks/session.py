@@ -63,6 +63,11 @@ class Session:
         return self._resources.enter_context(running("stack/playground.py", engine, ("web",)))
 
     @cached_property
+    def noted(self) -> Instance:
+        """Another playground, whose app has a variable of which a command gives the value."""
+        return self._resources.enter_context(running("benchmarks/noted.py", self.engine, ("web",)))
+
+    @cached_property
     def filled(self) -> Instance:
         """Another playground, whose database holds a few hundred MB, and a few in a run that is to be quick."""
         instance = self.playground_on(self.engine)
