@@ -268,8 +268,11 @@ class Login(Protocol):
     def secret(self) -> SecretReference:
         """Its password."""
 
-    def verify(self, session: Session) -> Completed:
-        """Log in as those who use it do, with the declared names and the password."""
+    def verify(self, session: Session, patience: float = 0) -> Completed:
+        """Log in as those who use it do, with the declared names and the password.
+
+        `patience`: for so many seconds it waits for a server that does not accept connections yet.
+        """
 
     @property
     def account(self) -> str:

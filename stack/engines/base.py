@@ -245,11 +245,11 @@ class Engine(ABC):
         return FinishedJob()
 
     @abstractmethod
-    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         """Start to make the instance as declared; `verdict` judges how it went.
 
         The components of `recreate` are recreated although their configuration is as declared. With `only` nothing is
-        done but to these, which use no others.
+        done but to these, which use no others. Those of `made` are as declared already: this command has made them.
         """
 
     @abstractmethod

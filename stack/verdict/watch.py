@@ -57,6 +57,8 @@ CERTAIN_IN_LOG = (
     "data-incomplete", "setting-refused", "image-differs", "data-differs",
 )  # fmt: skip
 _LAST_LINES = 4
+# For so many seconds a look waits for a database that starts, and sees nothing else meanwhile.
+_PATIENCE = 1.0
 
 
 class Clock(Protocol):
@@ -198,10 +200,12 @@ def await_ready(
     clock: Clock | None = None,
     replaced: Collection[str] = (),
     only: Collection[str] = (),
+    verified: Collection[str] = (),
 ) -> Verdict:
     """Watch `job` make the instance until it is ready. `replaced`: the components of which it replaces what runs.
 
-    `only`: those that are looked at, all that are to run if none is named.
+    `only`: those that are looked at, all that are to run if none is named. `verified`: databases that were found to
+    accept the declared password, and that `job` does not touch.
 
     Raises `StackError` as soon as failure is certain, with the culprit's last lines, or with `not-ready` after
     `timeout` seconds. What runs is left running, to be looked at.
@@ -214,7 +218,7 @@ def await_ready(
     watch.ready = found_ready(instance.state)
     watch.completed = partial(with_done, instance, jobs=recorded(instance).jobs)
     listening = ListenCheck(engine, lambda observed: urls(instance, observed), timeout)
-    unverified = [stack[name] for name in names if stack[name].login is not None]
+    unverified = [stack[name] for name in names if stack[name].login is not None and name not in verified]
     stability = _Stability(before, clock)
     read_logs = 0.0
     gave_up: float | None = None
@@ -334,7 +338,7 @@ def _verify(
         if state is None or not (state.running if early else is_well(state)):
             left.append(database)
             continue
-        answer = login.verify(watch.engine.session(database.name, state))
+        answer = login.verify(watch.engine.session(database.name, state), _PATIENCE if early else 0)
         cause = None if answer.ok else recognise(database.name, answer.stderr, database.role)
         if cause is not None:
             raise failed(

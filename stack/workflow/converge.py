@@ -87,9 +87,15 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     progress = Replacing(progress, replaced)
     progress.announce(lambda style: "\n".join(change_lines(context, style)))
     secrets, sources = _prepare(opened, journal, context, part), journal.applied.sources
-    build_images(opened, journal, context, progress, part)
-    began = time.monotonic()
     preparation = Preparation(opened, journal, context, secrets, part)
+    try:
+        with preparation.ahead():
+            build_images(opened, journal, context, progress, part)
+    except StackError as error:
+        if preparation.started:
+            _record_reached(opened, journal, context, preparation)
+        raise error
+    began = time.monotonic()
     try:
         preparation.run(options.timeout, progress)
         with _apply(opened, context, preparation, part) as job:
@@ -102,12 +108,10 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
                 progress,
                 replaced=context.plan.replaced,
                 only=part.names,
+                verified=preparation.verified,
             )
     except StackError as error:
-        there = opened.engine.observe()
-        known = preparation.secrets([name for name, state in there.components.items() if state.id])
-        made = _made(journal.applied, context, there, known, preparation.reached)
-        journal.save(made.unmade(_unmade(opened, context, there)) if error.code == _REFUSED_TO_MAKE else made)
+        _record_reached(opened, journal, context, preparation, unmade=error.code == _REFUSED_TO_MAKE)
         if options.rollback and opened.engine.revisions.exists():
             journal.save(journal.applied.built(_of(sources, context.plan.builds)))
             raise _rolled_back(opened, error, progress, options) from error
@@ -130,7 +134,17 @@ def _apply(opened: Opened, context: PlanContext, preparation: Preparation, part:
         return FinishedJob()
     if context.plan.restarted:
         opened.engine.stop(context.plan.restarted)
-    return opened.engine.apply(again, lasting if part.names else ())
+    return opened.engine.apply(again, lasting if part.names else (), preparation.started)
+
+
+def _record_reached(
+    opened: Opened, journal: Journal, context: PlanContext, preparation: Preparation, unmade: bool = False
+) -> None:
+    """Record how far an `up` came that failed; if `unmade`, without the data that a server refused to make."""
+    there = opened.engine.observe()
+    known = preparation.secrets([name for name, state in there.components.items() if state.id])
+    made = _made(journal.applied, context, there, known, preparation.reached)
+    journal.save(made.unmade(_unmade(opened, context, there)) if unmade else made)
 
 
 def _whole(opened: Opened, verdict: Verdict, part: Part, journal: Journal) -> Verdict:

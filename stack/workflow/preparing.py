@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from stack.applied import Done, files_digest, short_name
@@ -25,7 +26,8 @@ from stack.workload import VolumeId
 class Preparation:
     """What an `up` does before the rest is made: `run` does it, and these say how far it came.
 
-    `started`: the components that were made for it. `done`: what was done, for people, by component.
+    `started`: the components that were made for it. `verified`: those that were found to work. `done`: what was done,
+    for people, by component.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Preparation:
     ) -> None:
         """Take the digests of the secrets as they are now, and the part of the instance that is made."""
         self.started: frozenset[str] = frozenset()
+        self.verified: frozenset[str] = frozenset()
         self._complete = False
         self.done: dict[str, tuple[str, ...]] = {}
         self._opened = opened
@@ -75,6 +78,26 @@ class Preparation:
                 found[secret] = now if had == now else ""
         return found
 
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """While images are built, make what needs none of them, if nothing of the instance is there yet.
+
+        Otherwise nothing is touched before all is built, so that a build that fails leaves what ran.
+        """
+        with self._begin() as job:
+            yield
+            while (exit_code := job.wait(1)) is None:
+                pass
+            if exit_code:
+                raise job.explain()
+
+    def _begin(self) -> Job:
+        stack, target = self._opened.instance.stack, self._opened.engine.traits.target
+        if self._context.observed.exists or not self._context.plan.builds:
+            return FinishedJob()
+        built = {name for name in stack.names if stack.workload(name, target).image is None}
+        return self._make(name for name in self._free() if built.isdisjoint({name, *stack.order.below(name)}))
+
     def run(self, timeout: float, progress: Progress) -> None:
         """Prepare each database and run each job that the plan names, in the order in which they need each other.
 
@@ -97,13 +120,21 @@ class Preparation:
 
     def _making(self, needed: Iterable[str]) -> Job:
         """Make what is needed, unless it is there as declared."""
-        stack, forced = self._opened.instance.stack, self._context.plan.forced
-        if self.reached.union(stack.jobs).issuperset(needed):
+        if self.reached.union(self._opened.instance.stack.jobs).issuperset(needed):
             return FinishedJob()
-        free = [name for name in self._part.of(stack.lasting) if self._pending.isdisjoint(stack.order.below(name))]
-        again = forced.intersection(free).difference(self.started)
-        job = self._opened.engine.apply(again, free)
-        self.started = self.started.union(free)
+        return self._make(self._free())
+
+    def _free(self) -> list[str]:
+        """Name the components that wait for nothing that has still to be done."""
+        stack = self._opened.instance.stack
+        return [name for name in self._part.of(stack.lasting) if self._pending.isdisjoint(stack.order.below(name))]
+
+    def _make(self, names: Iterable[str]) -> Job:
+        if not (wanted := [*names]):
+            return FinishedJob()
+        again = self._context.plan.forced.intersection(wanted).difference(self.started)
+        job = self._opened.engine.apply(again, wanted)
+        self.started = self.started.union(wanted)
         return job
 
     def _await(self, names: Collection[str], making: Job, timeout: float, progress: Progress) -> None:
@@ -112,6 +143,7 @@ class Preparation:
         await_verified(
             self._opened.instance, self._opened.engine, components, making, self._context.observed, timeout, progress
         )
+        self.verified = self.verified.union(each.name for each in components)
 
     def _run_job(self, name: str, progress: Progress) -> str:
         """Run a job to its end, record that it is done, and say so for people. What breaks it off stops it too."""

@@ -258,6 +258,24 @@ def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tm
     assert cli.get("/health")[0] == 200, "what ran before still runs"
 
 
+def test_a_first_build_that_fails_leaves_what_needs_none_to_the_next_up(new_cli: Make, tmp_path: Path) -> None:
+    file = app(tmp_path, "stop_grace=1, uses=[db]", {"Dockerfile": "FROM python:3.14-slim\nRUN false\n"})
+    text = file.read_text(encoding="utf-8").replace("import Stack", "import Postgres, Stack")
+    text = text.replace("[web]", "[web, db]").replace("web = ", 'db = Postgres("db")\nweb = ', 1)
+    file.write_text(text, encoding="utf-8")
+    cli = new_cli(file=file)
+    cli.fails("up", "--port", str(cli.port), code="build-failed")
+    left = cli.data("status")["components"]
+    assert {name: each["state"] for name, each in left.items()} == {"web": "absent", "db": "running"}
+    (tmp_path / "app" / "Dockerfile").write_text(textwrap.dedent(GOOD_APP["Dockerfile"]), encoding="utf-8")
+    (tmp_path / "app" / "app.py").write_text(textwrap.dedent(GOOD_APP["app.py"]), encoding="utf-8")
+    cli.up()
+    assert cli.data("status")["components"]["db"]["since"] == left["db"]["since"], (
+        "it was made while the image was built, and once"
+    )
+    assert cli.data("plan")["changes"] is False
+
+
 def test_an_interrupted_build_keeps_what_ran(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, "stop_grace=1"))
     cli.up()

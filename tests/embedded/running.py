@@ -17,6 +17,7 @@ from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.layout import Home, home_of
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.user import acting_as, make_private
+from stack.errors import StackError
 from stack.instance import Instance, default_project
 from stack.model import Stack
 from stack.observed import Observed
@@ -60,8 +61,13 @@ class Running:
             before = engine.observe()
             for secret in self.stack.secrets("container"):
                 self.make_secret(secret.id)
-            with engine.apply() as job:
-                return await_ready(self.instance, engine, job, before, timeout, Silence())
+            try:
+                with engine.apply() as job:
+                    return await_ready(self.instance, engine, job, before, timeout, Silence())
+            except StackError as error:
+                # What pytest shows of an error is its message alone.
+                error.add_note(error.output)
+                raise
 
     def observe(self) -> Observed:
         return self.engine.observe()

@@ -294,7 +294,7 @@ class FakeEngine(Engine):
         stores = (*self._world.stores, *self._world.files)
         return Resources(containers=tuple(self._world.components), volumes=stores)
 
-    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         for name, fields in self.fields().items():
             if name in (only or set(self._instance.stack.names).difference(self._instance.stack.jobs)):
                 self._world.step(f"apply {name}")

@@ -160,14 +160,14 @@ def changed(before: Applied, after: Applied) -> set[str]:
     return {name for name in names if getattr(before, name) != getattr(after, name)}
 
 
-def test_up_saves_each_step_once_and_in_order(make: Callable[..., Shop]) -> None:
+def test_up_begins_databases_during_a_build_and_saves_each_step_once(make: Callable[..., Shop]) -> None:
     shop = make("shop")
     shop.up()
     values = [Applied(components=[], initialising=[]), *shop.saved]
     assert [changed(before, after) for before, after in itertools.pairwise(values)] == STEPS
     writes = [step for step in shop.steps if step == "write applied.json" or step.startswith(("build", "apply"))]
     assert writes == [
-        "write applied.json", "build", "write applied.json", "apply db", "write applied.json", "write applied.json",
+        "write applied.json", "apply db", "build", "write applied.json", "write applied.json", "write applied.json",
         "apply fill", "write applied.json", "apply db", "apply web", "write applied.json",
     ]  # fmt: skip
 

@@ -68,6 +68,12 @@ FROM pg_authid WHERE rolname = current_user \\gexec
 SELECT format('ALTER DATABASE %I OWNER TO %I', current_database(), :'user') \\gexec
 ALTER ROLE CURRENT_USER PASSWORD NULL;
 """
+_BETWEEN_TRIES = 0.1
+# Wait inside: to begin a command costs an engine much more than it costs a server to say that it is not there yet.
+_WHEN_IT_ACCEPTS = (
+    f'left=$1; shift; until [ "$left" -le 0 ] || pg_isready -q; do left=$((left - 1)); sleep {_BETWEEN_TRIES}; done; '
+    'exec "$@"'
+)
 _ROLES_PLACE = "/docker-entrypoint-initdb.d/stackctl-roles.sql"
 # As far as PostgreSQL has counted them.
 _ALL_ROWS = "SELECT sum(n_live_tup) FROM pg_stat_user_tables"
@@ -305,13 +311,19 @@ class Postgres(Server):
         image = at_major(self.image, major) if self.image is not None and major != self._major else self.image
         return replace(self, version=major, image=image)
 
-    def verify(self, session: Session) -> Completed:
-        """Connect as those who use it do: over TCP, with the declared names and the password."""
-        if session.target == "process":
-            return session.run(self.query("SELECT 1", host="127.0.0.1"))
+    def verify(self, session: Session, patience: float = 0) -> Completed:
+        """Connect as those who use it do: over TCP, with the declared names and the password.
+
+        `patience`: for so many seconds it waits for a server that does not accept connections yet.
+        """
         # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
-        script = f'PGPASSWORD="$(cat {session.secret(self.password)})" PGHOST="$HOSTNAME" exec "$@"'
-        return session.run(["sh", "-c", script, "sh", *self.query("SELECT 1")])
+        where = (
+            "PGHOST=127.0.0.1"
+            if session.target == "process"
+            else f'PGPASSWORD="$(cat {session.secret(self.password)})" PGHOST="$HOSTNAME"'
+        )
+        tries = str(round(patience / _BETWEEN_TRIES))
+        return session.run(["sh", "-c", f"export {where}; {_WHEN_IT_ACCEPTS}", "sh", tries, *self.query("SELECT 1")])
 
     def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
         """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

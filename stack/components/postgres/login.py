@@ -25,8 +25,8 @@ class PostgresLogin:
     def account(self) -> str:
         return f"PostgreSQL accepts the password of {self.database.user}"
 
-    def verify(self, session: Session) -> Completed:
-        return self.database.verify(session)
+    def verify(self, session: Session, patience: float = 0) -> Completed:
+        return self.database.verify(session, patience)
 
     def answers(self, session: Session) -> bool:
         return session.run(self.database.query("SELECT 1")).ok

@@ -141,7 +141,7 @@ class ComposeEngine(Engine):
         files.write_builds(self._instance)
         return self._start(self._project.build(names), self._explain_build)
 
-    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)
         offline.await_offline_servers(self._instance)
         if recreate:
@@ -151,11 +151,12 @@ class ComposeEngine(Engine):
         if only:
             return self._start(self._project.up(only, orphans=False))
         stack = self._instance.stack
-        # Compose would run each job again that a service depends on.
-        lasting = stack.lasting if stack.jobs else ()
-        if stack.jobs and not lasting:
-            return self._start(self._project.remove_orphans())
-        return self._start(self._project.up(lasting))
+        if not stack.jobs and not made:
+            return self._start(self._project.up())
+        # Compose would run each job again that a service depends on, and look for half a second at what is healthy.
+        there = self.observe().components if made else {}
+        left = [name for name in stack.lasting if not (name in made and name in there and there[name].well)]
+        return self._start(self._project.up(left) if left else self._project.remove_orphans())
 
     def start(self, names: Collection[str] = ()) -> Job:
         offline.await_offline_servers(self._instance)

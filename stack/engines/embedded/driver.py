@@ -180,10 +180,10 @@ class EmbeddedEngine(Engine):
 
     # Its life
 
-    def apply(self, recreate: Collection[str] = (), only: Collection[str] = ()) -> Job:
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         """Make everything as declared, or `only` these.
 
-        A program whose configuration is unchanged keeps running, unless it is one of `recreate`.
+        A program whose configuration is unchanged keeps running, unless it is one of `recreate`; so do those of `made`.
         """
         mounts = self._mounts()
         self._files.provide_secrets()
