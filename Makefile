@@ -55,7 +55,7 @@ test: .venv/installed-dev ## Run everything that can run on this machine but the
 	$(PYTEST) $(WORKERS) -m 'not long'
 
 test-unit: .venv/installed-dev ## Run the tests that need no server and no Docker (under a minute)
-	$(PYTEST) -n 2 -m 'not long' tests/unit
+	$(PYTEST) -n 2 -p no:schemathesis -m 'not long' tests/unit
 
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine but the long trials, and fail without one
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m 'docker and not long'

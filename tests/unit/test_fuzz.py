@@ -48,7 +48,7 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(words=st.lists(WORDS, max_size=7))
 def test_no_command_line_gives_a_traceback(words: list[str]) -> None:
     # Whatever names another engine could make something.
