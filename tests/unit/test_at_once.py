@@ -69,7 +69,7 @@ COMMANDS: dict[str, Command] = {
 # In which the first command begins. "old": an older version made the data than the one that is declared now.
 WORLDS = ("up", "stopped", "old", "deleted", "new")
 # Each second command beside one that starts, one that replaces data, one that deletes it, and one that moves it.
-QUICK = (("up", "up"), ("up", "restore"), ("up", "reset"), ("old", "upgrade"))
+QUICK = (("up", "up"), ("up", "reset"))
 CASES = [
     *QUICK,
     *(pytest.param(*case, marks=pytest.mark.long) for case in itertools.product(WORLDS, COMMANDS) if case not in QUICK),
