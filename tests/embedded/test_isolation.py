@@ -132,6 +132,14 @@ def test_a_new_database_finds_the_name_of_its_user_again(tmp_path: Path) -> None
         assert one.states() == {"web": "running", "db": "running"}, "initdb asks for the name"
 
 
+def test_a_name_that_is_lost_while_a_first_start_goes_on_is_found_again(tmp_path: Path) -> None:
+    with running(tmp_path) as one:
+        one.stack = Stack("named", [Postgres("db")])
+        one.engine.apply()
+        replace("/etc/passwd")
+        eventually(lambda: one.observe().components["db"].health == "healthy", within=30)
+
+
 def replace(path: str) -> None:
     """Put a copy in the place of a file, under the lock that `useradd` takes too."""
     copy = Path(f"{path}.stackctl-test")

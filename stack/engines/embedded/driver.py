@@ -148,6 +148,8 @@ class EmbeddedEngine(Engine):
 
     def observe(self) -> Observed:
         programs = self._supervisor.programs()
+        if programs:
+            self._supervisor.restore_name()
         sections, applied = self._configuration.sections(), self._configuration.applied()
         ports = self._ports
         host = lambda: LocalHost(self._layout(ports), session=self.session)  # noqa: E731

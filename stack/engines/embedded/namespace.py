@@ -121,6 +121,17 @@ def _account_lines(run_as: RunAs | None) -> dict[str, str]:
     }
 
 
+def is_named(pid: int, run_as: RunAs | None) -> bool:
+    """Say whether the servers' user has its name in the mount namespace of a process, if it is to have one."""
+    try:
+        return all(
+            line in Path(f"/proc/{pid}/root{file}").read_text(encoding="utf-8", errors="replace").splitlines()
+            for file, line in _account_lines(run_as).items()
+        )
+    except OSError:
+        return False
+
+
 def _enter(command: Sequence[str], folder: Path, run_as: RunAs | None, options: Mapping[str, Any]) -> list[str]:
     user = {} if run_as is None else {"user": [run_as.user, run_as.group]}
     return [sys.executable, "-I", "-S", str(_ENTER), json.dumps({"folder": str(folder), **user, **options}), *command]

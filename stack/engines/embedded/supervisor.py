@@ -14,7 +14,7 @@ from stack.engines.embedded import enter, logs
 from stack.engines.embedded.control import Control, NotRunning, Program
 from stack.engines.embedded.home_files import HomeFiles
 from stack.engines.embedded.layout import Home, Layout, component_of
-from stack.engines.embedded.namespace import BindMounts, command_as, command_in_namespace, namespace_refused
+from stack.engines.embedded.namespace import BindMounts, command_as, command_in_namespace, is_named, namespace_refused
 from stack.engines.embedded.render import declared_process, sections
 from stack.engines.embedded.search import package_folder
 from stack.engines.embedded.start_log import read_start_log
@@ -90,7 +90,7 @@ class Supervisor:
         Restart those of `recreate` even if they are unchanged. With `only`, touch no other programs.
         """
         control = self._control
-        self._restore_name()
+        self.restore_name()
         self._files.write(self._home.configuration, text)
         added, changed, removed = (
             [name for name in names if not only or component_of(name) in only] for names in control.reload()
@@ -128,10 +128,13 @@ class Supervisor:
             self._reset_start_log(name)
             self._control.start(name)
 
-    def _restore_name(self) -> None:
-        """Give the servers' user its name again if it lost it, because programs like `initdb` need one."""
+    def restore_name(self) -> None:
+        """Give the servers' user its name again if it lost it, because programs like `initdb` need one.
+
+        It is lost when another user of the machine is made, and what failed for that is started again.
+        """
         run_as = self._files.run_as
-        if run_as is None or not run_as.own or (pid := self._pid(SUPERVISORD)) is None:
+        if (pid := self._pid(SUPERVISORD)) is None or is_named(pid, run_as):
             return
         entered = process.run(command_as(["true"], self._home.folder, run_as, pid), {"PATH": os.defpath}, _TIMEOUT)
         if entered.exit_code == enter.NO_NAMESPACE:
@@ -150,8 +153,7 @@ class Supervisor:
             return not any(each.state == "STOPPED" and component_of(each.name) in awaited for each in starting)
 
         wait_until(all_started, _TIMEOUT)
-        # The users of the machine may have changed since the namespace was made; what failed for that is started again.
-        self._restore_name()
+        self.restore_name()
 
     # Stop
 
