@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
-from stack.errors import StackError, UsageError
+from stack.errors import Interrupted, StackError, UsageError
 from stack.importing.names import component_names
 from stack.progress import Progress
 from stack.report import Report
@@ -15,7 +15,7 @@ from stack.settings import Settings
 from stack.snapshots.store import SnapshotStore
 from stack.workflow.adopting import match, save_foreign
 from stack.workflow.keeping import with_data
-from stack.workflow.opening import change
+from stack.workflow.opening import change, look
 from stack.workflow.ports import check_ports
 from stack.workflow.restoring import bring_back
 
@@ -24,7 +24,8 @@ def adopt(settings: Settings, progress: Progress, name: str, timeout: float = 12
     """Save the data of a Compose project as a snapshot, and begin the instance with that, compared row by row.
 
     Services are found by the names of the components. Raises `project-unknown`, `nothing-to-save`, and what saving and
-    restoring data raise; then nothing of the instance is there.
+    restoring data raise; then nothing of the instance runs and it has no data. If only the `up` with the data fails,
+    the instance has it, and the error says so.
     """
     with change(settings, progress) as opened:
         opened.engine.check()
@@ -45,7 +46,8 @@ def adopt(settings: Settings, progress: Progress, name: str, timeout: float = 12
                 "call the component in the stack file as the service was called",
             )
         # The project may have them: its data is read just as well while it is stopped.
-        check_ports(opened, opened.engine.observe())
+        before = opened.engine.observe()
+        check_ports(opened, before)
         snapshots = SnapshotStore(settings.state_root, instance)
         snapshot = f"from-{name}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
         path, manifest = save_foreign(opened, project, found, snapshots, snapshot, progress)
@@ -67,9 +69,22 @@ def adopt(settings: Settings, progress: Progress, name: str, timeout: float = 12
             report = bring_back(
                 settings, opened, progress, lambda _: True, path, "restore", False, False, timeout, "\n".join(told)
             )
-        except BaseException:
+        except BaseException as error:
+            if with_data(look(settings)):
+                raise _begun(instance, error) from error
             path.unlink(missing_ok=True)
+            if not before.exists:
+                opened.engine.down()
             raise
     taken = {each.name: manifest.components[each.name].rows for each in found}
     data = AdoptResult(instance, name, snapshot, taken, missing=tuple(missing), notices=notices)
     return cast(Report[AdoptResult], replace(cast(Report[object], report), command="init", data=data))
+
+
+def _begun(instance: str, error: BaseException) -> BaseException:
+    """Return what ended an adoption whose data is in place already: to adopt it again would be refused."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(f"{instance} has the data already", "`stackctl up` starts it")
+    if isinstance(error, StackError):
+        return error.hinting(f"{instance} has the data already, so go on with `stackctl up`; {error.hint}")
+    return error

@@ -59,7 +59,7 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
     otherwise, the command has `grace` seconds to end itself.
     """
     with _interrupts_left_to_the_command(), contextlib.ExitStack() as opened:
-        with _held_back(signal.SIGTERM, signal.SIGHUP) as came:
+        with held_back(signal.SIGTERM, signal.SIGHUP) as came:
             process = opened.enter_context(subprocess.Popen(list(command), env=dict(environment), cwd=folder))
         try:
             for number in came[:1]:
@@ -76,9 +76,11 @@ def attach(command: Sequence[str], environment: Mapping[str, str], folder: Path 
 
 
 @contextlib.contextmanager
-def _held_back(*numbers: signal.Signals) -> Iterator[list[int]]:
-    """Note signals during the block instead of handling them: between the start of a process and its name one would
-    leave that process behind."""
+def held_back(*numbers: signal.Signals) -> Iterator[list[int]]:
+    """Note signals during the block instead of handling them, and yield the list of those that came.
+
+    Between the start of a process and its name one would leave that process behind.
+    """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -106,8 +107,7 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     assert stopped["rows"] == running["rows"] | {"queue": 5}
     _check(cli)
     assert project.sums() == before, "not a byte of it is changed"
-    left = subprocess.run(["docker", "volume", "ls", "--quiet"], capture_output=True, text=True, check=True).stdout
-    assert [name for name in left.split() if name.startswith("stackctl-adopt-")] == []
+    assert [name for name in docker("volume", "ls", "--quiet").split() if name.startswith("stackctl-adopt-")] == []
     assert cli.ok("snapshot", "list").stdout.count("by `init --adopt`") == 2
     assert cli.data("plan")["changes"] is False
 
@@ -117,6 +117,61 @@ def _check(cli: Cli) -> None:
     assert [list(row.values()) if isinstance(row, dict) else list(row) for row in rows] == [["500", "n1", "500"]]
     assert cli.ok("exec", "my-2-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
     assert cli.ok("exec", "queue", "--", "redis-cli", "LRANGE", "jobs", "0", "-1").stdout.split() == ["first", "second"]
+
+
+def test_an_adoption_that_ends_early_leaves_all_of_the_data_or_nothing(
+    project: Project, new_cli: Callable[..., Cli], tmp_path: Path
+) -> None:
+    file = tmp_path / "stackfile.py"
+    file.write_text(STACK.replace('"sleep", "600"', '"false"'))
+    cli = new_cli(file=file)
+    with cli.start("init", "--adopt", project.name) as running:
+        assert running.stderr is not None
+        next(line for line in running.stderr if "making a new data store" in line)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=120)
+    assert running.returncode == 130
+    label = f"label=com.docker.compose.project={cli.data('env')['COMPOSE_PROJECT_NAME']}"
+    for kind in ("container", "network", "volume"):
+        every = ["--all"] if kind == "container" else []
+        assert docker(kind, "ls", *every, "--quiet", "--filter", label) == "", kind
+    assert cli.data("snapshot", "list")["snapshots"] == []
+
+    # What has the data can't be begun again; what was wrong with the rest can be mended.
+    error = cli.fails("init", "--adopt", project.name, code="crash-loop")
+    assert "has the data already, so go on with `stackctl" in error["hint"]
+    assert len(cli.data("snapshot", "list")["snapshots"]) == 1
+    file.write_text(STACK)
+    cli.ok("up")
+    _check(cli)
+
+
+@pytest.mark.parametrize("command", ["cp -a", "docker-entrypoint.sh"])
+def test_a_copy_of_stopped_data_is_removed_on_ctrl_c(
+    project: Project, new_cli: Callable[..., Cli], tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "stackfile.py"
+    file.write_text(STACK)
+    cli = new_cli(file=file)
+    project.compose("stop", "--timeout", "5")
+    with cli.start("init", "--adopt", project.name) as running:
+        eventually(lambda: command in copies(), every=0)
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert copies() == ""
+    assert [name for name in docker("volume", "ls", "--quiet").split() if name.startswith("stackctl-adopt-")] == []
+
+
+def copies() -> str:
+    """The commands of containers that copy stopped data, and of those that serve a copy."""
+    words = ["container", "ls", "--all", "--no-trunc", "--filter", "name=stackctl-adopt-", "--format", "{{.Command}}"]
+    return docker(*words)
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_project_that_is_not_there_is_told(new_cli: Callable[..., Cli], tmp_path: Path) -> None:

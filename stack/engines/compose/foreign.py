@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from stack.capabilities import Serve, Session
+from stack.engines import process
 from stack.engines.compose import render
 from stack.engines.compose.arguments import SERVICES, of_project
 from stack.engines.docker import arguments, client
@@ -57,7 +59,8 @@ class ForeignProject:
         if self._runs(service):
             yield ContainerSession(service, container["Id"])
             return
-        with _copied(container) as mounts, _served(container, mounts) as copy:
+        with _removing() as made:
+            copy = _serve(container, _copied(container, made), made)
             session = ContainerSession(service, copy)
             _await(session, copy, serve)
             yield session
@@ -96,52 +99,81 @@ def find_project(name: str) -> ForeignProject:
     return ForeignProject(name, containers)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """The names of what is removed again: each is noted before it is made, so that nothing is left behind."""
+
+    containers: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+
+    def container(self) -> str:
+        self.containers.append(_new_name())
+        return self.containers[-1]
+
+    def volume(self) -> str:
+        self.volumes.append(_new_name())
+        return self.volumes[-1]
+
+    def remove(self) -> None:
+        if self.containers:
+            client.run(["rm", "--force", "--volumes", *self.containers], client.STOP_TIMEOUT)
+        if self.volumes:
+            client.run(["volume", "rm", "--force", *self.volumes], READ_TIMEOUT)
+
+
+def _new_name() -> str:
+    return f"stackctl-adopt-{secrets.token_hex(4)}"
+
+
 @contextlib.contextmanager
-def _copied(container: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    """Copy each mount of a container into a new volume for the block; yield the options that mount the copies."""
-    made: list[str] = []
-    options: list[str] = []
+def _removing() -> Iterator[_Made]:
+    """Remove at the end of the block what it made, also if Ctrl-C comes twice: it holds a copy of all of the data."""
+    made = _Made()
     try:
-        for mount in container["Mounts"]:
-            if mount["Type"] not in ("volume", "bind"):
-                continue
-            if mount["Type"] == "bind" and not Path(mount["Source"]).is_dir():
-                options += ["--volume", f"{mount['Source']}:{mount['Destination']}:ro"]
-                continue
-            volume = f"stackctl-adopt-{secrets.token_hex(4)}"
-            client.read(arguments.create_volume(volume, {}), READ_TIMEOUT)
-            made.append(volume)
-            source = mount.get("Name") or mount["Source"]
-            command = [
-                "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
-                "--volume", f"{source}:/from:ro", "--volume", f"{volume}:/to", container["Image"], "-c", _COPY,
-            ]  # fmt: skip
-            client.read(command, client.STOP_TIMEOUT)
-            options += ["--volume", f"{volume}:{mount['Destination']}"]
-        yield options
+        yield made
     finally:
-        for volume in made:
-            client.run(["volume", "rm", "--force", volume], READ_TIMEOUT)
+        with process.held_back(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as came:
+            made.remove()
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
-@contextlib.contextmanager
-def _served(container: Mapping[str, Any], mounts: Sequence[str]) -> Iterator[str]:
-    """Start a container like this one on other volumes and without a network, and remove it after the block."""
+def _copied(container: Mapping[str, Any], made: _Made) -> Sequence[str]:
+    """Copy each mount of a container into a new volume; return the options that mount the copies."""
+    options: list[str] = []
+    for mount in container["Mounts"]:
+        if mount["Type"] not in ("volume", "bind"):
+            continue
+        if mount["Type"] == "bind" and not Path(mount["Source"]).is_dir():
+            options += ["--volume", f"{mount['Source']}:{mount['Destination']}:ro"]
+            continue
+        volume = made.volume()
+        client.read(arguments.create_volume(volume, {}), READ_TIMEOUT)
+        source = mount.get("Name") or mount["Source"]
+        command = [
+            "run", "--rm", "--name", made.container(), "--network", "none", "--user", "0:0", "--entrypoint", "sh",
+            "--volume", f"{source}:/from:ro", "--volume", f"{volume}:/to", container["Image"], "-c", _COPY,
+        ]  # fmt: skip
+        client.read(command, client.STOP_TIMEOUT)
+        options += ["--volume", f"{volume}:{mount['Destination']}"]
+    return options
+
+
+def _serve(container: Mapping[str, Any], mounts: Sequence[str], made: _Made) -> str:
+    """Start a container like this one on other volumes and without a network; return its name."""
     configured = container["Config"]
     variables = dict(each.partition("=")[::2] for each in configured["Env"] or ())
     named = [word for name in variables for word in ("--env", name)]
     entry = configured["Entrypoint"] or []
     words = [*entry[1:], *(configured["Cmd"] or [])]
+    name = made.container()
     command = [
-        "run", "--detach", "--network", "none", *mounts, *named,
+        "run", "--detach", "--name", name, "--network", "none", *mounts, *named,
         *(["--entrypoint", entry[0]] if entry else []), container["Image"], *words,
     ]  # fmt: skip
     # The values are in the environment of the client: arguments can be read by every user.
-    name = client.read(command, client.STOP_TIMEOUT, variables).strip()
-    try:
-        yield name
-    finally:
-        client.run(["rm", "--force", "--volumes", name], client.STOP_TIMEOUT)
+    client.read(command, client.STOP_TIMEOUT, variables)
+    return name
 
 
 def _await(session: Session, container: str, serve: Serve) -> None:
