@@ -9,7 +9,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,8 +86,7 @@ class Typed:
 
 def on_a_terminal(cli: Cli, *words: str, columns: int = 80) -> Typed:
     """Type a command on a terminal of its own and wait for its end."""
-    environment = {name: value for name, value in cli.whole_environment.items() if name not in ("CI", "NO_COLOR")}
-    environment |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    environment = _of_a_terminal(cli.whole_environment)
     with terminal(columns) as (leader, follower):
         command = subprocess.Popen(
             cli.arguments(*words), stdin=follower, stdout=follower, stderr=follower, env=environment, cwd=cli.folder
@@ -100,6 +99,11 @@ def on_a_terminal(cli: Cli, *words: str, columns: int = 80) -> Typed:
     return Typed(exit_code, written, screen)
 
 
+def _of_a_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in environment.items() if name not in ("CI", "NO_COLOR")}
+    return own | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+
+
 def answered(arguments: Sequence[str], answers: Sequence[str], question: str, folder: Path) -> tuple[int, str]:
     """Run a program on a terminal that controls it, and give an answer each time that its question is shown.
 
@@ -107,8 +111,9 @@ def answered(arguments: Sequence[str], answers: Sequence[str], question: str, fo
     """
     with terminal() as (leader, follower):
         asking = subprocess.Popen(
-            ["setsid", "--ctty", *arguments], stdin=follower, stdout=follower, stderr=follower, cwd=folder
-        )
+            ["setsid", "--ctty", *arguments],
+            stdin=follower, stdout=follower, stderr=follower, cwd=folder, env=_of_a_terminal(os.environ),
+        )  # fmt: skip
         os.close(follower)
         shown = ""
         for at, answer in enumerate(answers):

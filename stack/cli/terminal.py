@@ -92,6 +92,9 @@ def print_error(error: StackError) -> None:
     message, hint = visible(error.message, lines=True), visible(error.hint, lines=True)
     if error.output:
         print("\n".join(f"  | {line}" for line in visible(error.output, lines=True).splitlines()), file=sys.stderr)
+    if error.code == "interrupted" and _moves(sys.stderr):
+        # The terminal shows what was typed, `^C`, where the error is going to be.
+        print("\r\x1b[2K", end="", file=sys.stderr)
     front = f"Error ({error.code}): "
     message = look.wrapped(message, front, "  ")
     print(message.replace("Error", look.paint("Error", f"{BOLD};{RED}"), 1), file=sys.stderr)
@@ -120,10 +123,14 @@ def style(stream: IO[str] | None = None) -> Style:
 def progress() -> Shown:
     """Return progress on standard error, live if that is a terminal that can move its cursor."""
     stream = sys.stderr
-    moves = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
-    if moves and stream.encoding.lower().replace("-", "") == "utf8":
+    if _moves(stream) and stream.encoding.lower().replace("-", "") == "utf8":
         return Live(stream, lambda: style(stream))
     return Lines(stream)
+
+
+def _moves(stream: IO[str]) -> bool:
+    """Whether a stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
 
 
 def _columns(stream: IO[str]) -> int:

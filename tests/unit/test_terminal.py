@@ -15,7 +15,8 @@ from stack.cli.progress import Lines, Live
 from stack.errors import StackError
 from stack.progress import Replacing
 from stack.style import PLAIN, Column, Style, cut, table, width_of
-from tests.terminal import Screen, terminal
+from tests.cli import STACKCTL
+from tests.terminal import Screen, answered, terminal
 
 COLOURED = Style(colour=True, width=80, home="/home/ada")
 
@@ -170,6 +171,15 @@ def test_numbers_stand_below_each_other() -> None:
 def test_a_table_of_wide_letters_is_even() -> None:
     lines = table((Column("A"), Column("B")), [["日本", "x"], ["ab", "y"]]).split("\n")
     assert [width_of(line) for line in lines] == [7, 7, 7]
+
+
+def test_an_interruption_takes_the_line_of_its_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "stackfile.py").write_text("import threading\nprint('ready', flush=True)\nthreading.Event().wait()\n")
+    exit_code, shown = answered([*STACKCTL, "plan"], ["\3"], "ready\r\n", tmp_path)
+    screen = Screen()
+    screen.write(shown)
+    assert (exit_code, "^C" in shown) == (130, True)
+    assert screen.text.startswith("ready\nError (interrupted): interrupted; nothing was deleted\n")
 
 
 def test_paths_below_the_home_folder_are_short_on_a_terminal_alone() -> None:
