@@ -12,6 +12,7 @@ from stack.fields import is_secret_name
 from stack.importing.convert import Converted
 from stack.importing.interpolation import variables_in
 from stack.importing.project import Note, Project, Service, env_files, mebibytes, pairs, seconds
+from stack.importing.serving import Server
 
 # What stackctl writes for what it does not show, or does not know yet.
 _HIDDEN = re.compile(r"\*\*\*|<\w+>")
@@ -59,7 +60,7 @@ def compare(
     known = {(note.service, note.key) for note in (*converted.notes.lost, *converted.notes.decided)}
     compared, differences, by_kind = 0, list[Note](), list[Note]()
     for name, service in project.services.items():
-        component, secrets = converted.names[name], _secrets(project, service)
+        component, secrets = converted.names[name], _secrets(project, service, converted.servers.get(name))
         after = rendered["services"].get(component)
         if after is None:
             reason = "is no component of the rendered project: its group can't be on with the others"
@@ -86,10 +87,12 @@ def _is_known(service: str, key: str, known: set[tuple[str, str]]) -> bool:
     ) or any(other and key.endswith(f".{other}") for _, other in known)
 
 
-def _secrets(project: Project, service: Service) -> list[str]:
-    """Return the values of a service that are secrets by their names, the longest first."""
+def _secrets(project: Project, service: Service, server: Server | None) -> list[str]:
+    """Return the values of a service that are secrets by their names, and its own password; the longest first."""
     known = {**project.known, **service.values}
-    return sorted({value for name, value in known.items() if value and is_secret_name(name)}, key=len, reverse=True)
+    found = {value for name, value in known.items() if value and is_secret_name(name)}
+    found |= {server.password} if server and server.password else set()
+    return sorted(found, key=len, reverse=True)
 
 
 def _shown(value: object, secrets: Sequence[str]) -> str:

@@ -130,6 +130,19 @@ def test_a_database_whose_password_is_in_code_stays_a_container(project: Project
     assert "told-in-code" in found.source
 
 
+def test_what_was_compared_shows_no_password_of_a_command(project: Project) -> None:
+    found = project.convert(
+        """\
+        services:
+          api: {image: nginx, environment: {REDIS_URL: "redis://:hunter22@cache:6379/1"}}
+          cache: {image: "redis:8", command: redis-server --requirepass hunter22}
+        """,
+        verify=True,
+    )
+    assert "'--requirepass', '***'" in found.text
+    assert "hunter22" not in found.text
+
+
 def test_a_secret_that_several_variables_share_is_one_parameter(project: Project) -> None:
     found = project.convert("""\
         services:
