@@ -11,6 +11,7 @@ from stack.results.instances import UpResult
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
+from stack.workflow.local import require_used
 from stack.workflow.opening import change, require_up
 from stack.workflow.part import with_jobs
 from stack.workflow.planning import check_sources
@@ -23,11 +24,14 @@ def restart(
     """Restart components: those of `names`, or all that are to run.
 
     What changed of them since the last `up` is applied, and the plan says what that is; jobs before them are done
-    again if they changed. All else is left as it is.
+    again if they changed. All else is left as it is. Raises `component-down` if one of `names` uses what does not run.
     """
     with change(settings, progress) as opened:
         part = with_jobs(opened.instance, names)
-        require_up(opened.instance, opened.engine.observe())
+        observed = opened.engine.observe()
+        require_up(opened.instance, observed)
+        for name in part.asked:
+            require_used(opened, observed, name, part.names)
         check_sources(opened, part)
         with registered(opened, settings) as ready:
             report = converge(ready, Journal(opened.state), progress, UpOptions(timeout, part=part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from stack.capabilities import Completed
@@ -20,10 +20,14 @@ _GRACE = 10.0
 _LOCAL = "local"
 
 
-def require_used(opened: Opened, observed: Observed, name: str) -> None:
-    """Raise `component-down` if something that a component uses does not run. What ends by itself need not."""
+def require_used(opened: Opened, observed: Observed, name: str, besides: Collection[str] = ()) -> None:
+    """Raise `component-down` if something that a component uses does not run.
+
+    What ends by itself need not, nor those of `besides`, which are about to be started.
+    """
     stack = opened.instance.stack
-    states = {used: observed.components.get(used) for used in stack[name].needs if used not in stack.jobs}
+    needed = [used for used in stack[name].needs if used not in stack.jobs and used not in besides]
+    states = {used: observed.components.get(used) for used in needed}
     down = {
         used: state.summary if state else "absent" for used, state in states.items() if not (state and state.running)
     }

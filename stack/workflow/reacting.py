@@ -115,7 +115,9 @@ def _apply(opened: Opened, settings: Settings, progress: Progress, part: Part, t
         observed = opened.engine.observe().components
         names = part.of(opened.instance.expected)
         lasting = [name for name in names if name not in opened.instance.stack.jobs]
-        down = [name for name in lasting if name not in observed or not observed[name].well]
+        # What sees a folder as it is has no version before this one either.
+        failed = {error.component}.intersection(part.as_made)
+        down = [name for name in lasting if name in failed or name not in observed or not observed[name].well]
         return _Applied((), error, down, builds)
     return _Applied([each for each in report.data.plan.actions if each.action != "keep"])
 

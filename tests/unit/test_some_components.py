@@ -16,6 +16,7 @@ from stack.commands.status import status
 from stack.commands.stop import stop
 from stack.commands.up import up
 from stack.engines import ENGINES
+from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.progress import Silence
 from stack.settings import Settings
@@ -230,6 +231,35 @@ def test_a_job_is_not_restarted(shop: Shop) -> None:
     shop.up()
     with pytest.raises(StackError, match="migrate is a job, which runs to its end"):
         shop.restart("migrate")
+
+
+def test_a_restart_of_what_uses_what_does_not_run_is_refused(shop: Shop) -> None:
+    shop.up()
+    shop.stop()
+    with pytest.raises(StackError, match=r"web uses what does not run: db \(exited") as raised:
+        shop.restart("web")
+    assert (raised.value.code, shop.running) == ("component-down", set())
+    shop.restart("web", "db")
+    assert shop.running == {"web", "db"}
+
+
+def test_what_has_no_version_before_is_said_to_be_down(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.up()
+    monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(shop.world, instance, ComposeEngine))
+    failure = StackError("crash-loop", "web keeps exiting")
+    failure.component = "web"
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("stack.workflow.reacting.converge", fail)
+    said = {}
+    for kind in ("source", "mount"):
+        changes = Changes((shop.source,), components={"web": frozenset([kind])})
+        said[kind] = react(shop.settings, Silence(), changes, Reaction(), first=False, timeout=5).line
+    assert said["source"].endswith("what ran before runs on; the next change tries again")
+    # Its container sees the files as they are, whichever version of it runs.
+    assert said["mount"].endswith("web is not well; the next change tries again")
 
 
 @pytest.mark.parametrize("name", ["stop", "start", "restart"])
