@@ -59,7 +59,7 @@ def init_project(
     files = _first_app(made, data) if found.empty else {}
     notes = [] if found.empty else _notes(made, data, target.parent, found)
     files |= _missing_dockerfile(target.parent, made, module, found)
-    return _write(target, text, files, notes, folder)
+    return _write(target, text, files, [*notes, *_missing_manifest(target.parent, made, found, files)], folder)
 
 
 def init_procfile(
@@ -81,6 +81,7 @@ def init_procfile(
     text = procfile_text(name, programs, made.port, data or "none")
     files = _missing_dockerfile(target.parent, made, found.module or made.module, found)
     notes = [] if data else ["no database and cache are declared: a Procfile names none; `--data` does"]
+    notes += _missing_manifest(target.parent, made, found, files)
     return _write(target, text, files, notes, folder)
 
 
@@ -106,8 +107,20 @@ def _missing_dockerfile(folder: Path, template: Template, module: str, found: Fo
     """Return the Dockerfile of an app that has none."""
     if (folder / "Dockerfile").exists():
         return {}
-    manifest = found.manifest if found.manifest in template.manifests else template.manifests[0]
-    return {"Dockerfile": template.dockerfile(module, manifest)}
+    return {"Dockerfile": template.dockerfile(module, _manifest(template, found))}
+
+
+def _manifest(template: Template, found: Found) -> str:
+    return found.manifest if found.manifest in template.manifests else template.manifests[0]
+
+
+def _missing_manifest(folder: Path, template: Template, found: Found, files: Mapping[str, str]) -> list[str]:
+    """Say what a Dockerfile that is written installs and that is not there."""
+    manifest = _manifest(template, found)
+    if "Dockerfile" not in files or manifest in files or (folder / manifest).exists():
+        return []
+    language = "Python" if template.python else "Node"
+    return [f"Dockerfile: it is that of a {language} app, and needs {manifest}, which is not there"]
 
 
 def _kind(found: Found, ask: Ask | None) -> Kind:

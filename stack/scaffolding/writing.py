@@ -8,15 +8,19 @@ from stack.importing.names import component_names, identifier
 from stack.importing.source import quoted
 from stack.scaffolding.templates import Data, Template
 
-_URLS: Mapping[str, str] = {"db": "DATABASE_URL", "cache": "REDIS_URL"}
+_URLS: Mapping[str, str] = {"db": "DATABASE_URL", "cache": "REDIS_URL", "queue": "REDIS_URL"}
 _STORES: Mapping[Data, tuple[str, ...]] = {
     "postgres": ("db",),
     "redis": ("cache",),
     "both": ("db", "cache"),
     "none": (),
 }
-_MADE = {"db": 'db = Postgres("db")', "cache": 'cache = Redis("cache")'}
-_KINDS = {"db": "Postgres", "cache": "Redis"}
+_MADE = {
+    "db": 'db = Postgres("db")',
+    "cache": 'cache = Redis("cache")',
+    "queue": 'queue = Redis("queue", durable=True)',
+}
+_KINDS = {"db": "Postgres", "cache": "Redis", "queue": "Redis"}
 
 
 def stack_text(name: str, template: Template, module: str, data: Data) -> str:
@@ -31,21 +35,23 @@ def stack_text(name: str, template: Template, module: str, data: Data) -> str:
     before = [f'{each} = Parameter("{variable}", secret=True, generate=True)' for variable, each in variables.items()]
     before += [_MADE[store] for store in _STORES[data]]
     fields = [
-        '"web"', 'source="."', f"port={template.port}", 'health="/"', f"command={command}", *_uses(data),
-        *_environment(data, variables),
+        '"web"', 'source="."', f"port={template.port}", 'health="/"', f"command={command}", *_uses(_STORES[data]),
+        *_environment(_STORES[data], variables),
     ]  # fmt: skip
     job = f'migrate = Job("migrate", of=web, command={_list(template.migrates)}, before=[web])' if jobs else ""
     return _file(name, names, before, [f"web = WebApp(\n{_lines(fields)})", job], ["web", *jobs, *_STORES[data]])
 
 
 def procfile_text(name: str, programs: Mapping[str, str], port: int, data: Data) -> str:
-    """Return the stack file of the programs of a Procfile, by their names."""
-    names = {"Stack", *(_KINDS[store] for store in _STORES[data])}
+    """Return the stack file of the programs of a Procfile, by their names. Workers have a queue, which keeps work."""
+    works = any(each not in ("web", "release") for each in programs)
+    stores = tuple("queue" if each == "cache" and works else each for each in _STORES[data])
+    names = {"Stack", *(_KINDS[store] for store in stores)}
     served = "web" if "web" in programs else None
     blocks: list[str] = []
     listed: list[str] = []
-    common = [*_uses(data), *_environment(data, {})]
-    components, variables = component_names(programs, _STORES[data]), {*_MADE, "web"}
+    common = [*_uses(stores), *_environment(stores, {})]
+    components, variables = component_names(programs, stores), {*_MADE, "web"}
     for each, command in programs.items():
         words = f'command=["sh", "-c", {quoted(command)}]'
         if each == served:
@@ -61,7 +67,7 @@ def procfile_text(name: str, programs: Mapping[str, str], port: int, data: Data)
         variable = identifier(components[each], variables)
         blocks.append(f"{variable} = {kind}(\n{_lines([quoted(components[each]), *origin, words, *before])})")
         listed.append(variable)
-    return _file(name, names, [_MADE[store] for store in _STORES[data]], blocks, [*listed, *_STORES[data]])
+    return _file(name, names, [_MADE[store] for store in stores], blocks, [*listed, *stores])
 
 
 def _file(name: str, names: set[str], before: Sequence[str], blocks: Sequence[str], listed: Sequence[str]) -> str:
@@ -77,13 +83,13 @@ def _file(name: str, names: set[str], before: Sequence[str], blocks: Sequence[st
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _uses(data: Data) -> list[str]:
-    return [f"uses=[{', '.join(_STORES[data])}]"] if _STORES[data] else []
+def _uses(stores: Sequence[str]) -> list[str]:
+    return [f"uses=[{', '.join(stores)}]"] if stores else []
 
 
-def _environment(data: Data, variables: Mapping[str, str]) -> list[str]:
+def _environment(stores: Sequence[str], variables: Mapping[str, str]) -> list[str]:
     entries = [f'"{variable}": {each}' for variable, each in variables.items()]
-    entries += [f'"{_URLS[store]}": {store}.url' for store in _STORES[data]]
+    entries += [f'"{_URLS[store]}": {store}.url' for store in stores]
     return [f"environment={{{', '.join(entries)}}}"] if entries else []
 
 

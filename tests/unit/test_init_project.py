@@ -210,6 +210,27 @@ def test_a_program_may_have_a_name_that_python_or_a_store_has(tmp_path: Path) ->
     assert loaded(tmp_path).names == ("class", "s-2nd", "db-2", "stack", "db")
 
 
+def test_the_redis_of_a_procfile_with_workers_keeps_their_work(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "Procfile").write_text(PROCFILE)
+    assert init_procfile(tmp_path, Path("Procfile"), data="redis").data.notes == ()
+    stack = loaded(tmp_path)
+    assert stack.names == ("web", "release", "mail-worker", "queue")
+    (tmp_path / "Procfile").write_text("web: serve\n")
+    init_procfile(tmp_path, Path("Procfile"), data="redis", force=True)
+    assert loaded(tmp_path).names == ("web", "cache")
+
+
+def test_a_dockerfile_that_needs_what_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("app = Flask(__name__)\n")
+    (tmp_path / "Procfile").write_text("web: bundle exec puma\n")
+    note = "Dockerfile: it is that of a Python app, and needs requirements.txt, which is not there"
+    assert note in init_procfile(tmp_path, Path("Procfile")).data.notes
+    (tmp_path / "Dockerfile").unlink()
+    assert note in init_project(tmp_path, "flask", "shop", "none", force=True).data.notes
+    assert note not in init_project(tmp_path, "flask", "shop", "none", force=True).data.notes, "the Dockerfile is there"
+
+
 def test_a_procfile_without_a_web_has_workers_alone(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("clock: python clock.py\n")
     result = init_procfile(tmp_path, Path("Procfile")).data
