@@ -25,6 +25,8 @@ CREATE TABLE a AS SELECT generate_series(1, 500) AS i;
 CREATE TABLE b AS SELECT 1 AS i;
 \\c template1
 CREATE TABLE in_each (i int);
+\\c postgres
+REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM PUBLIC;
 \\c student_notes
 ALTER DATABASE blueprint IS_TEMPLATE true;
 ALTER DATABASE archive ALLOW_CONNECTIONS false;
@@ -103,6 +105,8 @@ def test_all_that_is_in_a_server_comes_back_after_a_reset(cli: Cli) -> None:
     assert psql(cli, "SELECT sum(i) FROM a", database="archive") == "125250"
     assert psql(cli, "SELECT i FROM b", database="blueprint") == "1"
     assert psql(cli, "SELECT count(*) FROM in_each", database="template1") == "0"
+    privilege = "SELECT has_function_privilege('student', 'pg_sleep(float8)', 'EXECUTE')"
+    assert psql(cli, privilege, database="postgres") == "f"
     assert psql(cli, "SELECT count(*) FROM hashed") == "6"
 
 

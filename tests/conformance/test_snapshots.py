@@ -85,6 +85,11 @@ def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     assert reasons == ["undo", "undo", "restore", "asked"]
 
 
+def test_a_snapshot_holds_no_database_that_is_as_in_a_new_server(snapshot: Path) -> None:
+    with zipfile.ZipFile(snapshot) as archive:
+        assert {*archive.namelist()} == {"manifest.json", "db/roles.sql", "db/1.dump.zst"}
+
+
 @pytest.mark.docker
 def test_a_snapshot_goes_to_the_other_engine_under_another_name(
     engine: str, up: Cli, snapshot: Path, new_cli: Make
