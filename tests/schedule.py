@@ -25,6 +25,8 @@ SHARING = (
     "tests/docker/test_networks.py",
     "tests/docker/test_package.py",
 )
+# And what these share takes so long to make that both engines use the same.
+_SHARING_MORE = ("tests/conformance/test_readme.py",)
 # What takes longest begins first, so that no worker is left alone with it at the end.
 _FIRST = (
     "tests/conformance/test_readme.py",
@@ -52,6 +54,8 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
+    if file in _SHARING_MORE:
+        return file
     if nodeid.startswith(ALONE) and file not in SHARING:
         return nodeid
     engine = re.search(r"\[(compose|embedded)\b", nodeid)

@@ -25,8 +25,8 @@ NOT_HERE = {"make test"}
 NO_DAEMON = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Path]:
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of what is committed, with what is not yet on top; its playground is published on a port of its own."""
     folder = tmp_path_factory.mktemp("readme") / "my clone"
     copy_project(folder)
@@ -34,13 +34,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Pat
     text = playground.read_text(encoding="utf-8")
     assert "port=8000" in text
     playground.write_text(text.replace("port=8000", f"port=8000, publish={own_port()}"), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clone(checkout: Path, engine: str) -> Iterator[Path]:
+    """The clone, whose instances are deleted in the end."""
     try:
-        yield folder
+        yield checkout
     finally:
-        stackctl = str(folder / ".venv" / "bin" / "stackctl")
+        stackctl = str(checkout / ".venv" / "bin" / "stackctl")
         for instance in ("playground", "review"):
             command = [stackctl, "--instance", instance, "reset", "--yes", "--no-snapshot"]
-            subprocess.run(command, cwd=folder, env=environment(engine), check=False)
+            subprocess.run(command, cwd=checkout, env=environment(engine), check=False)
 
 
 def copy_project(folder: Path) -> None:

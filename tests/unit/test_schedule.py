@@ -33,3 +33,8 @@ def test_a_module_is_kept_together_on_each_engine() -> None:
     file = SHARING[0]
     assert together(f"{file}::test_a[compose]") == together(f"{file}::test_b[compose-1]")
     assert together(f"{file}::test_a[compose]") != together(f"{file}::test_a[embedded]")
+
+
+def test_the_clone_of_the_readme_is_made_once() -> None:
+    file = "tests/conformance/test_readme.py"
+    assert together(f"{file}::test_a[compose]") == together(f"{file}::test_a[embedded]")
