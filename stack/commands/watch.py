@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from stack.errors import StackError
+from stack.errors import Interrupted, StackError
 from stack.progress import Progress
 from stack.report import Report
 from stack.results.access import Nothing
 from stack.settings import Settings
+from stack.workflow.finishing import finishing
 from stack.workflow.opening import look, require_up
 from stack.workflow.reacting import Reaction, react
 from stack.workflow.sensing import Sensor
@@ -45,7 +47,8 @@ def watch(
     """Catch up with what changed before, then apply each change, until interrupted or the reader is gone.
 
     `up` makes the instance first; without it there has to be one. The lock is held only while something is applied.
-    Nothing is stopped at the end.
+    Nothing is stopped at the end: what is being applied then is applied to its end. Raises `interrupted` if that is
+    interrupted too.
     """
     sensor = sensor or Sensor()
     opened = look(settings)
@@ -56,18 +59,17 @@ def watch(
     sensor.aim(watching.watched)
     try:
         watching.begin(up)
-        while not reader.gone:
-            watching.step()
-    except KeyboardInterrupt:
         # Ctrl-C is how it ends.
-        return Report("watch", "", Nothing())
+        with contextlib.suppress(KeyboardInterrupt):
+            while not (reader.gone or watching.ended):
+                watching.step()
     finally:
         sensor.close()
     return Report("watch", "", Nothing())
 
 
 class _Watching:
-    """The state of one `watch`."""
+    """The state of one `watch`. `ended`: it was to end while something was applied, which it now is."""
 
     def __init__(
         self, settings: Settings, progress: Progress, reader: Reader, timeout: float, sensor: Sensor, places: Watched
@@ -78,6 +80,7 @@ class _Watching:
         self._reader = reader
         self._timeout = timeout
         self._sensor = sensor
+        self.ended = False
         self._last = Reaction()
         self._first = False
         self._again: dict[Path, int] = {}
@@ -99,7 +102,8 @@ class _Watching:
                 said = "".join(f"  | {line}\n" for line in error.output.splitlines())
                 self._reader.write(f"{said}{error.message} ({error.code}); the next change tries again")
             self._look_again()
-        self._reader.write("watching for changes; Ctrl-C ends this, and everything runs on")
+        if not self.ended:
+            self._reader.write("watching for changes; Ctrl-C ends this, and everything runs on")
 
     def step(self) -> None:
         """Wait for a change, and apply it."""
@@ -116,7 +120,12 @@ class _Watching:
         self._apply(changes)
 
     def _apply(self, changes: Changes) -> None:
-        reaction = react(self._settings, self._progress, changes, self._last, self._first, self._timeout)
+        try:
+            with finishing("the change is applied") as signals:
+                reaction = react(self._settings, self._progress, changes, self._last, self._first, self._timeout)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted("a change is not applied to its end", "`stackctl up` applies the rest") from interrupt
+        self.ended = bool(signals)
         self._last = reaction
         self._first = self._first and reaction.behind
         if reaction.line:

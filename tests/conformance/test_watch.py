@@ -126,6 +126,18 @@ def test_changes_are_applied_and_a_broken_one_is_not(project: Path, new_cli: Cal
     eventually(lambda: get(url)[1]["says"] == "fourth")
     assert cli.data("plan")["changes"] is False
 
+    # Ctrl-C stops nothing: what is being applied is applied to its end.
+    before = cli.data("status")["components"]["web"]["since"]
+    app.write_text("import time\ntime.sleep(4)\n" + APP.format(says="slow"))
+    with cli.start("watch") as watching:
+        eventually(lambda: cli.data("status")["components"]["web"]["since"] not in (None, before))
+        watching.send_signal(signal.SIGINT)
+        said, told = watching.communicate(timeout=60)
+    assert watching.returncode == 0, told
+    assert said.startswith("before this: web"), said
+    assert "this ends once the change is applied" in told
+    assert get(url)[1]["says"] == "slow"
+
     app.write_text(APP.format(says="fifth"))
     with terminal_that_closes(cli, "up", "--watch") as (lost, wait_for):
         wait_for("watching for changes")
