@@ -171,7 +171,7 @@ def test_new_data_is_filled_without_what_is_logged_for_others() -> None:
     assert "archive_mode=on" in declared.serve("container").command
     filled = declared.serve("container", LOADING).command
     assert ("wal_level=logical" in filled, "archive_mode=on" in filled) == (False, False)
-    assert filled[-6:] == ("-c", "work_mem=32MB", *LOADING)
+    assert filled[-2 - len(LOADING) :] == ("-c", "work_mem=32MB", *LOADING)
 
 
 @pytest.mark.parametrize(
