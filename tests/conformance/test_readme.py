@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forkserver
 from tests.cli import ROOT, get
 from tests.ports import own_port
 
@@ -141,8 +142,8 @@ def test_each_stack_file_of_the_pages_is_a_stack(tmp_path: Path, engine: str) ->
 def rendered(example: str, folder: Path, engine: str) -> str:
     file = folder / "shop.py"
     file.write_text(example, encoding="utf-8")
-    words = [str(ROOT / ".venv/bin/stackctl"), "--file", str(file), "--engine", engine, "render"]
+    words = ["--file", str(file), "--engine", engine, "render"]
     variables = environment(engine) | {"DATABASE_URL": "postgresql://shop:open@db.example.com/shop"}
-    found = subprocess.run(words, capture_output=True, text=True, env=variables, check=False)
+    found = forkserver.run(words, folder, variables, "", limit=60)
     assert found.returncode == 0, found.stderr
     return found.stdout
