@@ -75,7 +75,8 @@ def environment(project: Path, engine: str) -> dict[str, str]:
 
 def command(engine: str, *words: str) -> list[str]:
     plugin = ["-p", "stack.pytest_plugin"] if not _installed() else []
-    return [sys.executable, "-m", "pytest", *plugin, "-q", "-p", "no:cacheprovider", "--stack-engine", engine, *words]
+    without = ["-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest"]
+    return [sys.executable, "-m", "pytest", *plugin, "-q", *without, "--stack-engine", engine, *words]
 
 
 def _installed() -> bool:
