@@ -7,11 +7,12 @@ the component may have neither a shell nor `tar`, and need not exist yet.
 from __future__ import annotations
 
 import contextlib
+import io
 import posixpath
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import IO, cast
 
 from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
@@ -29,6 +30,8 @@ from stack.workload import VolumeId
 _ONE_OFF = "com.docker.compose.oneoff"
 _GIVEN = "compose/volumes-given"
 _FOLDER_MODE = 0o750
+# More than the headers of the first entry of a tar.
+_HEAD = 64 * 1024
 # Instead of a user, and the mode that it stands for.
 _ANY, _OPEN_MODE = "any", 0o777
 
@@ -60,8 +63,12 @@ class ComposeVolumes(Volumes):
 
     @contextlib.contextmanager
     def write(self, volume: VolumeId) -> Iterator[IO[bytes]]:
-        with _mounted(self._instance, volume) as (container, target), _copied_in(container, target, volume) as sink:
-            yield sink
+        with _mounted(self._instance, volume) as (container, target):
+            with _copied_in(container, target, volume) as sink:
+                watched = _Watched(sink)
+                yield cast(IO[bytes], watched)
+            if (root := watched.root()) is not None:
+                _place(container, target, volume, root)
 
     def free_space(self) -> int | None:
         return machine.free_space()
@@ -98,17 +105,46 @@ def _owners(instance: Instance) -> dict[VolumeId, str]:
 
 def _give(instance: Instance, volume: VolumeId, user: str) -> None:
     with _mounted(instance, volume) as (container, target):
-        # Docker skips an entry for the folder that it copies into.
-        parent, name = posixpath.split(target)
-        folder = tarfile.TarInfo(name)
-        folder.type, folder.mode = tarfile.DIRTYPE, _FOLDER_MODE
+        root = tarfile.TarInfo()
+        root.mode = _FOLDER_MODE
         if user == _ANY:
-            folder.mode = _OPEN_MODE
+            root.mode = _OPEN_MODE
         else:
-            folder.uid, folder.gid = map(int, user.split(":"))
-        folder.mtime = int(time.time())
-        with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
-            tar.addfile(folder)
+            root.uid, root.gid = map(int, user.split(":"))
+        _place(container, target, volume, root)
+
+
+def _place(container: str, target: str, volume: VolumeId, root: tarfile.TarInfo) -> None:
+    """Give the folder of a volume itself the owner and the mode of an entry of a tar.
+
+    Docker skips an entry for the folder that it copies into, so it is copied into the one above.
+    """
+    parent, name = posixpath.split(target)
+    folder = tarfile.TarInfo(name)
+    folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, root.mode, root.uid, root.gid
+    folder.mtime = int(time.time())
+    with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
+        tar.addfile(folder)
+
+
+class _Watched:
+    """Hands a tar on, and keeps its beginning: its first entry is the folder that all others are in."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._head = b""
+
+    def write(self, chunk: bytes) -> int:
+        self._head += chunk[: max(0, _HEAD - len(self._head))]
+        return self._sink.write(chunk)
+
+    def root(self) -> tarfile.TarInfo | None:
+        """Return the entry of the folder itself; None for a tar that has none."""
+        with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(self._head)) as tar:
+            first = tar.next()
+            if first is not None and first.isdir() and posixpath.normpath(first.name) == ".":
+                return first
+        return None
 
 
 @contextlib.contextmanager
