@@ -204,6 +204,10 @@ class Access(Protocol):
     def target(self) -> Target: ...
 
     @property
+    def foreign(self) -> bool:
+        """Whether it is the data of a project that stackctl did not make."""
+
+    @property
     def volumes(self) -> Mapping[str, str]:
         """The volumes of the component by their names, each with the engine's name for it."""
 

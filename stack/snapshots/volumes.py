@@ -7,8 +7,9 @@ engine they belong to the user that the component runs as there.
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -28,13 +29,17 @@ _READ = 64 * 2**10
 
 @dataclass(frozen=True)
 class VolumeFiles:
-    """The volumes of a component, by their names. `user`: the user and group in numbers that it runs as, if any."""
+    """The volumes of a component, by their names. `user`: the user and group in numbers that it runs as, if any.
+
+    `adopted`: makes of a tar of the files of another project's server one that this one can read.
+    """
 
     component: str
     names: tuple[str, ...]
     user: str | None = None
     product: str = "files"
     cold: bool = True
+    adopted: Callable[[IO[bytes]], Iterator[bytes]] | None = None
 
     def identity(self) -> Mapping[str, str]:
         return {}
@@ -46,7 +51,10 @@ class VolumeFiles:
         contents, members, size = [], [], 0
         for number, name in enumerate(self.names, 1):
             progress.step(f"{self.component}: saving the volume {name or self.component}")
-            with archive.member(_part(self.component, number)) as sink, access.read(name) as source:
+            with archive.member(_part(self.component, number)) as sink, access.read(name) as files:
+                source = files
+                if access.foreign and self.adopted is not None:
+                    source = cast("IO[bytes]", _Rewritten(self.adopted(files)))
                 listing = _Listing()
                 for chunk in listing.watch(source):
                     sink.write(chunk)
@@ -82,12 +90,14 @@ class VolumeFiles:
     ) -> None:
         members = self._members(saved)
         was: Target = saved.details["target"]
+        # A project that was adopted has users of its own.
+        kept = was == access.target and archive.manifest.reason != "adopt"
         for content in saved.contents:
             name = content.group
             progress.step(f"{self.component}: loading the volume {name or self.component}")
             with archive.part(members[name]) as plain, access.write(name) as target:
                 try:
-                    _copy(plain, target, None if was == access.target else self._owner(access.target))
+                    _copy(plain, target, None if kept else self._owner(access.target))
                 except (OSError, EOFError, tarfile.TarError, zstd.ZstdError) as error:
                     raise damaged(archive.path, f"{members[name].name}: {error}") from error
             with access.read(name) as source:
@@ -197,6 +207,27 @@ class _Listing:
         self._sum = (self._sum + int.from_bytes(line)) % 2**256
         self.files += 1
         self.bytes += entry.size
+
+
+class _Rewritten(io.RawIOBase):
+    """A stream of what an iterator gives."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = chunk
+        taken, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
 
 
 class _Tee:

@@ -28,6 +28,10 @@ class DataAccess:
         return self.engine.traits.target
 
     @property
+    def foreign(self) -> bool:
+        return False
+
+    @property
     def volumes(self) -> Mapping[str, str]:
         return {
             volume.name: store

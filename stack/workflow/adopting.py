@@ -47,6 +47,10 @@ class ForeignAccess:
         return "container"
 
     @property
+    def foreign(self) -> bool:
+        return True
+
+    @property
     def volumes(self) -> Mapping[str, str]:
         found = {name: self.project.store(self.matched.service, each) for name, each in self.matched.targets.items()}
         # A server has its data where its image says; only its version is read from the name.

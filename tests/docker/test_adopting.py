@@ -25,11 +25,14 @@ services:
     image: redis:8
     command: ["redis-server", "--appendonly", "yes"]
     volumes: ["waiting:/data"]
+  plain:
+    image: redis:8
+    volumes: ["saved:/data"]
   db:
     image: postgres:17
     environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "open $$esame", POSTGRES_DB: shop}
     volumes: ["pgdata:/var/lib/postgresql/data"]
-volumes: {pgdata: {}, media: {}, waiting: {}}
+volumes: {pgdata: {}, media: {}, waiting: {}, saved: {}}
 """
 STACK = """\
 from stack import Container, Postgres, Redis, Stack, Volume
@@ -37,8 +40,9 @@ db = Postgres("db", user="shop", database="shop", version=17)
 files = Container("my-2-files", image="python:3.14-slim", command=["sleep", "600"], user="image",
                   volumes={"media": "/data", "/scratch": Volume("scratch", backup=False)})
 queue = Redis("queue", durable=True)
+plain = Redis("plain", durable=True)
 new = Postgres("new")
-stack = Stack("shop", [db, files, queue, new])
+stack = Stack("shop", [db, files, queue, plain, new])
 """
 FILL = """\
 CREATE TABLE item (id int PRIMARY KEY, name text);
@@ -80,6 +84,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made.compose("exec", "-T", "db", "psql", "-U", "shop", "-q", "-c", FILL)
     made.compose("exec", "-T", "My_2.files", "sh", "-c", "mkdir /data/deep && echo hello > /data/deep/a.txt")
     made.compose("exec", "-T", "queue", "redis-cli", "RPUSH", "jobs", "first", "second")
+    made.compose("exec", "-T", "plain", "redis-cli", "SET", "kept", "yes")
+    made.compose("exec", "-T", "plain", "redis-cli", "SAVE")
     yield made
     made.compose("down", "--volumes", "--timeout", "2")
 
@@ -89,14 +95,14 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     file.write_text(STACK)
     cli = new_cli(file=file)
     running = cli.data("init", "--adopt", project.name)
-    assert running["rows"] == {"db": 500, "my-2-files": 2, "queue": 4}
+    assert running["rows"] == {"db": 500, "my-2-files": 2, "queue": 4, "plain": 3}
     assert "scratch: begins empty, because backup=False keeps it out of snapshots" in running["notices"]
     assert running["missing"] == ["new"]
     assert [notice for notice in running["notices"] if "while it ran" in notice], running
     _check(cli)
     assert project.ready(), "what runs goes on"
     assert cli.fails("init", "--adopt", project.name, code="usage", exit_code=2)["message"].endswith(
-        "db, my-2-files, queue, new"
+        "db, my-2-files, queue, plain, new"
     )
 
     cli.ok("reset", "--yes", "--no-snapshot")
@@ -117,6 +123,11 @@ def _check(cli: Cli) -> None:
     assert [list(row.values()) if isinstance(row, dict) else list(row) for row in rows] == [["500", "n1", "500"]]
     assert cli.ok("exec", "my-2-files", "--", "cat", "/data/deep/a.txt").stdout == "hello\n"
     assert cli.ok("exec", "queue", "--", "redis-cli", "LRANGE", "jobs", "0", "-1").stdout.split() == ["first", "second"]
+    # It keeps a log, and the project's server did not.
+    assert cli.ok("exec", "plain", "--", "redis-cli", "GET", "kept").stdout == "yes\n"
+    for name in ("queue", "plain"):
+        # Where it writes a log anew it has to own the folder.
+        cli.ok("exec", name, "--", "test", "-O", "/data")
 
 
 def test_an_adoption_that_ends_early_leaves_all_of_the_data_or_nothing(

@@ -20,6 +20,7 @@ from stack.checking import (
     checked_text,
 )
 from stack.components.postgres import Postgres
+from stack.components.redis.adopting import with_log
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.references import Reference, SecretReference, Value, deferred
@@ -186,7 +187,7 @@ class Redis(Server):
         from stack.snapshots.volumes import ServerFiles
 
         # Containers run Redis and processes Valkey.
-        return ServerFiles(self.name, ("",), USER, product="Redis", kept="keys")
+        return ServerFiles(self.name, ("",), USER, product="Redis", kept="keys", adopted=with_log)
 
     @property
     def check(self) -> RedisCheck:
