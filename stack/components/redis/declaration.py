@@ -20,7 +20,6 @@ from stack.checking import (
     checked_text,
 )
 from stack.components.postgres import Postgres
-from stack.components.redis.adopting import with_log
 from stack.components.redis.local import RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.references import Reference, SecretReference, Value, deferred
@@ -184,6 +183,7 @@ class Redis(Server):
         if not self.durable:
             return None
         # Only a command that saves or loads needs it.
+        from stack.components.redis.adopting import with_log
         from stack.snapshots.volumes import ServerFiles
 
         # Containers run Redis and processes Valkey.
