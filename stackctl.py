@@ -20,7 +20,7 @@ import typer
 
 # Each registers its commands.
 from stack.cli import beginning, data, entering, lifecycle, looking  # noqa: F401
-from stack.cli.app import app
+from stack.cli.app import app, program
 from stack.cli.outcome import report_error
 from stack.errors import ExitCode, UsageError
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` asks for
         signal.signal(signal.SIGHUP, _hang_up)
     try:
-        code = app(argv, prog_name="stackctl", standalone_mode=False)
+        code = program(argv)(argv, prog_name="stackctl", standalone_mode=False)
     except typer.TyperException as error:
         return report_error(_usage(error), None, "--json" in own, "--debug" in own)
     except (typer.Abort, KeyboardInterrupt):  # the latter while the commands are still being built

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command, get_command_name
+from typer.models import CommandInfo, TyperInfo
 
 from stack.cli.components import InspectGroup
 from stack.cli.options import Shared
@@ -79,8 +83,31 @@ snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Sa
 app.add_typer(snapshot_app, name="snapshot")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def program(words: Sequence[str]) -> typer.Typer:
+    """Return the program with no other command than the one that these words name, if they name one.
+
+    Typer builds every command for each call, which takes as long as all else that it does.
+    """
+    alone = _with((), ())
+    context = get_command(alone).make_context(str(app.info.name), [*words], resilient_parsing=True)
+    name = next(iter(context._protected_args), None)
+    commands = [each for each in app.registered_commands if _name(each) == name]
+    groups = [each for each in app.registered_groups if each.name == name]
+    return _with(commands, groups) if commands or groups else app
+
+
+def _with(commands: Sequence[CommandInfo], groups: Sequence[TyperInfo]) -> typer.Typer:
+    other = copy(app)
+    other.registered_commands, other.registered_groups = [*commands], [*groups]
+    return other
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or get_command_name(command.callback.__name__)  # type: ignore[union-attr]
+
+
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         print(f"stackctl {__version__}")
         raise typer.Exit
 
