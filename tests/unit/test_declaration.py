@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import stack
 from stack.declaration import load_stack
 from stack.errors import ExitCode, StackError
 from stack.settings import PLAYGROUND
@@ -158,3 +159,11 @@ def test_the_playground_is_as_users_know_it() -> None:
     assert stack.names == ("web", "db", "cache")
     environment = stack.workload("web", "container").environment
     assert (environment["DB_USER"], environment["DB_NAME"]) == ("student", "student_notes")
+
+
+def test_each_public_name_is_found_and_no_other() -> None:
+    assert set(stack.__all__) <= set(dir(stack))
+    assert all(getattr(stack, name) is not None for name in stack.__all__)
+    assert stack._PLACES.keys() | {"health"} == set(stack.__all__)
+    with pytest.raises(AttributeError, match="module 'stack' has no attribute 'Postgress'"):
+        stack.Postgress  # noqa: B018
