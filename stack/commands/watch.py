@@ -61,6 +61,7 @@ def watch(
         watching.begin(up)
         # Ctrl-C is how it ends.
         with contextlib.suppress(KeyboardInterrupt):
+            watching.announce()
             while not (reader.gone or watching.ended):
                 watching.step()
     finally:
@@ -102,6 +103,9 @@ class _Watching:
                 said = "".join(f"  | {line}\n" for line in error.output.splitlines())
                 self._reader.write(f"{said}{error.message} ({error.code}); the next change tries again")
             self._look_again()
+
+    def announce(self) -> None:
+        """Say that it watches, unless it is to end already."""
         if not self.ended:
             self._reader.write("watching for changes; Ctrl-C ends this, and everything runs on")
 
