@@ -124,6 +124,11 @@ class Cli:
     def up(self, *words: str) -> dict[str, Any]:
         return self.data("up", "--port", str(self.port), *words)
 
+    def pending(self, *words: str) -> list[dict[str, Any]]:
+        """What `up` would do by the plan."""
+        plan = self.data("plan", *words)
+        return [each for each in plan["actions"] if each["action"] != "keep"] or [plan] if plan["changes"] else []
+
     def reset(self) -> Result:
         return self.run("reset", "--yes", "--no-snapshot")
 

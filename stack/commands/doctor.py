@@ -28,7 +28,7 @@ from stack.report import Report, times
 from stack.results.machine import DoctorResult
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, PLAIN, RED, YELLOW, Style
-from stack.verdict import observe
+from stack.verdict.health import observe
 from stack.verdict.judge import brief
 from stack.version import __version__
 from stack.workflow.access import unsaved

@@ -14,7 +14,7 @@ from stack.errors import StackError
 from stack.files import writing
 from stack.progress import Progress
 from stack.report import Report, size
-from stack.results.access import Nothing
+from stack.results.nothing import Nothing
 from stack.results.stored import DumpResult
 from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space

@@ -13,10 +13,11 @@ from stack.errors import ExitCode, StackError
 from stack.observed import ComponentState, Observed, StateWord
 from stack.progress import Silence
 from stack.report import Report, json_line
-from stack.results.access import Nothing
 from stack.results.lifecycle import Event
+from stack.results.nothing import Nothing
 from stack.settings import Settings
-from stack.verdict import await_ready, observe
+from stack.verdict.health import observe
+from stack.verdict.watch import await_ready
 from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.summary import overall

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stack.report import Report
-from stack.results.access import ExecResult, Nothing
+from stack.results.access import ExecResult
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.opening import find_component, look, require_running
 

@@ -11,7 +11,8 @@ from stack.controls import visible
 from stack.engines.base import LogLine, LogQuery
 from stack.instance import Instance
 from stack.report import Report, json_line
-from stack.results.access import LogEntry, LogLines, Nothing
+from stack.results.access import LogEntry, LogLines
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.style import BLUE, CYAN, DIM, GREEN, MAGENTA, PLAIN, YELLOW, Style
 from stack.workflow.opening import Opened, find_component, look, require_up

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal

@@ -9,7 +9,8 @@ from stack.applied import changed_files
 from stack.component import Component
 from stack.errors import StackError, UsageError
 from stack.report import Report
-from stack.results.access import ExecResult, Nothing
+from stack.results.access import ExecResult
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.local import require_used
 from stack.workflow.opening import Opened, find_component, look, require_up

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stack.report import Report
-from stack.results.access import Nothing
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.clients import find_client
 from stack.workflow.opening import look, require_running

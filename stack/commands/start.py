@@ -11,7 +11,8 @@ from stack.report import Report, with_note
 from stack.results.lifecycle import StartResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
-from stack.verdict import Verdict, await_ready, remember_ready
+from stack.verdict.ready import remember_ready
+from stack.verdict.watch import Verdict, await_ready
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened, change, require_up

@@ -12,11 +12,11 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.pins import unpinned
 from stack.report import Report, duration
-from stack.results.access import Nothing
 from stack.results.instances import MemoryUse, StatusResult
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
-from stack.verdict import observe
+from stack.verdict.health import observe
 from stack.workflow.externals import external_statuses
 from stack.workflow.local import runs_locally
 from stack.workflow.opening import Opened, look

@@ -9,7 +9,7 @@ from stack.errors import StackError
 from stack.ports import PortChoice
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.converge import UpOptions, converge

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stack.engines import one_offs
 from stack.errors import StackError, UsageError
 from stack.report import Report
-from stack.results.access import Nothing
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.local import check_own_port, find_app, local_name, require_used, run_here, runs_locally
 from stack.workflow.opening import look

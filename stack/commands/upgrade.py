@@ -9,7 +9,7 @@ from __future__ import annotations
 from stack.errors import StackError, UsageError
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.results.stored import NothingToUpgrade, UpgradeResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive

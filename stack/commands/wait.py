@@ -13,7 +13,9 @@ from stack.results.instances import ExternalStatus
 from stack.results.lifecycle import WaitResult
 from stack.settings import Settings
 from stack.style import GREEN, Style
-from stack.verdict import Clock, SystemClock, await_ready, judge, observe
+from stack.verdict.health import observe
+from stack.verdict.judge import judge
+from stack.verdict.watch import Clock, SystemClock, await_ready
 from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
 from stack.workflow.summary import component_statuses, overall, problem, url_lines

@@ -11,7 +11,7 @@ from typing import Protocol
 from stack.errors import Interrupted, StackError
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.access import Nothing
+from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.finishing import finishing
 from stack.workflow.opening import look, require_up

@@ -51,11 +51,6 @@ Agreement = Literal["agrees", "empty", "behind", "ahead", "differs"]
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """No data: everything went to the streams of the command."""
-
-
-@dataclass(frozen=True)
 class LogEntry:
     """A line that a component wrote.
 

@@ -19,7 +19,7 @@ from stack.results.access import (
 )
 from stack.results.images import UpdateResult
 from stack.results.imported import InitResult, NewProject
-from stack.results.instances import StatusResult, UpResult
+from stack.results.instances import StatusResult
 from stack.results.lifecycle import (
     DownResult,
     Event,
@@ -28,6 +28,7 @@ from stack.results.lifecycle import (
     RotateResult,
     StartResult,
     StopResult,
+    UpResult,
     WaitResult,
 )
 from stack.results.machine import BundledDoctorResult, DoctorResult, LsResult, PruneResult, VersionResult

@@ -1,4 +1,4 @@
-"""What the commands report that show an instance or make it as declared."""
+"""What the commands report that show an instance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Literal
 
 from stack.observed import EngineState, Health, InstanceState
-from stack.results.plans import PlannedChanges
 from stack.workload import PortId
 
 
@@ -122,31 +121,3 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     groups: Mapping[str, bool]
     externals: Mapping[str, ExternalStatus]
     local: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class UpResult:
-    """An instance that `up` or `restart` has started.
-
-    `instance`: its name.
-    `engine`: its engine.
-    `engine_reason`: why it is on this engine, or null.
-    `changed`: whether anything was created, started or changed.
-    `urls`: the address of each published port.
-    `automatic_ports`: the ports that stackctl chose because the declared ones were taken.
-    `notices`: warnings, as text for people.
-    `components`: each component as it is now.
-    `restarted`: how often a component was restarted while `up` waited, for those that were.
-    `plan`: what was to be done.
-    """
-
-    instance: str
-    engine: str
-    engine_reason: str | None
-    changed: bool
-    urls: Mapping[PortId, str]
-    automatic_ports: Mapping[PortId, int]
-    notices: tuple[str, ...]
-    components: Mapping[str, ComponentStatus]
-    restarted: Mapping[str, int]
-    plan: PlannedChanges

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.snapshots.manifest import Reason
 
 

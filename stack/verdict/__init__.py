@@ -8,28 +8,3 @@ request, sent as a user would send it, and complained of nothing that it uses.
 decided; `health` is the same judgement of each component for a command that looks once. `jobs` watches what ends, and
 `done` tells which of it is done.
 """
-
-from stack.verdict.health import observe
-from stack.verdict.jobs import await_done
-from stack.verdict.judge import Answer, Failure, judge
-from stack.verdict.probe import Probe, complaints, http_probe
-from stack.verdict.ready import remember_ready
-from stack.verdict.watch import Clock, SystemClock, Verdict, await_ready, await_verified, await_well
-
-__all__ = [
-    "Answer",
-    "Clock",
-    "Failure",
-    "Probe",
-    "SystemClock",
-    "Verdict",
-    "await_done",
-    "await_ready",
-    "await_verified",
-    "await_well",
-    "complaints",
-    "http_probe",
-    "judge",
-    "observe",
-    "remember_ready",
-]

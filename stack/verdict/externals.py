@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from stack.urls import ENCODE, REDIS, kind_of, options_of, part_of, scheme_of
@@ -18,6 +17,9 @@ def problems_of(urls: Mapping[str, str], seconds: float) -> dict[str, str | None
     """Log in to servers side by side, by their names; one that gives no answer does not keep the others waiting."""
     if not urls:
         return {}
+    # It takes a while to import, and most stacks have no externals.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(urls)) as threads:
         return dict(zip(urls, threads.map(lambda url: problem_of(url, seconds), urls.values()), strict=True))
 

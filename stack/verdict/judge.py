@@ -301,12 +301,23 @@ def changed(before: Observed, observed: Observed, replaced: Collection[str] = ()
 
     What is to be replaced may be started again by the engine until then, and then ends because it is stopped.
     """
+    fresh = {
+        name: _fresh_of(now, before.components.get(name), name in replaced) for name, now in observed.components.items()
+    }
+    return Observed({name: state for name, state in fresh.items() if state is not None})
 
-    def is_old(name: str, now: ComponentState) -> bool:
-        old = before.components.get(name)
-        return old is not None and (old.since == now.since or (name in replaced and old.id == now.id))
 
-    return Observed({name: now for name, now in observed.components.items() if not is_old(name, now)})
+def _fresh_of(now: ComponentState, before: ComponentState | None, replaced: bool) -> ComponentState | None:
+    """Leave out the replicas that were there before; None if all were."""
+    had = {each.number: each for each in before.each} if before is not None else {}
+    new = [
+        each
+        for each in now.each
+        if (old := had.get(each.number)) is None or not (old.since == each.since or (replaced and old.id == each.id))
+    ]
+    if len(new) == len(now.each):
+        return now
+    return replace(together(new, len(new)), replicas=tuple(new)) if new else None
 
 
 def unhealthy(observed: Observed) -> list[str]:

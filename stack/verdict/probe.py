@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import http.client
 import json
 import re
@@ -167,6 +166,8 @@ def gist(kind: str, body: bytes) -> str:
     if kind == "text/html":
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         shown = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", "\n", text)
+        import html  # its table of names takes as long to load as the rest of this module
+
         text = html.unescape(title[1] if title and title[1].strip() else shown)
     line = next((line for line in text.splitlines() if line.strip()), "")
     line = clean(line)

@@ -14,10 +14,11 @@ from stack.errors import StackError
 from stack.observed import Observed
 from stack.progress import Progress, Replacing
 from stack.report import Report
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.style import DIM, GREEN, Style
-from stack.verdict import Verdict, await_ready, await_well, remember_ready
 from stack.verdict.done import with_done, with_stopped
+from stack.verdict.ready import remember_ready
+from stack.verdict.watch import Verdict, await_ready, await_well
 from stack.workflow.building import build_images
 from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests

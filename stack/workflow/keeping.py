@@ -17,7 +17,7 @@ from stack.report import size
 from stack.snapshots.archive import Writer
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.store import SnapshotStore, superfluous
-from stack.verdict import await_ready
+from stack.verdict.watch import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_owners, data_store, unsaved
 from stack.workflow.identities import data_version

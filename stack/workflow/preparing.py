@@ -15,7 +15,8 @@ from stack.fields import fingerprint
 from stack.observed import ComponentState
 from stack.progress import Progress
 from stack.style import PLAIN
-from stack.verdict import await_done, await_verified
+from stack.verdict.jobs import await_done
+from stack.verdict.watch import await_verified
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
 from stack.workflow.part import EVERYTHING, Part

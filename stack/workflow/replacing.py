@@ -16,10 +16,10 @@ from stack.fields import Fields
 from stack.observed import ComponentState
 from stack.progress import Progress
 from stack.report import Report, size
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
-from stack.verdict import await_well
+from stack.verdict.watch import await_well
 from stack.workflow.access import DataAccess, data_owners
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.identities import identities, secret_digests

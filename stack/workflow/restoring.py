@@ -14,7 +14,7 @@ from stack.errors import StackError
 from stack.instance import generation_of
 from stack.progress import Progress
 from stack.report import Report
-from stack.results.instances import UpResult
+from stack.results.lifecycle import UpResult
 from stack.results.stored import RestoreResult
 from stack.settings import Settings
 from stack.snapshots.archive import Archive, damaged, read_manifest

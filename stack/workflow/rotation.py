@@ -19,7 +19,7 @@ from stack.instance import Instance
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.references import ParameterSecret
-from stack.verdict import await_ready
+from stack.verdict.watch import await_ready
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened, with_instance

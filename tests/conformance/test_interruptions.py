@@ -79,5 +79,5 @@ def _checked(cli: Cli, command: str, count: int, other: int | None, when: str) -
     number = cli.visit()
     right = (count + 1, other)
     assert number in right, f"{command}, {when}: the next visit was number {number}, and {right} would be right"
-    assert cli.data("plan")["changes"] is False, f"{command}, {when}: the next `up` left something to do"
+    assert cli.pending() == [], f"{command}, {when}: the next `up` left something to do"
     return number

@@ -251,7 +251,7 @@ def test_an_up_that_is_cut_off_while_a_schedule_runs_is_made_good(shop: Shop, nu
             _, said = running.communicate(timeout=60)
         assert running.returncode in (0, 130, -number), said
         shop.open()
-        assert shop.data("plan")["changes"] is False
+        assert shop.pending() == []
         assert shop.data("status")["state"] == "up"
         eventually(lambda: not shop.data("status")["runs"]["tick"]["running"])
         assert overlaps(shop.runs) == []

@@ -186,7 +186,7 @@ def test_what_was_stopped_by_hand_is_drift(up: Cli) -> None:
     action = why(up.data("plan"), "cache")
     assert (action["action"], action["drift"]) == ("start", True)
     up.up()
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 def test_what_was_removed_by_hand_is_drift(up: Cli) -> None:
@@ -195,7 +195,7 @@ def test_what_was_removed_by_hand_is_drift(up: Cli) -> None:
     action = why(up.data("plan"), "cache")
     assert (action["action"], action["drift"], action["reasons"]) == ("create", True, ["it was removed by hand"])
     up.up()
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 def test_what_was_changed_by_hand_is_drift_and_made_good(up: Cli) -> None:
@@ -214,7 +214,7 @@ def test_what_was_changed_by_hand_is_drift_and_made_good(up: Cli) -> None:
     action = why(up.data("plan"), "cache")
     assert (action["action"], action["drift"], action["differences"]) == ("recreate", True, [expected])
     up.up()
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 def test_stop_and_down_are_no_drift(up: Cli) -> None:
@@ -253,7 +253,7 @@ def test_source_that_changed_is_named_and_runs_after_up(up: Cli, declared: Decla
     up.up()
     after = ids(up)
     assert {name for name in after if after[name] != before[name]} == {"web"}
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 @on_one_engine
@@ -284,7 +284,7 @@ def test_what_fails_leaves_what_ran_or_puts_it_back(up: Cli, declared: Declared)
     assert up.data("plan")["changes"] is True, "what is declared is still what fails"
     declared.write()
     up.up()
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 @on_one_engine

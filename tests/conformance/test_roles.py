@@ -190,7 +190,7 @@ def test_the_declared_user_owns_its_database_and_runs_no_program(notes: Cli) -> 
     notes.ok("rotate", "db")
     new = (notes.state / "secrets" / "db_password").read_text(encoding="utf-8")
     assert over_tcp(notes, "student", new) == "student"
-    assert notes.data("plan")["changes"] is False
+    assert notes.pending() == []
 
 
 def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
@@ -219,7 +219,7 @@ def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
     assert psql(notes, """SELECT "a span"(1, 2); DROP TYPE "a span"; CREATE TABLE own.new (a int)""") == "[1,2)"
     assert psql(notes, "SET ROLE reader; SELECT count(*) FROM own.new", admin=True) == "0"
     assert over_tcp(notes, "reader", "of the reader") == "reader"
-    assert notes.data("plan")["changes"] is False
+    assert notes.pending() == []
     assert "superuser" not in notes.ok("up").stdout
     notes.ok("snapshot", "save", "converted")
     notes.ok("snapshot", "restore", "converted", "--yes")
@@ -245,7 +245,7 @@ def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> N
     for database in ("student_notes", "the other"):
         assert psql(notes, _LEFT, admin=True, database=database) == ""
     assert psql(notes, "SELECT seven FROM there", database="the other") == "7"
-    assert notes.data("plan")["changes"] is False
+    assert notes.pending() == []
 
 
 @on_docker_at_length
@@ -309,10 +309,10 @@ def test_up_makes_declared_extensions_and_names_those_there_are(notes: Cli) -> N
     assert notes.data("plan")["extensions"] == {"db": [extension]}
     assert f"made the extensions {extension}" in notes.ok("up").stdout
     assert psql(notes, f"SELECT extowner::regrole FROM pg_extension WHERE extname = '{extension}'") == "student"
-    assert notes.data("plan")["changes"] is False
+    assert notes.pending() == []
     notes.ok("dump", str(notes.folder / "all.sql"))
     notes.ok("load", "--replace", "--yes", str(notes.folder / "all.sql"))
-    assert notes.data("plan")["changes"] is False
+    assert notes.pending() == []
     notes.file.write_text(STACK.format(fields=', extensions=["no_such"]'), encoding="utf-8")
     error = notes.fails("up", code="extension-missing")
     assert "no extension no_such" in error["message"]

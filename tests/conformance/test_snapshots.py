@@ -74,7 +74,7 @@ def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     assert inside(cli, "SELECT convert_from(lo_get(oid), 'UTF8') FROM pg_largeobject_metadata") == "a large object"
     assert inside(cli, "SELECT has_table_privilege('Reader''s', '\"odd \"\"schema\".\"a table\"', 'SELECT')") == "t"
     assert cli.data("inspect", "cache")["agreement"] == "agrees"
-    assert cli.data("plan")["changes"] is False
+    assert cli.pending() == []
 
     cli.ok("undo", "--yes")
     assert inside(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == "0"
@@ -101,7 +101,7 @@ def test_a_snapshot_goes_to_the_other_engine_under_another_name(
     assert moved["rows"] == 1, "it needs no question where there is nothing to replace"
     other = Cli(other.folder, other.instance, _port(other), engine=other.engine)
     assert other.visit() == int(count or 0) + 1
-    assert other.data("plan")["changes"] is False
+    assert other.pending() == []
 
 
 def _port(cli: Cli) -> int:

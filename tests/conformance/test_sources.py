@@ -62,14 +62,14 @@ def up(here: Path, engine: str) -> object:
 
 
 def test_a_stack_in_the_folder_of_its_app_has_nothing_to_do_after_up(up: Cli) -> None:
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
     assert up.up()["changed"] is False
 
 
 def test_what_tools_make_restarts_nothing(up: Cli, here: Path) -> None:
     (here / "node_modules" / ".vite").mkdir()
     (here / "node_modules" / ".vite" / "deps.json").write_text("{}")
-    assert up.data("plan")["changes"] is False
+    assert up.pending() == []
 
 
 def test_a_reference_in_a_text_is_what_it_stands_for(up: Cli) -> None:

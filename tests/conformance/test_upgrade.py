@@ -77,7 +77,7 @@ def test_an_upgrade_keeps_the_data_and_undo_restores_the_old(own: Own) -> None:
     assert (done["from"], done["to"], done["changed"]) == (own.old, NEW, True)
     assert own.major() == NEW
     assert cli.visit() == 5
-    assert cli.data("plan")["changes"] is False
+    assert cli.pending() == []
     assert cli.data("upgrade", "db", "--to", str(NEW))["changed"] is False
 
     own.declare(own.old)
@@ -175,4 +175,4 @@ def test_an_upgrade_that_is_killed_leaves_the_old_or_the_new_whole(own: Own) -> 
             cli.ok("upgrade", "db", "--to", str(NEW))
         assert own.major() == NEW, when
         assert cli.visit() == count + 1, when
-        assert cli.data("plan")["changes"] is False, when
+        assert cli.pending() == [], when

@@ -75,6 +75,14 @@ class Project:
         words = ["docker", "run", "--rm", "--volume", f"{self.name}_pgdata:/d:ro", "python:3.14-slim", "sh", "-c", SUMS]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
+    def copies(self) -> str:
+        """The commands of containers that copy its stopped data, and of those that serve a copy."""
+        name = f"name=stackctl-adopt-{self.name}-"
+        return docker("container", "ls", "--all", "--no-trunc", "--filter", name, "--format", "{{.Command}}")
+
+    def copied_volumes(self) -> str:
+        return docker("volume", "ls", "--quiet", "--filter", f"name=stackctl-adopt-{self.name}-")
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
@@ -113,9 +121,9 @@ def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Call
     assert stopped["rows"] == running["rows"] | {"queue": 5}
     _check(cli)
     assert project.sums() == before, "not a byte of it is changed"
-    assert [name for name in docker("volume", "ls", "--quiet").split() if name.startswith("stackctl-adopt-")] == []
+    assert project.copied_volumes() == ""
     assert cli.ok("snapshot", "list").stdout.count("by `init --adopt`") == 2
-    assert cli.data("plan")["changes"] is False
+    assert cli.pending() == []
 
 
 def _check(cli: Cli) -> None:
@@ -166,19 +174,13 @@ def test_a_copy_of_stopped_data_is_removed_on_ctrl_c(
     cli = new_cli(file=file)
     project.compose("stop", "--timeout", "5")
     with cli.start("init", "--adopt", project.name) as running:
-        eventually(lambda: command in copies(), every=0)
+        eventually(lambda: command in project.copies(), every=0)
         running.send_signal(signal.SIGINT)
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=120)
     assert running.returncode == 130
-    assert copies() == ""
-    assert [name for name in docker("volume", "ls", "--quiet").split() if name.startswith("stackctl-adopt-")] == []
-
-
-def copies() -> str:
-    """The commands of containers that copy stopped data, and of those that serve a copy."""
-    words = ["container", "ls", "--all", "--no-trunc", "--filter", "name=stackctl-adopt-", "--format", "{{.Command}}"]
-    return docker(*words)
+    assert project.copies() == ""
+    assert project.copied_volumes() == ""
 
 
 def docker(*words: str) -> str:

@@ -127,6 +127,6 @@ def test_a_converted_project_starts_and_answers(tmp_path_factory: pytest.TempPat
         cli.get("/upload")
         eventually(lambda: cli.get()[1]["uploads"] == ["picture"])
         # Nothing of it changes without a reason.
-        assert cli.data("plan")["changes"] is False
+        assert cli.pending() == []
     finally:
         cli.reset()

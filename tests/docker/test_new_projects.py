@@ -36,4 +36,4 @@ def test_a_first_app_answers(new_cli: Callable[..., Cli], tmp_path: Path, kind: 
     data = cli.up()
     with urllib.request.urlopen(data["urls"]["web"], timeout=10) as answer:
         assert json.load(answer) == {"hello": "world"}
-    assert cli.data("plan")["changes"] is False
+    assert cli.pending() == []

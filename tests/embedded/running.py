@@ -24,7 +24,7 @@ from stack.observed import Observed
 from stack.progress import Silence
 from stack.settings import PLAYGROUND
 from stack.state import State
-from stack.verdict import Verdict, await_ready
+from stack.verdict.watch import Verdict, await_ready
 from stack.workload import PortId
 from tests.cli import eventually, get
 from tests.ports import own_port

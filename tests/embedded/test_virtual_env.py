@@ -107,10 +107,10 @@ def test_an_app_runs_with_the_environment_of_its_project(new_cli: Make, tmp_path
     cli.up()
     assert cli.get()[1] == {"prefix": str(active), "variable": str(active)}
     cli.environment = {}
-    assert cli.data("plan")["changes"] is False, "another shell changes nothing"
+    assert cli.pending() == [], "another shell changes nothing"
     own = make(tmp_path / "app" / ".venv")
     (action,) = cli.data("plan")["actions"]
     assert action["differences"] == [{"field": "virtual_env", "before": str(active), "after": str(own)}]
     cli.up()
     assert cli.get()[1]["prefix"] == str(own)
-    assert cli.data("plan")["changes"] is False
+    assert cli.pending() == []

@@ -40,7 +40,7 @@ def test_a_photo_is_finished_saved_deleted_and_brought_back(example: Example) ->
     example.bash(restore)
     assert thumbnails(example) == [thumbnail]
     assert {path: ask(example.url + path).content for path in files} == files
-    assert example.data("plan")["changes"] is False
+    assert example.pending() == []
 
 
 def test_the_owner_of_a_photo_gets_a_mail(example: Example) -> None:

@@ -19,7 +19,7 @@ def test_an_entry_is_kept_and_brought_back(example: Example) -> None:
     example.ok("undo", "--yes")
     example.up()
     assert [entry["message"] for entry in ask(example.url).json] == ["Hello"]
-    assert example.data("plan")["changes"] is False
+    assert example.pending() == []
 
 
 def test_the_commands_of_its_readme_work(example: Example) -> None:

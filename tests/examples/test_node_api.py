@@ -41,7 +41,7 @@ def test_only_the_front_end_is_published(example: Example) -> None:
     ports = {name: each["ports"] for name, each in example.data("status")["components"].items()}
     if example.engine == "compose":
         assert [name for name, published in ports.items() if published] == ["web"]
-    assert example.data("plan")["changes"] is False
+    assert example.pending() == []
 
 
 def test_the_commands_of_its_readme_work(example: Example) -> None:

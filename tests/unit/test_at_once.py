@@ -39,7 +39,7 @@ from stack.progress import Progress, Silence
 from stack.registry import Registry
 from stack.settings import Settings
 from stack.state import State
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow import converge, opening, ports, replacing, rotation
 from stack.workload import VolumeId
 from tests.unit.fake_engine import FakeEngine, Store, World

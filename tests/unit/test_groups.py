@@ -21,7 +21,7 @@ from stack.progress import Silence
 from stack.settings import Settings
 from stack.state import State
 from stack.style import PLAIN
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow import converge, keeping
 from stack.workflow.asked import Switches
 from stack.workflow.converge import UpOptions

@@ -27,7 +27,7 @@ from stack.plan import Plan
 from stack.progress import Silence
 from stack.settings import Settings
 from stack.state import State
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow import converge as converge_module
 from stack.workflow import ports, preparing
 from stack.workflow.converge import UpOptions, converge

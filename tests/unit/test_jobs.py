@@ -32,8 +32,9 @@ from stack.plan import Action
 from stack.progress import Silence
 from stack.settings import Settings
 from stack.state import State
-from stack.verdict import Verdict, await_done, await_ready
 from stack.verdict.done import with_done
+from stack.verdict.jobs import await_done
+from stack.verdict.watch import Verdict, await_ready
 from stack.workflow import converge as converge_module
 from stack.workflow import ports, preparing
 from stack.workflow.converge import UpOptions, converge

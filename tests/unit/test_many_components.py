@@ -21,7 +21,7 @@ from stack.engines import ENGINES
 from stack.engines.compose.driver import ComposeEngine
 from stack.settings import Settings
 from stack.style import Style, width_of
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow import converge
 from stack.workflow.building import owners, steps
 from tests.terminal import terminal

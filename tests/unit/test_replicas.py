@@ -171,6 +171,16 @@ def test_restarts_are_counted_for_each_replica() -> None:
     assert loops(before, worse) == {"worker"}
 
 
+def test_an_old_replica_that_ends_because_it_is_replaced_did_not_fail() -> None:
+    replacing = Observed({"worker": together([ENDED, replace(UP, id="new", since=NOW)], 2)})
+    fresh = changed(BOTH, replacing, ["worker"])
+    assert judge(instance().stack, fresh, BOTH) is None
+    failing = together([ENDED, replace(UP, id="new", since=NOW, state="exited", exit_code=4)], 2)
+    failure = judge(instance().stack, changed(BOTH, Observed({"worker": failing}), ["worker"]), BOTH)
+    assert failure is not None
+    assert failure.problem == "replica 1 of worker ended (exit code 4)"
+
+
 def test_a_new_replica_is_new_and_the_old_ones_are_not_forgotten() -> None:
     one, two = (
         Observed({"worker": together([UP], 2)}),

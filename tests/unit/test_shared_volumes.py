@@ -22,6 +22,7 @@ from stack.commands.snapshot import save_snapshot
 from stack.commands.undo import undo
 from stack.commands.up import up
 from stack.engines import ENGINES
+from stack.engines.compose import volume_files
 from stack.engines.compose import volumes as compose_volumes
 from stack.engines.compose.render import render
 from stack.engines.embedded import render as embedded
@@ -31,7 +32,7 @@ from stack.instance import Instance
 from stack.progress import Silence
 from stack.settings import Settings
 from stack.style import PLAIN
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow import converge, keeping
 from stack.workflow.opening import look
 from stack.workflow.plan_text import plan_lines
@@ -156,7 +157,7 @@ def test_a_volume_from_the_image_is_seeded_by_docker_and_given_to_no_user(
     assert services["box"]["volumes"][:2] == ["modules:/app/node_modules", mount]
     assert services["reader"]["volumes"] == ["modules:/modules:ro"]
     given: list[str] = []
-    monkeypatch.setattr(compose_volumes, "_give", lambda _, volume, user: given.append(volume))
+    monkeypatch.setattr(volume_files, "give", lambda _, volume, user: given.append(volume))
     compose_volumes.give_to_users(made)
     assert given == ["media"]
 
@@ -169,7 +170,7 @@ def test_a_worker_reads_what_its_app_only_reads() -> None:
 
 def test_a_volume_is_given_to_its_owner_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: list[tuple[str, str]] = []
-    monkeypatch.setattr(compose_volumes, "_give", lambda _, volume, user: given.append((volume, user)))
+    monkeypatch.setattr(volume_files, "give", lambda _, volume, user: given.append((volume, user)))
     compose_volumes.give_to_users(instance(tmp_path))
     compose_volumes.give_to_users(instance(tmp_path))
     assert given == [("media", "10001:10001"), ("web:logs", "10001:10001"), ("index", "10001:10001")]
@@ -177,7 +178,7 @@ def test_a_volume_is_given_to_its_owner_once(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_where_a_schedule_notes_its_runs_its_user_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: list[tuple[str, str]] = []
-    monkeypatch.setattr(compose_volumes, "_give", lambda _, volume, user: given.append((volume, user)))
+    monkeypatch.setattr(volume_files, "give", lambda _, volume, user: given.append((volume, user)))
     of_numbers = Schedule("numbers", image="tools", command=["run"], cron="* * * * *")
     named, images = replace(of_numbers, name="named", user="node"), replace(of_numbers, name="images", user="image")
     stack = shop(of_numbers, named, images, box(user="node", volumes={"own": "/own"}))

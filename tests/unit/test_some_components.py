@@ -22,7 +22,8 @@ from stack.progress import Silence
 from stack.settings import Settings
 from stack.state import State
 from stack.style import PLAIN
-from stack.verdict import Verdict, health
+from stack.verdict import health
+from stack.verdict.watch import Verdict
 from stack.workflow import summary
 from stack.workflow.opening import look
 from stack.workflow.reacting import Reaction, react

@@ -16,9 +16,10 @@ from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed
 from stack.progress import Silence
-from stack.verdict import Answer, Verdict, await_ready, complaints, judge
 from stack.verdict.explain import failed
-from stack.verdict.judge import Failure
+from stack.verdict.judge import Answer, Failure, judge
+from stack.verdict.probe import complaints
+from stack.verdict.watch import Verdict, await_ready
 from stack.workload import PortId
 from tests.unit.clocks import FakeClock
 from tests.unit.fake_engine import FakeEngine, FakeJob, World

@@ -21,7 +21,7 @@ from stack.results.instances import ExternalStatus
 from stack.results.lifecycle import WaitResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import Record, State
-from stack.verdict import Verdict
+from stack.verdict.watch import Verdict
 from stack.workflow.opening import Choice, Opened
 from tests.unit.clocks import FakeClock
 from tests.unit.fake_engine import FakeEngine, World

@@ -10,7 +10,7 @@ from datetime import datetime
 from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
 from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Volumes
-from stack.engines.compose import files, local, log_lines, machine, mounts, offline, one_off, render
+from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
@@ -204,7 +204,9 @@ class ComposeEngine(Engine):
         return one_off.run_one_off(self._instance, self._project, component, command, capture)
 
     def local(self, component: str) -> AbstractContextManager[Local]:
-        return local.local(self._instance, component, self._container_id)
+        from stack.engines.compose.local import local
+
+        return local(self._instance, component, self._container_id)
 
     def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
         return offline.serve_offline(

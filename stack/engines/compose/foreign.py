@@ -59,7 +59,7 @@ class ForeignProject:
         if self._runs(service):
             yield ContainerSession(service, container["Id"])
             return
-        with _removing() as made:
+        with _removing(self.name) as made:
             copy = _serve(container, _copied(container, made), made)
             session = ContainerSession(service, copy)
             _await(session, copy, serve)
@@ -103,15 +103,16 @@ def find_project(name: str) -> ForeignProject:
 class _Made:
     """The names of what is removed again: each is noted before it is made, so that nothing is left behind."""
 
+    project: str
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
 
     def container(self) -> str:
-        self.containers.append(_new_name())
+        self.containers.append(self._new_name())
         return self.containers[-1]
 
     def volume(self) -> str:
-        self.volumes.append(_new_name())
+        self.volumes.append(self._new_name())
         return self.volumes[-1]
 
     def remove(self) -> None:
@@ -120,15 +121,14 @@ class _Made:
         if self.volumes:
             client.run(["volume", "rm", "--force", *self.volumes], READ_TIMEOUT)
 
-
-def _new_name() -> str:
-    return f"stackctl-adopt-{secrets.token_hex(4)}"
+    def _new_name(self) -> str:
+        return f"stackctl-adopt-{self.project}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
-def _removing() -> Iterator[_Made]:
+def _removing(project: str) -> Iterator[_Made]:
     """Remove at the end of the block what it made, also if Ctrl-C comes twice: it holds a copy of all of the data."""
-    made = _Made()
+    made = _Made(project)
     try:
         yield made
     finally:

@@ -1,39 +1,24 @@
-"""Find, read, write and delete the volumes of a project.
-
-The files of a volume pass as a tar through a container that mounts it and never runs. Its image is empty: the image of
-the component may have neither a shell nor `tar`, and need not exist yet.
-"""
+"""Find and delete the volumes of a project, and give them to the users that its containers run as."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import posixpath
-import tarfile
-import time
-from collections.abc import Iterator, Mapping
-from typing import IO, cast
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import IO
 
 from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.docker import arguments, client, removal
-from stack.engines.docker.objects import READ_TIMEOUT, inspect, volume_names
-from stack.engines.process import Pipe
-from stack.errors import StackError
+from stack.engines.docker import removal
+from stack.engines.docker.objects import volume_names
 from stack.instance import Instance
 from stack.state import State
 from stack.workload import VolumeId
 
-# Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
-_ONE_OFF = "com.docker.compose.oneoff"
 _GIVEN = "compose/volumes-given"
-_FOLDER_MODE = 0o750
-# More than the headers of the first entry of a tar.
-_HEAD = 64 * 1024
-# Instead of a user, and the mode that it stands for.
-_ANY, _OPEN_MODE = "any", 0o777
+ANY = "any"
+"""Instead of a user: everyone may write to the folder."""
 
 
 class ComposeVolumes(Volumes):
@@ -52,23 +37,15 @@ class ComposeVolumes(Volumes):
         await_offline_servers(self._instance)
         removal.remove_volumes([name])
 
-    @contextlib.contextmanager
-    def read(self, volume: VolumeId) -> Iterator[IO[bytes]]:
-        with _mounted(self._instance, volume) as (container, target):
-            command = client.command(arguments.copy_out(container, target))
-            with Pipe(command, client.environment(), take=True) as pipe:
-                yield pipe.output
-                if pipe.finish():
-                    raise _failed("save-failed", volume, "read", pipe.complaint)
+    def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        from stack.engines.compose import volume_files
 
-    @contextlib.contextmanager
-    def write(self, volume: VolumeId) -> Iterator[IO[bytes]]:
-        with _mounted(self._instance, volume) as (container, target):
-            with _copied_in(container, target, volume) as sink:
-                watched = _Watched(sink)
-                yield cast(IO[bytes], watched)
-            if (root := watched.root()) is not None:
-                _place(container, target, volume, root)
+        return volume_files.read(self._instance, volume)
+
+    def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        from stack.engines.compose import volume_files
+
+        return volume_files.write(self._instance, volume)
 
     def free_space(self) -> int | None:
         return machine.free_space()
@@ -84,9 +61,12 @@ def give_to_users(instance: Instance) -> None:
     notes = {volume: f"{stores[volume]} {user}" for volume, user in owners.items()}
     given = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
     missing = [volume for volume, note in notes.items() if note not in given]
-    for volume in missing:
-        _give(instance, volume, owners[volume])
     if missing:
+        # It takes a while to import, and most commands give nothing.
+        from stack.engines.compose.volume_files import give
+
+        for volume in missing:
+            give(instance, volume, owners[volume])
         State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes.values()))
 
 
@@ -99,99 +79,5 @@ def _owners(instance: Instance) -> dict[VolumeId, str]:
         for volume in workload.volumes
         if volume.owned
         and (volume.shared or volume.id.component == name)
-        and (owner := workload.hardening.owner or (_ANY if volume.open else None))
+        and (owner := workload.hardening.owner or (ANY if volume.open else None))
     }
-
-
-def _give(instance: Instance, volume: VolumeId, user: str) -> None:
-    with _mounted(instance, volume) as (container, target):
-        root = tarfile.TarInfo()
-        root.mode = _FOLDER_MODE
-        if user == _ANY:
-            root.mode = _OPEN_MODE
-        else:
-            root.uid, root.gid = map(int, user.split(":"))
-        _place(container, target, volume, root)
-
-
-def _place(container: str, target: str, volume: VolumeId, root: tarfile.TarInfo) -> None:
-    """Give the folder of a volume itself the owner and the mode of an entry of a tar.
-
-    Docker skips an entry for the folder that it copies into, so it is copied into the one above.
-    """
-    parent, name = posixpath.split(target)
-    folder = tarfile.TarInfo(name)
-    folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, root.mode, root.uid, root.gid
-    folder.mtime = int(time.time())
-    with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
-        tar.addfile(folder)
-
-
-class _Watched:
-    """Hands a tar on, and keeps its beginning: its first entry is the folder that all others are in."""
-
-    def __init__(self, sink: IO[bytes]) -> None:
-        self._sink = sink
-        self._head = b""
-
-    def write(self, chunk: bytes) -> int:
-        self._head += chunk[: max(0, _HEAD - len(self._head))]
-        return self._sink.write(chunk)
-
-    def root(self) -> tarfile.TarInfo | None:
-        """Return the entry of the folder itself; None for a tar that has none."""
-        with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(self._head)) as tar:
-            first = tar.next()
-            if first is not None and first.isdir() and posixpath.normpath(first.name) == ".":
-                return first
-        return None
-
-
-@contextlib.contextmanager
-def _copied_in(container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
-    command = client.command(arguments.copy_in(container, folder))
-    with Pipe(command, client.environment(), feed=True) as pipe:
-        try:
-            yield pipe.input
-        except BrokenPipeError as error:
-            pipe.finish()
-            raise _failed("restore-failed", volume, "written", pipe.complaint) from error
-        if pipe.finish():
-            raise _failed("restore-failed", volume, "written", pipe.complaint)
-
-
-@contextlib.contextmanager
-def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
-    """Create a container on the volume, which is made if it does not exist. Give its name and where the volume is."""
-    await_offline_servers(instance)
-    name = f"{instance.project}-{volume.component}-copy"
-    workloads = (render.workload_of(instance, component) for component in instance.stack.names)
-    declared = next(each for workload in workloads for each in workload.volumes if each.id == volume)
-    store = render.volumes(instance)[volume]
-    project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
-    labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
-    client.read(arguments.create_volume(store, labels), READ_TIMEOUT)
-    image = _empty_image(instance, project)
-    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
-    client.read(arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT)
-    try:
-        yield name, declared.target
-    finally:
-        client.run(arguments.remove_containers([name]), READ_TIMEOUT)
-
-
-def _empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
-    """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
-    image = f"{instance.project}-volumes:latest"
-    if not inspect(images=[image]):
-        with Pipe(client.command(arguments.import_image(image, labels)), client.environment(), feed=True) as pipe:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.input.write(bytes(tarfile.RECORDSIZE))
-            if pipe.finish():
-                raise client.failed("import", pipe.complaint)
-    return image
-
-
-def _failed(code: str, volume: VolumeId, what: str, output: str) -> StackError:
-    component = volume.component
-    return StackError(code, f"the volume {volume} can't be {what}", f"see `stackctl doctor`, and {component}", output)

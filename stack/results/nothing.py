@@ -1,0 +1,10 @@
+"""What the commands report that write to their own streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No data: everything went to the streams of the command."""
