@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cli import ROOT, Cli
+from tests.engine.swarm import Swarm, why_not
+from tests.engine.swarm import swarm as brought_swarm
 from tests.schedule import Scheduling, begins
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -82,6 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: begins(item.nodeid))
     _need_docker(items)
+    _need_swarm(items)
 
 
 def _need_docker(items: list[pytest.Item]) -> None:
@@ -93,6 +96,17 @@ def _need_docker(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"STACKCTL_REQUIRE_DOCKER=1, but {reason}; `tests/engine/start` brings an engine")
     for item in wanted:
         item.add_marker(pytest.mark.skip(reason=f"no Docker Engine: {reason}"))
+
+
+def _need_swarm(items: list[pytest.Item]) -> None:
+    wanted = [item for item in items if item.get_closest_marker("swarm")]
+    reason = why_not() if wanted else None
+    if reason is None:
+        return
+    if os.environ.get("STACKCTL_REQUIRE_SWARM") == "1":
+        raise pytest.UsageError(f"STACKCTL_REQUIRE_SWARM=1, but no Swarm can be made: {reason}")
+    for item in wanted:
+        item.add_marker(pytest.mark.skip(reason=f"no Swarm: {reason}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -110,6 +124,13 @@ def _clean(cli: Cli, request: pytest.FixtureRequest) -> None:
         (ARTIFACTS / f"{name}-{cli.instance}.txt").write_text(cli.saved_logs(), encoding="utf-8")
     result = cli.reset()
     assert result.exit_code == 0, result
+
+
+@pytest.fixture(scope="session")
+def swarm() -> Iterator[Swarm]:
+    """Three Docker hosts in a Swarm, for all tests of this run that are marked `swarm`."""
+    with brought_swarm() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

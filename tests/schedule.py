@@ -27,6 +27,8 @@ SHARING = (
 )
 # And what these share takes so long to make that both engines use the same.
 _SHARING_MORE = ("tests/conformance/test_readme.py",)
+# There is one Swarm at a time on a machine, and it takes seconds to make.
+_ON_A_SWARM = "tests/swarm/"
 # What takes longest begins first, so that no worker is left alone with it at the end.
 _FIRST = (
     "tests/conformance/test_readme.py",
@@ -54,6 +56,8 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
+    if file.startswith(_ON_A_SWARM) or "[swarm" in nodeid:
+        return _ON_A_SWARM
     if file in _SHARING_MORE:
         return file
     if nodeid.startswith(ALONE) and file not in SHARING:
