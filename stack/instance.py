@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.contents import Content
 from stack.model import Stack
 from stack.parameters import Given
-from stack.workload import WEB, Build, File, Port, PortId, Target, Volume, VolumeId
+from stack.workload import LOCALHOST, WEB, Build, File, Port, PortId, Target, Volume, VolumeId
 
 FILES = "files"
 _MISSING = "missing"
@@ -29,7 +29,8 @@ class Instance:
     that is no longer its first revision: data that is restored or upgraded gets a new one, and what it replaces stays
     whole until then. `contents` has what is at the source of each file that components find in their containers, by its
     name, if it could be read. `parameters` has those that have a value, `pins` the digest of each image that is pinned,
-    and `stopped` the components that do not run on purpose.
+    and `stopped` the components that do not run on purpose. `registry`: where images that are built are pushed to.
+    `addresses`: where the ports of components answer that are not on this machine.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Instance:
     parameters: Mapping[str, Given] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
+    registry: str | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -110,7 +113,13 @@ class Instance:
     def urls(self) -> Mapping[PortId, str]:
         """Where each published port answers."""
         patterns = self.url_patterns
-        return {port: patterns.get(port, WEB).replace("{port}", str(number)) for port, number in self.ports.items()}
+        return {
+            port: patterns.get(port, WEB).replace("{port}", str(number)).replace(LOCALHOST, self._host(port), 1)
+            for port, number in self.ports.items()
+        }
+
+    def _host(self, port: PortId) -> str:
+        return self.addresses.get(port.component) or LOCALHOST
 
     @property
     def url_patterns(self) -> Mapping[PortId, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +27,9 @@ from stack.parameters import Needed, Parameter, gathered
 from stack.references import SecretReference, Value, variable_prefix
 from stack.workload import TARGETS, Target, Workload, complete
 
+# The address of a registry, and of a folder in it.
+_REGISTRY = re.compile(r"[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9][a-z0-9._/-]*)?")
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -33,7 +37,8 @@ class Stack:
 
     `groups`: components that are off unless they are asked for, `{"tools": [adminer]}` and `stackctl up --with tools`.
     They are among the components too. `isolated=False`: on Docker every component reaches every other, by two networks
-    in all, for a stack that is too large to have one for each relation.
+    in all, for a stack that is too large to have one for each relation. `registry`: where images that are built are
+    pushed to, for an engine whose machines pull them: `registry.example.com/team`.
 
     Raises `DeclarationError` when a name is there twice, a used component is missing, components use each other in
     a circle, a variable is given twice, two components publish one port, or a volume is declared in two ways.
@@ -44,6 +49,7 @@ class Stack:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     externals: tuple[External, ...] = ()
     isolated: bool = True
+    registry: str | None = None
 
     def __new__(cls, *arguments: object, **named: object) -> Self:
         check_call(cls, arguments, named)
@@ -56,6 +62,7 @@ class Stack:
         groups: Mapping[str, Sequence[Component | str]] | None = None,
         externals: Sequence[External] = (),
         isolated: bool = True,
+        registry: str | None = None,
     ) -> None:
         listed = sequence("components", components)
         object.__setattr__(self, "name", name)
@@ -66,6 +73,7 @@ class Stack:
             outside += component.externals if isinstance(component, Component) else ()
         object.__setattr__(self, "externals", tuple(dict.fromkeys(outside)))
         object.__setattr__(self, "isolated", isolated)
+        object.__setattr__(self, "registry", registry)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -73,6 +81,8 @@ class Stack:
         self._check_components()
         if not isinstance(self.isolated, bool):
             raise self.wrong("isolated", f"{self.isolated!r} is neither True nor False")
+        if self.registry is not None and not (isinstance(self.registry, str) and _REGISTRY.fullmatch(self.registry)):
+            raise self.wrong("registry", f"{self.registry!r} is no registry, such as 'registry.example.com/team'")
         if self.groups != {}:
             object.__setattr__(self, "groups", checked_groups(self, self.groups))
         check_agreement(self)
@@ -138,7 +148,7 @@ class Stack:
         self, components: Sequence[Component], groups: Mapping[str, Sequence[Component | str]] | None = None
     ) -> Stack:
         """Return the same stack of other components."""
-        stack = Stack(self.name, components, groups, self._unused_externals, self.isolated)
+        stack = Stack(self.name, components, groups, self._unused_externals, self.isolated, self.registry)
         if self.published:
             stack._publish(self.published)
         return stack

@@ -48,7 +48,9 @@ class ComponentState:
     fingerprint of the fields that it was made with, `live` those of them that can be changed in place, as they are now.
     `health_at` is when its health was asked last, where it is not asked now. `ports`: the port of this machine for
     each one that it listens on and that is known, the first of its declaration first. `once`: it has to end by itself,
-    and is well then; `ended` is when it did. One whose container is gone since has no `id`.
+    and is well then; `ended` is when it did. One whose container is gone since has no `id`. `node`: the name of the
+    machine that it is on, and `address` where its ports answer; empty if that is this machine. `reason`: why it does
+    not run, in the words of an engine that says so.
 
     Of a component with `replicas` it is the state of the worst of them, whose number is `number`, but for what counts
     them together: see `together`. `wanted`: how many are declared.
@@ -73,6 +75,9 @@ class ComponentState:
     once: bool = False
     ended: datetime | None = None
     number: int = 1
+    address: str = ""
+    node: str = ""
+    reason: str = ""
     wanted: int = 1
     replicas: tuple[ComponentState, ...] = ()
 

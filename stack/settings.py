@@ -39,7 +39,7 @@ class Settings:
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
     fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
     file may run (None: as long as usual), `variables` the environment, from which parameters are taken, `chosen` those
-    of the command line.
+    of the command line. `images`: the registry for images that are built.
     """
 
     file: Path
@@ -50,6 +50,7 @@ class Settings:
     file_limit: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    images: str | None = None
 
     @classmethod
     def read(
@@ -60,8 +61,9 @@ class Settings:
         instance: str | None = None,
         engine: str | None = None,
     ) -> Settings:
-        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE`, `STACKCTL_ENGINE` and
-        `STACKCTL_FILE_TIMEOUT`, then the defaults: the file `stackfile.py` in `folder`, else the playground.
+        """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE`, `STACKCTL_ENGINE`,
+        `STACKCTL_FILE_TIMEOUT` and `STACKCTL_REGISTRY`, then the defaults: the file `stackfile.py` in `folder`, else
+        the playground.
 
         Raises `UsageError` for what is no number of seconds.
         """
@@ -74,6 +76,7 @@ class Settings:
             engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
             variables=dict(environment),
+            images=environment.get("STACKCTL_REGISTRY") or None,
         )
 
 

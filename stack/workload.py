@@ -24,6 +24,8 @@ Restart = Literal["always", "on-failure", "no"]
 HOST_GATEWAY = "host-gateway"
 """Stands for the address of the machine that a container runs on."""
 
+LOCALHOST = "localhost"
+"""The name of this machine in the URL of a port."""
 WEB = "http://localhost:{port}"
 """The URL of a port, unless its component says otherwise."""
 UDP = "udp://localhost:{port}"

@@ -142,7 +142,9 @@ class Shared:
     instance = Annotated[str | None, typer.Option("--instance", metavar="NAME", help="Which instance of the stack.")]
     engine = Annotated[
         str | None,
-        typer.Option("--engine", metavar="ENGINE", help="compose, embedded, or auto: Docker if it is available."),
+        typer.Option(
+            "--engine", metavar="ENGINE", help="compose, embedded, swarm, or auto: Docker if it is available."
+        ),
     ]
     json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
     debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

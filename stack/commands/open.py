@@ -10,7 +10,7 @@ from stack.report import Report
 from stack.results.access import OpenResult
 from stack.settings import Settings
 from stack.workflow.opening import find_component, look, require_running
-from stack.workflow.summary import page_urls
+from stack.workflow.summary import located, page_urls
 from stack.workload import PortId
 
 
@@ -21,6 +21,8 @@ def open_page(settings: Settings, name: str | None, browse: Callable[[str], bool
     """
     opened = look(settings)
     instance = opened.instance
+    if not opened.engine.traits.ports_here:
+        instance = located(instance, opened.engine.observe())
     port = _only(instance) if name is None else _named(instance, name)
     url = instance.urls[port]
     if browse is not None:

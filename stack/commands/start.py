@@ -17,7 +17,7 @@ from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.opening import Opened, change, require_up
 from stack.workflow.part import noting_stopped, with_needed
-from stack.workflow.summary import component_statuses, url_lines
+from stack.workflow.summary import component_statuses, located, url_lines
 
 
 def start(
@@ -37,9 +37,10 @@ def start(
             opened.state.remember(opened.record)
         remember_ready(opened.state, verdict.observed, needed)
         components = {**opened.engine.observe().components, **verdict.observed.components}
+    instance = located(opened.instance, Observed(components))
     data = StartResult(
         instance=opened.instance.name,
-        urls=opened.instance.urls,
+        urls=instance.urls,
         components=component_statuses(opened.instance, Observed(components)),
         restarted=verdict.restarted,
         notices=(note,) if note else (),
@@ -49,7 +50,7 @@ def start(
     def text(style: Style) -> str:
         done = f"{started if names else 'is up'} ({style.took(verdict.seconds)})"
         first = style.paint(done, GREEN) if names else f"{opened.instance.name} {style.paint(done, GREEN)}"
-        urls = url_lines(opened.instance, style, needed)
+        urls = url_lines(instance, style, needed)
         restarts = [style.wrapped(line, "  ") for line in restart_lines(verdict.restarted)]
         return with_note("\n".join([first, *urls, *restarts]), note)
 

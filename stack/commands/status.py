@@ -24,6 +24,7 @@ from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.summary import (
     component_statuses,
     group_lines,
+    located,
     overall,
     page_urls,
     problem,
@@ -67,6 +68,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
     """Report each component and how it is. With `exit_code` the report's is that of a failure unless all is up."""
     opened = look(settings)
     observed = observe(opened.instance, opened.engine)
+    opened = replace(opened, instance=located(opened.instance, observed))
     memory = opened.engine.memory(observed)
     components, externals = component_statuses(opened.instance, observed), external_statuses(opened)
     state = overall(opened.instance, observed)

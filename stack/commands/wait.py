@@ -18,7 +18,7 @@ from stack.verdict.judge import judge
 from stack.verdict.watch import Clock, SystemClock, await_ready
 from stack.workflow.externals import external_statuses
 from stack.workflow.opening import Opened, look
-from stack.workflow.summary import component_statuses, overall, problem, url_lines
+from stack.workflow.summary import component_statuses, located, overall, problem, url_lines
 
 _INTERVAL = 0.5
 # Of the failures that `up` is sure of, those that no other command may be about to mend.
@@ -37,11 +37,11 @@ def wait(
     opened, observed, externals = _await_up(settings, progress, timeout, clock)
     left = max(0.0, timeout - (clock.now() - start))
     verdict = await_ready(opened.instance, opened.engine, FinishedJob(), observed, left, progress)
-    seconds = clock.now() - start
+    seconds, instance = clock.now() - start, located(opened.instance, verdict.observed)
     data = WaitResult(
         instance=opened.instance.name,
         engine=opened.engine.name,
-        urls=opened.instance.urls,
+        urls=instance.urls,
         seconds=round(seconds, 1),
         components=component_statuses(opened.instance, verdict.observed),
         externals=externals,
@@ -49,7 +49,7 @@ def wait(
 
     def text(style: Style) -> str:
         first = f"{opened.instance.name} {style.paint(f'is ready ({style.took(seconds)})', GREEN)}"
-        return "\n".join([first, *url_lines(opened.instance, style)])
+        return "\n".join([first, *url_lines(instance, style)])
 
     return Report.drawn("wait", text, data)
 

@@ -27,4 +27,10 @@ def _embedded(instance: Instance, system_binaries: bool = False) -> Engine:
     return EmbeddedEngine(instance, system_binaries)
 
 
-ENGINES: dict[str, MakeEngine] = {"compose": _compose, "embedded": _embedded}
+def _swarm(instance: Instance, system_binaries: bool = False) -> Engine:
+    from stack.engines.swarm.driver import SwarmEngine
+
+    return SwarmEngine(instance, system_binaries)
+
+
+ENGINES: dict[str, MakeEngine] = {"compose": _compose, "embedded": _embedded, "swarm": _swarm}

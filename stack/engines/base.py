@@ -27,7 +27,8 @@ class Traits:
     `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
     `program`: the name of the program that has to run on this machine for it. `unreachable`: the error codes of
     `check` after which every other question would wait long for an answer. `unspecific`: the error code of a job that
-    failed for a cause that the engine does not know.
+    failed for a cause that the engine does not know. `chosen_by_itself`: it may be chosen though no option names it.
+    `ports_here`: what is published is on a port of this machine.
     """
 
     target: Target
@@ -35,6 +36,8 @@ class Traits:
     program: str
     unspecific: str
     unreachable: frozenset[str] = frozenset()
+    chosen_by_itself: bool = True
+    ports_here: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,14 @@ class Engine(ABC):
 
     def notices(self) -> tuple[str, ...]:
         """Say what of this machine makes the instance less isolated than this engine makes it elsewhere."""
+        return ()
+
+    def losses(self) -> tuple[str, ...]:
+        """Say what is declared and this engine does not do, each with the path of its field."""
+        return ()
+
+    def placement(self) -> tuple[str, ...]:
+        """Say on which machine the data is, or will be, if there are several."""
         return ()
 
     # What is declared

@@ -118,6 +118,7 @@ def too_late(
     late += [found[name].problem for name in names if name in found]
     unanswered = {name: answers[name].detail for name in names if name in answers and not answers[name].ok}
     late += [detail for detail in unanswered.values() if detail]
+    late += [f"{name}: {brief(there[name].reason)}" for name in names if name in there and there[name].reason]
     culprit = next((name for name in names if name not in there or not is_well(there[name])), None)
     if culprit is None:
         return StackError("not-ready", "; ".join(late), f"look at `stackctl logs`{_LONGER}")

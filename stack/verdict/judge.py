@@ -159,9 +159,11 @@ def _failure(
 
 
 def ended(component: ComponentState) -> str:
-    """How a component ended, with the name of the signal that did it."""
+    """How a component ended, with the name of the signal that did it, and on which machine, if there are several."""
     signal = _SIGNALS.get(component.exit_code - 128)
-    return f"exit code {component.exit_code}" + (f": {signal}" if signal else "")
+    how = f"exit code {component.exit_code}" + (f": {signal}" if signal else "")
+    where = f"on the node {component.node}: " if component.node else ""
+    return f"{where}{brief(component.reason) or how}"
 
 
 def brief(said: str) -> str:

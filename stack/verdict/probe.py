@@ -18,6 +18,7 @@ from stack.workload import HttpCheck, TcpCheck
 
 # Where a published port is. The name in the URL may also have another address, behind which another server listens.
 _HOST = "127.0.0.1"
+_NAME = "localhost"
 TIMEOUT = 5.0
 _LONGEST_BODY = 65536
 _LONGEST_TEXT = 200
@@ -41,7 +42,7 @@ def urls(instance: Instance, observed: Observed) -> Mapping[str, str]:
         if state is not None and state.running and check is not None:
             port = state.ports.get(check.port) or instance.ports.get(check.port)
             if port is not None:
-                found[name] = _url(check, port)
+                found[name] = _url(check, state.first.address or _NAME, port)
     return found
 
 
@@ -63,14 +64,20 @@ def ask(instance: Instance, observed: Observed, probe: Probe, timeout: float = T
     return late | answers
 
 
-def _url(check: HttpCheck | TcpCheck, port: int) -> str:
-    return f"http://localhost:{port}{check.path}" if isinstance(check, HttpCheck) else f"{_TCP}localhost:{port}"
+def _url(check: HttpCheck | TcpCheck, host: str, port: int) -> str:
+    return f"http://{host}:{port}{check.path}" if isinstance(check, HttpCheck) else f"{_TCP}{host}:{port}"
 
 
-def accepts(port: int) -> bool:
-    """Whether something accepts connections on a published port."""
+def _address(url: str) -> str:
+    """Return where to connect for a URL."""
+    host = urllib.parse.urlsplit(url).hostname
+    return _HOST if host in (None, _NAME) else str(host)
+
+
+def accepts(port: int, address: str = "") -> bool:
+    """Whether something accepts connections on a published port, of this machine or of a node."""
     try:
-        socket.create_connection((_HOST, port), TIMEOUT).close()
+        socket.create_connection((address or _HOST, port), TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -85,7 +92,7 @@ def tcp_probe(url: str, timeout: float = TIMEOUT) -> Answer:
     """Connect, and see whether the connection stays open: an engine's proxy accepts one that the component refuses."""
     port = urllib.parse.urlsplit(url).port or 0
     try:
-        with socket.create_connection((_HOST, port), timeout) as connection:
+        with socket.create_connection((_address(url), port), timeout) as connection:
             connection.settimeout(_STAYS_OPEN)
             if not connection.recv(1):
                 return Answer(False, f"{url} closes a connection at once")
@@ -126,7 +133,7 @@ def http_probe(url: str, timeout: float = TIMEOUT) -> Answer:
 def _get(url: str, timeout: float) -> tuple[int, str | None, str, bytes]:
     """The status, where it redirects to, the type and the body of an answer."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(_HOST, parts.port or 80, timeout=timeout)
+    connection = http.client.HTTPConnection(_address(url), parts.port or 80, timeout=timeout)
     try:
         connection.putrequest(
             "GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), skip_host=True

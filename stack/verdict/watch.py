@@ -16,7 +16,7 @@ from stack.engines.base import Engine
 from stack.engines.process import Job
 from stack.instance import Instance
 from stack.model import Stack
-from stack.observed import Observed
+from stack.observed import ComponentState, Observed
 from stack.progress import Progress
 from stack.report import times
 from stack.verdict.done import recorded, with_done
@@ -316,10 +316,15 @@ def await_well(
             raise job.explain()
         states = look.observed.components.values()
         lasting = [each for each in states if not each.once]
-        if look.exit_code == 0 and all(each.well and all(map(accepts, each.ports.values())) for each in lasting):
+        if look.exit_code == 0 and all(_answers(each) for each in lasting):
             return
         if watch.late:
             raise too_late(None, watch.read_log, look.observed, {}, {}, timeout)
+
+
+def _answers(state: ComponentState) -> bool:
+    """Say whether a component is well, and accepts connections on its published ports."""
+    return state.well and all(accepts(port, state.first.address) for port in state.ports.values())
 
 
 def _verify(

@@ -34,7 +34,7 @@ from stack.workflow.ports import automatic_lines, check_ports
 from stack.workflow.preparing import Preparation
 from stack.workflow.rotation import finish_rotations
 from stack.workflow.saved_plan import check_saved
-from stack.workflow.summary import component_statuses, url_lines
+from stack.workflow.summary import component_statuses, located, url_lines
 from stack.workload import TARGETS
 
 # The code of a server that refused to make any data.
@@ -263,7 +263,7 @@ def _report(
     part: Part,
     prepared: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Report[UpResult]:
-    instance = opened.instance
+    instance = located(opened.instance, verdict.observed)
     before = _told(opened, journal, context.observed)
     same = before.processes == verdict.observed.processes and not prepared
     notices = opened.notices

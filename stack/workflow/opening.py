@@ -33,7 +33,7 @@ from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, 
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
 from stack.workflow.without_effect import fields_without_effect
-from stack.workload import PortId, Target
+from stack.workload import PortId
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
@@ -73,7 +73,12 @@ class Opened:
     @property
     def plan_notices(self) -> tuple[str, ...]:
         """What a user should know of a declaration before it is applied."""
-        return (*self._variable_notices, *self._declared_notices)
+        return (*self.losses, *self.engine.placement(), *self._variable_notices, *self._declared_notices)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is declared and the engine does not do."""
+        return tuple(f"not on the {self.engine.name} engine: {each}" for each in self.engine.losses())
 
     @property
     def _declared_notices(self) -> tuple[str, ...]:
@@ -247,6 +252,7 @@ def _open(
         parameters=parameters.given,
         pins={} if settings.file == PLAYGROUND else read_pins(settings.file.parent),
         stopped=frozenset(record.stopped),
+        registry=settings.images or stack.registry,
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
@@ -352,11 +358,16 @@ def _next_engine(instance: Instance, name: str) -> str | None:
     """Return the first engine after `name` whose kind of workload every component has."""
     names = list(ENGINES)
     later = names[names.index(name) + 1 :]
-    return next((each for each in later if _can_run(instance, ENGINES[each](instance).traits.target)), None)
+    return next((each for each in later if _may_be_chosen(instance, each)), None)
 
 
-def _can_run(instance: Instance, target: Target) -> bool:
-    return all(runs_on(instance.stack, name, target) for name in instance.stack.names)
+def _may_be_chosen(instance: Instance, name: str) -> bool:
+    """Say whether an engine that nothing names can run all components."""
+    # One is made only to be asked, and loads what it needs for that.
+    traits = ENGINES[name](instance).traits
+    return traits.chosen_by_itself and all(
+        runs_on(instance.stack, each, traits.target) for each in instance.stack.names
+    )
 
 
 def default_unseen(instance: Instance) -> Choice:

@@ -75,9 +75,14 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
     held = own if component is not None and component.running else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
     for port in wanted:
-        if port is not None and (port == held or (port not in reserved and port_is_free(opened.instance, name, port))):
+        if port is not None and (port == held or (port not in reserved and _may_be_taken(opened, name, port))):
             return port
     return next_free(declared, reserved, takes_datagrams(opened.instance.stack, name)) or declared
+
+
+def _may_be_taken(opened: Opened, name: PortId, port: int) -> bool:
+    """Say whether a port may be chosen: what is free on other machines, only their engine knows."""
+    return not opened.engine.traits.ports_here or port_is_free(opened.instance, name, port)
 
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
@@ -108,6 +113,8 @@ def check_ports(opened: Opened, before: Observed, part: Part = EVERYTHING) -> No
     A race is still caught by the engine.
     """
     _check_distinct(opened.instance)
+    if not opened.engine.traits.ports_here:
+        return
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
         if not part.of([name.component]) or (own is not None and own.running and port in own.ports.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from stack.instance import Instance
 from stack.observed import ComponentState, InstanceState, Observed, instance_state
@@ -26,6 +27,12 @@ def overall(instance: Instance, observed: Observed) -> InstanceState:
         return "degraded"
     resting = [observed.components.get(name) for name in instance.stopped.intersection(instance.stack.names)]
     return "up" if all(each is not None and each.well for each in resting) else "partial"
+
+
+def located(instance: Instance, observed: Observed) -> Instance:
+    """Return it with the addresses of the machines on which its components answer."""
+    addresses = {name: state.first.address for name, state in observed.components.items() if state.first.address}
+    return replace(instance, addresses=addresses) if addresses else instance
 
 
 def page_urls(instance: Instance) -> list[str]:

@@ -14,7 +14,8 @@ import pytest
 
 from stack.declaration import load_stack
 from stack.engines.compose.files import variables_text
-from stack.engines.compose.render import render, resolve
+from stack.engines.compose.render import render
+from stack.engines.docker.resolving import resolve
 from stack.engines.variables import given_variables
 from stack.instance import Instance, default_ports
 from stack.settings import Settings

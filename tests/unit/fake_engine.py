@@ -20,7 +20,7 @@ from typing import IO, Self
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
 from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Volumes
-from stack.engines.compose import render
+from stack.engines.docker import resolving
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
@@ -238,7 +238,7 @@ class FakeEngine(Engine):
         return {}
 
     def variables(self, component: str) -> Mapping[str, str]:
-        return render.variables(self._instance, component)
+        return resolving.variables(self._instance, component)
 
     def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         self._world.read_since = since

@@ -78,7 +78,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["--instance", "../x", "status"], "'../x' is not a name for an instance"),
         (["--file", "none.py", "status"], f"{ROOT / 'none.py'}: there is no such file"),
         (["status", "--file", "none.py"], f"{ROOT / 'none.py'}: there is no such file"),
-        (["--engine", "swarm", "status"], "'swarm' is not an engine"),
+        (["--engine", "nomad", "status"], "'nomad' is not an engine"),
         (["exec"], "Missing argument 'COMPONENT'."),
         (["exec", "db"], "Missing argument '-- CMD…'."),
         (["exec", "nobody", "--", "true"], "'nobody' is not a component of playground"),

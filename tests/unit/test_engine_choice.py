@@ -89,8 +89,8 @@ def test_another_engine_for_an_instance_is_an_error(tmp_path: Path, own: str, ot
 
 
 def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> None:
-    remember(tmp_path, "swarm")
-    with pytest.raises(UsageError, match="'swarm' is not an engine"):
+    remember(tmp_path, "nomad")
+    with pytest.raises(UsageError, match="'nomad' is not an engine"):
         look(settings(tmp_path))
 
 

@@ -18,8 +18,8 @@ from stack.comparison import Declared, DeclaredJob, make_plan
 from stack.component import Component
 from stack.engines import ENGINES
 from stack.engines.compose import render
-from stack.engines.compose.networks import plan_networks
 from stack.engines.compose.revisions import _lasting
+from stack.engines.docker.networks import plan_networks
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import ends, sections
 from stack.engines.embedded.render import render as render_embedded

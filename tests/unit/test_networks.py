@@ -9,7 +9,7 @@ import pytest
 
 from stack import Postgres, Redis, Stack, WebApp
 from stack.component import Component
-from stack.engines.compose.networks import Network, plan_networks
+from stack.engines.docker.networks import Network, plan_networks
 
 
 def app(name: str, *uses: str, port: int = 8000) -> WebApp:

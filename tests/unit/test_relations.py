@@ -9,7 +9,7 @@ import pytest
 
 from stack import Container, DeclarationError, Postgres, Redis, Stack, WebApp, Worker
 from stack.component import Component
-from stack.engines.compose.networks import plan_networks
+from stack.engines.docker.networks import plan_networks
 
 db, cache = Postgres("db"), Redis("cache")
 

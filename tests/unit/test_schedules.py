@@ -17,7 +17,7 @@ from stack import Container, DeclarationError, Job, Postgres, Schedule, Stack, W
 from stack.components.schedule.cron import parse
 from stack.components.schedule.timetable import ScheduleTimes
 from stack.engines.compose import render
-from stack.engines.compose.networks import plan_networks
+from stack.engines.docker.networks import plan_networks
 from stack.instance import Instance, default_ports
 from stack.results.instances import Runs
 from stack.snapshots.volumes import VolumeFiles

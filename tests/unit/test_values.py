@@ -12,6 +12,7 @@ import pytest
 from stack import BIND, PORT, Container, DeclarationError, Job, Postgres, Redis, Schedule, Stack, WebApp, Worker, health
 from stack.commands.plan import plan
 from stack.engines.compose import files, render
+from stack.engines.docker import resolving
 from stack.engines.embedded import home_files, launch
 from stack.engines.embedded import render as embedded
 from stack.engines.embedded.layout import Layout, home_of
@@ -175,17 +176,17 @@ def test_a_component_is_told_in_its_words_where_it_listens(tmp_path: Path) -> No
     made = instance(tmp_path, shop)
     layout = embedded_layout(made)
     for name, inside, outside in (("web", "8000", "20000"), ("search", "7700", "20001")):
-        in_container = [render.resolve(made, word) for word in shop.workload(name, "container").command or ()]
+        in_container = [resolving.resolve(made, word) for word in shop.workload(name, "container").command or ()]
         assert in_container == ["serve", f"--bind=0.0.0.0:{inside}", inside]
         as_process = [embedded.resolve(layout, word) for word in shop.workload(name, "process").command or ()]
         assert as_process == ["serve", f"--bind=127.0.0.1:{outside}", outside]
-    assert render.variables(made, "web")["UVICORN_PORT"] == "8000"
+    assert resolving.variables(made, "web")["UVICORN_PORT"] == "8000"
 
 
 def test_a_worker_is_told_in_the_words_of_its_app_where_that_listens(tmp_path: Path) -> None:
     app = web(uses=[], environment={"UVICORN_PORT": PORT})
     made = instance(tmp_path, Stack("shop", [app, Worker("worker", of=app, command=["work"])]))
-    assert render.variables(made, "worker")["UVICORN_PORT"] == "8000"
+    assert resolving.variables(made, "worker")["UVICORN_PORT"] == "8000"
 
 
 @pytest.mark.parametrize("kind", [Worker, Job, Schedule])

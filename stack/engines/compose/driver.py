@@ -15,7 +15,8 @@ from stack.engines.compose.arguments import SERVICES, Project, of_project, of_se
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes, give_to_users
-from stack.engines.docker import arguments, client, failures, listening, memory, removal
+from stack.engines.docker import arguments, client, failures, listening, memory, removal, resolving
+from stack.engines.docker.builds import write_builds
 from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect, listed, network_names
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import CommandJob, FinishedJob, Job
@@ -62,7 +63,7 @@ class ComposeEngine(Engine):
         return render.render(self._instance)
 
     def variables(self, component: str) -> Mapping[str, str]:
-        return render.variables(self._instance, component)
+        return resolving.variables(self._instance, component)
 
     def version(self, component: str) -> int | None:
         return self._instance.stack[component].major
@@ -98,8 +99,8 @@ class ComposeEngine(Engine):
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
-        asked = render.workload_of(self._instance, component).asked
-        port = render.port_number(self._instance, Reference(component, "port", asked))
+        asked = resolving.workload_of(self._instance, component).asked
+        port = resolving.port_number(self._instance, Reference(component, "port", asked))
         return None if found is None else Listening(found, port, inside=True)
 
     @property
@@ -138,7 +139,7 @@ class ComposeEngine(Engine):
 
     def build(self, names: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)
-        files.write_builds(self._instance)
+        write_builds(self._instance)
         return self._start(self._project.build(names), self._explain_build)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
@@ -214,7 +215,7 @@ class ComposeEngine(Engine):
         )
 
     def _session_in(self, component: str, container: str) -> ContainerSession:
-        limit = render.workload_of(self._instance, component).limits.memory * 2**20
+        limit = resolving.workload_of(self._instance, component).limits.memory * 2**20
         return ContainerSession(component, container, limit)
 
     def _container_ids(self) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from stack.copies import keep_copies, write_copy
 from stack.engines.compose import render
+from stack.engines.docker import resolving
 from stack.engines.variables import given_variables
 from stack.instance import FILES, Instance
-from stack.sources import ignore_text
 from stack.state import State
 
 CONFIGURATION = "compose/compose.yaml"
@@ -28,18 +28,11 @@ def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
     return path
 
 
-def write_builds(instance: Instance) -> None:
-    """Write what the build of each component reads beside its source."""
-    for name in instance.stack.names:
-        if (source := instance.source(name)) is not None:
-            _write_build(instance, name, source)
-
-
 def _write_mounted(instance: Instance) -> None:
     """Write the files that containers mount. World-readable: their users differ, and the state's folder is private."""
     state = State(instance.state)
     for name in instance.stack.names:
-        for file in render.workload_of(instance, name).files:
+        for file in resolving.workload_of(instance, name).files:
             path = instance.config_file(file)
             if file.tracked:
                 state.make_folder(str(path.parent.relative_to(instance.state)))
@@ -52,7 +45,7 @@ def _write_mounted(instance: Instance) -> None:
 def _write_variables(instance: Instance) -> list[Path]:
     """Write the variables with secrets and parameters, and return the files: Compose reads each also to stop."""
     state = State(instance.state)
-    found = given_variables(instance, "container", functools.partial(render.resolve, instance))
+    found = given_variables(instance, "container", functools.partial(resolving.resolve, instance))
     for name, variables in found.items():
         path = instance.variables_file(name)
         if variables is not None or not path.exists():
@@ -68,18 +61,7 @@ def variables_text(variables: Mapping[str, str]) -> str:
     return "".join(f'{name}="{value.translate(_ESCAPES)}"\n' for name, value in variables.items())
 
 
-def _write_build(instance: Instance, name: str, source: Path) -> None:
-    """Copy the Dockerfile: BuildKit excludes from the context what a `NAME.dockerignore` beside it matches."""
-    state, label = State(instance.state), f"{instance.stack.name}/{name}/source"
-    origin = instance.build(name).dockerfile
-    rules = ignore_text(source, instance.state.parent, label, origin)
-    dockerfile = (source / origin).read_bytes().decode("utf-8", "surrogateescape")
-    copy = instance.dockerfile(name).relative_to(instance.state)
-    state.write(str(copy), dockerfile)
-    state.write(f"{copy}.dockerignore", rules)
-
-
 def remove_spare_files(instance: Instance) -> None:
     """Remove the copies of files whose content is another one now; nothing runs with them any more."""
-    files = [file for name in instance.stack.names for file in render.workload_of(instance, name).files]
+    files = [file for name in instance.stack.names for file in resolving.workload_of(instance, name).files]
     keep_copies(instance.configuration / FILES, {instance.stored_name(file) for file in files})

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from stack.engines.base import Local
-from stack.engines.compose.render import port_number
 from stack.engines.docker.forward import Forwarded, forwarded
+from stack.engines.docker.resolving import port_number
 from stack.engines.variables import given_of, missing_value
 from stack.errors import DeclarationError
 from stack.instance import Instance

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stack.engines.compose import render
-from stack.engines.docker import answers
+from stack.engines.docker import answers, resolving
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed, together
 from stack.pins import pinned
@@ -56,7 +56,7 @@ def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[
     """Return the service of a container and its state."""
     state, labels = container["State"], container["Config"]["Labels"]
     name = labels[render.LABEL_SERVICE]
-    declared = render.workload_of(instance, name).ports if name in instance.stack.names else ()
+    declared = resolving.workload_of(instance, name).ports if name in instance.stack.names else ()
     health = state.get("Health") or {}
     log = health.get("Log") or []
     return name, ComponentState(

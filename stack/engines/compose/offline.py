@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from stack.capabilities import Serve, Session
-from stack.engines.compose import render
 from stack.engines.compose.arguments import ONE_OFF, Project, of_project
 from stack.engines.compose.files import write_configuration
 from stack.engines.compose.one_off import remove_left
-from stack.engines.docker import arguments, client, failures
+from stack.engines.docker import arguments, client, failures, resolving
 from stack.engines.docker.objects import READ_TIMEOUT, listed
 from stack.engines.offline import RUN_WHILE_OPEN, run_offline
 from stack.errors import StackError
@@ -30,7 +29,7 @@ def serve_offline(
     await_offline_servers(instance)
     name = f"{instance.project}-{component}-beside"
     project = Project(instance.project, write_configuration(instance, "compose/beside.yaml"))
-    server = [render.resolve(instance, value) for value in serve.command]
+    server = [resolving.resolve(instance, value) for value in serve.command]
     command = client.command(project.run_script(component, name, RUN_WHILE_OPEN, server))
     with (
         open(instance.configuration / "beside.log", "wb") as log,

@@ -6,15 +6,15 @@ exception is a field of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stack.engines.compose.networks import Network, plan_networks
+from stack.engines.docker.networks import Network, plan_networks
+from stack.engines.docker.resolving import build_of, literal, resolve, workload_of
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.pins import pinned
-from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
-from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId, Workload
+from stack.workload import Healthcheck, Mount, Restart, Volume, VolumeId, Workload
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
@@ -33,13 +33,11 @@ _CONTENTS = "x-content"
 _RESTARTS: Mapping[Restart, str] = {"always": "unless-stopped", "on-failure": "on-failure", "no": "no"}
 # Paths of files of the state, which may be moved; and the number of replicas, which is part of none of them.
 _NO_FIELDS = ("build.dockerfile", "env_file", "scale")
-# Nothing but the container itself reaches its loopback address.
-_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
 
 
 def render(instance: Instance) -> str:
     """Return the text of `compose.yaml`."""
-    from stack.engines.compose.project_text import write_project
+    from stack.engines.docker.project_text import write_project
 
     text = write_project(_project(instance))
     return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
@@ -58,10 +56,6 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
 def networks(instance: Instance) -> frozenset[str]:
     """Return Docker's names of the networks of the instance."""
     return frozenset(f"{instance.project}_{name}" for name in plan_networks(instance.stack))
-
-
-def workload_of(instance: Instance, name: str) -> Workload:
-    return instance.stack.workload(name, "container")
 
 
 def volumes(instance: Instance) -> dict[VolumeId, str]:
@@ -93,7 +87,7 @@ def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) 
     service = {**service, "networks": list(service["networks"])}
     given = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
     if given:
-        environment = service.get("environment", {}) | {name: _literal(text) for name, text in given.items()}
+        environment = service.get("environment", {}) | {name: literal(text) for name, text in given.items()}
         service = {**service, "environment": environment}
     if workload.settings:
         service = {**service, "settings": dict(workload.settings)}
@@ -123,11 +117,11 @@ def _project(instance: Instance) -> dict[str, Any]:
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
     if files := [file for workload in workloads.values() for file in workload.files]:
-        project["configs"] = {file.name: {"file": _literal(str(instance.config_file(file)))} for file in files}
+        project["configs"] = {file.name: {"file": literal(str(instance.config_file(file)))} for file in files}
     if volumes:
         project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes}
     if secrets:
-        project["secrets"] = {name: {"file": _literal(str(instance.secret_file(name)))} for name in secrets}
+        project["secrets"] = {name: {"file": literal(str(instance.secret_file(name)))} for name in secrets}
     return project
 
 
@@ -152,22 +146,22 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if workload.image is not None or workload.image_of is not None:
         service["image"] = _image(instance, name, workload)
     else:
-        service["build"] = _build(instance, name, workload.build)
+        service["build"] = build_of(instance, name)
     if workload.init:
         service["init"] = True
     if workload.entrypoint is not None:
-        service["entrypoint"] = [_literal(resolve(instance, word)) for word in workload.entrypoint]
+        service["entrypoint"] = [literal(resolve(instance, word)) for word in workload.entrypoint]
     if workload.words is not None:
-        service["command"] = [_literal(resolve(instance, word)) for word in workload.words]
+        service["command"] = [literal(resolve(instance, word)) for word in workload.words]
     hardening = workload.hardening
     if hardening.user is not None:
         service["user"] = hardening.user
     if workload.plain_environment:
         service["environment"] = {
-            variable: _literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()
+            variable: literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()
         }
     if workload.given_environment:
-        service["env_file"] = [_literal(str(instance.variables_file(name)))]
+        service["env_file"] = [literal(str(instance.variables_file(name)))]
     if awaited:
         service["depends_on"] = {each: {"condition": _condition(instance, each)} for each in awaited}
     if workload.published:
@@ -178,7 +172,7 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if workload.hostname is not None:
         service["hostname"] = workload.hostname
     if workload.working_dir is not None:
-        service["working_dir"] = _literal(workload.working_dir)
+        service["working_dir"] = literal(workload.working_dir)
     if workload.terminal:
         service |= {"tty": True, "stdin_open": True}
     service["networks"] = _named(networks, workload.hostname)
@@ -215,7 +209,7 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         "cpus": workload.limits.cpus,
         "pids_limit": workload.limits.pids,
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
-        "labels": {name: _literal(value) for name, value in workload.labels.items()} | _marks(instance, workload),
+        "labels": {name: literal(value) for name, value in workload.labels.items()} | _marks(instance, workload),
     }
 
 
@@ -226,16 +220,6 @@ def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, A
 
 def _marks(instance: Instance, workload: Workload) -> dict[str, str]:
     return _labels(instance) | ({} if workload.once is None else {LABEL_ONCE: "true"})
-
-
-def _build(instance: Instance, name: str, build: Build) -> dict[str, Any]:
-    where = {
-        "context": _literal(str(instance.source(name))),
-        "dockerfile": _literal(str(instance.dockerfile(name))),
-    }
-    target = {"target": build.target} if build.target else {}
-    args = {"args": {key: _literal(value) for key, value in build.args.items()}} if build.args else {}
-    return where | target | args
 
 
 def _mounts(instance: Instance, workload: Workload) -> list[str | dict[str, Any]]:
@@ -249,7 +233,7 @@ def _bind(instance: Instance, mount: Mount) -> Iterator[dict[str, Any]]:
     source = instance.path(mount.source)
     yield {
         "type": "bind",
-        "source": _literal(str(source)),
+        "source": literal(str(source)),
         "target": mount.target,
         **({} if mount.writable else {"read_only": True}),
         "bind": {"create_host_path": False},
@@ -257,7 +241,7 @@ def _bind(instance: Instance, mount: Mount) -> Iterator[dict[str, Any]]:
     states = instance.state.parent
     if states.is_relative_to(source):
         covered = f"{mount.target}/{states.relative_to(source).as_posix()}"
-        yield {"type": "tmpfs", "target": _literal(covered), "read_only": True}
+        yield {"type": "tmpfs", "target": literal(covered), "read_only": True}
 
 
 def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, Any]:
@@ -291,7 +275,7 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
         {}
         if check.test is None
         else {
-            "test": [_literal(word) for word in check.test],
+            "test": [literal(word) for word in check.test],
             "interval": f"{check.interval:g}s",
             "timeout": f"{check.timeout:g}s",
             "retries": check.retries,
@@ -300,60 +284,10 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
-def variables(instance: Instance, name: str) -> dict[str, str]:
-    """Return the variables that a container gets beside those of its image, with `***` for each secret."""
-    environment = instance.stack.workload(name, "container").environment
-    return {variable: resolve(instance, value) for variable, value in environment.items()}
-
-
-def resolve(instance: Instance, value: Value, reveal: Callable[[SecretValue], str] = hide) -> str:
-    """Resolve references. Containers of one project reach each other by the names of their services."""
-
-    def resolve(reference: Reference | SecretValue) -> str:
-        if isinstance(reference, SecretValue):
-            return reveal(reference)
-        if isinstance(reference, ParameterReference):
-            return reference.value(instance.parameters)
-        if isinstance(reference, SecretReference):
-            return f"/run/secrets/{reference.id}"
-        return {
-            "host": lambda: reference.component,
-            "port": lambda: str(port_number(instance, reference)),
-            "bind": lambda: _EVERY_ADDRESS,
-            "every": lambda: _EVERY_ADDRESS,
-            "volume": lambda: _mount_point(instance, reference, VolumeId.of(reference.component, reference.name)),
-            "file": lambda: _file_place(instance, reference),
-            "shared": lambda: _mount_point(instance, reference, VolumeId.of(reference.name)),
-        }[reference.field]()
-
-    return resolved(value, resolve)
-
-
-def port_number(instance: Instance, reference: Reference) -> int:
-    """Return the port that a component listens on in its container: the named one, or its first."""
-    ports = instance.stack.own_workload(reference.component, "container").ports
-    return next(port.number for port in ports if reference.name in ("", port.id.name))
-
-
-def _mount_point(instance: Instance, reference: Reference, id_: VolumeId) -> str:
-    volumes = instance.stack.own_workload(reference.component, "container").volumes
-    return next(volume.target for volume in volumes if volume.id == id_)
-
-
-def _file_place(instance: Instance, reference: Reference) -> str:
-    files = instance.stack.own_workload(reference.component, "container").files
-    return next(file.target for file in files if file.name == f"{reference.component}.{reference.name}")
-
-
-def _literal(text: str) -> str:
-    """Escape dollars: Compose replaces `$NAME` in every value, and `$$` stands for a dollar."""
-    return text.replace("$", "$$")
-
-
 def labels(instance: Instance) -> dict[str, str]:
     """Return the labels of all that belongs to an instance."""
     return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
 
 
 def _labels(instance: Instance) -> dict[str, str]:
-    return {name: _literal(value) for name, value in labels(instance).items()}
+    return {name: literal(value) for name, value in labels(instance).items()}

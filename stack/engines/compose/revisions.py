@@ -81,7 +81,7 @@ def _lasting(text: str, only: Collection[str]) -> list[str]:
     """
     if render.LABEL_ONCE not in text and not only:
         return []
-    from stack.engines.compose.project_text import read_services
+    from stack.engines.docker.project_text import read_services
 
     services = read_services(text)
     lasting = [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]

@@ -17,7 +17,7 @@ from typing import IO, cast
 from stack.engines.compose import render
 from stack.engines.compose.offline import await_offline_servers
 from stack.engines.compose.volumes import ANY
-from stack.engines.docker import arguments, client
+from stack.engines.docker import arguments, client, resolving
 from stack.engines.docker.objects import READ_TIMEOUT, inspect
 from stack.engines.process import Pipe
 from stack.errors import StackError
@@ -114,7 +114,7 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     """Create a container on the volume, which is made if it does not exist. Give its name and where the volume is."""
     await_offline_servers(instance)
     name = f"{instance.project}-{volume.component}-copy"
-    workloads = (render.workload_of(instance, component) for component in instance.stack.names)
+    workloads = (resolving.workload_of(instance, component) for component in instance.stack.names)
     declared = next(each for workload in workloads for each in workload.volumes if each.id == volume)
     store = render.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}

@@ -10,7 +10,7 @@ from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.docker import removal
+from stack.engines.docker import removal, resolving
 from stack.engines.docker.objects import volume_names
 from stack.instance import Instance
 from stack.state import State
@@ -72,7 +72,7 @@ def give_to_users(instance: Instance) -> None:
 
 def _owners(instance: Instance) -> dict[VolumeId, str]:
     """Return the user and group in numbers of each volume that has to be given to them, or `any`."""
-    workloads = {name: render.workload_of(instance, name) for name in instance.stack.names}
+    workloads = {name: resolving.workload_of(instance, name) for name in instance.stack.names}
     return {
         volume.id: owner
         for name, workload in workloads.items()

@@ -19,7 +19,7 @@ JSON = "{{json .}}"
 
 def title(command: Sequence[str]) -> str:
     """Name a command in a message by its first words: `volume ls`, and `compose up` without the options between."""
-    first, *rest = command
+    first, *rest = command[2:] if command[0] == "--host" else command
     while first == "compose" and rest[0] in ("--file", "--project-name", "--progress"):
         rest = rest[2:]
     return " ".join([first, *rest[:1]])

@@ -25,6 +25,11 @@ def write_project(project: Mapping[str, Any]) -> str:
     return text
 
 
+def read_project(text: str) -> Mapping[str, Any]:
+    project: Mapping[str, Any] = yaml.safe_load(text)
+    return project
+
+
 def read_services(text: str) -> Mapping[str, Mapping[str, Any]]:
-    services: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["services"]
+    services: Mapping[str, Mapping[str, Any]] = read_project(text)["services"]
     return services

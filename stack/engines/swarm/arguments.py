@@ -1,0 +1,75 @@
+"""Build the command lines of `docker stack`, `docker service` and `docker node`: pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def deploy(file: Path, project: str) -> list[str]:
+    """Make services as a file says, and leave others alone. An image that changed gets its digest from its registry."""
+    return [
+        "stack", "deploy", "--detach=true", "--with-registry-auth", "--resolve-image", "changed",
+        "--compose-file", str(file), project,
+    ]  # fmt: skip
+
+
+def remove_stack(project: str) -> list[str]:
+    """Remove all services of a stack, and wait for the end of their tasks."""
+    return ["stack", "rm", "--detach=false", project]
+
+
+def remake(service: str) -> list[str]:
+    """Replace the tasks of a service though it is declared as before."""
+    return ["service", "update", "--detach", "--quiet", "--force", service]
+
+
+def scale(counts: Mapping[str, int]) -> list[str]:
+    return ["service", "scale", "--detach", *(f"{service}={count}" for service, count in counts.items())]
+
+
+def remove_services(services: Sequence[str]) -> list[str]:
+    return ["service", "rm", *services]
+
+
+def label_node(node: str, label: str) -> list[str]:
+    return ["node", "update", "--label-add", f"{label}=true", node]
+
+
+def unlabel_node(node: str, label: str) -> list[str]:
+    return ["node", "update", "--label-rm", label, node]
+
+
+def remove_objects(kind: str, names: Sequence[str]) -> list[str]:
+    """Remove secrets or configs by their names."""
+    return [kind, "rm", *names]
+
+
+def logs(service: str, tail: int | None, since: datetime | None = None, follow: bool = False) -> list[str]:
+    """Print the last lines of each task of a service, with its time, its number and its node in front."""
+    recent = [] if since is None else ["--since", since.astimezone(UTC).isoformat().replace("+00:00", "Z")]
+    lines = "all" if tail is None else str(tail)
+    following = ["--follow"] if follow else []
+    return ["service", "logs", "--timestamps", "--no-trunc", "--tail", lines, *recent, *following, service]
+
+
+def task_logs(task: str, tail: int) -> list[str]:
+    """Print the last lines of one task."""
+    return ["service", "logs", "--raw", "--tail", str(tail), task]
+
+
+def build(file: Path, project: str, names: Sequence[str]) -> list[str]:
+    """Build images and push them to their registry."""
+    return ["compose", "--file", str(file), "--project-name", project, "build", "--push", *names]
+
+
+def digests(image: str) -> list[str]:
+    return ["image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', image]
+
+
+def at_once(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Run several commands at once, and end them all when this one is ended."""
+    started = " ".join(f"{shlex.join(each)} &" for each in commands)
+    return ["sh", "-c", f"trap 'kill $(jobs -p) 2> /dev/null' EXIT; trap 'exit 143' TERM; {started} wait"]

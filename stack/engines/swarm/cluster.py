@@ -1,0 +1,93 @@
+"""The machines of a Swarm, and which of them has the data of an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stack.errors import StackError
+
+HOST = "stackctl.host"
+"""The label of a node with the address of its daemon, as `docker --host` takes it."""
+MAY_HAVE_DATA = "stackctl.data"
+"""The label of a node that data may be kept on; without any it is the manager that the client asks."""
+_HAS_DATA_OF = "stackctl.data."
+
+
+def data_label(project: str) -> str:
+    """Name the label of the node that has the data of an instance."""
+    return f"{_HAS_DATA_OF}{project}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a Swarm. `host`: where its daemon is, for the client; None for the one that the client asks.
+
+    `known`: it is the one that the client asks, or a label of it says where its daemon is.
+    """
+
+    id: str
+    name: str
+    address: str
+    ready: bool
+    host: str | None = None
+    known: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def require_known(self) -> None:
+        """Raise `node-unreachable` if nothing says where its daemon is."""
+        if not self.known:
+            raise StackError(
+                "node-unreachable",
+                f"nothing says how the Docker daemon of the node {self.name} is reached",
+                f"say it once: `docker node update --label-add {HOST}=ssh://USER@{self.address} {self.name}`",
+            )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """All nodes of a Swarm; `own` is the id of the one that the client asks."""
+
+    nodes: Sequence[Node]
+    own: str
+
+    def named(self, node: str) -> Node | None:
+        """Find a node by its id."""
+        return next((each for each in self.nodes if each.id == node), None)
+
+    @property
+    def asked(self) -> Node:
+        """The node that the client asks."""
+        return next(each for each in self.nodes if each.id == self.own)
+
+    def has_data(self, project: str) -> Node | None:
+        """Find the node that has the data of an instance, if an earlier `up` chose one."""
+        return next((each for each in self.nodes if data_label(project) in each.labels), None)
+
+    def data_node(self, project: str) -> Node:
+        """Find the node that has the data of an instance, or is to have it."""
+        chosen = self.has_data(project)
+        if chosen is not None:
+            return chosen
+        offered = sorted((each for each in self.nodes if MAY_HAVE_DATA in each.labels), key=lambda each: each.name)
+        return next((each for each in offered if each.ready), self.asked)
+
+
+def read_cluster(nodes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Cluster:
+    """Interpret the answers of a manager to `/nodes` and `/info`: pure."""
+    own = info["Swarm"]["NodeID"]
+    return Cluster(tuple(_node(each, each["ID"] == own) for each in nodes), own)
+
+
+def _node(node: Mapping[str, Any], own: bool) -> Node:
+    labels = node["Spec"].get("Labels") or {}
+    return Node(
+        id=node["ID"],
+        name=node["Description"]["Hostname"],
+        address=node["Status"].get("Addr", ""),
+        ready=node["Status"]["State"] == "ready" and node["Spec"]["Availability"] == "active",
+        host=None if own else labels.get(HOST),
+        known=own or HOST in labels,
+        labels=labels,
+    )

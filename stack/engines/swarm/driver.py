@@ -1,0 +1,405 @@
+"""Drive Docker Swarm: the engine for an instance as services on many machines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+from stack.capabilities import Completed, Serve, Session
+from stack.engines import process
+from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
+from stack.engines.docker import client, failures, resolving
+from stack.engines.docker.builds import write_builds
+from stack.engines.docker.objects import READ_TIMEOUT
+from stack.engines.process import CommandJob, FinishedJob, Job
+from stack.engines.swarm import arguments, files, log_lines, losses, machine, observe, render
+from stack.engines.swarm.cluster import Node, data_label
+from stack.engines.swarm.deploying import Deployment, Recorded, steps
+from stack.engines.swarm.left import await_offline_servers
+from stack.engines.swarm.observe import Seen, Service
+from stack.engines.swarm.owners import give_to_users
+from stack.engines.swarm.revisions import SwarmRevisions
+from stack.engines.swarm.session import NodeSession
+from stack.engines.swarm.volumes import SwarmVolumes, remove_volumes, volume_names
+from stack.errors import StackError
+from stack.fields import Fields
+from stack.findings import Finding
+from stack.instance import Instance
+from stack.observed import ComponentState, Observed, Resources
+
+# Swarm ends tasks and removes networks after the command that asks for it.
+_ENDS_WITHIN = 120.0
+_POLL = 0.1
+_LAST_LINES = 12
+
+
+class SwarmEngine(Engine):
+    """An instance as services of a Swarm; see `stack.engines.base.Engine`."""
+
+    name = "swarm"
+    traits = Traits(
+        target="container",
+        builds=True,
+        program="a Docker Swarm",
+        unspecific="docker-failed",
+        unreachable=frozenset({"docker-client", "docker-daemon", "docker-permission", "no-swarm"}),
+        chosen_by_itself=False,
+        ports_here=False,
+    )
+
+    def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
+        """Ignore `system_binaries`: a container brings its own."""
+        self._instance = instance
+
+    # The machine
+
+    def check(self, within: float = 5) -> None:
+        machine.check(within)
+        losses.check(self._instance)
+
+    def examine(self, own: bool) -> Iterator[Finding]:
+        return machine.examine()
+
+    def losses(self) -> tuple[str, ...]:
+        return losses.losses(self._instance)
+
+    def notices(self) -> tuple[str, ...]:
+        return losses.notices(self._instance, files.place_of(self._instance).mesh)
+
+    def placement(self) -> tuple[str, ...]:
+        return losses.placement(self._instance, machine.read())
+
+    # What is declared
+
+    def fields(self) -> Mapping[str, Fields]:
+        return render.fields(self._instance, files.place_of(self._instance))
+
+    def render(self) -> str:
+        return render.render(self._instance, files.place_of(self._instance))
+
+    def variables(self, component: str) -> Mapping[str, str]:
+        return resolving.variables(self._instance, component)
+
+    def version(self, component: str) -> int | None:
+        return self._instance.stack[component].major
+
+    def environment(self) -> Mapping[str, str]:
+        return {}
+
+    def newest(self, images: Sequence[str]) -> Mapping[str, str]:
+        # It takes a while to import, and one command asks.
+        from stack.engines.docker.registries import digests
+
+        return digests(images)
+
+    # What exists
+
+    def observe(self) -> Observed:
+        return observe.observed(self._instance, self._look())
+
+    def observe_all(self) -> Observed:
+        seen = self._look()
+        place = files.place_of(self._instance)
+        names = self._instance.stack.names
+        owners = {name: resolving.workload_of(self._instance, name).image_of or name for name in names}
+        images = {name: place.images[owner] for name, owner in owners.items() if owner in place.images}
+        node = seen.cluster.has_data(self._instance.project)
+        stores = () if node is None else volume_names(node, self._instance.project)
+        return observe.observed(self._instance, seen, stores, images)
+
+    @property
+    def volumes(self) -> Volumes:
+        return SwarmVolumes(self._instance, self._data_node)
+
+    def resources(self) -> Resources:
+        return Resources(
+            containers=tuple(each["Spec"]["Name"] for each in machine.listed("/services", self._label)),
+            networks=tuple(each["Name"] for each in machine.listed("/networks", self._label)),
+            volumes=self.volumes.existing(),
+        )
+
+    def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
+        return tuple(line.text for line in self._logs([component], tail, since))
+
+    def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
+        return self._logs(query.names or self._instance.stack.names, query.tail, query.since)
+
+    def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
+        there = self._look().services
+        names = [name for name in query.names or self._instance.stack.names if name in there]
+
+        def pass_on(printed: str) -> None:
+            if (line := self._log_line(printed)) is not None:
+                write(line)
+
+        commands = [arguments.logs(self._service(name), query.tail, query.since, follow=True) for name in names]
+        together = arguments.at_once([client.command(each) for each in commands])
+        return process.stream(together, client.environment(), pass_on)
+
+    def _logs(self, names: Sequence[str], tail: int | None, since: datetime | None) -> list[LogLine]:
+        there = self._look().services
+        lines: list[LogLine] = []
+        for name in names:
+            if name not in there:
+                continue
+            printed = client.read(arguments.logs(self._service(name), tail, since), READ_TIMEOUT)
+            own = [line for each in printed.split("\n") if (line := self._log_line(each)) is not None]
+            # The client counts the lines of each task by itself, also of those that ended.
+            lines += log_lines.in_order(own)[-tail:] if tail else log_lines.in_order(own)
+        return log_lines.in_order(lines)
+
+    def _log_line(self, printed: str) -> LogLine | None:
+        return log_lines.parsed(printed, self._instance.project, self._instance.stack.replicas)
+
+    # Changes
+
+    def build(self, names: Collection[str] = ()) -> Job:
+        losses.check(self._instance)
+        write_builds(self._instance)
+        command = arguments.build(files.write_builds(self._instance), self._instance.project, [*names])
+        job = CommandJob(client.command(command), client.environment(), self._explain_build)
+        return Recorded(job, self._keep_images)
+
+    def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
+        stack = self._instance.stack
+        if (node := self._pin_data()) is not None:
+            await_offline_servers(self._instance, node)
+            give_to_users(self._instance, node)
+        names = [*only] if only else [*stack.lasting]
+        seen = self._look()
+        jobs = [name for name in names if name in stack.jobs and name in seen.services]
+        # A job's service runs once, so that another run is another service.
+        self._remove_services(jobs)
+        if not only:
+            self._remove_services([name for name in seen.services if name not in stack.names])
+        left = [name for name in names if not (name in made and name not in recreate and self._is_well(seen, name))]
+        if not left:
+            return FinishedJob()
+        return Deployment(
+            steps(stack, left), self._deploying(frozenset(recreate)), self._look, self._is_well, self._task_lines
+        )
+
+    def start(self, names: Collection[str] = ()) -> Job:
+        seen, stack = self._look(), self._instance.stack
+        wanted = [name for name in names or self._instance.expected if name in stack.lasting]
+        resting = [name for name in wanted if name in seen.services and not seen.services[name].wanted]
+        if not resting:
+            return FinishedJob()
+
+        def scale(step: Sequence[str]) -> None:
+            counts = {self._service(name): stack.replicas(name) for name in step}
+            client.read(arguments.scale(counts), READ_TIMEOUT)
+
+        return self._deployment(steps(stack, resting), scale)
+
+    def stop(self, names: Collection[str] = ()) -> None:
+        services = self._look().services
+        wanted = [each for name, each in services.items() if not names or name in names]
+        counts = {self._service(each.component): 0 for each in wanted if not each.once and each.wanted}
+        if counts:
+            client.read(arguments.scale(counts), READ_TIMEOUT)
+        self._remove_services([each.component for each in wanted if each.once and _runs(each)])
+        ids = {each.service["ID"] for each in wanted}
+        self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
+
+    def down(self) -> None:
+        if machine.listed("/services", self._label) or machine.listed("/networks", self._label):
+            client.read(arguments.remove_stack(self._instance.project), client.STOP_TIMEOUT)
+        self._await_end(lambda seen: seen.busy or bool(machine.listed("/networks", self._label)))
+        self._remove_spare_objects()
+
+    def destroy(self) -> None:
+        self.down()
+        node = self._data_node()
+        if node is not None:
+            remove_volumes(node, volume_names(node, self._instance.project))
+            client.read(arguments.unlabel_node(node.id, data_label(self._instance.project)), READ_TIMEOUT)
+
+    def renew_secrets(self) -> frozenset[str]:
+        """Name what reads a secret that has another value now: Swarm gives it only to new tasks."""
+        place = files.place_of(self._instance)
+        carried = render.carried_secrets(self._instance, place)
+        found = set()
+        for name, service in self._look().services.items():
+            if name in self._instance.stack.names and not service.once:
+                read = resolving.workload_of(self._instance, name).secrets
+                wanted = {carried[secret.id].name for secret in read if secret.id in carried}
+                if not wanted <= service.secrets:
+                    found.add(name)
+        return frozenset(found)
+
+    @property
+    def revisions(self) -> Revisions:
+        return SwarmRevisions(self._instance, self._restore, self._remove_spare_objects)
+
+    # Commands in a component
+
+    def session(self, component: str, state: ComponentState | None = None) -> NodeSession:
+        seen = self._look()
+        service = seen.services.get(component)
+        slots = [each for each in service.slots if _is_running(each.task)] if service is not None else []
+        if state is not None:
+            slots = [each for each in slots if each.number == state.first.number] or slots
+        if not slots:
+            raise StackError(
+                "component-down",
+                f"{component} does not run",
+                f"run `stackctl up`, and look at `stackctl logs {component}`",
+            )
+        task = slots[0].task
+        node = seen.node_of(task)
+        assert node is not None  # noqa: S101 - a task that runs is on one
+        node.require_known()
+        limit = resolving.workload_of(self._instance, component).limits.memory * 2**20
+        return NodeSession(component, task["Status"]["ContainerStatus"]["ContainerID"], limit, node.host)
+
+    def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
+        from stack.engines.swarm.one_off import run_one_off
+
+        return run_one_off(self._instance, self._look(), component, command, capture)
+
+    def local(self, component: str) -> AbstractContextManager[Local]:
+        raise StackError(
+            "engine-lacks",
+            "a process of this machine can't take the place of a component on a Swarm",
+            "run the stack with --engine compose for that",
+        )
+
+    def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
+        from stack.engines.swarm.offline import serve_offline
+
+        node = self._pin_data() or machine.read().asked
+        return serve_offline(self._instance, node, component, serve)
+
+    # What it is made of
+
+    @property
+    def _label(self) -> str:
+        return f"{render.LABEL_NAMESPACE}={self._instance.project}"
+
+    def _service(self, component: str) -> str:
+        return render.service_name(self._instance, component)
+
+    def _look(self) -> Seen:
+        cluster = machine.read()
+        services, tasks = (machine.listed(path, self._label) for path in ("/services", "/tasks"))
+        return observe.read_services(self._instance, services, tasks, cluster)
+
+    def _data_node(self) -> Node | None:
+        return machine.read().has_data(self._instance.project)
+
+    def _pin_data(self) -> Node | None:
+        """Choose the node that has the data, if there is any: its label says so from then on."""
+        cluster, project = machine.read(), self._instance.project
+        if not any(render.has_data(self._instance, name) for name in self._instance.stack.whole.names):
+            return None
+        node = cluster.data_node(project)
+        if data_label(project) not in node.labels:
+            client.read(arguments.label_node(node.id, data_label(project)), READ_TIMEOUT)
+        return node
+
+    def _is_well(self, seen: Seen, name: str) -> bool:
+        state = observe.observed(self._instance, seen).components.get(name)
+        return state is not None and state.well
+
+    def _deployment(self, steps: Sequence[Sequence[str]], deploy: Callable[[Sequence[str]], None]) -> Job:
+        return Deployment(steps, deploy, self._look, self._is_well, self._task_lines)
+
+    def _task_lines(self, task: str) -> str:
+        """Return the last lines of a task; nothing if its node does not tell them."""
+        answer = client.run(arguments.task_logs(task, _LAST_LINES), READ_TIMEOUT)
+        return (answer.stdout + answer.stderr).strip() if answer.ok else ""
+
+    def _deploying(self, recreate: frozenset[str]) -> Callable[[Sequence[str]], None]:
+        """Return what deploys the components of one step; those of `recreate` also if nothing changed."""
+
+        def deploy(names: Sequence[str]) -> None:
+            before = self._look().services
+            path = files.write_stack(self._instance, names)
+            self._deploy(path, files.given_values(self._instance, names))
+            forced = [name for name in names if name in recreate and name in before]
+            after = self._look().services if forced else {}
+            for name in forced:
+                if after[name].template == before[name].template:
+                    client.read(arguments.remake(self._service(name)), READ_TIMEOUT)
+
+        return deploy
+
+    def _deploy(self, path: Path, values: Mapping[str, str]) -> None:
+        command = arguments.deploy(path, self._instance.project)
+        answer = client.run(command, client.STOP_TIMEOUT, values)
+        if not answer.ok:
+            output = answer.stderr or answer.stdout
+            place = files.place_of(self._instance)
+            images = {name: render.image(self._instance, place, name) for name in self._instance.stack.names}
+            raise failures.of_start(output, images, client.failed("stack deploy", output))
+
+    def _restore(self, path: Path, values: Mapping[str, str], names: Collection[str]) -> Job:
+        stack = self._instance.stack
+        known = [name for name in stack.lasting if not names or name in names]
+        return self._deployment([known], lambda _: self._deploy(path, values))
+
+    def _remove_services(self, names: Collection[str]) -> None:
+        if names:
+            client.read(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
+            services = self._look().services
+            ids = {services[name].service["ID"] for name in names if name in services}
+            self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
+
+    def _remove_spare_objects(self) -> None:
+        """Remove the secrets and configs of the instance that no service has. Swarm refuses for one in use."""
+        templates = [each.template["ContainerSpec"] for each in self._look().services.values()]
+        for kind, path, key in (("secret", "/secrets", "Secrets"), ("config", "/configs", "Configs")):
+            used = {each[f"{key[:-1]}ID"] for template in templates for each in template.get(key) or ()}
+            spare = [each["ID"] for each in machine.listed(path, self._label) if each["ID"] not in used]
+            if spare:
+                client.run(arguments.remove_objects(kind, spare), READ_TIMEOUT)
+
+    def _await_end(self, goes_on: Callable[[Seen], bool]) -> None:
+        """Wait until nothing of what was ended is left. Raises `docker-failed` if it takes too long."""
+        deadline, pause = time.monotonic() + _ENDS_WITHIN, threading.Event()
+        while goes_on(self._look()):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    "docker-failed",
+                    f"the Swarm has not ended what was to end within {_ENDS_WITHIN:g} s",
+                    "look at `docker node ls`: a node that is down ends nothing; run this again when it is back",
+                )
+            pause.wait(_POLL)
+
+    def _keep_images(self) -> None:
+        """Note the digest that the registry gave to each image that was built."""
+        found = {}
+        for name in self._instance.stack.names:
+            if self._instance.source(name) is None or resolving.workload_of(self._instance, name).image_of is not None:
+                continue
+            image = render.repository(self._instance, name)
+            pushed = client.run(arguments.digests(image), READ_TIMEOUT).stdout.split()
+            digests = [each for each in pushed if each.startswith(f"{image}@")]
+            if digests:
+                found[name] = digests[-1]
+        files.keep_images(self._instance, found)
+
+    def _explain_build(self, output: str) -> StackError:
+        error = failures.classify(
+            output,
+            "build-failed",
+            "an image could not be built and pushed",
+            "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
+        )
+        built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
+        return failures.of_build(output, built, error)
+
+
+def _is_running(task: Mapping[str, object]) -> bool:
+    status = task["Status"]
+    assert isinstance(status, Mapping)  # noqa: S101 - as the daemon tells it
+    return status["State"] in ("running", "starting")
+
+
+def _runs(service: Service) -> bool:
+    return any(_is_running(each.task) for each in service.slots)

@@ -1,0 +1,43 @@
+"""Run a command in a container of its own, made like those of a component and removed when it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from stack.capabilities import Completed
+from stack.engines import one_offs, process
+from stack.engines.docker import client
+from stack.engines.swarm import render
+from stack.engines.swarm.container import made
+from stack.engines.swarm.left import LABEL_RUN, remove_left
+from stack.engines.swarm.observe import Seen
+from stack.errors import StackError
+from stack.instance import Instance
+
+
+def run_one_off(instance: Instance, seen: Seen, component: str, command: Sequence[str], capture: bool) -> Completed:
+    """Run a command on the node that has the data, or else on the one that the client asks; return how it ended.
+
+    With `capture` what it wrote is in the answer. Raises `component-down`.
+    """
+    if not seen.services:
+        raise StackError(
+            "component-down",
+            f"{component} was not made yet, so there is nothing to make a container from",
+            "run `stackctl up` first",
+        )
+    needs_data = render.has_data(instance, component)
+    node = seen.cluster.data_node(instance.project) if needs_data else seen.cluster.asked
+    node.require_known()
+    remove_left(instance, node)
+    name = one_offs.new_name(component)
+    container = f"{instance.project}-{name.replace('.', '-')}"
+    terminal = not capture and sys.stdin.isatty() and sys.stdout.isatty()
+    with (
+        one_offs.held(instance.state, name),
+        made(instance, node, component, container, command, label=f"{LABEL_RUN}={name}", terminal=terminal) as there,
+    ):
+        if capture:
+            return process.ask(component, there.start, client.environment(), None)
+        return Completed(process.attach(there.start, client.environment()), "", "")

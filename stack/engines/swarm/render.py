@@ -1,0 +1,400 @@
+"""Turn an instance into a stack file for `docker stack deploy`: pure, the same text for the same instance.
+
+It holds no secret: the values of variables with one stand in the environment of the client, see `given`, and those in
+files are Swarm's own objects.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stack.engines.docker.networks import Network, plan_networks
+from stack.engines.docker.resolving import literal, resolve, workload_of
+from stack.engines.swarm.cluster import data_label
+from stack.fields import digest, fingerprint, flatten
+from stack.instance import Instance
+from stack.pins import pinned
+from stack.workload import Healthcheck, Port, Restart, VolumeId, Workload
+
+LABEL_INSTANCE = "stackctl.instance"
+LABEL_STATE = "stackctl.state"
+LABEL_DECLARATION = "stackctl.declaration"
+LABEL_ONCE = "stackctl.once"
+# Docker puts this label on all that belongs to a stack.
+LABEL_NAMESPACE = "com.docker.stack.namespace"
+_VERSION = "3.13"
+_RESTARTS: Mapping[Restart, str] = {"always": "any", "on-failure": "on-failure", "no": "none"}
+_SHM = "/dev/shm"  # noqa: S108 - in the container
+# What can be stopped and started again within that has no data, and Swarm replaces it if it does not get healthy.
+_APP_STARTS_WITHIN = 120.0
+_LONGEST_NAME = 48
+_WATCHED = "5s"
+# Paths of files of the state, the number of replicas, and how one is replaced, which is part of none of them.
+_NO_FIELDS = ("deploy.replicas",)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the text depends on beside the declaration.
+
+    `mesh`: nodes have virtual addresses and the routing mesh. `images`: the image of each component that is built, with
+    its digest. `secrets`: the value of each secret that exists, `salt` what hides it in the name of its object.
+    `files`: where the files are that the client reads.
+    """
+
+    mesh: bool
+    files: Path
+    images: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    salt: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A file that is an object of the Swarm: `name` is that of the object, and `path` where the client reads it."""
+
+    name: str
+    path: Path
+    data: bytes = field(repr=False)
+
+
+def render(instance: Instance, place: Place, names: Collection[str] | None = None) -> str:
+    """Return the text of the stack file, of all components or of some."""
+    from stack.engines.docker.project_text import write_project
+
+    text = write_project(_stack(instance, place, instance.stack.names if names is None else names))
+    return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
+
+
+def fields(instance: Instance, place: Place) -> dict[str, dict[str, str]]:
+    """Return the declaration of each service, field by field, as its tasks are made from it."""
+    joined = _joined(plan_networks(instance.stack))
+    return {
+        name: _fields(instance, name, _service(instance, place, name, joined[name])) for name in instance.stack.names
+    }
+
+
+def service_name(instance: Instance, component: str) -> str:
+    return f"{instance.project}_{component}"
+
+
+def component_of(instance: Instance, service: str) -> str:
+    return service.removeprefix(f"{instance.project}_")
+
+
+def volumes(instance: Instance) -> dict[VolumeId, str]:
+    """Map each volume to Docker's name for it."""
+    return {
+        volume.id: f"{instance.project}_{instance.store_name(volume)}"
+        for name in instance.stack.names
+        for volume in workload_of(instance, name).volumes
+    }
+
+
+def networks(instance: Instance) -> frozenset[str]:
+    """Return Docker's names of the networks of the instance."""
+    return frozenset(docker_network(instance, name) for name in plan_networks(instance.stack))
+
+
+def docker_network(instance: Instance, name: str) -> str:
+    return f"{instance.project}_{_network_name(name)}"
+
+
+def image(instance: Instance, place: Place, component: str) -> str:
+    """Return the image of a component: one that is built is named by its digest."""
+    workload = workload_of(instance, component)
+    if workload.image is not None:
+        return pinned(workload.image, instance.pins)
+    owner = workload.image_of or component
+    return place.images.get(owner, repository(instance, owner))
+
+
+def repository(instance: Instance, component: str) -> str:
+    """Name the repository that the image of a component is pushed to."""
+    name = f"{instance.project}-{component}"
+    return f"{instance.registry}/{name}" if instance.registry else name
+
+
+def given(instance: Instance) -> dict[tuple[str, str], str]:
+    """Name the variable of the client that has the value of each variable with a secret or a parameter."""
+    declared = [
+        (name, variable) for name in instance.stack.names for variable in workload_of(instance, name).given_environment
+    ]
+    return {each: f"STACKCTL_{number}_{re.sub(r'[^A-Za-z0-9]', '_', each[1])}" for number, each in enumerate(declared)}
+
+
+def carried_secrets(instance: Instance, place: Place) -> dict[str, Carried]:
+    """Return each secret that is read from a file. Another value makes another object: Swarm can't change one."""
+    return {
+        id_: Carried(
+            _object_name(id_, _keyed(place.salt, instance.project, value.encode())),
+            instance.secret_file(id_),
+            value.encode(),
+        )
+        for id_ in instance.secret_files("container")
+        if (value := place.secrets.get(id_)) is not None
+    }
+
+
+def carried_files(instance: Instance, place: Place, component: str) -> dict[str, tuple[Carried, str, int]]:
+    """Return each file that a component finds in its container: the object, where it is, and its mode."""
+    found: dict[str, tuple[Carried, str, int]] = {}
+    for file in workload_of(instance, component).files:
+        content = instance.content(file)
+        for number, entry in enumerate(content.entries if content is not None else ()):
+            name = _object_name(f"{file.name}-{number}", digest(f"{instance.project} {entry.data.hex()}"))
+            target = f"{file.target}/{entry.path}" if entry.path else file.target
+            mode = 0o555 if entry.executable else 0o444
+            found[f"{file.name}-{number}"] = (Carried(name, place.files / name, entry.data), target, mode)
+    return found
+
+
+def has_data(instance: Instance, component: str) -> bool:
+    """Say whether a component keeps something on the disk of its node."""
+    return bool(workload_of(instance, component).volumes)
+
+
+def _object_name(name: str, mark: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)[:_LONGEST_NAME]}_{mark}"
+
+
+def _keyed(salt: str, project: str, value: bytes) -> str:
+    return hmac.new(salt.encode(), project.encode() + b"\0" + value, "sha256").hexdigest()[:12]
+
+
+def _fields(instance: Instance, name: str, service: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a service to what makes other tasks of it; with `***` for each secret.
+
+    The names of the objects with its files say what is in these. The settings of its command stand for the command.
+    """
+    workload = workload_of(instance, name)
+    shown = {key: value for key, value in service.items() if key not in ("secrets", "logging")}
+    shown["networks"] = [*service["networks"]]
+    if workload.given_environment:
+        values = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
+        shown["environment"] = {
+            **service.get("environment", {}),
+            **{key: literal(text) for key, text in values.items()},
+        }
+    if workload.settings:
+        shown["settings"] = dict(workload.settings)
+        del shown["command"]
+    if "configs" in service:
+        shown["configs"] = {each["target"]: each["source"] for each in service["configs"]}
+    if workload.secrets:
+        shown["secrets"] = [secret.id for secret in workload.secrets]
+    if workload.image is None:
+        # Of what is built the sources say what changed, and the digest is known only afterwards.
+        del shown["image"]
+    declared = {key: text for key, text in flatten(shown).items() if key not in _NO_FIELDS}
+    return {key: text.replace("$$", "$") for key, text in declared.items()}
+
+
+def _stack(instance: Instance, place: Place, names: Collection[str]) -> dict[str, Any]:
+    planned = plan_networks(instance.stack)
+    joined = _joined(planned)
+    wanted = [name for name in instance.stack.names if name in names]
+    used = {network for name in wanted for network in joined[name]}
+    workloads = {name: workload_of(instance, name) for name in wanted}
+    stores = dict.fromkeys(instance.store_name(volume) for each in workloads.values() for volume in each.volumes)
+    secrets = carried_secrets(instance, place)
+    read = dict.fromkeys(secret.id for each in workloads.values() for secret in each.secrets if secret.id in secrets)
+    files = {key: carried for name in wanted for key, (carried, _, _) in carried_files(instance, place, name).items()}
+    labels = _labels(instance)
+    stack: dict[str, Any] = {
+        "version": _VERSION,
+        "services": {name: _marked(instance, name, _service(instance, place, name, joined[name])) for name in wanted},
+        "networks": {
+            _network_name(name): _network(network, labels) for name, network in planned.items() if name in used
+        },
+    }
+    if files:
+        stack["configs"] = {key: _object(each, labels) for key, each in files.items()}
+    if read:
+        stack["secrets"] = {id_: _object(secrets[id_], labels) for id_ in read}
+    if stores:
+        stack["volumes"] = {store: {"name": f"{instance.project}_{store}", "labels": labels} for store in stores}
+    return stack
+
+
+def _object(carried: Carried, labels: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": carried.name, "file": literal(str(carried.path)), "labels": labels}
+
+
+def _network(network: Network, labels: Mapping[str, str]) -> dict[str, Any]:
+    # What runs beside the services, such as a command of `run`, joins it too.
+    internal = {"internal": True} if network.internal else {}
+    return {"driver": "overlay", **internal, "attachable": True, "labels": labels}
+
+
+def _network_name(name: str) -> str:
+    """Write the name of a network as Swarm takes it; no component has an underscore."""
+    return name.replace(".", "_")
+
+
+def _joined(planned: Mapping[str, Network]) -> Mapping[str, list[str]]:
+    """Return the names of the networks that each component is on, in alphabetical order."""
+    joined: dict[str, list[str]] = {}
+    for name in sorted(planned):
+        for member in planned[name].members:
+            joined.setdefault(member, []).append(name)
+    return joined
+
+
+def _service(instance: Instance, place: Place, name: str, joined: Sequence[str]) -> dict[str, Any]:
+    workload = workload_of(instance, name)
+    hardening = workload.hardening
+    service: dict[str, Any] = {"image": image(instance, place, name)}
+    if workload.init:
+        service["init"] = True
+    if workload.entrypoint is not None:
+        service["entrypoint"] = [literal(resolve(instance, word)) for word in workload.entrypoint]
+    if workload.words is not None:
+        service["command"] = [literal(resolve(instance, word)) for word in workload.words]
+    if hardening.user is not None:
+        service["user"] = hardening.user
+    if environment := _environment(instance, name, workload):
+        service["environment"] = environment
+    if workload.published:
+        service["ports"] = [_port(instance, place, port) for port in workload.published]
+    if workload.hostname is not None:
+        service["hostname"] = workload.hostname
+    if workload.working_dir is not None:
+        service["working_dir"] = literal(workload.working_dir)
+    if workload.terminal:
+        service |= {"tty": True, "stdin_open": True}
+    names = [_network_name(each) for each in joined]
+    own_name = workload.hostname
+    service["networks"] = names if own_name is None else {each: {"aliases": [own_name]} for each in names}
+    if mounted := [*_mounts(instance, workload)]:
+        service["volumes"] = mounted
+    if workload.secrets:
+        service["secrets"] = [{"source": secret.id, "target": secret.id} for secret in workload.secrets]
+    if files := carried_files(instance, place, name):
+        service["configs"] = [
+            {"source": key, "target": target, "mode": mode} for key, (_, target, mode) in files.items()
+        ]
+    if workload.healthcheck is not None:
+        service["healthcheck"] = _healthcheck(workload.healthcheck, bool(workload.volumes))
+    if workload.stop_signal is not None:
+        service["stop_signal"] = f"SIG{workload.stop_signal}"
+    if hardening.extra_hosts:
+        service["extra_hosts"] = [f"{host}={address}" for host, address in hardening.extra_hosts.items()]
+    if workload.limits.ulimits:
+        service["ulimits"] = dict(workload.limits.ulimits)
+    added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
+    return service | {
+        "stop_grace_period": f"{workload.stop_grace}s",
+        "read_only": hardening.read_only,
+        "cap_drop": ["ALL"],
+        **added,
+        "deploy": _deploy(instance, place, workload),
+        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+        "labels": {key: literal(value) for key, value in workload.labels.items()},
+    }
+
+
+def _environment(instance: Instance, name: str, workload: Workload) -> dict[str, str]:
+    plain = {variable: literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()}
+    names = given(instance) if workload.given_environment else {}
+    return plain | {variable: f"${{{names[name, variable]}}}" for variable in workload.given_environment}
+
+
+def _deploy(instance: Instance, place: Place, workload: Workload) -> dict[str, Any]:
+    limits = workload.limits
+    deploy: dict[str, Any] = {"mode": "replicated" if workload.once is None else "replicated-job"}
+    if workload.once is None:
+        order = "start-first" if _can_overlap(place, workload) else "stop-first"
+        changing = {"parallelism": 1, "order": order, "monitor": _WATCHED}
+        deploy |= {
+            "replicas": workload.replicas,
+            "update_config": {**changing, "failure_action": "rollback"},
+            "rollback_config": {**changing, "failure_action": "pause"},
+            "restart_policy": {"condition": _RESTARTS[workload.restart], "delay": "1s"},
+        }
+    else:
+        deploy["restart_policy"] = {"condition": "none"}
+    if not place.mesh:
+        deploy["endpoint_mode"] = "dnsrr"
+    if workload.volumes:
+        deploy["placement"] = {"constraints": [f"node.labels.{data_label(instance.project)} == true"]}
+    elif workload.replicas > 1:
+        deploy["placement"] = {"preferences": [{"spread": "node.id"}]}
+    cpus, memory = f"{limits.cpus:g}", f"{limits.memory}M"
+    return deploy | {"resources": {"limits": {"cpus": cpus, "memory": memory, "pids": limits.pids}}}
+
+
+def _can_overlap(place: Place, workload: Workload) -> bool:
+    """Say whether a new task may run beside the one that it replaces."""
+    if workload.singleton or workload.volumes:
+        return False
+    # Without the mesh a port is one of the node, and the old task has it.
+    return place.mesh or not workload.published
+
+
+def _port(instance: Instance, place: Place, port: Port) -> dict[str, Any]:
+    return {
+        "target": port.number,
+        "published": instance.ports[port.id],
+        "protocol": "udp" if port.udp else "tcp",
+        "mode": "ingress" if place.mesh else "host",
+    }
+
+
+def _mounts(instance: Instance, workload: Workload) -> Iterator[dict[str, Any]]:
+    owned = workload.hardening.owner is not None
+    for volume in workload.volumes:
+        yield {
+            "type": "volume",
+            "source": instance.store_name(volume),
+            "target": volume.target,
+            **({"read_only": True} if volume.read_only else {}),
+            **({"volume": {"nocopy": True}} if owned and volume.owned else {}),
+        }
+    for folder in workload.hardening.tmpfs:
+        yield {"type": "tmpfs", "target": folder.partition(":")[0]}
+    if workload.hardening.shm is not None:
+        yield {"type": "tmpfs", "target": _SHM, "tmpfs": {"size": workload.hardening.shm * 2**20}}
+
+
+def _marked(instance: Instance, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
+    """Label what a service's tasks are made from, and whose the service is."""
+    once = {} if workload_of(instance, name).once is None else {LABEL_ONCE: "true"}
+    own = {LABEL_DECLARATION: fingerprint(_fields(instance, name, service))} | once
+    deploy = {**service["deploy"], "labels": _labels(instance) | once}
+    return {**service, "labels": service["labels"] | own, "deploy": deploy}
+
+
+def _healthcheck(check: Healthcheck, has_data: bool) -> dict[str, Any]:
+    """Render a health check.
+
+    A task that is not healthy in time is replaced. An app is given less time than a database, which may recover.
+    """
+    if check.test == ():
+        return {"disable": True}
+    asked = (
+        {}
+        if check.test is None
+        else {
+            "test": [literal(word) for word in check.test],
+            "interval": f"{check.interval:g}s",
+            "timeout": f"{check.timeout:g}s",
+            "retries": check.retries,
+        }
+    )
+    period = check.start_period if has_data else min(check.start_period, _APP_STARTS_WITHIN)
+    return asked | {"start_period": f"{period:g}s", "start_interval": f"{check.start_interval:g}s"}
+
+
+def labels(instance: Instance) -> dict[str, str]:
+    """Return the labels of all that belongs to an instance."""
+    return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
+
+
+def _labels(instance: Instance) -> dict[str, str]:
+    return {name: literal(value) for name, value in labels(instance).items()}

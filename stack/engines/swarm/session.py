@@ -1,0 +1,20 @@
+"""Run commands in a container of a node; see `stack.capabilities.Session`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stack.engines.docker import arguments, client
+from stack.engines.docker.session import ContainerSession
+from stack.engines.swarm.api import on_host
+
+
+@dataclass(frozen=True)
+class NodeSession(ContainerSession):
+    """`host`: the daemon of the node; None for the one that the client asks."""
+
+    host: str | None = None
+
+    def _command(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        return client.command([*on_host(self.host), *arguments.execute(self.container, command, terminal)])

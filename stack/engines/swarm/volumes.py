@@ -1,0 +1,82 @@
+"""Find and delete the volumes of an instance, on the node that has its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import IO
+
+from stack.engines.base import Volumes
+from stack.engines.docker import client
+from stack.engines.docker.objects import READ_TIMEOUT
+from stack.engines.swarm import api, render
+from stack.engines.swarm.api import on_host
+from stack.engines.swarm.cluster import Node
+from stack.engines.swarm.left import await_offline_servers
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.workload import VolumeId
+
+
+class SwarmVolumes(Volumes):
+    """See `stack.engines.base.Volumes`. `node` finds the one that has the data; None if there is none yet."""
+
+    def __init__(self, instance: Instance, node: Callable[[], Node | None]) -> None:
+        self._instance = instance
+        self._node = node
+
+    def declared(self) -> Mapping[VolumeId, str]:
+        return render.volumes(self._instance)
+
+    def existing(self) -> tuple[str, ...]:
+        node = self._node()
+        return () if node is None else volume_names(node, self._instance.project)
+
+    def remove(self, name: str) -> None:
+        if (node := self._node()) is not None:
+            await_offline_servers(self._instance, node)
+            remove_volumes(node, [name])
+
+    def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        from stack.engines.swarm import volume_files
+
+        return volume_files.read(self._instance, self._there(volume), volume)
+
+    def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+        from stack.engines.swarm import volume_files
+
+        return volume_files.write(self._instance, self._there(volume), volume)
+
+    def _there(self, volume: VolumeId) -> Node:
+        node = self._node()
+        if node is None:
+            raise StackError("component-down", f"no node has the data of {volume}", "run `stackctl up` first")
+        node.require_known()
+        return node
+
+
+def volume_names(node: Node, project: str) -> tuple[str, ...]:
+    """List the volumes of an instance on a node. Raises `node-unreachable`."""
+    node.require_known()
+    try:
+        found = api.daemon(node.host).get("/volumes", {"label": [f"{render.LABEL_NAMESPACE}={project}"]})
+    except StackError as error:
+        raise unreachable(node, error) from error
+    return tuple(sorted(each["Name"] for each in found["Volumes"] or ()))
+
+
+def remove_volumes(node: Node, names: Sequence[str]) -> None:
+    """Remove volumes of a node that no container uses."""
+    if names:
+        node.require_known()
+        client.read([*on_host(node.host), "volume", "rm", *names], READ_TIMEOUT)
+
+
+def unreachable(node: Node, error: StackError) -> StackError:
+    state = "" if node.ready else ", and its Swarm says that it is down"
+    return StackError(
+        "node-unreachable",
+        f"the Docker daemon of the node {node.name} does not answer{state}: {error.message}",
+        f"bring the node back, and look with `docker {' '.join(on_host(node.host))} version`".replace("  ", " "),
+        error.output,
+    )
