@@ -20,6 +20,7 @@ from stack.engines.process import Pipe
 from stack.engines.swarm import files, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
+from stack.engines.swarm.volumes import create_volume
 from stack.instance import Instance
 from stack.workload import Volume
 
@@ -66,6 +67,9 @@ def made(
         *(["--entrypoint", first] if first else []),
         *(render.image(instance, place, component), *rest, *command),
     ]
+    for volume in workload_of(instance, component).volumes:
+        # Docker would make it without the labels by which it is found.
+        create_volume(instance, node, volume.id)
     client.read([*on_host(node.host), *words], client.STOP_TIMEOUT, _environment(instance, component))
     try:
         _put(node, name, _SECRETS, _secrets(instance, place, component))

@@ -24,7 +24,7 @@ from stack.engines.swarm.observe import Seen, Service
 from stack.engines.swarm.owners import give_to_users
 from stack.engines.swarm.revisions import SwarmRevisions
 from stack.engines.swarm.session import NodeSession
-from stack.engines.swarm.volumes import SwarmVolumes, remove_volumes, volume_names
+from stack.engines.swarm.volumes import SwarmVolumes, remove_images, remove_volumes, volume_names
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -214,10 +214,14 @@ class SwarmEngine(Engine):
 
     def destroy(self) -> None:
         self.down()
-        node = self._data_node()
+        cluster, project = machine.read(), self._instance.project
+        node = cluster.has_data(project)
         if node is not None:
-            remove_volumes(node, volume_names(node, self._instance.project))
-            client.read(arguments.unlabel_node(node.id, data_label(self._instance.project)), READ_TIMEOUT)
+            remove_volumes(node, volume_names(node, project))
+            client.read(arguments.unlabel_node(node.id, data_label(project)), READ_TIMEOUT)
+        for each in cluster.nodes:
+            if each.known and each.ready:
+                remove_images(each, self._instance)
 
     def renew_secrets(self) -> frozenset[str]:
         """Name what reads a secret that has another value now: Swarm gives it only to new tasks."""

@@ -23,6 +23,7 @@ from stack.engines.swarm import api, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.owners import ANY
+from stack.engines.swarm.volumes import create_volume
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.workload import Volume, VolumeId
@@ -82,14 +83,6 @@ def give(instance: Instance, node: Node, volume: VolumeId, user: str) -> None:
 def declared(instance: Instance, volume: VolumeId) -> Volume:
     workloads = (workload_of(instance, component) for component in instance.stack.names)
     return next(each for workload in workloads for each in workload.volumes if each.id == volume)
-
-
-def create_volume(instance: Instance, node: Node, volume: VolumeId) -> str:
-    """Make a volume unless it exists, with the labels that Swarm would give it; return its name."""
-    store = render.volumes(instance)[volume]
-    labels = {**render.labels(instance), render.LABEL_NAMESPACE: instance.project}
-    client.read([*on_host(node.host), *arguments.create_volume(store, labels)], READ_TIMEOUT)
-    return store
 
 
 def _place(there: _Mounted, root: tarfile.TarInfo) -> None:

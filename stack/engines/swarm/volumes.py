@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import IO
 
 from stack.engines.base import Volumes
-from stack.engines.docker import client
+from stack.engines.docker import arguments, client
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.swarm import api, render
 from stack.engines.swarm.api import on_host
@@ -55,6 +55,14 @@ class SwarmVolumes(Volumes):
         return node
 
 
+def create_volume(instance: Instance, node: Node, volume: VolumeId) -> str:
+    """Make a volume unless it exists, with the labels that Swarm would give it; return its name."""
+    store = render.volumes(instance)[volume]
+    labels = {**render.labels(instance), render.LABEL_NAMESPACE: instance.project}
+    client.read([*on_host(node.host), *arguments.create_volume(store, labels)], READ_TIMEOUT)
+    return store
+
+
 def volume_names(node: Node, project: str) -> tuple[str, ...]:
     """List the volumes of an instance on a node. Raises `node-unreachable`."""
     node.require_known()
@@ -66,10 +74,25 @@ def volume_names(node: Node, project: str) -> tuple[str, ...]:
 
 
 def remove_volumes(node: Node, names: Sequence[str]) -> None:
-    """Remove volumes of a node that no container uses."""
-    if names:
-        node.require_known()
-        client.read([*on_host(node.host), "volume", "rm", *names], READ_TIMEOUT)
+    """Remove volumes of a node that no container uses. Swarm keeps the containers of tasks that ended for a while."""
+    if not names:
+        return
+    node.require_known()
+    ended = {"volume": [*names], "status": ["created", "exited", "dead"]}
+    found = api.daemon(node.host).get("/containers/json", ended, everything=True)
+    if found:
+        # Swarm may be about to remove one itself.
+        client.run([*on_host(node.host), *arguments.remove_containers([each["Id"] for each in found])], READ_TIMEOUT)
+    client.read([*on_host(node.host), "volume", "rm", *names], READ_TIMEOUT)
+
+
+def remove_images(node: Node, instance: Instance) -> None:
+    """Remove the images of an instance from a node, but those that a container still uses."""
+    pattern = f"{instance.registry}/{instance.project}-*" if instance.registry else f"{instance.project}-*"
+    names = {"reference": [pattern, f"{instance.project}-volumes"]}
+    found = api.daemon(node.host).get("/images/json", names)
+    if found:
+        client.run([*on_host(node.host), "image", "rm", "--force", *(each["Id"] for each in found)], READ_TIMEOUT)
 
 
 def unreachable(node: Node, error: StackError) -> StackError:
