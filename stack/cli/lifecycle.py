@@ -19,6 +19,7 @@ from stack.cli.options import (
     Port,
     Publish,
     Session,
+    Strict,
     Timeout,
     Unpublish,
     With,
@@ -49,6 +50,7 @@ def up(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Restore the previous version if the new one fails.")
     ] = False,
+    strict: Strict = False,
     local: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +98,8 @@ def up(
             "up --local starts everything else and goes on in this terminal",
             "leave out names, --plan, --watch and --json",
         )
-    options, groups = UpOptions(timeout, saved, rollback), Switches(on or (), off or (), publish or (), unpublish or ())
+    options = UpOptions(timeout, saved, rollback, strict=strict)
+    groups = Switches(on or (), off or (), publish or (), unpublish or ())
     settings, ports, names = session.given(parameters), _ports(port or []), components or ()
     ask, progress = session.question(), session.progress
 
@@ -154,6 +157,7 @@ def plan(
     on: With = None,
     off: Without = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if something would change.")] = False,
+    strict: Strict = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
     ] = None,
@@ -174,7 +178,8 @@ def plan(
     from stack.workflow.asked import Switches
 
     _check_whole(components, output, "--output")
-    return plan(session.given(parameters), exit_code, output, Switches(on or (), off or ()), components or ())
+    groups = Switches(on or (), off or ())
+    return plan(session.given(parameters), exit_code, output, groups, components or (), strict)
 
 
 def _check_whole(components: list[str] | None, file: Path | None, option: str) -> None:

@@ -85,6 +85,9 @@ Database = Annotated[
 ]
 Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The target; - or nothing for standard output.")]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The source; - for standard input.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit 3 if the engine does not do all that is declared, and change nothing.")
+]
 SnapshotName = Annotated[str | None, typer.Argument(metavar="NAME", help="A name from `snapshot list`.")]
 SnapshotFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="Use a snapshot in a file.")]
 Name = Annotated[

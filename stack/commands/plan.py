@@ -14,6 +14,7 @@ from stack.settings import Settings
 from stack.style import DIM, Style
 from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.externals import external_lines
+from stack.workflow.losses import loss_lines
 from stack.workflow.opening import look, with_parameters
 from stack.workflow.part import EVERYTHING, with_needed
 from stack.workflow.plan_result import planned_changes
@@ -29,25 +30,29 @@ def plan(
     output: Path | None = None,
     groups: Switches = AS_THEY_ARE,
     names: Sequence[str] = (),
+    strict: bool = False,
 ) -> Report[PlanResult]:
     """Compare the declaration with what exists. With `exit_code` it ends with 3 if something would change.
 
-    `groups`: as if `up` turned these on and off. `names`: as if `up` named these components.
+    `groups`: as if `up` turned these on and off. `names`: as if `up` named these components. With `strict` it ends with
+    3 if the engine does not do all that is declared.
     """
     opened = preview(with_parameters(look(settings, groups=groups), settings), settings)
     part = with_needed(opened.instance, names) if names else EVERYTHING
     context = compute_plan(opened, opened.state.applied(), contents=True, part=part)
-    notices = (*opened.plan_notices, *map(_moved, context.observed.moved))
+    notices = (*opened.losses, *opened.plan_notices, *map(_moved, context.observed.moved))
     externals = external_lines(opened)
     data = extended(PlanResult, planned_changes(context), notices=notices, externals=externals)
     if output is not None:
         save_plan(output, data)
-    ends = ExitCode.CHANGES if exit_code and (context.plan.something or context.blocker) else ExitCode.DONE
+    would_change = exit_code and (context.plan.something or context.blocker is not None)
+    ends = ExitCode.CHANGES if would_change or (strict and opened.losses) else ExitCode.DONE
 
     def text(style: Style) -> str:
-        notes = [style.wrapped(notice, "note: ", "    ") for notice in notices]
+        lost = loss_lines(opened, style)
+        notes = [style.wrapped(notice, "note: ", "    ") for notice in notices[len(lost) :]]
         kept = [style.paint(style.wrapped(f"{name}: {what}", "= ", "    "), DIM) for name, what in externals.items()]
-        return "\n".join([*kept, *plan_lines(context, style), *(["", *notes] if notes else [])])
+        return "\n".join([*lost, *kept, *plan_lines(context, style), *(["", *notes] if notes else [])])
 
     return Report.drawn("plan", text, data, int(ends))
 

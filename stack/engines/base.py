@@ -169,7 +169,7 @@ class Engine(ABC):
         return ()
 
     def placement(self) -> tuple[str, ...]:
-        """Say on which machine the data is, or will be, if there are several."""
+        """Say on which machine the data is, or will be, and where ports are published, if there are several."""
         return ()
 
     # What is declared

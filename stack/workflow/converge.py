@@ -24,6 +24,7 @@ from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
+from stack.workflow.losses import tell_losses
 from stack.workflow.opening import Opened
 from stack.workflow.parameters import keep_secrets
 from stack.workflow.part import EVERYTHING, Part, left_out, noting_stopped
@@ -47,17 +48,19 @@ class UpOptions:
     """Options of `up`. `timeout`: the seconds from the start of the components until they are ready.
 
     `saved`: the file of a plan that must not have become stale. `rollback`: put back what ran if what is new fails.
-    `part`: what is made and judged; all else is left as it is.
+    `part`: what is made and judged; all else is left as it is. `strict`: refuse what the engine does not do.
     """
 
     timeout: float = 120
     saved: Path | None = None
     rollback: bool = False
     part: Part = EVERYTHING
+    strict: bool = False
 
 
 def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOptions) -> Report[UpResult]:
     """Plan, build, start and judge an instance whose lock is held. What `journal` has is saved after each step."""
+    tell_losses(opened, progress, options.strict)
     _finish_stopping(opened, journal.applied, progress)
     finish_rotations(opened, journal, progress, options.timeout)
     _trim_secrets(opened, progress)

@@ -73,7 +73,7 @@ class Opened:
     @property
     def plan_notices(self) -> tuple[str, ...]:
         """What a user should know of a declaration before it is applied."""
-        return (*self.losses, *self.engine.placement(), *self._variable_notices, *self._declared_notices)
+        return (*self.engine.placement(), *self._variable_notices, *self._declared_notices)
 
     @property
     def losses(self) -> tuple[str, ...]:

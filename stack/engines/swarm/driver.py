@@ -71,7 +71,7 @@ class SwarmEngine(Engine):
         return losses.notices(self._instance, files.place_of(self._instance).mesh)
 
     def placement(self) -> tuple[str, ...]:
-        return losses.placement(self._instance, machine.read())
+        return (*losses.placement(self._instance, machine.read()), *self.notices())
 
     # What is declared
 
