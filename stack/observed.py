@@ -214,7 +214,8 @@ class Found:
 
     `states`: the folders that its parts name as its state. `components`: the word for each that exists, as
     `ComponentState.word`. `ports`: those that are published and known. `since`: when the oldest part was made.
-    `folder`: where the engine keeps it, if that is a folder.
+    `folder`: where the engine keeps it, if that is a folder. `addresses`: where the ports of components answer that are
+    not on this machine.
     """
 
     engine: str
@@ -226,6 +227,7 @@ class Found:
     resources: Resources = field(default_factory=Resources)
     since: datetime | None = None
     folder: Path | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_running(words: Mapping[str, StateWord]) -> bool:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from stack.engines.base import Fleet
 from stack.engines.compose.fleet import ComposeFleet
 from stack.engines.embedded.fleet import EmbeddedFleet
+from stack.engines.swarm.fleet import SwarmFleet
 
-FLEETS: dict[str, Fleet] = {"compose": ComposeFleet(), "embedded": EmbeddedFleet()}
+FLEETS: dict[str, Fleet] = {"compose": ComposeFleet(), "embedded": EmbeddedFleet(), "swarm": SwarmFleet()}

@@ -12,7 +12,7 @@ from stack.errors import StackError
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
 from stack.settings import Settings
-from stack.workload import WEB, PortId
+from stack.workload import LOCALHOST, WEB, PortId
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,13 @@ class Member:
         """Where it answers now."""
         ports = self.found.ports if self.found and self.running else {}
         known = self.entry.urls if self.entry else {}
-        return {name: known.get(name, WEB).replace("{port}", str(port)) for name, port in ports.items()}
+        return {
+            name: known.get(name, WEB).replace("{port}", str(port)).replace(LOCALHOST, self._host(name), 1)
+            for name, port in ports.items()
+        }
+
+    def _host(self, port: PortId) -> str:
+        return (self.found.addresses.get(port.component) if self.found else None) or LOCALHOST
 
     @property
     def created(self) -> datetime | None:

@@ -22,10 +22,8 @@ def instance(*components: object, registry: str | None = None, project: str = "s
     )
 
 
-def node(name: str, **labels: str) -> Node:
-    return Node(
-        name, name, "10.0.0.1", ready=True, known=True, labels={key.replace("__", "."): labels[key] for key in labels}
-    )
+def node(name: str, *labels: str) -> Node:
+    return Node(name, name, "10.0.0.1", ready=True, known=True, labels=dict.fromkeys(labels, "true"))
 
 
 def test_a_folder_of_the_project_is_lost() -> None:

@@ -62,7 +62,7 @@ class SwarmEngine(Engine):
         losses.check(self._instance)
 
     def examine(self, own: bool) -> Iterator[Finding]:
-        return machine.examine()
+        return machine.examine() if own else iter(())
 
     def losses(self) -> tuple[str, ...]:
         return losses.losses(self._instance)
@@ -291,7 +291,8 @@ class SwarmEngine(Engine):
     def _look(self) -> Seen:
         cluster = machine.read()
         services, tasks = (machine.listed(path, self._label) for path in ("/services", "/tasks"))
-        return observe.read_services(self._instance, services, tasks, cluster)
+        names = self._instance.stack.names
+        return Seen(observe.read_services(self._instance.project, services, tasks, names), cluster, tasks)
 
     def _data_node(self) -> Node | None:
         return machine.read().has_data(self._instance.project)

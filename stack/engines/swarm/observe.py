@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from stack.engines.docker import answers
 from stack.engines.docker.resolving import workload_of
@@ -16,7 +16,7 @@ from stack.engines.swarm import render
 from stack.engines.swarm.cluster import Cluster, Node
 from stack.fields import digest
 from stack.instance import Instance
-from stack.observed import ComponentState, EngineState, Health, Observed, together
+from stack.observed import ComponentState, EngineState, Health, Observed, StateWord, together, worst_of
 from stack.workload import PortId
 
 _WAITING = ("new", "allocated", "pending", "assigned", "accepted", "ready", "preparing")
@@ -97,16 +97,28 @@ class Seen:
 
 
 def read_services(
-    instance: Instance, services: Iterable[Mapping[str, Any]], tasks: Sequence[Mapping[str, Any]], cluster: Cluster
-) -> Seen:
-    """Bring together each service with its tasks."""
+    project: str, services: Iterable[Mapping[str, Any]], tasks: Sequence[Mapping[str, Any]], order: Sequence[str] = ()
+) -> dict[str, Service]:
+    """Bring together each service of an instance with its tasks, in an order of components."""
     found = {}
     for service in services:
-        name = render.component_of(instance, service["Spec"]["Name"])
-        own = [task for task in tasks if task["ServiceID"] == service["ID"]]
-        found[name] = Service(name, service, _slots(own))
-    order = {name: position for position, name in enumerate(instance.stack.names)}
-    return Seen(dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order)))), cluster, tasks)
+        name = service["Spec"]["Name"].removeprefix(f"{project}_")
+        found[name] = Service(name, service, _slots([task for task in tasks if task["ServiceID"] == service["ID"]]))
+    places = {name: position for position, name in enumerate(order)}
+    return dict(sorted(found.items(), key=lambda item: places.get(item[0], len(places))))
+
+
+def summary(service: Service) -> StateWord:
+    """Summarize a service in one word, the worst of its replicas'."""
+    if not service.slots:
+        return "created" if service.wanted else "exited"
+    words = []
+    for slot in service.slots:
+        checked = _is_checked(slot.task["Spec"]["ContainerSpec"])
+        state, health = _words(slot.task, service.once, bool(slot.failed), checked)
+        done = service.once and state == "exited" and not _exit_code(slot.task)
+        words.append(cast(StateWord, "done" if done else state if health == "none" else health))
+    return worst_of(words)
 
 
 def observed(

@@ -83,10 +83,6 @@ def service_name(instance: Instance, component: str) -> str:
     return f"{instance.project}_{component}"
 
 
-def component_of(instance: Instance, service: str) -> str:
-    return service.removeprefix(f"{instance.project}_")
-
-
 def volumes(instance: Instance) -> dict[VolumeId, str]:
     """Map each volume to Docker's name for it."""
     return {
