@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests import forkserver, schemas
+from tests.engine.swarm import ENVIRONMENT_OF_CLIENTS
 from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,11 @@ class Cli:
             for name, value in os.environ.items()
             if not name.startswith(("STACKCTL_", "COMPOSE_", "VIRTUAL_ENV"))
         }
-        return own | state | dict(self.environment)
+        return own | state | (ENVIRONMENT_OF_CLIENTS if self.on_a_swarm else {}) | dict(self.environment)
+
+    @property
+    def on_a_swarm(self) -> bool:
+        return self.engine == "swarm"
 
     def run(self, *words: str, stdin: str | None = None) -> Result:
         command = self.arguments(*words)
@@ -138,6 +143,12 @@ class Cli:
 
     @property
     def url(self) -> str:
+        if self.on_a_swarm:
+            # Where its tasks are, only the Swarm knows.
+            urls: dict[str, str] = self.data("status")["urls"]
+            return next(
+                (url for url in urls.values() if url.endswith(f":{self.port}")), f"http://127.0.0.1:{self.port}"
+            )
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str = "/") -> tuple[int, dict[str, Any]]:

@@ -9,6 +9,9 @@ from tests.servers import MISSING
 COMPOSE = pytest.param("compose", marks=pytest.mark.docker)
 EMBEDDED = pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None, reason=str(MISSING)))
 
+# What takes three hosts takes longer: of the tests in ON_A_SWARM each runs there too, in the long run of the tests.
+SWARM = pytest.param("swarm", marks=[pytest.mark.swarm, pytest.mark.long])
+
 _AT_LENGTH = pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.long])
 
 # For what no engine does in a way of its own: on one of them, which takes half as long.
@@ -17,3 +20,6 @@ on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, sco
 on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH], indirect=True, scope="module")
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")
+
+# By file, or by file and test.
+ON_A_SWARM = ("",)

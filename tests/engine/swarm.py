@@ -23,7 +23,11 @@ from pathlib import Path
 from tests.engine.docker_engine import ENTER_TREE, SUITES
 from tests.engine.machine import CACHE, ENVIRONMENT, IN_NAMESPACE, Problem, answer, run, tail
 
-IMAGES = ("postgres:18", "redis:8", "python:3.14-slim")
+IMAGES = (
+    "postgres:18", "postgres:17", "pgvector/pgvector:pg18", "redis:8", "python:3.14-slim", "axllent/mailpit:v1.33",
+    "rustfs/rustfs:1.0.1", "caddy:2.11",
+)  # fmt: skip
+"""Those of `stand_ins.IMAGES` that the tests on a Swarm use."""
 
 HOME = CACHE / "swarm"
 SOCKETS = Path("/run/stackctl-swarm")
@@ -45,6 +49,9 @@ shift 2
 "$@" &
 wait $!
 """
+ENVIRONMENT_OF_CLIENTS = {"DOCKER_HOST": f"unix://{SOCKETS}/{NAMES[0]}.sock", "STACKCTL_REGISTRY": f"{REGISTRY}/tests"}
+"""With these `stackctl` and the docker client find the Swarm while there is one."""
+
 _WITH_THIS_PROGRAM = ("setpriv", "--pdeathsig", "KILL")
 _OWN_NAMESPACES = (
     "unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
@@ -154,8 +161,8 @@ class Swarm:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables with which the docker client finds it."""
-        return {"DOCKER_HOST": self.first.url}
+        """The variables with which `stackctl` and the docker client find it."""
+        return ENVIRONMENT_OF_CLIENTS
 
     def revive(self, host: Host) -> None:
         """Start a host that was killed."""
@@ -338,7 +345,7 @@ def _provide_images(tree: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     with _registry(tree, address):
         for image in missing:
-            name = f"{address}/library/{image}"
+            name = f"{address}/{_in_registry(image)}"
             run(["docker", "tag", image, name])
             try:
                 run(["docker", "push", name])
@@ -346,8 +353,13 @@ def _provide_images(tree: Path) -> None:
                 run(["docker", "rmi", name])
 
 
+def _in_registry(image: str) -> str:
+    """Name an image as a mirror of Docker Hub has it."""
+    return image if "/" in image else f"library/{image}"
+
+
 def _pushed(image: str) -> str | None:
     """Return the id of the image that the registry has by this name."""
-    name, _, tag = image.partition(":")
-    found = _ask(REGISTRY, f"/v2/library/{name}/manifests/{tag}")
+    name, _, tag = _in_registry(image).partition(":")
+    found = _ask(REGISTRY, f"/v2/{name}/manifests/{tag}")
     return None if found is None else str(json.loads(found)["config"]["digest"])

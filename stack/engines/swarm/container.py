@@ -17,7 +17,7 @@ from stack.engines.docker.networks import plan_networks
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.docker.resolving import resolve, workload_of
 from stack.engines.process import Pipe
-from stack.engines.swarm import files, render
+from stack.engines.swarm import files, objects, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.volumes import create_volume
@@ -125,13 +125,13 @@ def _networks(instance: Instance, component: str) -> list[str]:
     return [render.docker_network(instance, name) for name, each in planned if component in each.members]
 
 
-def _secrets(instance: Instance, place: render.Place, component: str) -> list[tuple[str, bytes, int]]:
+def _secrets(instance: Instance, place: objects.Place, component: str) -> list[tuple[str, bytes, int]]:
     read = workload_of(instance, component).secrets
     return [(secret.id, place.secrets[secret.id].encode(), 0o444) for secret in read if secret.id in place.secrets]
 
 
-def _files(instance: Instance, place: render.Place, component: str) -> list[tuple[str, bytes, int]]:
-    carried = render.carried_files(instance, place, component).values()
+def _files(instance: Instance, place: objects.Place, component: str) -> list[tuple[str, bytes, int]]:
+    carried = objects.carried_files(instance, place, component).values()
     return [(target.removeprefix("/"), each.data, mode) for each, target, mode in carried]
 
 

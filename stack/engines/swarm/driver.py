@@ -16,7 +16,7 @@ from stack.engines.docker import client, failures, resolving
 from stack.engines.docker.builds import write_builds
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import CommandJob, FinishedJob, Job
-from stack.engines.swarm import arguments, files, log_lines, losses, machine, observe, render
+from stack.engines.swarm import arguments, files, log_lines, losses, machine, objects, observe, render
 from stack.engines.swarm.cluster import Node, data_label
 from stack.engines.swarm.deploying import Deployment, Recorded, steps
 from stack.engines.swarm.left import await_offline_servers
@@ -226,7 +226,7 @@ class SwarmEngine(Engine):
     def renew_secrets(self) -> frozenset[str]:
         """Name what reads a secret that has another value now: Swarm gives it only to new tasks."""
         place = files.place_of(self._instance)
-        carried = render.carried_secrets(self._instance, place)
+        carried = objects.carried_secrets(self._instance, place)
         found = set()
         for name, service in self._look().services.items():
             if name in self._instance.stack.names and not service.once:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack.copies import keep_copies
 from stack.engines.docker.resolving import build_of, resolve, workload_of
-from stack.engines.swarm import render
+from stack.engines.swarm import objects, render
 from stack.engines.swarm.machine import has_mesh
 from stack.engines.variables import given_of, missing_value
 from stack.files import write_bytes
@@ -26,11 +26,11 @@ _FILES = "files"
 _SALT = "swarm_salt"
 
 
-def place_of(instance: Instance) -> render.Place:
+def place_of(instance: Instance) -> objects.Place:
     """Gather what the text depends on beside the declaration; change nothing."""
     state = State(instance.state)
     known = [id_ for id_ in instance.secret_files("container") if state.has_secret(id_)]
-    return render.Place(
+    return objects.Place(
         mesh=has_mesh(),
         files=instance.state / FOLDER / _FILES,
         images=_images(instance),
@@ -48,7 +48,7 @@ def write_stack(instance: Instance, names: Collection[str] | None = None) -> Pat
     carried = {
         each.path.name: each
         for name in instance.stack.names
-        for each, _, _ in render.carried_files(instance, place, name).values()
+        for each, _, _ in objects.carried_files(instance, place, name).values()
     }
     for each in carried.values():
         if not each.path.exists():

@@ -6,17 +6,15 @@ files are Swarm's own objects.
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from stack.engines.docker.networks import Network, plan_networks
 from stack.engines.docker.resolving import literal, resolve, workload_of
 from stack.engines.swarm.cluster import data_label
-from stack.fields import digest, fingerprint, flatten
+from stack.engines.swarm.objects import Carried, Place, carried_files, carried_secrets
+from stack.fields import fingerprint, flatten
 from stack.instance import Instance
 from stack.pins import pinned
 from stack.workload import Healthcheck, Port, Restart, VolumeId, Workload
@@ -32,35 +30,9 @@ _RESTARTS: Mapping[Restart, str] = {"always": "any", "on-failure": "on-failure",
 _SHM = "/dev/shm"  # noqa: S108 - in the container
 # What can be stopped and started again within that has no data, and Swarm replaces it if it does not get healthy.
 _APP_STARTS_WITHIN = 120.0
-_LONGEST_NAME = 48
 _WATCHED = "5s"
 # Paths of files of the state, the number of replicas, and how one is replaced, which is part of none of them.
 _NO_FIELDS = ("deploy.replicas",)
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the text depends on beside the declaration.
-
-    `mesh`: nodes have virtual addresses and the routing mesh. `images`: the image of each component that is built, with
-    its digest. `secrets`: the value of each secret that exists, `salt` what hides it in the name of its object.
-    `files`: where the files are that the client reads.
-    """
-
-    mesh: bool
-    files: Path
-    images: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    salt: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A file that is an object of the Swarm: `name` is that of the object, and `path` where the client reads it."""
-
-    name: str
-    path: Path
-    data: bytes = field(repr=False)
 
 
 def render(instance: Instance, place: Place, names: Collection[str] | None = None) -> str:
@@ -73,10 +45,8 @@ def render(instance: Instance, place: Place, names: Collection[str] | None = Non
 
 def fields(instance: Instance, place: Place) -> dict[str, dict[str, str]]:
     """Return the declaration of each service, field by field, as its tasks are made from it."""
-    joined = _joined(plan_networks(instance.stack))
-    return {
-        name: _fields(instance, name, _service(instance, place, name, joined[name])) for name in instance.stack.names
-    }
+    services = _services(instance, place, instance.stack.names)
+    return {name: _fields(instance, place, name, service) for name, service in services.items()}
 
 
 def service_name(instance: Instance, component: str) -> str:
@@ -124,46 +94,12 @@ def given(instance: Instance) -> dict[tuple[str, str], str]:
     return {each: f"STACKCTL_{number}_{re.sub(r'[^A-Za-z0-9]', '_', each[1])}" for number, each in enumerate(declared)}
 
 
-def carried_secrets(instance: Instance, place: Place) -> dict[str, Carried]:
-    """Return each secret that is read from a file. Another value makes another object: Swarm can't change one."""
-    return {
-        id_: Carried(
-            _object_name(id_, _keyed(place.salt, instance.project, value.encode())),
-            instance.secret_file(id_),
-            value.encode(),
-        )
-        for id_ in instance.secret_files("container")
-        if (value := place.secrets.get(id_)) is not None
-    }
-
-
-def carried_files(instance: Instance, place: Place, component: str) -> dict[str, tuple[Carried, str, int]]:
-    """Return each file that a component finds in its container: the object, where it is, and its mode."""
-    found: dict[str, tuple[Carried, str, int]] = {}
-    for file in workload_of(instance, component).files:
-        content = instance.content(file)
-        for number, entry in enumerate(content.entries if content is not None else ()):
-            name = _object_name(f"{file.name}-{number}", digest(f"{instance.project} {entry.data.hex()}"))
-            target = f"{file.target}/{entry.path}" if entry.path else file.target
-            mode = 0o555 if entry.executable else 0o444
-            found[f"{file.name}-{number}"] = (Carried(name, place.files / name, entry.data), target, mode)
-    return found
-
-
 def has_data(instance: Instance, component: str) -> bool:
     """Say whether a component keeps something on the disk of its node."""
     return bool(workload_of(instance, component).volumes)
 
 
-def _object_name(name: str, mark: str) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)[:_LONGEST_NAME]}_{mark}"
-
-
-def _keyed(salt: str, project: str, value: bytes) -> str:
-    return hmac.new(salt.encode(), project.encode() + b"\0" + value, "sha256").hexdigest()[:12]
-
-
-def _fields(instance: Instance, name: str, service: Mapping[str, Any]) -> dict[str, str]:
+def _fields(instance: Instance, place: Place, name: str, service: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a service to what makes other tasks of it; with `***` for each secret.
 
     The names of the objects with its files say what is in these. The settings of its command stand for the command.
@@ -181,7 +117,9 @@ def _fields(instance: Instance, name: str, service: Mapping[str, Any]) -> dict[s
         shown["settings"] = dict(workload.settings)
         del shown["command"]
     if "configs" in service:
-        shown["configs"] = {each["target"]: each["source"] for each in service["configs"]}
+        shown["configs"] = {
+            target: carried.name for carried, target, _ in carried_files(instance, place, name).values()
+        }
     if workload.secrets:
         shown["secrets"] = [secret.id for secret in workload.secrets]
     if workload.image is None:
@@ -204,7 +142,9 @@ def _stack(instance: Instance, place: Place, names: Collection[str]) -> dict[str
     labels = _labels(instance)
     stack: dict[str, Any] = {
         "version": _VERSION,
-        "services": {name: _marked(instance, name, _service(instance, place, name, joined[name])) for name in wanted},
+        "services": {
+            name: _marked(instance, place, name, _service(instance, place, name, joined[name])) for name in wanted
+        },
         "networks": {
             _network_name(name): _network(network, labels) for name, network in planned.items() if name in used
         },
@@ -240,6 +180,11 @@ def _joined(planned: Mapping[str, Network]) -> Mapping[str, list[str]]:
         for member in planned[name].members:
             joined.setdefault(member, []).append(name)
     return joined
+
+
+def _services(instance: Instance, place: Place, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    joined = _joined(plan_networks(instance.stack))
+    return {name: _service(instance, place, name, joined[name]) for name in names}
 
 
 def _service(instance: Instance, place: Place, name: str, joined: Sequence[str]) -> dict[str, Any]:
@@ -358,10 +303,10 @@ def _mounts(instance: Instance, workload: Workload) -> Iterator[dict[str, Any]]:
         yield {"type": "tmpfs", "target": _SHM, "tmpfs": {"size": workload.hardening.shm * 2**20}}
 
 
-def _marked(instance: Instance, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
+def _marked(instance: Instance, place: Place, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
     """Label what a service's tasks are made from, and whose the service is."""
     once = {} if workload_of(instance, name).once is None else {LABEL_ONCE: "true"}
-    own = {LABEL_DECLARATION: fingerprint(_fields(instance, name, service))} | once
+    own = {LABEL_DECLARATION: fingerprint(_fields(instance, place, name, service))} | once
     deploy = {**service["deploy"], "labels": _labels(instance) | once}
     return {**service, "labels": service["labels"] | own, "deploy": deploy}
 

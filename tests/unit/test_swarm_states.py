@@ -1,0 +1,190 @@
+"""What a manager says of services and tasks becomes the state of components; the answers are as recorded, shortened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack import Job, Postgres, Stack, WebApp, Worker
+from stack.engines.swarm import deploying, log_lines, observe
+from stack.engines.swarm.cluster import Cluster, Node
+from stack.engines.swarm.observe import Seen
+from stack.instance import Instance, default_ports
+from stack.observed import ComponentState
+
+PROJECT = "stackctl-shop-123456"
+WEB = WebApp("web", source=".", port=8000, uses=["db"])
+MIGRATE = Job("migrate", of=WEB, command=["true"], before=[WEB])
+WORKER = Worker("worker", of=WEB, command=["work"], replicas=2)
+STACK = Stack("shop", [WEB, MIGRATE, WORKER, Postgres("db")])
+SHOP = Instance("shop", PROJECT, STACK, Path("/shop"), Path("/shop/.stackctl/shop"), default_ports(STACK))
+CLUSTER = Cluster([Node("n1", "host1", "10.0.0.1", ready=True), Node("n2", "host2", "10.0.0.2", ready=True)], own="n1")
+SPEC: dict[str, Any] = {"Image": "web@sha256:1", "Labels": {"stackctl.declaration": "one"}}
+CHECKED = {**SPEC, "Healthcheck": {"Test": ["CMD", "true"]}}
+
+
+def service(
+    name: str, spec: dict[str, Any] = SPEC, replicas: int = 1, update: str = "", once: bool = False
+) -> dict[str, Any]:
+    mode: dict[str, Any] = {"ReplicatedJob": {}} if once else {"Replicated": {"Replicas": replicas}}
+    ports = [{"TargetPort": 8000, "Protocol": "tcp", "PublishedPort": 8080}] if name == "web" else []
+    return {
+        "ID": f"service-{name}",
+        "Spec": {
+            "Name": f"{PROJECT}_{name}",
+            "Mode": mode,
+            "TaskTemplate": {"ContainerSpec": spec, "Resources": {"Limits": {"MemoryBytes": 2**20}}, "ForceUpdate": 0},
+            "EndpointSpec": {"Ports": ports},
+        },
+        **({"UpdateStatus": {"State": update}} if update else {}),
+    }
+
+
+def task(
+    name: str, state: str, *, slot: int = 1, at: int = 1, wanted: str = "running", spec: dict[str, Any] = SPEC,
+    error: str = "", code: int = 0, node: str = "n2",
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "ID": f"task-{name}-{slot}-{at}",
+        "CreatedAt": f"2026-11-27T08:00:{at:02}Z",
+        "ServiceID": f"service-{name}",
+        "Slot": slot,
+        "NodeID": node,
+        "DesiredState": wanted,
+        "Spec": {"ContainerSpec": spec, "Resources": {"Limits": {"MemoryBytes": 2**20}}, "ForceUpdate": 0},
+        "Status": {
+            "State": state,
+            "Timestamp": f"2026-11-27T08:00:{at:02}Z",
+            "Err": error,
+            "ContainerStatus": {"ContainerID": "c", "ExitCode": code},
+        },
+    }
+
+
+def seen(services: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> Seen:
+    return Seen(observe.read_services(PROJECT, services, tasks, STACK.names), CLUSTER, tasks)
+
+
+def state(services: list[dict[str, Any]], tasks: list[dict[str, Any]], name: str = "web") -> ComponentState:
+    return observe.observed(SHOP, seen(services, tasks)).components[name]
+
+
+@pytest.mark.parametrize(
+    ("said", "spec", "word"),
+    [
+        ("pending", SPEC, "created"),
+        ("preparing", SPEC, "created"),
+        ("starting", CHECKED, "starting"),
+        ("running", CHECKED, "healthy"),
+        ("running", SPEC, "running"),
+    ],
+)
+def test_a_task_is_told_in_the_words_of_all_engines(said: str, spec: dict[str, Any], word: str) -> None:
+    assert state([service("web", spec)], [task("web", said, spec=spec)]).word == word
+
+
+def test_a_component_says_on_which_node_it_is_and_where_it_answers() -> None:
+    found = state([service("web")], [task("web", "running", at=5)])
+    assert (found.node, found.address, dict(found.ports)) == ("host2", "10.0.0.2", {"web": 8080})
+    assert found.since == datetime(2026, 11, 27, 8, 0, 5, tzinfo=UTC)
+    assert (found.declaration, found.image_id, found.memory_limit) == ("one", "web@sha256:1", 2**20)
+
+
+def test_what_ends_again_and_again_is_restarting_with_its_reason() -> None:
+    ended = [
+        task("web", "failed", at=at, wanted="shutdown", error="task: non-zero exit (3)", code=3) for at in (1, 2, 3)
+    ]
+    found = state([service("web")], [*ended, task("web", "ready", at=4, wanted="ready")])
+    assert (found.word, found.restarts, found.exit_code) == ("restarting", 3, 3)
+    assert found.reason == "task: non-zero exit (3)"
+
+
+def test_restarts_of_what_was_declared_before_do_not_count() -> None:
+    old = {**SPEC, "Image": "web@sha256:0"}
+    ended = [task("web", "failed", at=1, wanted="shutdown", spec=old, code=1)]
+    assert state([service("web")], [*ended, task("web", "running", at=2)]).restarts == 0
+
+
+def test_a_restart_keeps_the_name_and_a_recreation_changes_it() -> None:
+    other = {**SPEC, "Image": "web@sha256:2"}
+    first = state([service("web")], [task("web", "running", at=1)])
+    again = state([service("web")], [task("web", "failed", at=1, wanted="shutdown"), task("web", "running", at=2)])
+    new = state([service("web", other)], [task("web", "running", at=3, spec=other)])
+    assert first.id == again.id
+    assert first.id != new.id
+
+
+def test_a_service_that_is_scaled_to_none_has_ended() -> None:
+    found = state([service("web", replicas=0)], [task("web", "shutdown", wanted="shutdown")])
+    assert (found.word, found.exit_code) == ("exited", 0)
+
+
+def test_replicas_are_told_together() -> None:
+    tasks = [task("worker", "running", slot=1), task("worker", "starting", slot=2, node="n1")]
+    found = state([service("worker", replicas=2)], tasks, "worker")
+    assert found.summary == "starting 1/2"
+    assert [each.node for each in found.each] == ["host2", "host1"]
+
+
+@pytest.mark.parametrize(("said", "code", "ends"), [("complete", 0, 0), ("failed", 7, 7)])
+def test_a_job_ends_with_its_exit_code(said: str, code: int, ends: int) -> None:
+    found = state([service("migrate", once=True)], [task("migrate", said, wanted="complete", code=code)], "migrate")
+    assert (found.once, found.state, found.exit_code) == (True, "exited", ends)
+
+
+def test_a_service_moves_until_all_tasks_are_as_declared() -> None:
+    new = {**SPEC, "Image": "web@sha256:2"}
+    old = seen([service("web", new)], [task("web", "running")])
+    watched = seen([service("web", new, update="updating")], [task("web", "running", spec=new)])
+    done = seen([service("web", new, update="completed")], [task("web", "running", spec=new)])
+    assert [each.services["web"].moving for each in (old, watched, done)] == [True, True, False]
+
+
+def test_an_update_that_was_taken_back_names_node_reason_and_lines() -> None:
+    new = {**SPEC, "Image": "web@sha256:2"}
+    failed = task(
+        "web", "failed", at=2, wanted="shutdown", spec=new, error="task: non-zero exit (1)", code=1, node="n1"
+    )
+    there = seen([service("web", update="rollback_completed")], [failed, task("web", "running", at=3)])
+    job = deploying.Deployment([["web"]], lambda names: None, lambda: there, lambda *_: True, lambda task: f"of {task}")
+    with job:
+        assert job.wait(10) == 1
+    error = job.explain()
+    assert error.code == "update-taken-back"
+    assert "web failed on the node host1: task: non-zero exit (1)" in error.message
+    assert error.output == "of task-web-1-2"
+
+
+def test_components_are_deployed_after_those_that_they_wait_for() -> None:
+    assert deploying.steps(STACK, STACK.lasting) == [["db"], ["web", "worker"]]
+    assert deploying.steps(STACK, ["worker"]) == [["worker"]]
+
+
+def test_each_step_waits_until_the_one_before_works() -> None:
+    made: list[str] = []
+    looks: list[int] = []
+
+    def look() -> Seen:
+        services = [service(name) for name in made]
+        return seen(services, [task(name, "running") for name in made])
+
+    def is_well(seen: Seen, name: str) -> bool:
+        looks.append(len(made))
+        return len(looks) > 2
+
+    with deploying.Deployment([["db"], ["web"]], made.extend, look, is_well, lambda _: "") as job:
+        assert job.wait(10) == 0
+    assert made == ["db", "web"]
+    assert looks == [1, 1, 1]
+
+
+def test_a_printed_line_says_component_replica_and_time() -> None:
+    printed = f"2026-11-27T08:30:07.215295130Z {PROJECT}_worker.2.4reli8ny8sp8syqababixsd95@host3    | two  words"
+    line = log_lines.parsed(printed, PROJECT, STACK.replicas)
+    assert line is not None
+    assert (line.name, line.text) == ("worker-2", "two  words")
+    assert line.time == datetime(2026, 11, 27, 8, 30, 7, 215295, tzinfo=UTC)
+    assert log_lines.parsed("error from daemon in stream", PROJECT, STACK.replicas) is None
