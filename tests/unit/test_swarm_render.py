@@ -115,7 +115,7 @@ def test_without_the_mesh_ports_are_those_of_the_nodes() -> None:
 
 def test_a_job_runs_once_and_is_not_started_again() -> None:
     deploy = service("migrate")["deploy"]
-    assert (deploy["mode"], deploy["restart_policy"]) == ("replicated-job", {"condition": "none"})
+    assert (deploy["replicas"], deploy["restart_policy"]) == (1, {"condition": "none"})
 
 
 def test_an_app_that_does_not_get_healthy_is_given_up_before_a_database() -> None:

@@ -29,13 +29,13 @@ CHECKED = {**SPEC, "Healthcheck": {"Test": ["CMD", "true"]}}
 def service(
     name: str, spec: dict[str, Any] = SPEC, replicas: int = 1, update: str = "", once: bool = False
 ) -> dict[str, Any]:
-    mode: dict[str, Any] = {"ReplicatedJob": {}} if once else {"Replicated": {"Replicas": replicas}}
     ports = [{"TargetPort": 8000, "Protocol": "tcp", "PublishedPort": 8080}] if name == "web" else []
     return {
         "ID": f"service-{name}",
         "Spec": {
             "Name": f"{PROJECT}_{name}",
-            "Mode": mode,
+            "Labels": {"stackctl.once": "true"} if once else {},
+            "Mode": {"Replicated": {"Replicas": replicas}},
             "TaskTemplate": {"ContainerSpec": spec, "Resources": {"Limits": {"MemoryBytes": 2**20}}, "ForceUpdate": 0},
             "EndpointSpec": {"Ports": ports},
         },
@@ -131,8 +131,19 @@ def test_replicas_are_told_together() -> None:
 
 @pytest.mark.parametrize(("said", "code", "ends"), [("complete", 0, 0), ("failed", 7, 7)])
 def test_a_job_ends_with_its_exit_code(said: str, code: int, ends: int) -> None:
-    found = state([service("migrate", once=True)], [task("migrate", said, wanted="complete", code=code)], "migrate")
+    found = state([service("migrate", once=True)], [task("migrate", said, wanted="shutdown", code=code)], "migrate")
     assert (found.once, found.state, found.exit_code) == (True, "exited", ends)
+
+
+def test_what_ends_and_is_not_started_again_has_exited() -> None:
+    found = state([service("web")], [task("web", "complete", wanted="shutdown")])
+    assert (found.word, found.exit_code) == ("exited", 0)
+
+
+def test_a_job_that_was_told_to_end_has_not_done_its_work() -> None:
+    stopped = task("migrate", "shutdown", wanted="shutdown")
+    found = state([service("migrate", replicas=0, once=True)], [stopped], "migrate")
+    assert (found.word, found.exit_code) == ("exited", 143)
 
 
 def test_a_service_moves_until_all_tasks_are_as_declared() -> None:

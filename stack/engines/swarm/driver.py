@@ -199,10 +199,10 @@ class SwarmEngine(Engine):
     def stop(self, names: Collection[str] = ()) -> None:
         services = self._look().services
         wanted = [each for name, each in services.items() if not names or name in names]
-        counts = {self._service(each.component): 0 for each in wanted if not each.once and each.wanted}
+        # Of a job that has ended its task tells how.
+        counts = {self._service(each.component): 0 for each in wanted if each.wanted and (not each.once or _runs(each))}
         if counts:
             client.read(arguments.scale(counts), READ_TIMEOUT)
-        self._remove_services([each.component for each in wanted if each.once and _runs(each)])
         ids = {each.service["ID"] for each in wanted}
         self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
 
@@ -350,9 +350,9 @@ class SwarmEngine(Engine):
 
     def _remove_services(self, names: Collection[str]) -> None:
         if names:
-            client.read(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
             services = self._look().services
             ids = {services[name].service["ID"] for name in names if name in services}
+            client.read(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
             self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
 
     def _remove_spare_objects(self) -> None:

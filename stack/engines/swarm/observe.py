@@ -22,6 +22,8 @@ from stack.workload import PortId
 _WAITING = ("new", "allocated", "pending", "assigned", "accepted", "ready", "preparing")
 _FAILED = ("failed", "rejected")
 _ENDED = (*_FAILED, "complete", "shutdown", "orphaned", "remove")
+_TOLD = ("shutdown", "orphaned", "remove")
+_TERMINATED = 143
 _MOVING = ("updating", "rollback_started")
 _BACK = ("rollback_started", "rollback_completed", "rollback_paused", "paused")
 
@@ -51,12 +53,11 @@ class Service:
 
     @property
     def once(self) -> bool:
-        return "ReplicatedJob" in self.service["Spec"]["Mode"]
+        return is_once(self.service)
 
     @property
     def wanted(self) -> int:
-        mode = self.service["Spec"]["Mode"]
-        return 1 if self.once else int(mode.get("Replicated", {}).get("Replicas", 1))
+        return wanted(self.service)
 
     @property
     def update(self) -> str:
@@ -103,7 +104,8 @@ def read_services(
     found = {}
     for service in services:
         name = service["Spec"]["Name"].removeprefix(f"{project}_")
-        found[name] = Service(name, service, _slots([task for task in tasks if task["ServiceID"] == service["ID"]]))
+        own = [task for task in tasks if task["ServiceID"] == service["ID"]]
+        found[name] = Service(name, service, _slots(own, ended=is_once(service) or bool(wanted(service))))
     places = {name: position for position, name in enumerate(order)}
     return dict(sorted(found.items(), key=lambda item: places.get(item[0], len(places))))
 
@@ -146,8 +148,18 @@ def failure_words(task: Mapping[str, Any]) -> str:
     return str(status.get("Err") or status.get("Message", ""))
 
 
-def _slots(tasks: Iterable[Mapping[str, Any]]) -> list[Slot]:
-    """Sort the tasks of a service by replica. Those that are to end are shown only if nothing else is in their slot."""
+def is_once(service: Mapping[str, Any]) -> bool:
+    """Say whether the tasks of a service have to end."""
+    return render.LABEL_ONCE in (service["Spec"].get("Labels") or {})
+
+
+def wanted(service: Mapping[str, Any]) -> int:
+    """Return how many tasks of a service are to run."""
+    return int(service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 1))
+
+
+def _slots(tasks: Iterable[Mapping[str, Any]], ended: bool) -> list[Slot]:
+    """Sort the tasks of a service by replica. With `ended` a replica of which no task is to run is shown too."""
     by_slot: dict[int, list[Mapping[str, Any]]] = {}
     for task in sorted(tasks, key=lambda each: str(each["CreatedAt"]), reverse=True):
         by_slot.setdefault(task.get("Slot", 0), []).append(task)
@@ -155,8 +167,11 @@ def _slots(tasks: Iterable[Mapping[str, Any]]) -> list[Slot]:
     for number, (_, own) in enumerate(sorted(by_slot.items()), 1):
         current = next((task for task in own if task["DesiredState"] in ("running", "ready", "complete")), None)
         if current is None:
-            # Scaled down, or stopped: what ended is no replica.
-            continue
+            if not ended or (len(by_slot) > 1 and own[0]["Status"]["State"] == "shutdown"):
+                # Scaled down, or stopped: what ended is no replica.
+                continue
+            # It ended, and is not started again.
+            current = own[0]
         failed = [task for task in own if task is not current and task["Status"]["State"] in _FAILED]
         failed += [task for task in own if task is not current and task["Status"]["State"] == "complete"]
         same = [task for task in failed if task["Spec"].get("ContainerSpec") == current["Spec"].get("ContainerSpec")]
@@ -199,6 +214,7 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
     ran = slot.failed[0] if slot.failed and state == "restarting" else task
     node = seen.node_of(task)
     ended = status["State"] in _ENDED
+    lasts = state == "running" or (service.once and ended)
     return ComponentState(
         id=_id(service, slot),
         state=state,
@@ -206,7 +222,7 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
         restarts=len(slot.failed),
         exit_code=_exit_code(ran),
         oom_killed="OOM" in failure_words(ran),
-        since=answers.time(status["Timestamp"]) if state == "running" else None,
+        since=answers.time(status["Timestamp"] if state == "running" else task["CreatedAt"]) if lasts else None,
         image=container["Image"],
         ports=_ports(instance, service),
         reason=failure_words(ran) if state in ("created", "restarting", "exited") and _exit_code(ran) else "",
@@ -237,10 +253,8 @@ def _words(task: Mapping[str, Any], once: bool, failed: bool, checked: bool) -> 
         return "running", "starting"
     if state == "running":
         return "running", "healthy" if checked else "none"
-    if once:
-        return "exited", "none"
-    # Its slot gets another task within a second.
-    return "restarting", "none"
+    # Otherwise its slot gets another task within a second.
+    return ("exited" if once or task["DesiredState"] == "shutdown" else "restarting"), "none"
 
 
 def _is_checked(container: Mapping[str, Any]) -> bool:
@@ -250,8 +264,8 @@ def _is_checked(container: Mapping[str, Any]) -> bool:
 
 def _exit_code(task: Mapping[str, Any]) -> int:
     code = int((task["Status"].get("ContainerStatus") or {}).get("ExitCode", 0))
-    # One that was never started has no code of its own, and has failed.
-    return code or (1 if task["Status"]["State"] in _FAILED else 0)
+    # One that was never started has no code of its own, and has failed; one that was told to end has not done its work.
+    return code or (1 if task["Status"]["State"] in _FAILED else _TERMINATED if task["Status"]["State"] in _TOLD else 0)
 
 
 def _ports(instance: Instance, service: Service) -> dict[PortId, int]:

@@ -248,12 +248,12 @@ def _environment(instance: Instance, name: str, workload: Workload) -> dict[str,
 
 def _deploy(instance: Instance, place: Place, workload: Workload) -> dict[str, Any]:
     limits = workload.limits
-    deploy: dict[str, Any] = {"mode": "replicated" if workload.once is None else "replicated-job"}
+    # Not as a job of Swarm's own, which can't be stopped without losing its log, and which a lost node runs again.
+    deploy: dict[str, Any] = {"replicas": workload.replicas}
     if workload.once is None:
         order = "start-first" if _can_overlap(place, workload) else "stop-first"
         changing = {"parallelism": 1, "order": order, "monitor": _WATCHED}
         deploy |= {
-            "replicas": workload.replicas,
             "update_config": {**changing, "failure_action": "rollback"},
             "rollback_config": {**changing, "failure_action": "pause"},
             "restart_policy": {"condition": _RESTARTS[workload.restart], "delay": "1s"},
