@@ -162,8 +162,8 @@ def ended(component: ComponentState) -> str:
     """How a component ended, with the name of the signal that did it, and on which machine, if there are several."""
     signal = _SIGNALS.get(component.exit_code - 128)
     how = f"exit code {component.exit_code}" + (f": {signal}" if signal else "")
-    where = f"on the node {component.node}: " if component.node else ""
-    return f"{where}{brief(component.reason) or how}"
+    where = f", on the node {component.node}" if component.node else ""
+    return f"{brief(component.reason) or how}{where}"
 
 
 def brief(said: str) -> str:

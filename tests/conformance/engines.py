@@ -21,5 +21,13 @@ on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH], 
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")
 
-# By file, or by file and test.
-ON_A_SWARM = ("",)
+# By file, or by a test of it.
+ON_A_SWARM = (
+    "test_any_component.py",
+    "test_jobs.py::test_a_job",
+    "test_jobs.py::test_what_waits",
+    "test_jobs.py::test_a_schedule",
+    "test_jobs.py::test_an_up_that_is_cut_off_while_a_job",
+    "test_replicas.py",
+    "test_snapshots.py::test_a_snapshot",
+)

@@ -100,14 +100,17 @@ def test_data_outlives_down_and_comes_back_by_a_snapshot(shop: Cli) -> None:
     assert rows(shop) == 2
 
 
-def test_a_password_is_rotated_and_its_old_object_removed(shop: Cli, swarm: Swarm) -> None:
+def test_a_password_is_rotated_and_no_object_outlives_its_use(shop: Cli, swarm: Swarm) -> None:
     names = "--filter", f"label=stackctl.instance={shop.instance}", "--format", "{{.Name}}"
-    before = swarm.first.docker("secret", "ls", *names).split()
+    before = set(swarm.first.docker("secret", "ls", *names).split())
     shop.ok("rotate", "db")
-    after = swarm.first.docker("secret", "ls", *names).split()
-    assert len(after) == len(before)
-    assert set(after) != set(before)
+    now = set(swarm.first.docker("secret", "ls", *names).split())
+    assert len(now - before) == 1
     assert shop.data("status")["state"] == "up"
+    shop.ok("down")
+    assert swarm.first.docker("secret", "ls", *names) == ""
+    shop.up()
+    assert set(swarm.first.docker("secret", "ls", *names).split()) == now - before
 
 
 def test_a_reset_leaves_nothing_on_any_node(shop: Cli, swarm: Swarm) -> None:

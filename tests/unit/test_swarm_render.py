@@ -65,7 +65,7 @@ def test_what_is_built_runs_by_its_digest_and_all_that_run_it() -> None:
     assert set(images.values()) == {"registry.example.com/team/stackctl-shop-123456-web@sha256:1"}
 
 
-def test_another_value_of_a_secret_is_another_object_whose_name_tells_nothing() -> None:
+def test_another_secret_is_another_object_whose_name_tells_nothing() -> None:
     def name(place: objects.Place) -> str:
         found: str = project(place)["secrets"]["db_password"]["name"]
         return found
@@ -87,7 +87,6 @@ def test_data_is_pinned_to_the_node_of_the_instance() -> None:
     pinned = {"constraints": ["node.labels.stackctl.data.stackctl-shop-123456 == true"]}
     assert service("db")["deploy"]["placement"] == pinned
     assert service("site")["deploy"]["placement"] == pinned
-    assert "placement" not in service("web")["deploy"]
     assert service("worker")["deploy"]["placement"] == {"preferences": [{"spread": "node.id"}]}
 
 
@@ -123,7 +122,7 @@ def test_an_app_that_does_not_get_healthy_is_given_up_before_a_database() -> Non
     assert service("db")["healthcheck"]["start_period"] == "3600s"
 
 
-def test_what_is_declared_decides_what_is_made_and_no_digest_or_number() -> None:
+def test_what_is_declared_decides_and_no_digest_or_number() -> None:
     before = render.fields(SHOP, PLACE)
     assert render.fields(SHOP, replace(PLACE, images={}, secrets={}, salt="")) == before
     more = Stack("shop", [WEB, MIGRATE, replace(WORKER, replicas=3), BEAT, DB, Redis("cache"), SITE])

@@ -94,12 +94,11 @@ def test_a_component_says_on_which_node_it_is_and_where_it_answers() -> None:
 
 
 def test_what_ends_again_and_again_is_restarting_with_its_reason() -> None:
-    ended = [
-        task("web", "failed", at=at, wanted="shutdown", error="task: non-zero exit (3)", code=3) for at in (1, 2, 3)
-    ]
+    why = "starting container failed: no such file"
+    ended = [task("web", "failed", at=at, wanted="shutdown", error=why, code=3) for at in (1, 2, 3)]
     found = state([service("web")], [*ended, task("web", "ready", at=4, wanted="ready")])
     assert (found.word, found.restarts, found.exit_code) == ("restarting", 3, 3)
-    assert found.reason == "task: non-zero exit (3)"
+    assert found.reason == why
 
 
 def test_restarts_of_what_was_declared_before_do_not_count() -> None:

@@ -43,7 +43,7 @@ def unlabel_node(node: str, label: str) -> list[str]:
 
 
 def remove_objects(kind: str, names: Sequence[str]) -> list[str]:
-    """Remove secrets or configs by their names."""
+    """Remove secrets, configs or networks."""
     return [kind, "rm", *names]
 
 

@@ -13,12 +13,11 @@ from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
 from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
 from stack.engines.docker import client, failures, resolving
-from stack.engines.docker.builds import write_builds
 from stack.engines.docker.objects import READ_TIMEOUT
-from stack.engines.process import CommandJob, FinishedJob, Job
-from stack.engines.swarm import arguments, files, log_lines, losses, machine, objects, observe, render
+from stack.engines.process import FinishedJob, Job
+from stack.engines.swarm import arguments, builds, files, log_lines, losses, machine, objects, observe, render, spare
 from stack.engines.swarm.cluster import Node, data_label
-from stack.engines.swarm.deploying import Deployment, Recorded, steps
+from stack.engines.swarm.deploying import Deployment, steps
 from stack.engines.swarm.left import await_offline_servers
 from stack.engines.swarm.observe import Seen, Service
 from stack.engines.swarm.owners import give_to_users
@@ -113,7 +112,7 @@ class SwarmEngine(Engine):
 
     @property
     def volumes(self) -> Volumes:
-        return SwarmVolumes(self._instance, self._data_node)
+        return SwarmVolumes(self._instance, self._data_node, self._pin_data)
 
     def resources(self) -> Resources:
         return Resources(
@@ -159,10 +158,7 @@ class SwarmEngine(Engine):
 
     def build(self, names: Collection[str] = ()) -> Job:
         losses.check(self._instance)
-        write_builds(self._instance)
-        command = arguments.build(files.write_builds(self._instance), self._instance.project, [*names])
-        job = CommandJob(client.command(command), client.environment(), self._explain_build)
-        return Recorded(job, self._keep_images)
+        return builds.start(self._instance, names)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         stack = self._instance.stack
@@ -356,13 +352,13 @@ class SwarmEngine(Engine):
             self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
 
     def _remove_spare_objects(self) -> None:
-        """Remove the secrets and configs of the instance that no service has. Swarm refuses for one in use."""
-        templates = [each.template["ContainerSpec"] for each in self._look().services.values()]
-        for kind, path, key in (("secret", "/secrets", "Secrets"), ("config", "/configs", "Configs")):
-            used = {each[f"{key[:-1]}ID"] for template in templates for each in template.get(key) or ()}
-            spare = [each["ID"] for each in machine.listed(path, self._label) if each["ID"] not in used]
-            if spare:
-                client.run(arguments.remove_objects(kind, spare), READ_TIMEOUT)
+        """Remove what no service has any more: secrets, configs, and networks of an earlier declaration."""
+        for kind in spare.KINDS:
+            spare.remove(kind, self._label, self._look().services.values())
+        spare.remove_networks(self._label, render.networks(self._instance))
+
+    def _remove_spare_secrets(self) -> None:
+        spare.remove(spare.SECRETS, self._label, self._look().services.values())
 
     def _await_end(self, goes_on: Callable[[Seen], bool]) -> None:
         """Wait until nothing of what was ended is left. Raises `docker-failed` if it takes too long."""
@@ -375,29 +371,6 @@ class SwarmEngine(Engine):
                     "look at `docker node ls`: a node that is down ends nothing; run this again when it is back",
                 )
             pause.wait(_POLL)
-
-    def _keep_images(self) -> None:
-        """Note the digest that the registry gave to each image that was built."""
-        found = {}
-        for name in self._instance.stack.names:
-            if self._instance.source(name) is None or resolving.workload_of(self._instance, name).image_of is not None:
-                continue
-            image = render.repository(self._instance, name)
-            pushed = client.run(arguments.digests(image), READ_TIMEOUT).stdout.split()
-            digests = [each for each in pushed if each.startswith(f"{image}@")]
-            if digests:
-                found[name] = digests[-1]
-        files.keep_images(self._instance, found)
-
-    def _explain_build(self, output: str) -> StackError:
-        error = failures.classify(
-            output,
-            "build-failed",
-            "an image could not be built and pushed",
-            "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
-        )
-        built = [name for name in self._instance.stack.names if self._instance.source(name) is not None]
-        return failures.of_build(output, built, error)
 
 
 def _is_running(task: Mapping[str, object]) -> bool:

@@ -6,6 +6,7 @@ A task is one start of a container. Swarm puts another one in its slot when it e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -22,6 +23,7 @@ from stack.workload import PortId
 _WAITING = ("new", "allocated", "pending", "assigned", "accepted", "ready", "preparing")
 _FAILED = ("failed", "rejected")
 _ENDED = (*_FAILED, "complete", "shutdown", "orphaned", "remove")
+_EXIT_CODE = re.compile(r"task: non-zero exit \(\d+\)")
 _TOLD = ("shutdown", "orphaned", "remove")
 _TERMINATED = 143
 _MOVING = ("updating", "rollback_started")
@@ -148,6 +150,12 @@ def failure_words(task: Mapping[str, Any]) -> str:
     return str(status.get("Err") or status.get("Message", ""))
 
 
+def _reason(task: Mapping[str, Any]) -> str:
+    """Return why a task did not run, if that is more than its exit code."""
+    words = failure_words(task)
+    return "" if _EXIT_CODE.fullmatch(words) else words
+
+
 def is_once(service: Mapping[str, Any]) -> bool:
     """Say whether the tasks of a service have to end."""
     return render.LABEL_ONCE in (service["Spec"].get("Labels") or {})
@@ -225,7 +233,7 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
         since=answers.time(status["Timestamp"] if state == "running" else task["CreatedAt"]) if lasts else None,
         image=container["Image"],
         ports=_ports(instance, service),
-        reason=failure_words(ran) if state in ("created", "restarting", "exited") and _exit_code(ran) else "",
+        reason=_reason(ran) if state == "created" or (state in ("restarting", "exited") and _exit_code(ran)) else "",
         memory_limit=(task["Spec"].get("Resources") or {}).get("Limits", {}).get("MemoryBytes"),
         declaration=(container.get("Labels") or {}).get(render.LABEL_DECLARATION, ""),
         image_id=container["Image"],

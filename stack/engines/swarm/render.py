@@ -264,7 +264,7 @@ def _deploy(instance: Instance, place: Place, workload: Workload) -> dict[str, A
         deploy["endpoint_mode"] = "dnsrr"
     if workload.volumes:
         deploy["placement"] = {"constraints": [f"node.labels.{data_label(instance.project)} == true"]}
-    elif workload.replicas > 1:
+    else:
         deploy["placement"] = {"preferences": [{"spread": "node.id"}]}
     cpus, memory = f"{limits.cpus:g}", f"{limits.memory}M"
     return deploy | {"resources": {"limits": {"cpus": cpus, "memory": memory, "pids": limits.pids}}}

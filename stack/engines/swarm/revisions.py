@@ -30,7 +30,7 @@ class SwarmRevisions(Revisions):
     def save(self) -> None:
         names = [name for name in self._instance.stack.lasting if name not in self._instance.stopped]
         path = files.write_stack(self._instance, names)
-        self._state.write(_GOOD, _with_objects_there(path.read_text(encoding="utf-8")))
+        self._state.write(_GOOD, _with_files_there(path.read_text(encoding="utf-8")))
         self._state.write(_VALUES, json.dumps(files.given_values(self._instance, names)))
         self._clean()
 
@@ -43,16 +43,19 @@ class SwarmRevisions(Revisions):
         values: dict[str, str] = json.loads((self._state.folder / _VALUES).read_text(encoding="utf-8"))
         good = read_project((self._state.folder / _GOOD).read_text(encoding="utf-8"))
         services = {name: each for name, each in good["services"].items() if not only or name in only}
-        path = self._state.write(_AGAIN, write_project({**good, "services": services}))
+        # A password may have been rotated since, and the data has the new one.
+        now = read_project(files.write_stack(self._instance, self._instance.stack.lasting).read_text(encoding="utf-8"))
+        secrets = {"secrets": {**good.get("secrets", {}), **now.get("secrets", {})}} if "secrets" in good else {}
+        path = self._state.write(_AGAIN, write_project({**good, **secrets, "services": services}))
         return self._deploy(path, values, [*services])
 
 
-def _with_objects_there(text: str) -> str:
-    """Name the secrets and configs that were made, and not the files that they were made from, which may change."""
+def _with_files_there(text: str) -> str:
+    """Name the configs that were made, and not the files that they were made from, which may change."""
     from stack.engines.docker.project_text import read_project, write_project
 
     project = dict(read_project(text))
-    for kind in ("secrets", "configs"):
-        if kind in project:
-            project[kind] = {key: {"name": each["name"], "external": True} for key, each in project[kind].items()}
+    if "configs" in project:
+        there = {key: {"name": each["name"], "external": True} for key, each in project["configs"].items()}
+        project["configs"] = there
     return write_project(project)

@@ -19,11 +19,15 @@ from stack.workload import VolumeId
 
 
 class SwarmVolumes(Volumes):
-    """See `stack.engines.base.Volumes`. `node` finds the one that has the data; None if there is none yet."""
+    """See `stack.engines.base.Volumes`.
 
-    def __init__(self, instance: Instance, node: Callable[[], Node | None]) -> None:
+    `node` finds the node that has the data; None if there is none yet. `choose` chooses one then.
+    """
+
+    def __init__(self, instance: Instance, node: Callable[[], Node | None], choose: Callable[[], Node | None]) -> None:
         self._instance = instance
         self._node = node
+        self._choose = choose
 
     def declared(self) -> Mapping[VolumeId, str]:
         return render.volumes(self._instance)
@@ -40,15 +44,14 @@ class SwarmVolumes(Volumes):
     def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.swarm import volume_files
 
-        return volume_files.read(self._instance, self._there(volume), volume)
+        return volume_files.read(self._instance, self._there(volume, self._node()), volume)
 
     def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.swarm import volume_files
 
-        return volume_files.write(self._instance, self._there(volume), volume)
+        return volume_files.write(self._instance, self._there(volume, self._choose()), volume)
 
-    def _there(self, volume: VolumeId) -> Node:
-        node = self._node()
+    def _there(self, volume: VolumeId, node: Node | None) -> Node:
         if node is None:
             raise StackError("component-down", f"no node has the data of {volume}", "run `stackctl up` first")
         node.require_known()
