@@ -134,6 +134,26 @@ class Stack:
         self._own_workloads.clear()
         self._workloads.clear()
 
+    def on_one_machine(self) -> Stack:
+        """Return the stack with one replica of each component that listens on a port, which no two have there."""
+        if not any(each.ports and each.replicas > 1 for each in self._containers):
+            return self
+        stack = self._of(self.components, self.groups)
+        object.__setattr__(stack, "given", self.given)
+        stack._set_alone()
+        if self.whole is not self:
+            object.__setattr__(stack, "whole", self.whole.on_one_machine())
+        return stack
+
+    @property
+    def _containers(self) -> list[Workload]:
+        return [self.own_workload(name, "container") for name in self.names]
+
+    def _set_alone(self) -> None:
+        object.__setattr__(self, "alone", True)
+        self._own_workloads.clear()
+        self._workloads.clear()
+
     def able(self, target: Target) -> Stack:
         """Return the stack without the components that can't run on a target, or that need one of those."""
         left = runnable(self, target)
@@ -151,6 +171,8 @@ class Stack:
         stack = Stack(self.name, components, groups, self._unused_externals, self.isolated, self.registry)
         if self.published:
             stack._publish(self.published)
+        if self.alone:
+            stack._set_alone()
         return stack
 
     @property
@@ -173,6 +195,11 @@ class Stack:
     def published(self) -> frozenset[str]:
         """The components that publish each port though they may not declare it."""
         return frozenset()
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether one machine runs all of it, on which no two replicas have one port."""
+        return False
 
     @cached_property
     def off(self) -> Mapping[str, str]:
@@ -228,7 +255,8 @@ class Stack:
         """What a component runs, without what those that it uses export. Raises as the component does."""
         if (name, target) not in self._own_workloads:
             own = self[name].workload(target)
-            self._own_workloads[name, target] = own.publishing() if name in self.published else own
+            own = own.publishing() if name in self.published else own
+            self._own_workloads[name, target] = replace(own, replicas=1) if self.alone and own.ports else own
         return self._own_workloads[name, target]
 
     # Those that were asked for: a command asks for each many times.

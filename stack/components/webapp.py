@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from stack.checking import checked_command, checked_environment, checked_port, checked_public, checked_user
+from stack.checking import (
+    checked_command,
+    checked_environment,
+    checked_port,
+    checked_public,
+    checked_replicas,
+    checked_user,
+)
 from stack.errors import DeclarationError
 from stack.parts import TMP, bind_address, located, volumes_of
 from stack.placed import files_of, mounts_of, watch_of
@@ -31,6 +38,8 @@ class WebApp(Program):
       has one, is what the engine asks; `up`, `status` and `wait` ask this path from outside, of an app that is
       published or runs without a container.
     - `command`: replaces the CMD of its Dockerfile, and runs in `source` where no container is made of it.
+    - `replicas`: how many of it run at once on an engine with many machines. On one machine one runs, because all would
+      want its port.
     - `volumes`: the app gets the path of each, which is another without a container: `VOLUME_MEDIA`.
 
     What else it has, each `Program` has. Raises `DeclarationError` for a wrong value.
@@ -42,6 +51,7 @@ class WebApp(Program):
     health: str = "/health"
     command: Sequence[Value] | str | None = None
     public: bool = False
+    replicas: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +59,7 @@ class WebApp(Program):
         if self.publish not in (None, "same"):
             checked_port(self, "publish", self.publish)
         checked_public(self, self.public, self.publish is not None)
+        checked_replicas(self, self.replicas, singleton=False)
         if not isinstance(self.health, str) or not _PATH.fullmatch(self.health):
             raise self.wrong("health", f"{self.health!r} is not a path of a URL (it starts with /)")
         if self.command is not None:
@@ -106,6 +117,7 @@ class WebApp(Program):
             healthcheck=Healthcheck(test=None),
             probe=HttpCheck(port, self.health),
             stop_grace=self.stop_grace,
+            replicas=self.replicas,
         )
         if target == "container":
             return own

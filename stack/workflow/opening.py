@@ -78,7 +78,18 @@ class Opened:
     @property
     def losses(self) -> tuple[str, ...]:
         """What is declared and the engine does not do."""
-        return tuple(f"not on the {self.engine.name} engine: {each}" for each in self.engine.losses())
+        lost = (*self._lost_replicas, *self.engine.losses())
+        return tuple(f"not on the {self.engine.name} engine: {each}" for each in lost)
+
+    @property
+    def _lost_replicas(self) -> list[str]:
+        stack = self.instance.stack
+        declared = {name: stack[name].workload("container").replicas for name in stack.names} if stack.alone else {}
+        return [
+            f"{name}/replicas: one of {count} runs, for on one machine all would want its port"
+            for name, count in declared.items()
+            if count > stack.replicas(name)
+        ]
 
     @property
     def _declared_notices(self) -> tuple[str, ...]:
@@ -256,6 +267,9 @@ def _open(
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
+    if engine.traits.ports_here and (alone := stack.on_one_machine()) is not stack:
+        instance = replace(instance, stack=alone)
+        engine = _engine(choice, instance, record)
     return Opened(
         instance=instance,
         state=state,
