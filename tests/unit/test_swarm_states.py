@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stack import Job, Postgres, Stack, WebApp, Worker
-from stack.engines.swarm import deploying, log_lines, observe
+from stack.engines.swarm import deploying, log_lines, machine, observe
 from stack.engines.swarm.cluster import Cluster, Node
 from stack.engines.swarm.observe import Seen
 from stack.instance import Instance, default_ports
@@ -198,3 +198,16 @@ def test_a_printed_line_says_component_replica_and_time() -> None:
     assert (line.name, line.text) == ("worker-2", "two  words")
     assert line.time == datetime(2026, 11, 27, 8, 30, 7, 215295, tzinfo=UTC)
     assert log_lines.parsed("error from daemon in stream", PROJECT, STACK.replicas) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few", "its quorum"),
+        ("This node is not a swarm manager.", "no manager of a Swarm: This node is not a swarm manager."),
+    ],
+)
+def test_a_daemon_that_can_tell_nothing_of_its_swarm_says_why(words: str, said: str) -> None:
+    error = machine.no_manager(words)
+    assert error.code == "no-swarm"
+    assert said in error.message

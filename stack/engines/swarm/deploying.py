@@ -150,12 +150,13 @@ def _taken_back(seen: Seen, service: Service, read: Callable[[str], str]) -> Sta
     """Return the error of an update that Swarm has taken back, with the node on which what is new failed, and why."""
     name = service.component
     task = _last_failed(seen, service)
+    which = f"replica {task.get('Slot')} of {name}" if task is not None and service.wanted > 1 else name
     node = seen.node_of(task) if task is not None else None
     where = f" on the node {node.name}" if node is not None else ""
     why = f": {failure_words(task)}" if task is not None else ""
     error = StackError(
         "update-taken-back",
-        f"the new version of {name} failed{where}{why}; Swarm runs the one before again",
+        f"the new version of {which} failed{where}{why}; Swarm runs the one before again",
         f"read `stackctl logs {name}`, fix the cause and run `stackctl up` again; no data was touched",
         read(str(task["ID"])) if task is not None else "",
     )

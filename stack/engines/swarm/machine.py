@@ -68,7 +68,7 @@ def _asked(path: str, timeout: float, filters: dict[str, Sequence[str]] | None =
     try:
         return api.daemon().get(path, filters, timeout)
     except api.Refused as error:
-        if error.status == api.NO_MANAGER:
+        if error.status == api.NO_MANAGER or _is_leaderless(error.words):
             raise no_manager(error.words) from error
         raise client.failed(path, error.words) from error
 
@@ -85,9 +85,14 @@ def _require_manager(info: dict[str, Any]) -> None:
         raise no_manager("it is a worker")
 
 
+def _is_leaderless(words: str) -> bool:
+    """Say whether a manager answers so because there are too few of them."""
+    return "does not have a leader" in words or "context deadline exceeded" in words
+
+
 def no_manager(words: str) -> StackError:
     """Return the error of a daemon that can't tell or change anything of its Swarm."""
-    if "quorum" in words or "leader" in words:
+    if _is_leaderless(words):
         return StackError(
             "no-swarm",
             "the Swarm has lost its quorum: more than half of its managers are gone, so it changes nothing",
