@@ -45,7 +45,8 @@ web = WebApp(
     environment={"SECRET_KEY": key, "DATABASE_URL": db.url}, volumes={"/app/media": Volume("media")},
 )
 migrate = Job("migrate", of=web, command=["sh", "-c", "echo migrated $DB_HOST"], before=[web])
-worker = Worker("worker", of=web, command=["sh", "-c", "echo working; exec sleep 3600"], replicas=2)
+talk = "echo working; echo complaining >&2; exec sleep 3600"
+worker = Worker("worker", of=web, command=["sh", "-c", talk], replicas=2)
 stack = Stack("shop", [web, migrate, worker, db, cache], registry="REGISTRY")
 """
 

@@ -62,6 +62,7 @@ def test_logs_come_from_every_node(shop: Cli) -> None:
     lines = shop.ok("logs", "worker", "migrate").stdout
     assert "worker-1 | working" in lines
     assert "worker-2 | working" in lines
+    assert "worker-2 | complaining" in lines
     assert "migrate  | migrated db" in lines
 
 

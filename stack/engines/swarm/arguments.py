@@ -70,6 +70,6 @@ def digests(image: str) -> list[str]:
 
 
 def at_once(commands: Sequence[Sequence[str]]) -> list[str]:
-    """Run several commands at once, and end them all when this one is ended."""
-    started = " ".join(f"{shlex.join(each)} &" for each in commands)
+    """Run several commands at once, with one stream for both of theirs, and end them all when this one is ended."""
+    started = " ".join(f"{shlex.join(each)} 2>&1 &" for each in commands)
     return ["sh", "-c", f"trap 'kill $(jobs -p) 2> /dev/null' EXIT; trap 'exit 143' TERM; {started} wait"]

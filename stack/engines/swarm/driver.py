@@ -145,8 +145,12 @@ class SwarmEngine(Engine):
         for name in names:
             if name not in there:
                 continue
-            printed = client.read(arguments.logs(self._service(name), tail, since), READ_TIMEOUT)
-            own = [line for each in printed.split("\n") if (line := self._log_line(each)) is not None]
+            answer = client.run(arguments.logs(self._service(name), tail, since), READ_TIMEOUT)
+            if not answer.ok:
+                raise client.failed("service logs", answer.stderr)
+            # The client writes to each stream what the task wrote to it.
+            printed = [*answer.stdout.split("\n"), *answer.stderr.split("\n")]
+            own = [line for each in printed if (line := self._log_line(each)) is not None]
             # The client counts the lines of each task by itself, also of those that ended.
             lines += log_lines.in_order(own)[-tail:] if tail else log_lines.in_order(own)
         return log_lines.in_order(lines)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from stack.engines.docker.resolving import workload_of
 from stack.engines.swarm import render
 from stack.engines.swarm.cluster import Cluster
 from stack.errors import StackError
 from stack.instance import Instance
-from stack.workload import HOST_GATEWAY
+from stack.workload import HOST_GATEWAY, Hardening
 
 _LONGEST_SERVICE = 63
 
 
 def losses(instance: Instance) -> tuple[str, ...]:
-    """Name what is declared and lost, of all components together."""
-    found = []
+    """Name what is declared and lost, of all components together: what several lose alike is said once."""
+    found: dict[tuple[str, str], list[str]] = {}
     for name in instance.stack.names:
-        hardening = workload_of(instance, name).hardening
-        if hardening.mounts:
-            sources = ", ".join(each.source for each in hardening.mounts)
-            found.append(f"{name}/mounts: {sources} of this machine is on no other; it runs what is in its image")
-        if HOST_GATEWAY in hardening.extra_hosts.values():
-            found.append(f"{name}/extra_hosts: {HOST_GATEWAY} is the node that a task is on, and not this machine")
-        if folders := [each.partition(":")[0] for each in hardening.tmpfs if ":" in each]:
-            listed = ", ".join(folders)
-            what = f"{listed} belongs to the user that the image gives it to, and not to all"
-            found.append(f"{name}/tmpfs: {what}")  # noqa: S108 - the path of a field
-    return tuple(found)
+        for lost in _lost(workload_of(instance, name).hardening):
+            found.setdefault(lost, []).append(name)
+    return tuple(f"{', '.join(names)}/{field}: {what}" for (field, what), names in found.items())
+
+
+def _lost(hardening: Hardening) -> Iterator[tuple[str, str]]:
+    """Yield each field of a component that a Swarm does not do, and what that means."""
+    if hardening.mounts:
+        sources = ", ".join(each.source for each in hardening.mounts)
+        yield "mounts", f"{sources} of this machine is on no other; it runs what is in its image"
+    if HOST_GATEWAY in hardening.extra_hosts.values():
+        yield "extra_hosts", f"{HOST_GATEWAY} is the node that a task is on, and not this machine"
+    if folders := [each.partition(":")[0] for each in hardening.tmpfs if ":" in each]:
+        yield "tmpfs", f"{', '.join(folders)} belongs to the user that the image gives it to, and not to all"
 
 
 def notices(instance: Instance, mesh: bool) -> tuple[str, ...]:
