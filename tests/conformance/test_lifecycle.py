@@ -145,6 +145,7 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
     assert kept.data("status")["state"] == "absent"
 
 
+@on_docker_at_length
 @outside_its_state
 def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
     cli.up()

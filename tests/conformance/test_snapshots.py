@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 from tests.load import Load
 
 Make = Callable[..., Cli]
@@ -258,6 +258,7 @@ def test_what_does_not_fit_is_refused(up: Cli, snapshot: Path, new_cli: Make, tm
         assert problem in error["message"]
 
 
+@on_docker_at_length
 def test_a_snapshot_of_what_is_down_is_made_and_it_stays_down(cli: Cli) -> None:
     cli.fails("snapshot", "save", code="nothing-to-save")
     cli.up()
