@@ -207,6 +207,10 @@ class Engine(ABC):
         """Give the bytes that one container or process uses now."""
         return None
 
+    def processor_demand(self, state: ComponentState) -> float | None:
+        """Give the seconds that one container or process took or waited for a processor, if that can be known."""
+        return None
+
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""
         return None

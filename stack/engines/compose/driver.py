@@ -15,7 +15,7 @@ from stack.engines.compose.arguments import SERVICES, Project, of_project, of_se
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes, give_to_users
-from stack.engines.docker import arguments, client, failures, listening, memory, removal
+from stack.engines.docker import arguments, client, failures, listening, memory, processor, removal
 from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect, listed, network_names
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import CommandJob, FinishedJob, Job
@@ -95,6 +95,9 @@ class ComposeEngine(Engine):
 
     def _memory(self, state: ComponentState) -> int | None:
         return memory.of_container(state.process, state.id) if state.process else None
+
+    def processor_demand(self, state: ComponentState) -> float | None:
+        return processor.of_container(state.process, state.id) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_container(state.process, state.id) if state.process else None
