@@ -240,7 +240,7 @@ def _instance(subject: Subject) -> Iterator[Finding]:
         what = "is stopped" if subject.observed.exists else "is not up"
         yield ok("instance", f"{name} {what}")
         return
-    yield ok("instance", f"{name} on {subject.opened.choice}")
+    yield ok("instance", f"{name} on {subject.opened.where}")
     stopped = subject.opened.instance.stopped
     for component in subject.opened.instance.stack.names:
         yield of_component(component, subject.observed.components.get(component), component in stopped)

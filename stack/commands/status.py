@@ -77,6 +77,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         instance=opened.instance.name,
         engine=opened.engine.name,
         engine_reason=opened.choice.reason or None,
+        host=opened.instance.host,
         state=state,
         urls=opened.instance.urls if observed.running else {},
         components=components,
@@ -133,7 +134,7 @@ def _text(
             style.wrapped(f"{name} listens on every address of this machine, as declared", "", "  ")
             for name in publics(instance)
         ),
-        style.wrapped(f"engine: {opened.choice}", indent="  "),
+        style.wrapped(f"engine: {opened.where}", indent="  "),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
     problems |= {name: each.problem for name, each in data.externals.items()}

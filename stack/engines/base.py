@@ -27,7 +27,7 @@ class Traits:
     `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
     `program`: the name of the program that has to run on this machine for it. `unreachable`: the error codes of
     `check` after which every other question would wait long for an answer. `unspecific`: the error code of a job that
-    failed for a cause that the engine does not know.
+    failed for a cause that the engine does not know. `serves`: an instance on it may be on a server, see `--host`.
     """
 
     target: Target
@@ -35,6 +35,7 @@ class Traits:
     program: str
     unspecific: str
     unreachable: frozenset[str] = frozenset()
+    serves: bool = False
 
 
 @dataclass(frozen=True)

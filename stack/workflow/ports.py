@@ -38,6 +38,7 @@ def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
             ports=opened.instance.ports,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             urls={port: url for port, url in opened.instance.url_patterns.items() if url != WEB},
+            host=opened.instance.host,
         )
         is_new = registry.enter(entry)
     try:

@@ -18,6 +18,8 @@ from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId,
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
+# In place of the former on a server, where that folder is not.
+LABEL_REMOTE_STATE = "stackctl.remote-state"
 # The fingerprint of what a container was made from.
 LABEL_DECLARATION = "stackctl.declaration"
 # Of a container that has to end.
@@ -352,7 +354,12 @@ def _literal(text: str) -> str:
 
 def labels(instance: Instance) -> dict[str, str]:
     """Return the labels of all that belongs to an instance."""
-    return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
+    return {LABEL_INSTANCE: instance.name, state_label(instance.host): str(instance.state)}
+
+
+def state_label(host: str | None) -> str:
+    """Return the label with the state of an instance on a server, or on this machine."""
+    return LABEL_STATE if host is None else LABEL_REMOTE_STATE
 
 
 def _labels(instance: Instance) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Ask a local Docker daemon over its socket: it answers within a millisecond, and a `docker` process takes twenty.
+"""Ask a Docker daemon over its socket: it answers within a millisecond, and a `docker` process takes twenty.
 
 Only questions go this way. A daemon that the client reaches otherwise, or that does not answer well, is asked through
 the client, whose messages say what is wrong.
@@ -62,10 +62,20 @@ class Daemon:
             return None
 
 
+def behind(host: str | None) -> Daemon | None:
+    """Return the daemon of the server `host`; without one that which the client would ask, if it can be asked so."""
+    if host is None:
+        return local()
+    # Only for a server is it loaded.
+    from stack.engines.docker import connection
+
+    return Daemon(connection.socket_of(host))
+
+
 @functools.cache
 def local() -> Daemon | None:
     """Return the daemon that the client would ask, if that is behind a socket of this machine."""
-    address = os.environ.get("DOCKER_HOST") or _address(_context())
+    address = os.environ.get("DOCKER_HOST") or address_of(_context())
     return Daemon(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
 
 
@@ -79,7 +89,7 @@ def _context() -> str:
     return chosen if isinstance(chosen, str) and chosen else "default"
 
 
-def _address(context: str) -> str:
+def address_of(context: str) -> str:
     """Return where a context leads; empty if that is not known here."""
     if context == "default":
         return _DEFAULT
