@@ -37,7 +37,7 @@ from stack.workflow.externals import external_statuses
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
 from stack.workflow.planning import relaxations
-from stack.workflow.ports import holder_of, port_is_free
+from stack.workflow.ports import holder_of, port_is_free, tunnelled_ports
 from stack.workload import PortId
 
 _OLDEST_PYTHON = (3, 11)
@@ -209,9 +209,12 @@ def _ports(subject: Subject) -> Iterator[Finding]:
         return
     instance = subject.opened.instance
     components = subject.observed.components if subject.observed else {}
+    tunnelled = tunnelled_ports(subject.opened)
     for name, port in instance.ports.items():
         own = components.get(name.component)
-        if own is not None and own.running and port in own.ports.values():
+        if port in tunnelled:
+            yield ok("ports", f"{port}, for {name}, leads to the server")
+        elif instance.host is None and own is not None and own.running and port in own.ports.values():
             yield ok("ports", f"{port} is published by {name}")
         elif port_is_free(instance, name, port):
             yield ok("ports", f"{port}, for {name}, is free")

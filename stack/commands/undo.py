@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from stack.errors import StackError
@@ -39,5 +40,6 @@ def undo(
         if not opened.state.exists():
             had = newest.manifest
             groups = Switches([group for group in opened.groups if had.groups.get(group)])
+            settings = replace(settings, host=settings.host or had.host)
             opened = reopen(opened, settings, settings.engine or had.engine, had.ports, groups)
         return bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)

@@ -77,6 +77,20 @@ class Local:
     command: tuple[str, ...] | None
 
 
+class Tunnel(Protocol):
+    """What brings the published ports of an instance on a server to this machine."""
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports of this machine that it has now; none if it is not open."""
+
+    def open(self) -> None:
+        """Open it for the ports of the instance, if it is not. It goes on until the instance is stopped."""
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+
+
 class Volumes(ABC):
     """The data of an instance, in volumes that outlive its components. A name is the engine's for a volume."""
 
@@ -210,6 +224,11 @@ class Engine(ABC):
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""
+        return None
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """Reach what brings the published ports here; None if the instance is on this machine."""
         return None
 
     @property

@@ -73,12 +73,20 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
     declared = default_ports(opened.instance.stack)[name]
     component = observed.components.get(name.component)
     own = component.ports.get(name) if component is not None else None
-    held = own if component is not None and component.running else None
+    held = own if component is not None and component.running and opened.instance.host is None else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
+    tunnelled = tunnelled_ports(opened)
     for port in wanted:
-        if port is not None and (port == held or (port not in reserved and port_is_free(opened.instance, name, port))):
+        if port is not None and (
+            port == held or port in tunnelled or (port not in reserved and port_is_free(opened.instance, name, port))
+        ):
             return port
     return next_free(declared, reserved, takes_datagrams(opened.instance.stack, name)) or declared
+
+
+def tunnelled_ports(opened: Opened) -> frozenset[int]:
+    """Return the ports of this machine that the instance has, whatever of it runs: of one on a server."""
+    return frozenset() if opened.engine.tunnel is None else opened.engine.tunnel.ports
 
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
@@ -109,9 +117,11 @@ def check_ports(opened: Opened, before: Observed, part: Part = EVERYTHING) -> No
     A race is still caught by the engine.
     """
     _check_distinct(opened.instance)
+    tunnelled = tunnelled_ports(opened)
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
-        if not part.of([name.component]) or (own is not None and own.running and port in own.ports.values()):
+        published = opened.instance.host is None and own is not None and own.running and port in own.ports.values()
+        if published or port in tunnelled or not part.of([name.component]):
             continue
         if not port_is_free(opened.instance, name, port):
             udp = takes_datagrams(opened.instance.stack, name)

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Volumes
-from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, render
+from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Tunnel, Volumes
+from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, remote, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
@@ -22,7 +22,7 @@ from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.instance import Instance
+from stack.instance import Instance, takes_datagrams
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.references import Reference
 
@@ -97,13 +97,36 @@ class ComposeEngine(Engine):
         return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()], self._host))
 
     def _memory(self, state: ComponentState) -> int | None:
+        if self._host is not None:
+            return memory.of_remote_container(state.id, self._host) if state.running else None
         return memory.of_container(state.process, state.id) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
-        found = listening.of_container(state.process, state.id) if state.process else None
+        found = self._listening(component, state)
         asked = render.workload_of(self._instance, component).asked
         port = render.port_number(self._instance, Reference(component, "port", asked))
         return None if found is None else Listening(found, port, inside=True)
+
+    def _listening(self, component: str, state: ComponentState) -> frozenset[tuple[str, int]] | None:
+        if self._host is None:
+            return listening.of_container(state.process, state.id) if state.process else None
+        answer = self.session(component, state).run(["cat", *listening.TABLES]) if state.running else None
+        return listening.of_tables(answer.stdout) if answer is not None and answer.ok else None
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        if self._host is None:
+            return None
+        # Only for a server is it loaded.
+        from stack.engines.docker import tunnel
+
+        instance = self._instance
+        wanted = [port for name, port in instance.ports.items() if not takes_datagrams(instance.stack, name)]
+        return tunnel.Tunnel(self._host, instance.project, remote.address(instance.project), instance.state, wanted)
+
+    def _close_tunnel(self) -> None:
+        if (tunnel := self.tunnel) is not None:
+            tunnel.close()
 
     @property
     def volumes(self) -> Volumes:
@@ -172,14 +195,18 @@ class ComposeEngine(Engine):
 
     def stop(self, names: Collection[str] = ()) -> None:
         self._ensure_configuration()
+        if not names:
+            self._close_tunnel()
         removal.stop_project(self._instance.project, self._file, names, self._host)
 
     def down(self) -> None:
         self._ensure_configuration()
+        self._close_tunnel()
         removal.remove_project(self._instance.project, self._file, host=self._host)
 
     def destroy(self) -> None:
         self._ensure_configuration()
+        self._close_tunnel()
         removal.remove_project(self._instance.project, self._file, data=True, host=self._host)
         # What an earlier declaration made and this one no longer names.
         left = self.resources()
@@ -187,9 +214,17 @@ class ComposeEngine(Engine):
         removal.remove_networks(left.networks, self._host)
         removal.remove_volumes(left.volumes, self._host)
         removal.remove_images(left.images, self._host)
+        if self._host is not None:
+            from stack.engines.compose.carrying import remove
+
+            remove(self._instance)
 
     def renew_secrets(self) -> frozenset[str]:
         """Find outdated secrets: a container sees the files of the state, unless one was deleted while it ran."""
+        if self._host is not None:
+            from stack.engines.compose.carrying import carry
+
+            carry(self._instance)
         return mounts.stale(
             self._instance, self.observe(), lambda name, state, command: self.session(name, state).run(command)
         )

@@ -25,7 +25,7 @@ _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
 _SIZES_TIMEOUT = 10.0
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_PUBLISHED = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)")
+_PUBLISHED = re.compile(r"(?:127(?:\.\d+){3}|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)")
 _CONTAINER = (
     *(arguments.CONTAINER_NAME, "{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}"),
     label(render.LABEL_SERVICE),

@@ -25,7 +25,7 @@ from stack.instance import Instance
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
-_ONE_OFF = "com.docker.compose.oneoff"
+ONE_OFF = "com.docker.compose.oneoff"
 _FOLDER_MODE = 0o750
 # More than the headers of the first entry of a tar.
 _HEAD = 64 * 1024
@@ -120,8 +120,8 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
-    image = _empty_image(instance, project)
-    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
+    image = empty_image(instance, project)
+    own = {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
     client.read(
         arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT, host=instance.host
     )
@@ -131,7 +131,7 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
 
 
-def _empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
+def empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
     """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
     image = f"{instance.project}-volumes:latest"
     if not inspect(images=[image], host=instance.host):

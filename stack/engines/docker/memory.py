@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stack.engines.docker import api
+
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
+_TIMEOUT = 10.0
 
 
 def of_container(process: int, container: str, proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
@@ -21,6 +24,22 @@ def of_container(process: int, container: str, proc: Path = _PROC, cgroups: Path
         except (OSError, ValueError):
             continue
     return None
+
+
+def of_remote_container(container: str, host: str) -> int | None:
+    """Return the same for a container on a server, whose daemon tells it without the wait of `docker stats`."""
+    daemon = api.behind(host)
+    found = (
+        daemon.get(f"/containers/{container}/stats", _TIMEOUT, {"stream": "false", "one-shot": "true"})
+        if daemon
+        else None
+    )
+    told = (found.found or {}).get("memory_stats") or {} if found is not None else {}
+    if "usage" not in told:
+        return None
+    details = told.get("stats") or {}
+    droppable = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return max(0, int(told["usage"]) - int(droppable))
 
 
 def _groups(process: int, container: str, proc: Path, cgroups: Path) -> list[tuple[Path, str, str]]:

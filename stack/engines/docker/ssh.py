@@ -81,9 +81,9 @@ def open_master(server: Server, control: Path, log: Path, idle: int) -> list[str
     return [*_ssh(server, control, options), "-E", str(log), "-f", "-N", *_target(server)]
 
 
-def open_tunnel(server: Server, control: Path, log: Path, ports: Sequence[int]) -> list[str]:
-    """Open a connection that goes on in the background, and with it each of these ports of the server's loopback."""
-    forwards = [word for port in ports for word in ("-L", f"127.0.0.1:{port}:127.0.0.1:{port}")]
+def open_tunnel(server: Server, control: Path, log: Path, address: str, ports: Sequence[int]) -> list[str]:
+    """Open a connection that goes on in the background, and with it each of these ports of an address of the server."""
+    forwards = [word for port in ports for word in ("-L", f"127.0.0.1:{port}:{address}:{port}")]
     options = {"ControlMaster": "yes", "ControlPersist": "no"}
     return [*_ssh(server, control, options), "-E", str(log), "-f", "-N", *forwards, *_target(server)]
 

@@ -1,0 +1,203 @@
+"""What is rendered otherwise on a server, and how its ports come to this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack import Container, Postgres, Redis, Stack, WebApp
+from stack.carried import check_mounts, read_contents
+from stack.engines import process
+from stack.engines.compose import remote
+from stack.engines.compose.driver import ComposeEngine
+from stack.engines.compose.fleet import published
+from stack.engines.compose.render import fields, render
+from stack.engines.docker import api, connection, listening, memory
+from stack.engines.docker.api import Answer
+from stack.engines.docker.tunnel import Tunnel
+from stack.errors import DeclarationError
+from stack.fields import Fields
+from stack.instance import Instance, default_ports
+from tests.ports import own_port
+
+HOST = "ssh://deploy@shop.test"
+db = Postgres("db", publish=True)
+STACK = Stack(
+    "shop",
+    [
+        WebApp("web", source="app", port=3000, uses=[db], command=["serve"]),
+        Container(
+            "search", image="search:1", ports={"http": 9200}, publish={"http": 9200}, files={"conf": "/etc/conf"}
+        ),
+        Redis("cache"),
+        db,
+    ],
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Instance:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "a.conf").write_text("depth = 3")
+    state = tmp_path / ".stackctl" / "shop"
+    contents = read_contents(STACK, tmp_path, state.parent)
+    return Instance("shop", "p", STACK, tmp_path, state, default_ports(STACK), contents=contents)
+
+
+@pytest.fixture
+def there(here: Instance) -> Instance:
+    return replace(here, host=HOST)
+
+
+def services(instance: Instance) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(render(instance))["services"]
+    return found
+
+
+def test_nothing_that_a_container_gets_is_a_path_of_this_machine(there: Instance) -> None:
+    project = yaml.safe_load(render(there))
+    assert not {"secrets", "configs"}.intersection(project)
+    assert project["volumes"]["stackctl.carried"] == {"name": "p-carried", "external": True}
+    for service in project["services"].values():
+        # What the client reads here and sends, and a label.
+        sent = {name: each for name, each in service.items() if name not in ("build", "env_file", "labels")}
+        assert str(there.folder) not in json.dumps(sent)
+
+
+def test_each_service_mounts_its_own_secrets_and_files_and_no_others(there: Instance) -> None:
+    found = {
+        name: {each["target"]: each["volume"]["subpath"] for each in service.get("volumes", ()) if _carried(each)}
+        for name, service in services(there).items()
+    }
+    assert found["db"]["/run/secrets/db_password"] == found["web"]["/run/secrets/db_password"] == "secrets/db_password"
+    (files,) = found["search"].items()
+    assert files[0] == "/etc/conf"
+    assert files[1].startswith("compose/files/")
+    assert set(found["cache"]).isdisjoint(found["db"])
+    mounts = [each for service in services(there).values() for each in service.get("volumes", ()) if _carried(each)]
+    assert all(each["read_only"] for each in mounts)
+
+
+def _carried(mount: str | dict[str, Any]) -> bool:
+    return isinstance(mount, dict) and mount["source"] == "stackctl.carried"
+
+
+def test_a_declaration_is_the_same_there_but_for_labels_and_ports(here: Instance, there: Instance) -> None:
+    mine, its = fields(here), fields(there)
+    assert mine != its
+
+    def rest(found: Mapping[str, Fields]) -> dict[str, dict[str, str]]:
+        return {
+            name: {key: text for key, text in each.items() if not key.startswith(("ports", "labels"))}
+            for name, each in found.items()
+        }
+
+    assert rest(mine) == rest(its)
+
+
+def test_each_instance_publishes_on_an_address_of_its_own(there: Instance) -> None:
+    (port,) = services(there)["db"]["ports"]
+    address, outer, inner = port.split(":")
+    assert (outer, inner) == ("5432", "5432")
+    assert address == remote.address("p") != remote.address("q")
+    assert published(f"{address}:5432->5432/tcp") == {5432: 5432}
+    assert socket.inet_aton(address)[0] == 127
+    assert {remote.address(str(number)) for number in range(1000)}.isdisjoint({"127.0.0.1"})
+
+
+def test_a_folder_of_this_machine_is_refused_there(here: Instance) -> None:
+    stack = Stack("shop", [Container("box", image="nginx:1.29", mounts={"conf": "/conf"})])
+    check_mounts(stack, here.folder)
+    with pytest.raises(DeclarationError, match=f"is a folder of this machine, which {HOST} does not have"):
+        check_mounts(stack, here.folder, HOST)
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [
+        ({"usage": 100, "stats": {"inactive_file": 30}}, 70),
+        ({"usage": 100, "stats": {"total_inactive_file": 30, "inactive_file": 20}}, 70),
+        ({"usage": 10, "stats": {"inactive_file": 30}}, 0),
+        ({"usage": 10}, 10),
+        ({}, None),
+    ],
+)
+def test_memory_is_what_the_daemon_of_the_server_tells(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], used: int | None
+) -> None:
+    class Daemon:
+        def get(self, path: str, timeout: float, query: dict[str, str]) -> Answer:
+            assert (path, query["one-shot"]) == ("/containers/63be/stats", "true")
+            return Answer({"memory_stats": told})
+
+    monkeypatch.setattr(api, "behind", lambda host: Daemon() if host == HOST else None)
+    assert memory.of_remote_container("63be", HOST) == used
+
+
+def test_where_a_container_listens_is_read_inside_of_it() -> None:
+    head = "  sl  local_address rem_address   st tx_queue\n"
+    four = head + "   0: 0100007F:1F90 00000000:0000 0A 00000000\n   1: 0B00007F:A001 00000000:0000 0A 00000000\n"
+    six = head + "   0: 00000000000000000000000000000000:0BB8 00000000000000000000000000000000:0000 0A 0\n"
+    assert listening.of_tables(four + six) == {("127.0.0.1", 8080), ("::", 3000)}
+
+
+def test_an_instance_of_this_machine_has_no_tunnel(here: Instance, there: Instance) -> None:
+    assert ComposeEngine(here).tunnel is None
+    found = ComposeEngine(there).tunnel
+    assert isinstance(found, Tunnel)
+    assert (found.address, sorted(found.wanted)) == (remote.address("p"), [3000, 5432, 9200])
+
+
+@contextmanager
+def controlled(path: Path) -> Iterator[None]:
+    """Listen where a process of ssh is controlled."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.bind(str(path))
+        control.listen()
+        yield
+    path.unlink(missing_ok=True)
+
+
+def test_a_tunnel_is_open_for_as_long_as_its_process_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "folder", lambda: tmp_path)
+    port = own_port()
+    made = Tunnel(HOST, "p", "127.1.2.3", tmp_path / ".stackctl" / "shop", [port])
+    opened: list[list[str]] = []
+    monkeypatch.setattr(connection, "run_ssh", lambda server, command, log: opened.append(command))
+    assert made.ports == frozenset()
+    made.open()
+    (command,) = opened
+    assert command[command.index("-L") + 1] == f"127.0.0.1:{port}:127.1.2.3:{port}"
+    assert made.ports == frozenset(), "its process never came up"
+    (control,) = {Path(word.partition("=")[2]) for word in command if word.startswith("ControlPath=")}
+    with controlled(control):
+        assert made.ports == {port}
+        made.open()
+        assert len(opened) == 1, "one that is open stays as it is"
+    assert made.ports == frozenset()
+    made.close()
+    assert [*(tmp_path / ".stackctl" / "shop").iterdir()] == []
+
+
+def test_a_tunnel_for_other_ports_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "folder", lambda: tmp_path)
+    ended: list[list[str]] = []
+    monkeypatch.setattr(connection, "run_ssh", lambda server, command, log: None)
+    monkeypatch.setattr(process, "run", lambda command, environment, timeout: ended.append(command))
+    state = tmp_path / ".stackctl" / "shop"
+    first, second = (Tunnel(HOST, "p", "127.1.2.3", state, [port]) for port in (own_port(), own_port()))
+    first.open()
+    note = json.loads((state / "tunnel.json").read_text())
+    with controlled(Path(note["control"])):
+        second.open()
+        assert [command[command.index("-O") + 1] for command in ended] == ["exit"]
+        assert json.loads((state / "tunnel.json").read_text())["ports"] == [*second.wanted]
