@@ -6,12 +6,15 @@ configuration of this server and no other.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import getpass
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +132,15 @@ class Server:
     def _answers(self) -> bool:
         with socket.create_connection(("127.0.0.1", self.port), 5) as client:
             return client.recv(4) == b"SSH-"
+
+
+@functools.cache
+def shared() -> Server:
+    """Serve until the end of this process."""
+    ending = contextlib.ExitStack()
+    atexit.register(ending.close)
+    folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="stackctl-sshd-"))
+    return ending.enter_context(serving(Path(folder)))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO, Protocol
@@ -16,6 +16,7 @@ from stack.fields import Fields
 from stack.findings import Finding
 from stack.observed import ComponentState, Found, Listening, Observed, Resources
 from stack.ports import Holder, Listener
+from stack.progress import Progress
 from stack.registry import Entry
 from stack.workload import Target, VolumeId
 
@@ -171,6 +172,13 @@ class Engine(ABC):
         `own`: the instance is on this engine, and what it needs is looked at too. Changes nothing; each question has
         a time limit.
         """
+
+    def locked(self, progress: Progress) -> AbstractContextManager[None]:
+        """Keep other machines from changing the instance for the block, if it is where they can: on a server.
+
+        Those of this machine are kept from it by the lock of its state. Raises `instance-busy` after a minute.
+        """
+        return nullcontext()
 
     def notices(self) -> tuple[str, ...]:
         """Say what of this machine makes the instance less isolated than this engine makes it elsewhere."""

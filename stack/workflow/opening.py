@@ -167,7 +167,8 @@ def change(
         opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
-        yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
+        with opened.engine.locked(progress):
+            yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
 
 
 def with_parameters(opened: Opened, settings: Settings, ask: Ask | None = None) -> Opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -24,7 +25,9 @@ from stack.fields import Fields
 from stack.findings import Finding
 from stack.instance import Instance, takes_datagrams
 from stack.observed import ComponentState, Listening, Observed, Resources
+from stack.progress import Progress
 from stack.references import Reference
+from stack.state import State
 
 
 class ComposeEngine(Engine):
@@ -54,6 +57,21 @@ class ComposeEngine(Engine):
 
     def examine(self, own: bool) -> Iterator[Finding]:
         return machine.examine(self._instance, own)
+
+    @contextlib.contextmanager
+    def locked(self, progress: Progress) -> Iterator[None]:
+        if self._host is None:
+            yield
+            return
+        # Only for a server is it loaded.
+        from stack.engines.docker import lock
+
+        try:
+            with lock.locked(self._host, self._instance.project, progress):
+                yield
+        finally:
+            if not State(self._instance.state).exists():
+                lock.remove_image(self._host)
 
     # What is declared
 
@@ -155,7 +173,10 @@ class ComposeEngine(Engine):
                 write(line)
 
         command = self._project.logs(query.names, query.tail, query.since, follow=True)
-        return process.stream(client.command(command), client.environment(self._host), pass_on)
+        exit_code = process.stream(client.command(command), client.environment(self._host), pass_on)
+        if exit_code and (lost := client.lost(self._host)) is not None:
+            raise lost
+        return exit_code
 
     def _log_line(self, printed: str) -> LogLine | None:
         return log_lines.parsed(printed, self._instance.stack.replicas)
@@ -288,6 +309,8 @@ class ComposeEngine(Engine):
         return failures.of_start(output, render.images(self._instance), client.failed("compose up", output, self._host))
 
     def _explain_build(self, output: str) -> StackError:
+        if (lost := client.lost(self._host)) is not None:
+            return lost
         error = failures.classify(
             output,
             "build-failed",

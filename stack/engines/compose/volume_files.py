@@ -18,7 +18,8 @@ from stack.engines.compose import render
 from stack.engines.compose.offline import await_offline_servers
 from stack.engines.compose.volumes import ANY
 from stack.engines.docker import arguments, client
-from stack.engines.docker.objects import READ_TIMEOUT, inspect
+from stack.engines.docker.empty_image import make_empty_image
+from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
 from stack.errors import StackError
 from stack.instance import Instance
@@ -134,14 +135,7 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
 def empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
     """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
     image = f"{instance.project}-volumes:latest"
-    if not inspect(images=[image], host=instance.host):
-        with Pipe(
-            client.command(arguments.import_image(image, labels)), client.environment(instance.host), feed=True
-        ) as pipe:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.input.write(bytes(tarfile.RECORDSIZE))
-            if pipe.finish():
-                raise client.failed("import", pipe.complaint, instance.host)
+    make_empty_image(image, labels, instance.host)
     return image
 
 

@@ -51,6 +51,8 @@ class _Connection:
 
     @property
     def cut(self) -> bool:
+        if self.held.fileno() < 0:
+            return True
         try:
             return self.held.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -79,6 +81,12 @@ def socket_of(host: str) -> str:
 def is_cut(host: str | None) -> bool:
     """Whether this command had a connection to a server that was cut."""
     return host in _connections and _connections[host].cut
+
+
+def give_up(host: str) -> None:
+    """Let the connection of this command count as cut."""
+    if host in _connections:
+        _connections[host].held.close()
 
 
 def folder() -> Path:
