@@ -212,9 +212,8 @@ def _ports(subject: Subject) -> Iterator[Finding]:
     tunnelled = tunnelled_ports(subject.opened)
     for name, port in instance.ports.items():
         own = components.get(name.component)
-        if port in tunnelled:
-            yield ok("ports", f"{port}, for {name}, leads to the server")
-        elif instance.host is None and own is not None and own.running and port in own.ports.values():
+        mine = instance.host is None and own is not None and own.running and port in own.ports.values()
+        if mine or port in tunnelled:
             yield ok("ports", f"{port} is published by {name}")
         elif port_is_free(instance, name, port):
             yield ok("ports", f"{port}, for {name}, is free")

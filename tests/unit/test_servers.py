@@ -119,6 +119,11 @@ def test_a_command_reaches_the_shell_of_the_server_word_for_word() -> None:
         ("ssh: connect to host shop port 22: Connection refused", "server-unreachable"),
         ("kex_exchange_identification: Connection closed by remote host", "server-unreachable"),
         ("mux_client_forward: forwarding request failed: Port forwarding is disabled", "ssh-forwarding"),
+        (
+            "bind: Address already in use\nchannel_setup_fwd_listener_tcpip: cannot listen to port: 8000\n"
+            "Could not request local forwarding.",
+            "port-taken",
+        ),
         ("something that nobody knows", "server-unreachable"),
     ],
 )

@@ -1,7 +1,6 @@
 """Carry secrets and files of the state to the volume on the server that `remote` mounts them from.
 
-A note in the state says what was carried, and into which volume: nothing is sent twice. A container keeps the file that
-it started with, as it keeps one of this machine that is written again.
+A note in the state says what was carried, and into which volume: nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stack.engines.compose import remote, render
@@ -32,19 +31,19 @@ _FOLDER_MODE = 0o755
 
 def carry(instance: Instance) -> None:
     """Bring the volume up to date. Does nothing if it is."""
-    files = _files(instance)
-    now = {path.relative_to(instance.state).as_posix(): _digest(path) for path in files}
+    parts = _parts(instance)
+    now = {path: _digest(source) for path, source in parts.items()}
     found = _volume(instance)
-    if found is not None and _noted(instance) == {"volume": found["CreatedAt"], "files": now}:
+    if found is not None and _noted(instance) == {"volume": found["CreatedAt"], "parts": now}:
         return
     if found is None:
         labels = {**render.labels(instance), LABEL_FILES: instance.project}
         client.read(arguments.create_volume(remote.volume(instance), labels), READ_TIMEOUT, host=instance.host)
         found = _volume(instance)
-    if files:
+    if parts:
         with _container(instance) as name:
-            _send(instance, name, files)
-    note = {"volume": found["CreatedAt"] if found else "", "files": now}
+            _send(instance, name, parts)
+    note = {"volume": found["CreatedAt"] if found else "", "parts": now}
     State(instance.state).write(_NOTE, json.dumps(note) + "\n")
 
 
@@ -54,21 +53,41 @@ def remove(instance: Instance) -> None:
         removal.remove_volumes([remote.volume(instance)], instance.host)
 
 
-def _files(instance: Instance) -> list[Path]:
-    """List what the components read: each secret that exists, and each file, of a folder all that is in it."""
-    state = State(instance.state)
-    secrets = [instance.secret_file(each) for each in instance.secret_files("container") if state.has_secret(each)]
-    declared = [
-        instance.config_file(file) for name in instance.stack.names for file in render.workload_of(instance, name).files
-    ]
-    roots = [path for path in (*secrets, *declared) if path.exists()]
-    return sorted({each for root in roots for each in (root, *(root.rglob("*") if root.is_dir() else ()))})
+def _parts(instance: Instance) -> dict[str, Path | None]:
+    """Return what is at each path of the volume, by the path: a file or folder of this machine, None for a new folder.
+
+    These are the secrets of each component that exist, and the files, of a folder all that is in it.
+    """
+    state, found = State(instance.state), dict[str, Path | None]()
+    for name in instance.stack.names:
+        workload = render.workload_of(instance, name)
+        if workload.secrets:
+            found[remote.secrets_folder(name)] = None
+        for secret in workload.secrets:
+            if state.has_secret(secret.id):
+                found[f"{remote.secrets_folder(name)}/{secret.id}"] = instance.secret_file(secret.id)
+        for file in workload.files:
+            found |= _all_of(remote.part(instance, file), instance.config_file(file))
+    above = {parent.as_posix(): None for path in found for parent in PurePosixPath(path).parents if parent.name}
+    return dict(sorted({**above, **found}.items()))
 
 
-def _digest(path: Path) -> str:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    content = b"" if path.is_dir() else path.read_bytes()
-    return f"{mode:o} {hashlib.sha256(content).hexdigest()}"
+def _all_of(part: str, root: Path) -> dict[str, Path | None]:
+    if not root.exists():
+        return {}
+    inside = root.rglob("*") if root.is_dir() else ()
+    return {part: root, **{f"{part}/{each.relative_to(root).as_posix()}": each for each in inside}}
+
+
+def _digest(source: Path | None) -> str:
+    if source is None:
+        return ""
+    content = b"" if source.is_dir() else source.read_bytes()
+    return f"{_mode(source):o} {hashlib.sha256(content).hexdigest()}"
+
+
+def _mode(source: Path | None) -> int:
+    return _FOLDER_MODE if source is None else stat.S_IMODE(source.stat().st_mode)
 
 
 def _volume(instance: Instance) -> Mapping[str, Any] | None:
@@ -97,11 +116,11 @@ def _container(instance: Instance) -> Iterator[str]:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
 
 
-def _send(instance: Instance, container: str, files: list[Path]) -> None:
+def _send(instance: Instance, container: str, parts: Mapping[str, Path | None]) -> None:
     command = client.command(arguments.copy_in(container, _FOLDER))
     with Pipe(command, client.environment(instance.host), feed=True) as pipe:
         try:
-            _write_tar(pipe, instance.state, files)
+            _write_tar(pipe, parts)
         except BrokenPipeError as error:
             pipe.finish()
             raise _failed(instance, pipe.complaint) from error
@@ -109,23 +128,18 @@ def _send(instance: Instance, container: str, files: list[Path]) -> None:
             raise _failed(instance, pipe.complaint)
 
 
-def _write_tar(pipe: Pipe, root: Path, files: list[Path]) -> None:
-    """Write files with the modes that they have here, as root's: the users of containers differ."""
-    above = {parent for path in files for parent in path.relative_to(root).parents if parent != Path()}
+def _write_tar(pipe: Pipe, parts: Mapping[str, Path | None]) -> None:
+    """Write them with the modes that they have here, as root's: the users of containers differ."""
     with tarfile.open(fileobj=pipe.input, mode="w|") as tar:
-        for folder in sorted(above.difference(path.relative_to(root) for path in files)):
-            entry = tarfile.TarInfo(folder.as_posix())
-            entry.type, entry.mode = tarfile.DIRTYPE, _FOLDER_MODE
-            tar.addfile(entry)
-        for path in files:
-            entry = tarfile.TarInfo(path.relative_to(root).as_posix())
-            entry.mode = stat.S_IMODE(path.stat().st_mode)
-            if path.is_dir():
+        for path, source in parts.items():
+            entry = tarfile.TarInfo(path)
+            entry.mode = _mode(source)
+            if source is None or source.is_dir():
                 entry.type = tarfile.DIRTYPE
                 tar.addfile(entry)
                 continue
-            with path.open("rb") as content:
-                entry.size = path.stat().st_size
+            with source.open("rb") as content:
+                entry.size = source.stat().st_size
                 tar.addfile(entry, content)
 
 

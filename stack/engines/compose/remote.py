@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from stack.instance import Instance
-from stack.workload import Workload
+from stack.workload import File, Workload
 
 # No component has a name with a dot.
 _KEY = "stackctl.carried"
+_SECRETS = "/run/secrets"
 
 
 def address(project: str) -> str:
@@ -37,20 +38,34 @@ def declared(instance: Instance) -> dict[str, Any]:
     return {_KEY: {"name": volume(instance), "external": True}}
 
 
-def mounted(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a service that mounts from the volume what it would mount from this machine."""
-    own = {name: value for name, value in service.items() if name not in ("secrets", "configs")}
-    parts = {f"/run/secrets/{secret.id}": instance.secret_file(secret.id) for secret in workload.secrets}
-    parts |= {file.target: instance.config_file(file) for file in workload.files}
-    mounts = [_mount(target, path.relative_to(instance.state).as_posix()) for target, path in parts.items()]
+def secrets_folder(component: str) -> str:
+    """Return the folder of the volume with the secrets of a component.
+
+    It is mounted as a whole, so that a secret that is written again reaches what runs: a file that is mounted by itself
+    stays as it was.
+    """
+    return f"secrets/{component}"
+
+
+def part(instance: Instance, file: File) -> str:
+    """Return the path in the volume of a file that containers read."""
+    return instance.config_file(file).relative_to(instance.state).as_posix()
+
+
+def mounted(instance: Instance, name: str, workload: Workload, service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the service of a component that mounts from the volume what it would mount from this machine."""
+    own = {key: value for key, value in service.items() if key not in ("secrets", "configs")}
+    parts = {_SECRETS: secrets_folder(name)} if workload.secrets else {}
+    parts |= {file.target: part(instance, file) for file in workload.files}
+    mounts = [_mount(target, path) for target, path in parts.items()]
     return {**own, "volumes": [*own.get("volumes", ()), *mounts]} if mounts else own
 
 
-def _mount(target: str, part: str) -> dict[str, Any]:
+def _mount(target: str, path: str) -> dict[str, Any]:
     return {
         "type": "volume",
         "source": _KEY,
         "target": target.replace("$", "$$"),
         "read_only": True,
-        "volume": {"nocopy": True, "subpath": part.replace("$", "$$")},
+        "volume": {"nocopy": True, "subpath": path.replace("$", "$$")},
     }

@@ -120,7 +120,7 @@ def _project(instance: Instance) -> dict[str, Any]:
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(instance, workload, _service(instance, name, workload, joined[name]))
+            name: _marked(instance, name, workload, _service(instance, name, workload, joined[name]))
             for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
@@ -281,10 +281,10 @@ def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, A
     return {"type": "volume", "source": store, "target": volume.target, **read_only, "volume": {"nocopy": True}}
 
 
-def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
+def _marked(instance: Instance, name: str, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
     declaration = fingerprint(_fields(instance, workload, service))
     marked = service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
-    return marked if instance.host is None else remote.mounted(instance, workload, marked)
+    return marked if instance.host is None else remote.mounted(instance, name, workload, marked)
 
 
 def _condition(instance: Instance, needed: str) -> str:

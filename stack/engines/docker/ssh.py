@@ -153,11 +153,16 @@ _KNOWN = (
         "check the name, and the network",
     ),
     _Known(
+        r"cannot listen to port|Address already in use",
+        "port-taken",
+        "a port that the stack publishes is taken on this machine, so none leads from it to {}",
+        "choose another with `stackctl up --port PORT`",
+    ),
+    _Known(
         r"administratively prohibited|forwarding failed|Could not request local forwarding|Port forwarding is disabled",
         "ssh-forwarding",
-        "{} does not let SSH pass connections on, or a port of this machine that it needs is taken",
-        "allow `AllowStreamLocalForwarding` and `AllowTcpForwarding` in the server's `sshd_config`; `stackctl up "
-        "--port PORT` chooses another port",
+        "{} does not let SSH pass connections on",
+        "allow `AllowStreamLocalForwarding` and `AllowTcpForwarding` in the server's `sshd_config`",
     ),
     _Known(
         r"Connection refused|Connection timed out|Operation timed out|No route to host|Network is unreachable"

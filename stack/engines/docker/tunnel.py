@@ -1,7 +1,7 @@
 """Bring the published ports of an instance on a server to this machine: by a process of ssh in the background.
 
 It outlives the command that opened it, because the instance does: what `up` printed as a URL answers until `stop` or
-`down`. A note in the state says where it is controlled.
+`down`. A note in the state says where it is controlled, and one beside that, should the state be lost.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import files
 from stack.engines import process
 from stack.engines.docker import connection, ssh
 from stack.engines.docker.ssh import Server
@@ -53,7 +54,9 @@ class Tunnel:
         server, control = Server.parse(self.host), self._control
         with contextlib.suppress(FileNotFoundError):
             control.unlink()
-        State(self.state).write(_NOTE, json.dumps({"control": str(control), "ports": [*self.wanted]}) + "\n")
+        note = json.dumps({"control": str(control), "ports": [*self.wanted]}) + "\n"
+        State(self.state).write(_NOTE, note)
+        files.write_text(self._spare_note, note)
         log = self.state / _LOG
         connection.run_ssh(server, ssh.open_tunnel(server, control, log, self.address, self.wanted), log)
 
@@ -64,7 +67,7 @@ class Tunnel:
             return
         if _answers(control):
             process.run(ssh.end(Server.parse(self.host), control), os.environ, _ENDED_WITHIN)
-        for path in (self.state / _NOTE, self.state / _LOG):
+        for path in (self.state / _NOTE, self.state / _LOG, self._spare_note):
             path.unlink(missing_ok=True)
 
     @property
@@ -75,13 +78,17 @@ class Tunnel:
         )
 
     @property
+    def _spare_note(self) -> Path:
+        return self._control.with_suffix(f"{self._control.suffix}.json")
+
+    @property
     def _noted(self) -> tuple[Path | None, frozenset[int]]:
         """Return where the one that was opened last is controlled, and its ports."""
-        try:
-            note = json.loads((self.state / _NOTE).read_text(encoding="utf-8"))
-            return Path(note["control"]), frozenset(map(int, note["ports"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None, frozenset()
+        for path in (self.state / _NOTE, self._spare_note):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                note = json.loads(path.read_text(encoding="utf-8"))
+                return Path(note["control"]), frozenset(map(int, note["ports"]))
+        return None, frozenset()
 
 
 def _answers(control: Path) -> bool:
