@@ -6,7 +6,8 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from stack import Container, Postgres, Redis, Stack, WebApp
+from stack.capabilities import Completed
 from stack.carried import check_mounts, read_contents
 from stack.engines import process
 from stack.engines.compose import remote
@@ -23,7 +25,7 @@ from stack.engines.compose.render import fields, render
 from stack.engines.docker import api, connection, listening, memory
 from stack.engines.docker.api import Answer
 from stack.engines.docker.tunnel import Tunnel
-from stack.errors import DeclarationError
+from stack.errors import DeclarationError, StackError
 from stack.fields import Fields
 from stack.instance import Instance, default_ports
 from tests.ports import own_port
@@ -170,50 +172,98 @@ def controlled(path: Path) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def test_a_tunnel_is_open_for_as_long_as_its_process_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass
+class Ssh:
+    """What was asked of ssh, which opens nothing; `answer` is that to a command for a connection that is open."""
+
+    commands: list[list[str]] = field(default_factory=list)
+    answer: Completed = field(default_factory=lambda: Completed(0, "", ""))
+
+    def begin(self, server: object, command: list[str], log: Path) -> None:
+        self.commands.append(command)
+        log.write_text("what ssh said\n")
+
+    def run(self, command: list[str], environment: object, timeout: float) -> Completed:
+        self.commands.append(command)
+        return self.answer
+
+    def asked(self, option: str) -> list[str]:
+        """The word after each of these options."""
+        pairs = [pair for command in self.commands for pair in pairwise(command)]
+        return [value for name, value in pairs if name == option]
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssh:
+    ssh = Ssh()
     monkeypatch.setattr(connection, "folder", lambda: tmp_path)
-    port = own_port()
-    made = Tunnel(HOST, "p", "127.1.2.3", tmp_path / ".stackctl" / "shop", [port])
-    opened: list[list[str]] = []
-    monkeypatch.setattr(connection, "run_ssh", lambda server, command, log: opened.append(command))
+    monkeypatch.setattr(connection, "run_ssh", ssh.begin)
+    monkeypatch.setattr(process, "run", ssh.run)
+    return ssh
+
+
+def tunnel_of(folder: Path) -> Tunnel:
+    return Tunnel(HOST, "p", "127.1.2.3", folder / ".stackctl" / "shop", [own_port()])
+
+
+def control_of(folder: Path) -> Path:
+    return Path(json.loads((folder / ".stackctl" / "shop" / "tunnel.json").read_text())["control"])
+
+
+def test_a_tunnel_is_open_for_as_long_as_its_process_lives(tmp_path: Path, ssh: Ssh) -> None:
+    made = tunnel_of(tmp_path)
+    (port,) = made.wanted
     assert made.ports == frozenset()
     made.open()
-    (command,) = opened
-    assert command[command.index("-L") + 1] == f"127.0.0.1:{port}:127.1.2.3:{port}"
+    assert ssh.asked("-L") == [f"127.0.0.1:{port}:127.1.2.3:{port}"]
     assert made.ports == frozenset(), "its process never came up"
-    (control,) = {Path(word.partition("=")[2]) for word in command if word.startswith("ControlPath=")}
-    with controlled(control):
+    with controlled(control_of(tmp_path)):
         assert made.ports == {port}
+        begun = len(ssh.commands)
         made.open()
-        assert len(opened) == 1, "one that is open stays as it is"
+        assert len(ssh.commands) == begun, "one that is open stays as it is"
     assert made.ports == frozenset()
     made.close()
     assert [*(tmp_path / ".stackctl" / "shop").iterdir()] == []
 
 
-def test_a_tunnel_is_found_although_the_state_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "folder", lambda: tmp_path)
-    monkeypatch.setattr(connection, "run_ssh", lambda server, command, log: None)
-    made = Tunnel(HOST, "p", "127.1.2.3", tmp_path / ".stackctl" / "shop", [own_port()])
+def test_a_tunnel_is_found_although_the_state_was_lost(tmp_path: Path, ssh: Ssh) -> None:
+    made = tunnel_of(tmp_path)
     made.open()
+    control = control_of(tmp_path)
     (tmp_path / ".stackctl" / "shop" / "tunnel.json").unlink()
-    (note,) = tmp_path.glob("*.json")
-    with controlled(Path(json.loads(note.read_text())["control"])):
+    with controlled(control):
         assert made.ports == frozenset(made.wanted)
     made.close()
     assert not [*tmp_path.glob("*.json")]
 
 
-def test_a_tunnel_for_other_ports_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "folder", lambda: tmp_path)
-    ended: list[list[str]] = []
-    monkeypatch.setattr(connection, "run_ssh", lambda server, command, log: None)
-    monkeypatch.setattr(process, "run", lambda command, environment, timeout: ended.append(command))
-    state = tmp_path / ".stackctl" / "shop"
-    first, second = (Tunnel(HOST, "p", "127.1.2.3", state, [port]) for port in (own_port(), own_port()))
+def test_a_tunnel_for_other_ports_takes_its_place(tmp_path: Path, ssh: Ssh) -> None:
+    first, second = tunnel_of(tmp_path), tunnel_of(tmp_path)
     first.open()
-    note = json.loads((state / "tunnel.json").read_text())
-    with controlled(Path(note["control"])):
+    with controlled(control_of(tmp_path)):
         second.open()
-        assert [command[command.index("-O") + 1] for command in ended] == ["exit"]
-        assert json.loads((state / "tunnel.json").read_text())["ports"] == [*second.wanted]
+    assert ssh.asked("-O") == ["forward", "exit", "forward"]
+    note = json.loads((tmp_path / ".stackctl" / "shop" / "tunnel.json").read_text())
+    assert note["ports"] == [*second.wanted]
+
+
+def test_a_port_that_is_taken_here_is_told_and_nothing_stays_open(tmp_path: Path, ssh: Ssh) -> None:
+    ssh.answer = Completed(1, "", "bind [127.0.0.1]:8000: Address already in use")
+    made = tunnel_of(tmp_path)
+    with pytest.raises(StackError, match="a port that the stack publishes is taken") as raised:
+        made.open()
+    assert (raised.value.code, made.ports) == ("port-taken", frozenset())
+    assert "what ssh said" in raised.value.output
+    assert [*(tmp_path / ".stackctl" / "shop").iterdir()] == []
+
+
+def test_a_port_of_udp_is_told_to_stay_there(tmp_path: Path) -> None:
+    box = Container("box", image="dns:1", ports={"dns": "53/udp"}, publish={"dns": 5300})
+    stack = Stack("shop", [box])
+    here = Instance("shop", "p", stack, tmp_path, tmp_path / "state", default_ports(stack))
+    assert ComposeEngine(here).notices() == ()
+    there = ComposeEngine(replace(here, host=HOST))
+    assert there.notices() == (f"box.dns: UDP does not go through SSH, so it is reached on {HOST} alone",)
+    assert there.tunnel is not None
+    assert not there.tunnel.ports

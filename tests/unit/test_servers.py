@@ -6,6 +6,8 @@ import ast
 import hashlib
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -250,3 +252,13 @@ def test_the_sockets_are_in_a_folder_of_this_user_alone(sockets: Callable[[], Pa
     folder.symlink_to("/tmp")
     with pytest.raises(StackError, match="is not a folder that only this user can enter"):
         sockets()
+
+
+def test_an_instance_of_this_machine_loads_nothing_of_ssh(tmp_path: Path) -> None:
+    program = (
+        "import sys, stack.engines.compose.driver, stack.workflow.converge, stack.commands.status, stack.cli.app;"
+        "print([name for name in sys.modules if name.split('.')[-1] in"
+        " ('ssh', 'connection', 'tunnel', 'lock', 'hosts', 'carrying')])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout.strip() == "[]"

@@ -73,6 +73,12 @@ class ComposeEngine(Engine):
             if not State(self._instance.state).exists():
                 lock.remove_image(self._host)
 
+    def notices(self) -> tuple[str, ...]:
+        stack = self._instance.stack
+        ports = [port.typed for port in self._instance.ports if self._host and takes_datagrams(stack, port)]
+        told = f"{', '.join(ports)}: UDP does not go through SSH, so it is reached on {self._host} alone"
+        return (told,) if ports else ()
+
     # What is declared
 
     def fields(self) -> Mapping[str, Fields]:

@@ -17,6 +17,7 @@ import socket
 import stat
 import subprocess
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class _Connection:
 
 
 _connections: dict[str, _Connection] = {}
-_opening = threading.Lock()
+_opening: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def socket_of(host: str) -> str:
@@ -70,7 +71,7 @@ def socket_of(host: str) -> str:
 
     Raises `connection-lost`, and what keeps it from being reached: see `stack.engines.docker.ssh`.
     """
-    with _opening:
+    with _opening[host]:
         if host not in _connections:
             _connections[host] = _connect(Server.parse(host))
         if _connections[host].cut:

@@ -28,7 +28,8 @@ _OPTIONS: Mapping[str, str] = {
     "ConnectTimeout": str(_CONNECT_TIMEOUT),
     "ServerAliveInterval": str(_ALIVE_INTERVAL),
     "ServerAliveCountMax": str(_ALIVE_COUNT),
-    "ExitOnForwardFailure": "yes",
+    # Those of the user's configuration: another process of ssh may have them already.
+    "ClearAllForwardings": "yes",
     "StreamLocalBindUnlink": "yes",
     "ForwardAgent": "no",
     "ForwardX11": "no",
@@ -36,6 +37,7 @@ _OPTIONS: Mapping[str, str] = {
     "RemoteCommand": "none",
     "RequestTTY": "no",
 }
+_FORWARDING = {"ClearAllForwardings": "no"}
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,16 @@ class Server:
         return f"{SCHEME}{user}{name}{port}{self.socket or ''}"
 
 
-def open_master(server: Server, control: Path, log: Path, idle: int) -> list[str]:
-    """Open a connection that goes on in the background until nothing has used it for `idle` seconds."""
-    options = {"ControlMaster": "yes", "ControlPersist": str(idle)}
+def open_master(server: Server, control: Path, log: Path, idle: int | None) -> list[str]:
+    """Open a connection that goes on in the background until nothing has used it for `idle` seconds, or it is ended."""
+    options = {"ControlMaster": "yes", "ControlPersist": "yes" if idle is None else str(idle)}
     return [*_ssh(server, control, options), "-E", str(log), "-f", "-N", *_target(server)]
 
 
-def open_tunnel(server: Server, control: Path, log: Path, address: str, ports: Sequence[int]) -> list[str]:
-    """Open a connection that goes on in the background, and with it each of these ports of an address of the server."""
+def forward_ports(server: Server, control: Path, address: str, ports: Sequence[int]) -> list[str]:
+    """Let an open connection make ports of an address of the server appear here."""
     forwards = [word for port in ports for word in ("-L", f"127.0.0.1:{port}:{address}:{port}")]
-    options = {"ControlMaster": "yes", "ControlPersist": "no"}
-    return [*_ssh(server, control, options), "-E", str(log), "-f", "-N", *forwards, *_target(server)]
+    return [*_ssh(server, control, _FORWARDING), "-O", "forward", *forwards, *_target(server)]
 
 
 def run_on(server: Server, control: Path, command: Sequence[str]) -> list[str]:
@@ -95,7 +96,7 @@ def run_on(server: Server, control: Path, command: Sequence[str]) -> list[str]:
 
 def forward_socket(server: Server, control: Path, here: Path, there: str) -> list[str]:
     """Let an open connection make a socket of the server appear here."""
-    return [*_ssh(server, control, {}), "-O", "forward", "-L", f"{here}:{there}", *_target(server)]
+    return [*_ssh(server, control, _FORWARDING), "-O", "forward", "-L", f"{here}:{there}", *_target(server)]
 
 
 def end(server: Server, control: Path) -> list[str]:

@@ -24,6 +24,7 @@ from stack.state import State
 _NOTE = "tunnel.json"
 _LOG = "tunnel.log"
 _ENDED_WITHIN = 10.0
+_ANSWERED_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,13 @@ class Tunnel:
         State(self.state).write(_NOTE, note)
         files.write_text(self._spare_note, note)
         log = self.state / _LOG
-        connection.run_ssh(server, ssh.open_tunnel(server, control, log, self.address, self.wanted), log)
+        connection.run_ssh(server, ssh.open_master(server, control, log, None), log)
+        forwarding = ssh.forward_ports(server, control, self.address, self.wanted)
+        answer = process.run(forwarding, os.environ, _ANSWERED_WITHIN)
+        if not answer.ok:
+            said = log.read_text(encoding="utf-8", errors="replace")
+            self.close()
+            raise ssh.failed(server, f"{said}{answer.stderr}")
 
     def close(self) -> None:
         """End it, if it is open."""
