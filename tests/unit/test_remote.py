@@ -145,7 +145,7 @@ def test_memory_is_what_the_daemon_of_the_server_tells(
             return Answer({"memory_stats": told})
 
     monkeypatch.setattr(api, "behind", lambda host: Daemon() if host == HOST else None)
-    assert memory.of_remote_container("63be", HOST) == used
+    assert memory.of_remote_containers(["63be"], HOST) == ({} if used is None else {"63be": used})
 
 
 def test_where_a_container_listens_is_read_inside_of_it() -> None:

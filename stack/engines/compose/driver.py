@@ -120,9 +120,17 @@ class ComposeEngine(Engine):
         images = {**dict.fromkeys(render.images(self._instance).values()), **dict.fromkeys(self._instance.pins)}
         return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()], self._host))
 
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        if self._host is None:
+            return super().memory(observed)
+        running = {
+            name: [each.id for each in state.each if each.running] for name, state in observed.components.items()
+        }
+        used = memory.of_remote_containers([id_ for ids in running.values() for id_ in ids], self._host)
+        known = {name: [used[id_] for id_ in ids if id_ in used] for name, ids in running.items()}
+        return {name: sum(amounts) for name, amounts in known.items() if amounts}
+
     def _memory(self, state: ComponentState) -> int | None:
-        if self._host is not None:
-            return memory.of_remote_container(state.id, self._host) if state.running else None
         return memory.of_container(state.process, state.id) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:

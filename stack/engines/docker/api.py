@@ -40,26 +40,30 @@ class Daemon:
         """Return its answer; None if it can't be asked so. Raises `docker-daemon` if it does not answer in time."""
         asked = f"{path}?{'&'.join(f'{name}={quote(value)}' for name, value in query.items())}" if query else path
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(timeout)
-                connection.connect(self.path)
-                # With this version the answer has no chunks, and ends with the connection.
-                connection.sendall(f"GET {asked} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-                with connection.makefile("rb") as answer:
-                    head, _, body = answer.read().partition(b"\r\n\r\n")
+            status, body = self._exchange(asked, timeout)
         except TimeoutError as error:
             raise failures.daemon_silent(f"no answer to GET {path} within {timeout:g} s") from error
         except OSError:
             return None
-        status = head.split(b" ", 2)[1:2]
-        if status == [b"404"]:
+        if status == b"404":
             return Answer(None)
-        if status != [b"200"]:
+        if status != b"200":
             return None
         try:
             return Answer(json.loads(body))
         except ValueError:
             return None
+
+    def _exchange(self, asked: str, timeout: float) -> tuple[bytes, bytes]:
+        """Return the status and the body of an answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(self.path)
+            # With this version the answer has no chunks, and ends with the connection.
+            connection.sendall(f"GET {asked} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        return b"".join(head.split(b" ", 2)[1:2]), body
 
 
 def behind(host: str | None) -> Daemon | None:
@@ -69,7 +73,7 @@ def behind(host: str | None) -> Daemon | None:
     # Only for a server is it loaded.
     from stack.engines.docker import connection
 
-    return Daemon(connection.socket_of(host))
+    return connection.daemon_at(connection.socket_of(host))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ command observes first, as each does, and so continues from what there is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -18,7 +19,8 @@ import stat
 import subprocess
 import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from stack.engines import process
@@ -77,6 +79,53 @@ def socket_of(host: str) -> str:
         if _connections[host].cut:
             raise ssh.cut(host)
         return _connections[host].path
+
+
+class _Unix(HTTPConnection):
+    """A connection for HTTP to a socket of this machine."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("docker")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass(frozen=True)
+class DistantDaemon(api.Daemon):
+    """The daemon of a server: what is asked next goes over the same connections, each of which took a round trip."""
+
+    idle: list[_Unix] = field(default_factory=list, compare=False, repr=False)
+
+    def _exchange(self, asked: str, timeout: float) -> tuple[bytes, bytes]:
+        try:
+            connection = self.idle.pop()
+        except IndexError:
+            connection = _Unix(self.path)
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        try:
+            connection.request("GET", asked)
+            response = connection.getresponse()
+            body = response.read()
+        except HTTPException as error:
+            connection.close()
+            raise OSError("no answer that makes sense") from error
+        except OSError:
+            connection.close()
+            raise
+        self.idle.append(connection)
+        return str(response.status).encode(), body
+
+
+@functools.cache
+def daemon_at(path: str) -> DistantDaemon:
+    """Return the daemon of a server that is reached at a path."""
+    return DistantDaemon(path)
 
 
 def is_cut(host: str | None) -> bool:
