@@ -39,6 +39,12 @@ def test_a_server_is_examined_and_asked_without_a_daemon_here(new: Cli) -> None:
     assert checks["docker daemon"]["level"] == "ok"
 
 
+def test_a_connection_that_died_unnoticed_is_replaced(new: Cli, server: sshd.Server) -> None:
+    assert new.data("status")["state"] == "absent"
+    server.freeze()
+    assert new.data("status")["state"] == "absent"
+
+
 def test_a_key_that_is_refused_is_told(new: Cli, server: sshd.Server) -> None:
     server.make_key("other")
     server.allow("other")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -24,6 +28,7 @@ from stack.engines.compose.fleet import published
 from stack.engines.compose.render import fields, render
 from stack.engines.docker import api, connection, listening, memory
 from stack.engines.docker.api import Answer
+from stack.engines.docker.connection import DistantDaemon
 from stack.engines.docker.tunnel import Tunnel
 from stack.errors import DeclarationError, StackError
 from stack.fields import Fields
@@ -267,3 +272,60 @@ def test_a_port_of_udp_is_told_to_stay_there(tmp_path: Path) -> None:
     assert there.notices() == (f"box.dns: UDP does not go through SSH, so it is reached on {HOST} alone",)
     assert there.tunnel is not None
     assert not there.tunnel.ports
+
+
+class Distant(http.server.BaseHTTPRequestHandler):
+    """Answers in chunks, as the daemon does, and keeps connections open."""
+
+    protocol_version = "HTTP/1.1"
+    connected: ClassVar[list[object]] = []
+
+    def setup(self) -> None:
+        # It has no address, which the base class would name.
+        self.client_address = ("here", 0)
+        super().setup()
+        self.connected.append(self)
+
+    def do_GET(self) -> None:
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        body = json.dumps({"path": self.path}).encode()
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        if self.path == "/last":
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def distant(tmp_path: Path) -> Iterator[DistantDaemon]:
+    Distant.connected.clear()
+    with UnixServer(str(tmp_path / "d.sock"), Distant) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield DistantDaemon(str(tmp_path / "d.sock"))
+        server.shutdown()
+
+
+def test_what_is_asked_next_goes_over_the_same_connection(distant: DistantDaemon) -> None:
+    assert [distant.get(f"/{number}", 5) for number in range(3)] == [Answer({"path": f"/{n}"}) for n in range(3)]
+    assert distant.get("/none", 5) == Answer(None)
+    assert len(Distant.connected) == 1
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(lambda _: distant.get("/many", 5) == Answer({"path": "/many"}), range(20))} == {True}
+    assert len(Distant.connected) <= 4
+    for each in distant.idle:
+        each.close()
+
+
+def test_a_connection_that_has_ended_is_left_to_the_client(distant: DistantDaemon, tmp_path: Path) -> None:
+    assert distant.get("/last", 5) == Answer({"path": "/last"})
+    assert distant.get("/next", 5) in (None, Answer({"path": "/next"}))
+    assert DistantDaemon(str(tmp_path / "none.sock")).get("/version", 5) is None
+    for each in distant.idle:
+        each.close()

@@ -32,6 +32,7 @@ from stack.locks import attempt
 _IDLE = 60
 _OPENED_WITHIN = 40.0
 _ANSWERED_WITHIN = 30.0
+_STILL_THERE_WITHIN = 5.0
 _LOCK_INTERVAL = 0.05
 _USUAL_SOCKET = "/var/run/docker.sock"
 _UNIX = "unix://"
@@ -189,7 +190,7 @@ def _connect(server: Server) -> _Connection:
     while True:
         with attempt(lock) as held:
             if held:
-                found = _hold(path)
+                found = _hold(path) if _answers(path, _STILL_THERE_WITHIN) else None
                 if found is None:
                     _open(server, control, path, log)
                     found = _hold(path)
@@ -208,7 +209,7 @@ def _open(server: Server, control: Path, path: Path, log: Path) -> None:
     run_ssh(server, ssh.open_master(server, control, log, _IDLE), log)
     there = server.socket or _daemon_socket(server, control)
     forwarding = process.run(ssh.forward_socket(server, control, path, there), os.environ, _ANSWERED_WITHIN)
-    if not forwarding.ok or api.Daemon(str(path)).get("/version", _ANSWERED_WITHIN) is None:
+    if not forwarding.ok or not _answers(path, _ANSWERED_WITHIN):
         process.run(ssh.end(server, control), os.environ, _ANSWERED_WITHIN)
         raise ssh.failed(server, forwarding.stderr or f"forwarding failed: {there} gives no answer through SSH")
 
@@ -229,6 +230,14 @@ def _daemon_socket(server: Server, control: Path) -> str:
         raise StackError(problem.code, f"on {server}: {problem.message}", problem.hint, problem.output)
     address = found.stdout.strip()
     return address.removeprefix(_UNIX) if address.startswith(_UNIX) else _USUAL_SOCKET
+
+
+def _answers(path: Path, within: float) -> bool:
+    """Whether a daemon is reached at a path: a connection may have died unnoticed, as while a laptop slept."""
+    try:
+        return daemon_at(str(path)).get("/version", within) is not None
+    except StackError:
+        return False
 
 
 def _hold(path: Path) -> socket.socket | None:
