@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.instance import Instance, default_ports, takes_datagrams
 from stack.observed import Observed
-from stack.ports import AUTO, Holder, is_free, listener, next_free
+from stack.ports import AUTO, Holder, Listener, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
@@ -164,6 +164,8 @@ def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Hol
     from stack.engines.fleets import FLEETS
 
     process = listener(port, udp)
+    if process is not None and registry and (holder := _tunnel_with(port, process, registry)) is not None:
+        return holder
     for fleet in FLEETS.values():
         if (holder := fleet.holder(port, process)) is not None:
             entries = Registry(registry).entries() if registry and holder.state else []
@@ -172,6 +174,18 @@ def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Hol
     if process is not None:
         return Holder(str(process), f"`kill {process.process}`")
     return Holder("a program that this user may not see", "`sudo ss -ltnp` names it")
+
+
+def _tunnel_with(port: int, process: Listener, registry: Path) -> Holder | None:
+    """Find the instance on a server whose tunnel a process of ssh is."""
+    # One that goes on in the background calls itself `ssh: /path/to/its/control [mux]`.
+    if not process.lineage[0][0].rpartition("/")[2].startswith("ssh") and "[mux]" not in process.lineage[0][0]:
+        return None
+    entries = [each for each in Registry(registry).entries() if each.host and port in each.ports.values()]
+    if not entries:
+        return None
+    who = f"the tunnel to the instance {entries[0].instance!r} on {entries[0].host}"
+    return Holder(who, _stop_command(entries[0]), entries[0].state)
 
 
 def _stop_command(entry: Entry) -> str:
