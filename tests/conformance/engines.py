@@ -19,5 +19,10 @@ on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, sco
 on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH], indirect=True, scope="module")
 # For what has to be right on a server too: what passes data, files or a terminal through SSH.
 on_a_server_too = pytest.mark.parametrize("engine", [COMPOSE, EMBEDDED, SERVER], indirect=True, scope="module")
+# The same, if on a server it is enough in the long run of the tests.
+_SERVER_AT_LENGTH = pytest.param("server", marks=[pytest.mark.docker, pytest.mark.ssh, pytest.mark.long])
+on_a_server_at_length = pytest.mark.parametrize(
+    "engine", [COMPOSE, EMBEDDED, _SERVER_AT_LENGTH], indirect=True, scope="module"
+)
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")

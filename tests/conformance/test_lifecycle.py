@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_too, on_docker_at_length, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_docker_at_length, on_one_engine
 from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
@@ -37,7 +37,7 @@ def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
     assert kept.visit() == count + 2
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> None:
     count = kept.visit()
     kept.port = new_cli().port
@@ -47,7 +47,7 @@ def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> N
     assert kept.data("up")["urls"] == {"web": f"http://localhost:{kept.port}"}
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
     cli.up()
     count = max(up.visit() for _ in range(3))
@@ -151,7 +151,7 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
     assert kept.data("status")["state"] == "absent"
 
 
-@on_a_server_too
+@on_a_server_at_length
 @outside_its_state
 def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
     cli.up()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_too, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_one_engine
 from tests.load import Load
 
 Make = Callable[..., Cli]
@@ -151,7 +151,7 @@ def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> N
     assert acknowledged <= saved <= attempted
 
 
-@on_a_server_too
+@on_a_server_at_length
 @pytest.mark.long
 def test_a_restore_under_load_can_be_undone_without_loss(kept: Cli) -> None:
     kept.ok("snapshot", "save", "before")

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
-from tests.conformance.engines import on_a_server_too, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_one_engine
 from tests.terminal import on_a_terminal, reset_on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -267,7 +267,7 @@ def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
     eventually(lambda: up.data("status")["state"] == "up")
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_some_components_are_stopped_and_brought_up_again(kept: Cli) -> None:
     count = kept.visit()
     before = kept.data("status")["components"]["db"]["since"]

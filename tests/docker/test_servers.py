@@ -128,6 +128,7 @@ def test_a_cut_in_the_middle_of_an_up_is_one_clear_error(shop: Cli, server: sshd
     assert locks(shop) == []
 
 
+@pytest.mark.long
 def test_a_cut_in_the_middle_of_a_restore_keeps_the_data(shop: Cli, server: sshd.Server) -> None:
     shop.up()
     shop.visit()
@@ -162,6 +163,7 @@ def test_the_way_to_the_ports_lasts_until_stop(shop: Cli, server: sshd.Server) -
     assert shop.get()[0] == 0
 
 
+@pytest.mark.long
 def test_a_second_machine_waits_for_the_first(shop: Cli, tmp_path: Path) -> None:
     shop.up()
     shop.visit()
