@@ -6,4 +6,10 @@ from stack.engines.base import Fleet
 from stack.engines.compose.fleet import ComposeFleet
 from stack.engines.embedded.fleet import EmbeddedFleet
 
+
+def fleet_of_server(host: str) -> Fleet:
+    """Return what looks at all instances of this user on a server."""
+    return ComposeFleet(host)
+
+
 FLEETS: dict[str, Fleet] = {"compose": ComposeFleet(), "embedded": EmbeddedFleet()}

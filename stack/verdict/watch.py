@@ -181,6 +181,8 @@ class _Watch:
 
     def __iter__(self) -> Iterator[_Look]:
         """One look after the other, with a pause between; the caller ends it."""
+        if (tunnel := self.engine.tunnel) is not None:
+            tunnel.open()
         while True:
             exit_code = self._job.wait(_INTERVAL)
             observed = self.observe()

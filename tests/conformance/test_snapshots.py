@@ -15,7 +15,12 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_docker_at_length, on_one_engine
+from tests.conformance.engines import (
+    on_a_server_at_length,
+    on_a_server_too,
+    on_docker_at_length,
+    on_one_engine,
+)
 from tests.load import Load
 
 Make = Callable[..., Cli]
@@ -53,6 +58,7 @@ def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
     return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + sql).stdout.strip()
 
 
+@on_a_server_too
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.up()
     inside(cli, "CREATE DATABASE \"the other's\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
@@ -150,6 +156,7 @@ def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> N
     assert acknowledged <= saved <= attempted
 
 
+@on_a_server_at_length
 @pytest.mark.long
 def test_a_restore_under_load_can_be_undone_without_loss(kept: Cli) -> None:
     kept.ok("snapshot", "save", "before")

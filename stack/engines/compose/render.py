@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from stack.engines.compose import remote
 from stack.engines.compose.networks import Network, plan_networks
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
@@ -18,6 +19,8 @@ from stack.workload import Build, Healthcheck, Mount, Restart, Volume, VolumeId,
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
+# In place of the former on a server, where that folder is not.
+LABEL_REMOTE_STATE = "stackctl.remote-state"
 # The fingerprint of what a container was made from.
 LABEL_DECLARATION = "stackctl.declaration"
 # Of a container that has to end.
@@ -117,11 +120,14 @@ def _project(instance: Instance) -> dict[str, Any]:
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(instance, workload, _service(instance, name, workload, joined[name]))
+            name: _marked(instance, name, workload, _service(instance, name, workload, joined[name]))
             for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
+    if instance.host is not None:
+        project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes} | remote.declared(instance)
+        return project
     if files := [file for workload in workloads.values() for file in workload.files]:
         project["configs"] = {file.name: {"file": _literal(str(instance.config_file(file)))} for file in files}
     if volumes:
@@ -171,8 +177,9 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if awaited:
         service["depends_on"] = {each: {"condition": _condition(instance, each)} for each in awaited}
     if workload.published:
+        address = f"{_published_on(instance)}:"
         service["ports"] = [
-            f"{'' if port.public else '127.0.0.1:'}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
+            f"{'' if port.public else address}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
             for port in workload.published
         ]
     if workload.hostname is not None:
@@ -217,6 +224,11 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "labels": {name: _literal(value) for name, value in workload.labels.items()} | _marks(instance, workload),
     }
+
+
+def _published_on(instance: Instance) -> str:
+    """Return the address that ports are published on, of this machine or of a server."""
+    return "127.0.0.1" if instance.host is None else remote.address(instance.project)
 
 
 def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, Any]:
@@ -269,9 +281,10 @@ def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, A
     return {"type": "volume", "source": store, "target": volume.target, **read_only, "volume": {"nocopy": True}}
 
 
-def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
+def _marked(instance: Instance, name: str, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
     declaration = fingerprint(_fields(instance, workload, service))
-    return service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
+    marked = service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
+    return marked if instance.host is None else remote.mounted(instance, name, workload, marked)
 
 
 def _condition(instance: Instance, needed: str) -> str:
@@ -352,7 +365,12 @@ def _literal(text: str) -> str:
 
 def labels(instance: Instance) -> dict[str, str]:
     """Return the labels of all that belongs to an instance."""
-    return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
+    return {LABEL_INSTANCE: instance.name, state_label(instance.host): str(instance.state)}
+
+
+def state_label(host: str | None) -> str:
+    """Return the label with the state of an instance on a server, or on this machine."""
+    return LABEL_STATE if host is None else LABEL_REMOTE_STATE
 
 
 def _labels(instance: Instance) -> dict[str, str]:
