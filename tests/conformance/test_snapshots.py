@@ -17,7 +17,6 @@ import pytest
 from tests.cli import Cli, eventually
 from tests.conformance.engines import (
     on_a_server_at_length,
-    on_a_server_too,
     on_docker_at_length,
     on_one_engine,
 )
@@ -58,7 +57,7 @@ def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
     return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + sql).stdout.strip()
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.up()
     inside(cli, "CREATE DATABASE \"the other's\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
