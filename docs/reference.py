@@ -36,7 +36,7 @@ _ORDER = (
     "Stack", "WebApp", "Worker", "Job", "Schedule", "Container", "Postgres", "Redis", "CachedValue", "Mail", "Bucket",
     "Proxy", "Volume", "External", "Parameter",
 )  # fmt: skip
-_SHARED = ("file", "instance", "engine", "json", "debug")
+_SHARED = ("file", "instance", "engine", "host", "json", "debug")
 
 
 def components() -> str:

@@ -34,12 +34,18 @@ def check_contents(stack: Stack, folder: Path, state_root: Path, contents: Mappi
             _content(folder, str(file.source), state_root, where)
 
 
-def check_mounts(stack: Stack, folder: Path) -> None:
-    """Raise `DeclarationError` for a mount that is no folder of the project, also through a link."""
+def check_mounts(stack: Stack, folder: Path, host: str | None = None) -> None:
+    """Raise `DeclarationError` for a mount that is no folder of the project, also through a link.
+
+    On a server every mount is one: no folder of this machine is there.
+    """
     project = folder.resolve()
     for name in stack.names:
         for mount in stack.workload(name, "container").hardening.mounts:
             where, source = f"{stack.name}/{name}/mounts/{mount.source}", folder / mount.source
+            if host is not None:
+                problem = f"is a folder of this machine, which {host} does not have"
+                raise DeclarationError(where, problem, "copy files with files=, or into the image; or leave --host out")
             if not source.is_dir():
                 raise DeclarationError(where, f"{source} is not a folder", "name a folder of the project")
             if (inner := _absent(stack.workload(name, "container"), mount, source)) is not None:

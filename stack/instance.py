@@ -30,7 +30,8 @@ class Instance:
     whole until then. `contents` has what is at the source of each file that components find in their containers, by its
     name, if it could be read. `parameters` has those that have a value, `pins` the digest of each image that is pinned,
     and `stopped` the components that do not run on purpose. `registry`: where images that are built are pushed to.
-    `addresses`: where the ports of components answer that are not on this machine.
+    `addresses`: where the ports of components answer that are not on this machine. `host`: the
+    server that it is on, `ssh://user@name`; None for one on this machine.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Instance:
     stopped: frozenset[str] = frozenset()
     registry: str | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    host: str | None = None
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -137,9 +139,15 @@ def generation_of(store: str) -> int:
     return int(found[1]) if found else 1
 
 
-def default_project(name: str, state: Path) -> str:
-    """A project name that two checkouts of one stack do not share: they would take each other's data."""
-    return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+def default_project(name: str, state: Path, machine: str | None = None) -> str:
+    """A project name that two checkouts of one stack do not share: they would take each other's data.
+
+    `machine`: the name of this machine, for an instance on a server, which other machines use too. Its project is named
+    otherwise: what looks on the server for instances of its own passes it over.
+    """
+    if machine is None:
+        return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+    return f"stackctl-{name}-{hashlib.sha256(f'{machine}:{state}'.encode()).hexdigest()[:6]}-ssh"
 
 
 def name_of_project(project: str) -> str:

@@ -28,6 +28,8 @@ _LOCK_INTERVAL = 0.02
 class Entry:
     """One instance: `state` is its folder, `file` its stack file, `created` when it was first entered (ISO 8601).
 
+    `host`: the server that it is on, if it is on one.
+
     `urls`: how clients name those of its ports that are not called as web pages are, with `{port}` for the port.
     """
 
@@ -39,6 +41,7 @@ class Entry:
     ports: Mapping[PortId, int]
     created: str
     urls: Mapping[PortId, str] = field(default_factory=dict)
+    host: str | None = None
 
     @property
     def gone(self) -> bool:
@@ -136,6 +139,7 @@ def _read(path: Path) -> Entry | None:
             ports={PortId(port): int(number) for port, number in data["ports"].items()},
             created=str(data["created"]),
             urls={PortId(port): str(url) for port, url in data.get("urls", {}).items()},
+            host=str(data["host"]) if data.get("host") else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -39,7 +39,8 @@ class Settings:
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
     fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
     file may run (None: as long as usual), `variables` the environment, from which parameters are taken, `chosen` those
-    of the command line. `images`: the registry for images that are built.
+    of the command line, `host` the server that was asked for, as it was typed (None: none was), and `images` the
+    registry for images that are built.
     """
 
     file: Path
@@ -51,6 +52,7 @@ class Settings:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     images: str | None = None
+    host: str | None = None
 
     @classmethod
     def read(
@@ -60,10 +62,11 @@ class Settings:
         file: Path | None = None,
         instance: str | None = None,
         engine: str | None = None,
+        host: str | None = None,
     ) -> Settings:
         """Options first, then `STACKCTL_FILE`, `STACKCTL_INSTANCE`, `STACKCTL_STATE`, `STACKCTL_ENGINE`,
-        `STACKCTL_FILE_TIMEOUT` and `STACKCTL_REGISTRY`, then the defaults: the file `stackfile.py` in `folder`, else
-        the playground.
+        `STACKCTL_HOST`, `STACKCTL_FILE_TIMEOUT` and `STACKCTL_REGISTRY`, then the defaults: the file `stackfile.py` in
+        `folder`, else the playground.
 
         Raises `UsageError` for what is no number of seconds.
         """
@@ -74,6 +77,7 @@ class Settings:
             instance=instance or environment.get("STACKCTL_INSTANCE") or None,
             state_root=_whole(folder / where),
             engine=_engine(engine or environment.get("STACKCTL_ENGINE")),
+            host=host or environment.get("STACKCTL_HOST") or None,
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
             variables=dict(environment),
             images=environment.get("STACKCTL_REGISTRY") or None,

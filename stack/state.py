@@ -57,7 +57,7 @@ class Record:
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
     `parameters`: those that were given once and are no secrets. `groups`: those that are on. `published`: the
     components whose ports are, though they declare that of none. `stopped`: those that do not run on purpose, until an
-    `up` of everything: `stop` named them, or `up` named only others.
+    `up` of everything: `stop` named them, or `up` named only others. `host`: the server that it is on.
     """
 
     project: str
@@ -69,6 +69,7 @@ class Record:
     groups: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    host: str | None = None
 
 
 class State:
@@ -118,6 +119,7 @@ class State:
                 groups=tuple(map(str, data.get("groups", ()))),
                 published=tuple(map(str, data.get("published", ()))),
                 stopped=tuple(map(str, data.get("stopped", ()))),
+                host=str(data["host"]) if data.get("host") else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
@@ -129,7 +131,7 @@ class State:
 
     def remember(self, record: Record) -> None:
         data = asdict(record)
-        for name in ("parameters", "stopped", "published"):
+        for name in ("parameters", "stopped", "published", "host"):
             if not data[name]:
                 del data[name]
         text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests import forkserver, schemas
+from tests import forkserver, schemas, sshd
 from tests.engine.swarm import ENVIRONMENT_OF_CLIENTS
 from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
 STACKCTL = (sys.executable, str(ROOT / "stackctl.py"))
 LIMIT = 240.0
+SERVER = "server"
 
 Found = TypeVar("Found")
 
@@ -58,7 +59,10 @@ class Result:
 
 @dataclass
 class Cli:
-    """`stackctl` for one instance, from a folder of its own."""
+    """`stackctl` for one instance, from a folder of its own.
+
+    `engine`: that of the instance; `server` stands for compose on a server over SSH.
+    """
 
     folder: Path
     instance: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:8]}")
@@ -86,13 +90,17 @@ class Cli:
 
     @property
     def whole_environment(self) -> dict[str, str]:
-        state = {"STACKCTL_STATE": str(self.folder / ".stackctl"), "STACKCTL_ENGINE": self.engine}
+        engine = "compose" if self.engine == SERVER else self.engine
+        state = {"STACKCTL_STATE": str(self.folder / ".stackctl"), "STACKCTL_ENGINE": engine}
+        reached = sshd.shared().environment if self.engine == SERVER else {}
         own = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("STACKCTL_", "COMPOSE_", "VIRTUAL_ENV"))
         }
-        return own | state | (ENVIRONMENT_OF_CLIENTS if self.on_a_swarm else {}) | dict(self.environment)
+        return (
+            own | state | dict(reached) | (ENVIRONMENT_OF_CLIENTS if self.on_a_swarm else {}) | dict(self.environment)
+        )
 
     @property
     def on_a_swarm(self) -> bool:

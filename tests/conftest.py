@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import sshd
 from tests.cli import ROOT, Cli
 from tests.engine.swarm import Swarm, why_not
 from tests.engine.swarm import swarm as brought_swarm
@@ -39,7 +40,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     Neither that, nor what the user exported for `stackctl`, changes what a test finds.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("STACKCTL_FILE", "STACKCTL_INSTANCE", "STACKCTL_ENGINE"):
+        for name in ("STACKCTL_FILE", "STACKCTL_INSTANCE", "STACKCTL_ENGINE", "STACKCTL_HOST"):
             patch.delenv(name, raising=False)
         patch.setenv("STACKCTL_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
@@ -85,6 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: begins(item.nodeid))
     _need_docker(items)
     _need_swarm(items)
+    _need_ssh(items)
 
 
 def _need_docker(items: list[pytest.Item]) -> None:
@@ -107,6 +109,16 @@ def _need_swarm(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"STACKCTL_REQUIRE_SWARM=1, but no Swarm can be made: {reason}")
     for item in wanted:
         item.add_marker(pytest.mark.skip(reason=f"no Swarm: {reason}"))
+
+
+def _need_ssh(items: list[pytest.Item]) -> None:
+    wanted = [item for item in items if item.get_closest_marker("ssh")]
+    if not wanted or sshd.MISSING is None:
+        return
+    if os.environ.get("STACKCTL_REQUIRE_SSH") == "1":
+        raise pytest.UsageError(f"STACKCTL_REQUIRE_SSH=1, but {sshd.MISSING}")
+    for item in wanted:
+        item.add_marker(pytest.mark.skip(reason=sshd.MISSING))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -62,7 +62,7 @@ def together(nodeid: str) -> str:
         return file
     if nodeid.startswith(ALONE) and file not in SHARING:
         return nodeid
-    engine = re.search(r"\[(compose|embedded)\b", nodeid)
+    engine = re.search(r"\[(compose|embedded|server)\b", nodeid)
     return f"{file}-{engine[1]}" if engine else file
 
 

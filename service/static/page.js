@@ -52,6 +52,8 @@ function speak(text) {
 // The path: that of this page's own visit, until a poll finds trouble
 
 let ownVisit = true;
+// Why a visit was refused, until a poll finds that visits are counted again.
+let refused = element("trouble").textContent;
 
 const USED = ["used", "hit"];
 const IDLE = ["idle", ""];
@@ -100,8 +102,9 @@ async function lookAtCount() {
     return;
   }
   if (!ownVisit || !isCalm(answer, how)) showLook(answer.source, "passed", pathOfRead(answer, how));
-  const trouble = answer.stale ? "PostgreSQL cannot be reached: visits are refused, and the number may be behind." : "";
-  showCount(answer.visits.toLocaleString("en"), trouble);
+  if (!answer.stale) refused = "";
+  const behind = "PostgreSQL cannot be reached: visits are refused, and the number may be behind.";
+  showCount(answer.visits.toLocaleString("en"), answer.stale ? refused || behind : "");
 }
 
 // A visit: the button counts one and shows its path. It is never retried: it may have been counted.
@@ -123,8 +126,9 @@ async function visit(event) {
       say(element("said"), `Yours is number ${element("count").textContent}, committed in PostgreSQL.`);
     } else {
       const known = answer.last_known === undefined ? element("count").textContent : answer.last_known.toLocaleString("en");
+      refused = `${answer.title}. ${answer.detail}`;
       showLook("none", "passed", [IDLE, NO_ANSWER, "PostgreSQL did not answer; nothing more is known."]);
-      showCount(known, `${answer.title}. ${answer.detail}`);
+      showCount(known, refused);
     }
   } catch (error) {
     say(element("trouble"), "The app did not answer: the visit may or may not have been counted.");

@@ -118,10 +118,13 @@ def _outer(
     file: Shared.file = None,
     instance: Shared.instance = None,
     engine: Shared.engine = None,
+    host: Shared.host = None,
     json: Shared.json = False,
     debug: Shared.debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = {"file": file, "instance": instance, "engine": engine, "json": json, "debug": debug}
+    context.obj = {
+        "file": file, "instance": instance, "engine": engine, "host": host, "json": json, "debug": debug,
+    }  # fmt: skip

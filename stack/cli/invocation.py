@@ -27,6 +27,7 @@ class Invocation:
     file: Path | None = None
     instance: str | None = None
     engine: str | None = None
+    host: str | None = None
 
     def text(self, text: str) -> str:
         """Complete each command in backticks, unless it names its own instance."""
@@ -47,7 +48,7 @@ class Invocation:
 
     @property
     def _options(self) -> dict[str, str]:
-        given = {"--file": self.file, "--instance": self.instance, "--engine": self.engine}
+        given = {"--file": self.file, "--instance": self.instance, "--engine": self.engine, "--host": self.host}
         return {name: str(value) for name, value in given.items() if value is not None}
 
     def _complete(self, found: re.Match[str]) -> str:

@@ -98,7 +98,7 @@ Query = Annotated[str | None, typer.Option("--query", "-q", metavar="SQL", help=
 Key = Annotated[str | None, typer.Option("--key", "-k", metavar="KEY", help="Show this key instead.")]
 
 
-_TAKE_A_VALUE = ("--file", "-f", "--instance", "--engine")
+_TAKE_A_VALUE = ("--file", "-f", "--instance", "--engine", "--host")
 
 
 class CommandInComponent(TyperCommand):
@@ -133,6 +133,7 @@ def options_first(args: list[str]) -> list[str]:
     return [*front[:at], *front[at + 1 :], front[at], *args[len(front) :]]
 
 
+SHARED = ("file", "instance", "engine", "host", "json", "debug")
 _FILE = "The stack file. Default: stackfile.py here, else the playground."
 
 
@@ -147,6 +148,14 @@ class Shared:
         str | None,
         typer.Option(
             "--engine", metavar="ENGINE", help="compose, embedded, swarm, or auto: Docker if it is available."
+        ),
+    ]
+    host = Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="The server to run on: ssh://user@name, or a docker context that leads to one.",
         ),
     ]
     json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -194,7 +203,7 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
         @functools.wraps(function)
         def run(context: typer.Context, **values: Any) -> None:
             outer: Mapping[str, Any] = context.obj or {}
-            shared = {key: values.pop(key) or outer.get(key) for key in ("file", "instance", "engine", "json", "debug")}
+            shared = {key: values.pop(key) or outer.get(key) for key in SHARED}
             if context.invoked_subcommand:
                 context.obj = shared
                 return
@@ -203,7 +212,7 @@ def command(register: Callable[[Callable[..., None]], object], short_file: bool 
                 return function(_session(shared, progress, invocation), **values)
 
             progress = terminal.progress()
-            invocation = Invocation(shared["file"], shared["instance"], shared["engine"])
+            invocation = Invocation(shared["file"], shared["instance"], shared["engine"], shared["host"])
             as_json, debug = bool(shared["json"]), bool(shared["debug"])
             raise typer.Exit(run_and_report(operate, _full_name(context), progress, as_json, debug, invocation))
 
@@ -228,6 +237,7 @@ def _signature(own: Mapping[str, inspect.Parameter], short_file: bool) -> inspec
         option("file", Shared.file if short_file else Shared.long_file, None),
         option("instance", Shared.instance, None),
         option("engine", Shared.engine, None),
+        option("host", Shared.host, None),
         option("json", Shared.json, False),
         option("debug", Shared.debug, False),
     ]
@@ -235,7 +245,9 @@ def _signature(own: Mapping[str, inspect.Parameter], short_file: bool) -> inspec
 
 
 def _session(shared: Mapping[str, Any], progress: Shown, invocation: Invocation) -> Session:
-    settings = Settings.read(os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"])
+    settings = Settings.read(
+        os.environ, Path.cwd(), shared["file"], shared["instance"], shared["engine"], shared["host"]
+    )
     return Session(settings, progress, bool(shared["json"]), invocation)
 
 

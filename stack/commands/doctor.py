@@ -37,7 +37,7 @@ from stack.workflow.externals import external_statuses
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.opening import Opened, look
 from stack.workflow.planning import relaxations
-from stack.workflow.ports import holder_of, port_is_free
+from stack.workflow.ports import holder_of, port_is_free, tunnelled_ports
 from stack.workload import PortId
 
 _OLDEST_PYTHON = (3, 11)
@@ -209,9 +209,11 @@ def _ports(subject: Subject) -> Iterator[Finding]:
         return
     instance = subject.opened.instance
     components = subject.observed.components if subject.observed else {}
+    tunnelled = tunnelled_ports(subject.opened)
     for name, port in instance.ports.items():
         own = components.get(name.component)
-        if own is not None and own.running and port in own.ports.values():
+        mine = instance.host is None and own is not None and own.running and port in own.ports.values()
+        if mine or port in tunnelled:
             yield ok("ports", f"{port} is published by {name}")
         elif port_is_free(instance, name, port):
             yield ok("ports", f"{port}, for {name}, is free")
@@ -240,7 +242,7 @@ def _instance(subject: Subject) -> Iterator[Finding]:
         what = "is stopped" if subject.observed.exists else "is not up"
         yield ok("instance", f"{name} {what}")
         return
-    yield ok("instance", f"{name} on {subject.opened.choice}")
+    yield ok("instance", f"{name} on {subject.opened.where}")
     stopped = subject.opened.instance.stopped
     for component in subject.opened.instance.stack.names:
         yield of_component(component, subject.observed.components.get(component), component in stopped)

@@ -36,7 +36,7 @@ _COLOURS: Mapping[ListedState, str] = {
 
 def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
     """List instances: those in the user's registry and the one that the settings name; with `every` all there are."""
-    found = gather(settings)
+    found = gather(settings, servers=True)
     listed = tuple(
         member for member in found.members if every or member.entry is not None or settings.instance is not None
     )
@@ -65,7 +65,11 @@ def _colour(head: str, entry: str) -> str | None:
 def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
     sizes: dict[tuple[str, str], int] = {}
     for name, fleet in FLEETS.items():
-        found = [member.found for member in gathered.members if member.found is not None and member.engine == name]
+        found = [
+            member.found
+            for member in gathered.members
+            if member.found is not None and member.engine == name and not member.host
+        ]
         try:
             known: Mapping[str, int] = fleet.sizes(found) if found else {}
         except StackError:
@@ -78,7 +82,7 @@ def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
 def _row(member: Member, used: int | None, now: datetime, style: Style) -> list[str]:
     return [
         member.instance,
-        member.engine,
+        member.engine if member.host is None else f"{member.engine} on {member.host}",
         member.condition,
         _addresses(list(member.urls.values()), style),
         duration((now - member.created).total_seconds()) if member.created else "-",
@@ -126,6 +130,7 @@ def _listed(member: Member, used: int | None) -> ListedInstance:
     return ListedInstance(
         instance=member.instance,
         engine=member.engine,
+        host=member.host,
         project=member.project,
         state=member.condition,
         running=member.running,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from stack.errors import ExitCode, StackError
 from stack.instance import Instance
@@ -79,6 +80,8 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         instance=opened.instance.name,
         engine=opened.engine.name,
         engine_reason=opened.choice.reason or None,
+        host=opened.instance.host,
+        tunnel=_tunnel(opened),
         state=state,
         urls=opened.instance.urls if observed.running else {},
         components=components,
@@ -91,6 +94,20 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
     return Report.drawn("status", lambda style: _text(opened, observed, data, memory, now, style), data, code)
+
+
+def _tunnel(opened: Opened) -> Literal["open", "closed"] | None:
+    """Say whether the published ports come here; an instance that publishes none needs no tunnel."""
+    if (tunnel := opened.engine.tunnel) is None or not opened.instance.ports:
+        return None
+    return "open" if tunnel.ports else "closed"
+
+
+def _tunnel_line(data: StatusResult) -> str:
+    ports = ", ".join(map(str, sorted({port for each in data.components.values() for port in each.ports.values()})))
+    if data.tunnel == "open":
+        return f"tunnel: {ports} of this machine, through SSH to {data.host}"
+    return "tunnel: closed, so nothing answers at these addresses; `stackctl up` opens it"
 
 
 def watch(settings: Settings, style: Callable[[], Style], show: Callable[[str], None]) -> Report[Nothing]:
@@ -132,10 +149,13 @@ def _text(
         *(style.wrapped(run_line(name, each, now), "", "  ") for name, each in data.runs.items()),
         *_address_lines(instance, data, style),
         *(
-            style.wrapped(f"{name} listens on every address of this machine, as declared", "", "  ")
+            style.wrapped(
+                f"{name} listens on every address of {instance.host or 'this machine'}, as declared", "", "  "
+            )
             for name in publics(instance)
         ),
-        style.wrapped(f"engine: {opened.choice}", indent="  "),
+        style.wrapped(f"engine: {opened.where}", indent="  "),
+        *([style.wrapped(_tunnel_line(data), indent="  ")] if data.tunnel and observed.running else []),
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
     problems |= {name: each.problem for name, each in data.externals.items()}

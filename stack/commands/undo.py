@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from stack.errors import StackError
@@ -25,7 +27,7 @@ def undo(
     timeout: float = 120,
 ) -> Report[RestoreResult]:
     """Bring back what the last command that replaced or deleted data saved before. Twice is once forth and back."""
-    with change(settings, progress) as opened:
+    with change(settings, progress) as opened, ExitStack() as held:
         snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         # After an upgrade whose declaration went back, what is older than that may be the newest that can run.
         suits = opened.state.exists() and snapshots.newest_automatic(partial(runs_here, opened))
@@ -39,5 +41,8 @@ def undo(
         if not opened.state.exists():
             had = newest.manifest
             groups = Switches([group for group in opened.groups if had.groups.get(group)])
+            before, settings = opened, replace(settings, host=settings.host or had.host)
             opened = reopen(opened, settings, settings.engine or had.engine, had.ports, groups)
+            if before.instance.host is None:
+                held.enter_context(opened.engine.locked(progress))
         return bring_back(settings, opened, progress, confirm, newest.path, "undo", saves, accepts, timeout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO, Protocol
@@ -16,6 +16,7 @@ from stack.fields import Fields
 from stack.findings import Finding
 from stack.observed import ComponentState, Found, Listening, Observed, Resources
 from stack.ports import Holder, Listener
+from stack.progress import Progress
 from stack.registry import Entry
 from stack.workload import Target, VolumeId
 
@@ -27,7 +28,8 @@ class Traits:
     `target`: what it runs. `builds`: it builds an image from the source of a component, which needs a Dockerfile.
     `program`: the name of the program that has to run on this machine for it. `unreachable`: the error codes of
     `check` after which every other question would wait long for an answer. `unspecific`: the error code of a job that
-    failed for a cause that the engine does not know. `chosen_by_itself`: it may be chosen though no option names it.
+    failed for a cause that the engine does not know. `serves`: an instance on it may be on a server, see `--host`.
+    `chosen_by_itself`: it may be chosen though no option names it.
     `ports_here`: what is published is on a port of this machine.
     """
 
@@ -38,6 +40,7 @@ class Traits:
     unreachable: frozenset[str] = frozenset()
     chosen_by_itself: bool = True
     ports_here: bool = True
+    serves: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ class Local:
 
     variables: Mapping[str, str] = field(repr=False)
     command: tuple[str, ...] | None
+
+
+class Tunnel(Protocol):
+    """What brings the published ports of an instance on a server to this machine."""
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports of this machine that it has now; none if it is not open."""
+
+    def open(self) -> None:
+        """Open it for the ports of the instance, if it is not. It goes on until the instance is stopped."""
+
+    def close(self) -> None:
+        """Close it, if it is open."""
 
 
 class Volumes(ABC):
@@ -160,6 +177,13 @@ class Engine(ABC):
         a time limit.
         """
 
+    def locked(self, progress: Progress) -> AbstractContextManager[None]:
+        """Keep other machines from changing the instance for the block, if it is where they can: on a server.
+
+        Those of this machine are kept from it by the lock of its state. Raises `instance-busy` after a minute.
+        """
+        return nullcontext()
+
     def notices(self) -> tuple[str, ...]:
         """Say what of this machine makes the instance less isolated than this engine makes it elsewhere."""
         return ()
@@ -218,8 +242,17 @@ class Engine(ABC):
         """Give the bytes that one container or process uses now."""
         return None
 
+    def processor_demand(self, state: ComponentState) -> float | None:
+        """Give the seconds that one container or process took or waited for a processor, if that can be known."""
+        return None
+
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         """Find where the processes of a published component listen, if that can be seen; `state` is its state now."""
+        return None
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """Reach what brings the published ports here; None if the instance is on this machine."""
         return None
 
     @property

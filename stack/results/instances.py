@@ -99,6 +99,8 @@ class StatusResult:
     `instance`: its name.
     `engine`: its engine.
     `engine_reason`: why it is on this engine, or null.
+    `host`: the server that it is on, `ssh://user@name`; null if it is on this machine.
+    `tunnel`: whether the ports of an instance on a server are reached from here; null if it is on this machine.
     `state`: the state of the whole; `up` if every declared component runs and is healthy, or is done, and each \
 external server accepts its URL; `partial` if only what `stop` or `up` left out on purpose does not.
     `urls`: the address of each published port, if anything runs.
@@ -113,6 +115,8 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     instance: str
     engine: str
     engine_reason: str | None
+    host: str | None
+    tunnel: Literal["open", "closed"] | None
     state: InstanceState
     urls: Mapping[PortId, str]
     components: Mapping[str, ComponentStatus]

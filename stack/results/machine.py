@@ -18,10 +18,11 @@ Removable = Literal["containers", "networks", "images", "data"]
 
 @dataclass(frozen=True)
 class ListedInstance:
-    """One instance on this machine.
+    """One instance on this machine, or of this user on a server.
 
     `instance`: its name.
     `engine`: its engine.
+    `host`: the server that it is on, `ssh://user@name`; null if it is on this machine.
     `project`: the engine's name for it, unique on this machine.
     `state`: the state of the whole, as in `status`; `orphaned` if its directory is gone, `unknown` if its engine does \
 not answer.
@@ -36,6 +37,7 @@ not answer.
 
     instance: str
     engine: str
+    host: str | None
     project: str
     state: ListedState
     running: bool
@@ -65,7 +67,7 @@ class LsResult:
 
     `instances`: each one that is listed.
     `others`: how many more there are, which `ls --all` lists.
-    `silent`: by name, the engines that can't be asked.
+    `silent`: by name, the engines that can't be asked, and the servers by their addresses.
     """
 
     instances: tuple[ListedInstance, ...]

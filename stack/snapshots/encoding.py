@@ -23,8 +23,9 @@ _ANYTHING = ".*"
 
 def to_json(manifest: Manifest) -> str:
     data = {"schema": SCHEMA, **asdict(manifest), "made": manifest.made.isoformat()}
-    if not manifest.groups:
-        del data["groups"]
+    for name in ("groups", "host"):
+        if not data[name]:
+            del data[name]
     return json.dumps(data, indent=2) + "\n"
 
 
@@ -34,7 +35,7 @@ def from_json(text: str) -> Manifest:
     if whole.has("schema") and whole.whole("schema") not in (SCHEMA, *older.SCHEMAS):
         raise ValueError("it was made by another version of stackctl")
     plain = ("name", "stackctl", "stack", "instance", "engine")
-    whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration", "groups"))
+    whole.only(("schema", *plain, "reason", "made", "components"), ("ports", "declaration", "groups", "host"))
     schema = whole.whole("schema") if whole.has("schema") else SCHEMA
     component = older.component if schema in older.SCHEMAS else _component
     components = whole.part("components")
@@ -46,6 +47,7 @@ def from_json(text: str) -> Manifest:
         ports=_ports(whole.part("ports")) if whole.has("ports") else {},
         declaration=_declaration(whole.part("declaration")) if whole.has("declaration") else {},
         groups=_groups(whole.part("groups")) if whole.has("groups") else {},
+        host=whole.text("host") if whole.has("host") else None,
     )
     if not manifest.components:
         raise ValueError("components: there is none")

@@ -65,7 +65,7 @@ class Saved:
 class Manifest:
     """The whole. `declaration`: the fields of each component of the instance, without values that may be secret.
 
-    `groups`: whether each group of components was on.
+    `groups`: whether each group of components was on. `host`: the server that it was on, if it was on one.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Manifest:
     ports: Mapping[PortId, int] = field(default_factory=dict)
     declaration: Mapping[str, Fields] = field(default_factory=dict)
     groups: Mapping[str, bool] = field(default_factory=dict)
+    host: str | None = None
 
     @property
     def automatic(self) -> bool:

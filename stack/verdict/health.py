@@ -23,9 +23,12 @@ def observe(instance: Instance, engine: Engine, probe: Probe = _quick_probe) -> 
     observed, applied = engine.observe(), recorded(instance)
     if observed.exists or applied.wanted == "up":
         observed = with_stopped(instance, with_done(instance, observed, applied.jobs))
+    # Through a tunnel that is closed nothing answers, however well it is.
+    reached = engine.tunnel is None or bool(engine.tunnel.ports)
+    asked = ask(instance, observed, probe, _TIMEOUT) if reached else {}
     answers = {
         name: answer if answer.ok else _located(name, answer, engine.listening(name, observed.components[name]))
-        for name, answer in ask(instance, observed, probe, _TIMEOUT).items()
+        for name, answer in asked.items()
     }
     return assess(instance.stack, observed, answers, found_ready(instance.state), datetime.now(UTC))
 

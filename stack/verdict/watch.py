@@ -42,6 +42,7 @@ from stack.verdict.judge import (
     unhealthy,
 )
 from stack.verdict.listen import ListenCheck
+from stack.verdict.loading import Loading
 from stack.verdict.probe import Probe, accepts, ask, ask_url, urls
 from stack.verdict.ready import found_ready
 
@@ -180,6 +181,8 @@ class _Watch:
 
     def __iter__(self) -> Iterator[_Look]:
         """One look after the other, with a pause between; the caller ends it."""
+        if (tunnel := self.engine.tunnel) is not None:
+            tunnel.open()
         while True:
             exit_code = self._job.wait(_INTERVAL)
             observed = self.observe()
@@ -219,12 +222,13 @@ def await_ready(
     watch.completed = partial(with_done, instance, jobs=recorded(instance).jobs)
     listening = ListenCheck(engine, lambda observed: urls(instance, observed), timeout)
     unverified = [stack[name] for name in names if stack[name].login is not None and name not in verified]
-    stability = _Stability(before, clock)
+    stability, loading = _Stability(before, clock), Loading(engine, clock.now)
     read_logs = 0.0
     gave_up: float | None = None
     for look in watch:
         observed = look.observed
         stability.seconds(observed)
+        loading.found(changed(before, observed))
         fresh = observed if look.exit_code is not None else changed(before, observed, replaced)
         if failure := judge(stack, fresh, before, watch.starting(fresh)):
             raise failed(stack, watch.read_log, failure)
@@ -249,6 +253,7 @@ def await_ready(
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
                 stable = stability.seconds(observed) >= enough(observed, before) and settled(names, observed)
+                stable = stable and not loading.found(changed(before, observed))
                 # Asked twice, for one answer of an app may be good and the next one bad.
                 watch.answers = ask(instance, observed, probe) if stable else watch.answers
                 if stable and all(answer.ok for answer in watch.answers.values()):

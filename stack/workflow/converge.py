@@ -282,7 +282,7 @@ def _report(
         was_done = [*(applied_lines(context.plan) if part.again else []), *was_done]
         below = [*restart_lines(verdict.restarted), *automatic_lines(opened), *was_done, *missing_lines(context)]
         lines += [style.wrapped(line, "  ") for line in below]
-        engine = style.wrapped(f"engine: {opened.choice}", "  ")
+        engine = style.wrapped(f"engine: {opened.where}", "  ")
         notes = [style.wrapped(style.paths(notice), "  note: ", "    ") for notice in notices]
         return "\n".join([*lines, style.paint(engine, DIM), *notes])
 

@@ -1,13 +1,14 @@
-"""Every instance on this machine: what this user made, as the registry has it, and what the engines find."""
+"""Every instance of this machine, and on servers: what this user made, and what the engines find."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from stack.engines.fleets import FLEETS
+from stack.engines.fleets import FLEETS, fleet_of_server
 from stack.errors import StackError
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
@@ -36,6 +37,11 @@ class Member:
         """The folders that may be its state: after a move some of its parts still name the old one."""
         named = [*([self.entry.state] if self.entry else []), *(self.found.states if self.found else ())]
         return tuple(dict.fromkeys(named))
+
+    @property
+    def host(self) -> str | None:
+        """The server that it is on, if it is on one."""
+        return self.entry.host if self.entry else None
 
     @property
     def orphaned(self) -> bool:
@@ -88,7 +94,7 @@ class Gathered:
         Nothing is missing from an engine that has no instance, as Docker on a machine without it, unless `every` one
         is asked for.
         """
-        concerned = {named, *(member.engine for member in self.members)}
+        concerned = {named, *(member.host or member.engine for member in self.members)}
         return [
             f"{name} can't be asked: {error.message}"
             for name, error in self.silent.items()
@@ -96,9 +102,13 @@ class Gathered:
         ]
 
 
-def gather(settings: Settings) -> Gathered:
-    """Runs no declaration: it may be broken, or gone. The instance and the engine of the settings narrow it."""
-    entries = Registry(settings.registry).entries()
+def gather(settings: Settings, servers: bool = False) -> Gathered:
+    """Find all instances of this machine, and with `servers` those that this user has on servers.
+
+    Runs no declaration: it may be broken, or gone. The instance and the engine of the settings narrow it.
+    """
+    every = Registry(settings.registry).entries()
+    entries = [entry for entry in every if entry.host is None]
     found: dict[tuple[str, str], Found] = {}
     silent: dict[str, StackError] = {}
     for name, fleet in FLEETS.items():
@@ -110,8 +120,36 @@ def gather(settings: Settings) -> Gathered:
             silent[name] = error
     known = {(entry.engine, entry.project): entry for entry in entries}
     members = [_member(key, known.get(key), found.get(key), key[0] not in silent) for key in {**known, **found}]
+    if servers and (remote := [entry for entry in every if entry.host is not None and _is_named(entry, settings)]):
+        theirs, unreachable = _on_servers(remote)
+        members, silent = [*members, *theirs], {**silent, **unreachable}
     wanted = [member for member in members if _is_wanted(member, settings)]
     return Gathered(tuple(sorted(wanted, key=lambda each: (each.instance, each.engine, each.project))), silent)
+
+
+def _is_named(entry: Entry, settings: Settings) -> bool:
+    return settings.instance in (None, entry.instance) and settings.engine in (None, entry.engine)
+
+
+def _on_servers(entries: Sequence[Entry]) -> tuple[list[Member], dict[str, StackError]]:
+    """Ask all servers at once for these instances. Return them, and by address why a server could not be asked."""
+    hosts = list(dict.fromkeys(entry.host for entry in entries if entry.host is not None))
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        answers = dict(zip(hosts, pool.map(lambda host: _ask_server(host, entries), hosts), strict=True))
+    silent = {host: answer for host, answer in answers.items() if isinstance(answer, StackError)}
+    found = {each.project: each for answer in answers.values() if not isinstance(answer, StackError) for each in answer}
+    members = [
+        _member((entry.engine, entry.project), entry, found.get(entry.project), entry.host not in silent)
+        for entry in entries
+    ]
+    return members, silent
+
+
+def _ask_server(host: str, entries: Sequence[Entry]) -> list[Found] | StackError:
+    try:
+        return fleet_of_server(host).find(entries)
+    except StackError as error:
+        return error
 
 
 def _member(key: tuple[str, str], entry: Entry | None, found: Found | None, asked: bool) -> Member:

@@ -131,6 +131,7 @@ def save(
             ports=dict(opened.instance.ports),
             declaration=_declaration(opened),
             groups=opened.groups,
+            host=opened.instance.host,
         )
         taken = archive.finish(manifest)
     progress.step(f"saved as {path.name if output is None else path} ({manifest.holds}, {size(taken)})")

@@ -32,6 +32,7 @@ from stack.workflow.env_files import with_env_files
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
 from stack.workflow.queues import forgetful_queues
 from stack.workflow.recovering import find_generations
+from stack.workflow.servers import asked_host, check_host, machine
 from stack.workflow.without_effect import fields_without_effect
 from stack.workload import PortId
 
@@ -59,6 +60,11 @@ class Opened:
     registry: Path | None = None
     literal: tuple[LiteralSecret, ...] = ()
     parameters: Found = field(default_factory=Found)
+
+    @property
+    def where(self) -> str:
+        """What it runs on, for people: the engine, why it was chosen, and the server."""
+        return str(self.choice) if self.instance.host is None else f"{self.choice} on {self.instance.host}"
 
     @property
     def groups(self) -> Mapping[str, bool]:
@@ -177,7 +183,8 @@ def change(
         opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
-        yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
+        with opened.engine.locked(progress):
+            yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
 
 
 def with_parameters(opened: Opened, settings: Settings, ask: Ask | None = None) -> Opened:
@@ -230,7 +237,10 @@ def _open(
 ) -> Opened:
     folder = settings.state_root / name
     state = State(folder)
-    remembered = state.record() or Record(project=default_project(name, folder), ports={})
+    remembered = state.record() or Record(
+        default_project(name, folder, machine(settings)), {}, host=asked_host(settings)
+    )
+    check_host(settings, name, remembered)
     published = chosen_published(stack, remembered.published, groups)
     stack = stack.publishing(published)
     on = chosen_groups(stack, remembered.groups, groups)
@@ -264,6 +274,7 @@ def _open(
         pins={} if settings.file == PLAYGROUND else read_pins(settings.file.parent),
         stopped=frozenset(record.stopped),
         registry=settings.images or stack.registry,
+        host=record.host,
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
@@ -346,7 +357,14 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
         )
     if own:
         return Choice(own)
-    return Choice(asked) if asked else None
+    if record.host is None:
+        return Choice(asked) if asked else None
+    serving = [name for name, make in ENGINES.items() if make(instance).traits.serves]
+    if asked not in (None, *serving):
+        raise UsageError(
+            f"the engine {asked} runs on this machine alone", f"leave --host out, or --engine {serving[0]}"
+        )
+    return Choice(asked or serving[0])
 
 
 def fitting_engine(instance: Instance) -> Choice:

@@ -174,7 +174,7 @@ def check_sources(opened: Opened, part: Part = EVERYTHING) -> None:
     """Raise `DeclarationError` for a source that the engine can make nothing of, and for a file that is not there."""
     instance = opened.instance
     check_contents(instance.stack, instance.folder, instance.state.parent, instance.contents)
-    check_mounts(instance.stack, instance.folder)
+    check_mounts(instance.stack, instance.folder, instance.host)
     folders = _source_folders(opened)
     for name, folder in ((name, folders[name]) for name in part.of(folders)):
         check_source(folder, _where(opened, name), opened.engine.traits.builds, opened.instance.build(name).dockerfile)

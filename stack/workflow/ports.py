@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.instance import Instance, default_ports, takes_datagrams
 from stack.observed import Observed
-from stack.ports import AUTO, Holder, is_free, listener, next_free
+from stack.ports import AUTO, Holder, Listener, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
 from stack.workflow.opening import Opened, with_ports
@@ -38,6 +38,7 @@ def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
             ports=opened.instance.ports,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             urls={port: url for port, url in opened.instance.url_patterns.items() if url != WEB},
+            host=opened.instance.host,
         )
         is_new = registry.enter(entry)
     try:
@@ -72,10 +73,13 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
     declared = default_ports(opened.instance.stack)[name]
     component = observed.components.get(name.component)
     own = component.ports.get(name) if component is not None else None
-    held = own if component is not None and component.running else None
+    held = own if component is not None and component.running and opened.instance.host is None else None
     wanted = [declared, own, remembered] if name in opened.asked else [own, declared]
+    tunnelled = tunnelled_ports(opened)
     for port in wanted:
-        if port is not None and (port == held or (port not in reserved and _may_be_taken(opened, name, port))):
+        if port is not None and (
+            port == held or port in tunnelled or (port not in reserved and _may_be_taken(opened, name, port))
+        ):
             return port
     return next_free(declared, reserved, takes_datagrams(opened.instance.stack, name)) or declared
 
@@ -83,6 +87,11 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
 def _may_be_taken(opened: Opened, name: PortId, port: int) -> bool:
     """Say whether a port may be chosen: what is free on other machines, only their engine knows."""
     return not opened.engine.traits.ports_here or port_is_free(opened.instance, name, port)
+
+
+def tunnelled_ports(opened: Opened) -> frozenset[int]:
+    """Return the ports of this machine that the instance has, whatever of it runs: of one on a server."""
+    return frozenset() if opened.engine.tunnel is None else opened.engine.tunnel.ports
 
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
@@ -115,9 +124,11 @@ def check_ports(opened: Opened, before: Observed, part: Part = EVERYTHING) -> No
     _check_distinct(opened.instance)
     if not opened.engine.traits.ports_here:
         return
+    tunnelled = tunnelled_ports(opened)
     for name, port in opened.instance.ports.items():
         own = before.components.get(name.component)
-        if not part.of([name.component]) or (own is not None and own.running and port in own.ports.values()):
+        published = opened.instance.host is None and own is not None and own.running and port in own.ports.values()
+        if published or port in tunnelled or not part.of([name.component]):
             continue
         if not port_is_free(opened.instance, name, port):
             udp = takes_datagrams(opened.instance.stack, name)
@@ -160,6 +171,8 @@ def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Hol
     from stack.engines.fleets import FLEETS
 
     process = listener(port, udp)
+    if process is not None and registry and (holder := _tunnel_with(port, process, registry)) is not None:
+        return holder
     for fleet in FLEETS.values():
         if (holder := fleet.holder(port, process)) is not None:
             entries = Registry(registry).entries() if registry and holder.state else []
@@ -168,6 +181,18 @@ def holder_of(port: int, registry: Path | None = None, udp: bool = False) -> Hol
     if process is not None:
         return Holder(str(process), f"`kill {process.process}`")
     return Holder("a program that this user may not see", "`sudo ss -ltnp` names it")
+
+
+def _tunnel_with(port: int, process: Listener, registry: Path) -> Holder | None:
+    """Find the instance on a server whose tunnel a process of ssh is."""
+    # One that goes on in the background calls itself `ssh: /path/to/its/control [mux]`.
+    if not process.lineage[0][0].rpartition("/")[2].startswith("ssh") and "[mux]" not in process.lineage[0][0]:
+        return None
+    entries = [each for each in Registry(registry).entries() if each.host and port in each.ports.values()]
+    if not entries:
+        return None
+    who = f"the tunnel to the instance {entries[0].instance!r} on {entries[0].host}"
+    return Holder(who, _stop_command(entries[0]), entries[0].state)
 
 
 def _stop_command(entry: Entry) -> str:

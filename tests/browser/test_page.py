@@ -40,6 +40,10 @@ def test_the_button_counts_one_visit_and_shows_its_way(watched: Watched, postgre
     button.click()
     expect(watched.page.locator("#trouble")).to_contain_text("Nothing was counted")
     expect(watched.page.locator("#said")).to_be_empty()
+    watched.await_reads(2)
+    expect(watched.page.locator("#trouble")).to_contain_text("Nothing was counted")
+    postgres.start()
+    expect(watched.page.locator("#trouble")).to_be_empty()
 
 
 def test_a_look_does_not_contradict_the_visit_above_it(watched: Watched) -> None:

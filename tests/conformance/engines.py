@@ -11,6 +11,7 @@ EMBEDDED = pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None
 
 # What takes three hosts takes longer: of the tests in ON_A_SWARM each runs there too, in the long run of the tests.
 SWARM = pytest.param("swarm", marks=[pytest.mark.swarm, pytest.mark.long])
+SERVER = pytest.param("server", marks=[pytest.mark.docker, pytest.mark.ssh])
 
 _AT_LENGTH = pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.long])
 
@@ -18,6 +19,17 @@ _AT_LENGTH = pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.long
 on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, scope="module")
 # The same, if it has to be right on every engine all the same: on Docker in the long run of the tests.
 on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH], indirect=True, scope="module")
+# For what has to be right on a server too: what passes data, files or a terminal through SSH.
+on_a_server_too = pytest.mark.parametrize("engine", [COMPOSE, EMBEDDED, SERVER], indirect=True, scope="module")
+# The same, if on a server it is enough in the long run of the tests.
+_SERVER_AT_LENGTH = pytest.param("server", marks=[pytest.mark.docker, pytest.mark.ssh, pytest.mark.long])
+on_a_server_at_length = pytest.mark.parametrize(
+    "engine", [COMPOSE, EMBEDDED, _SERVER_AT_LENGTH], indirect=True, scope="module"
+)
+# The same, if on this machine's Docker it is enough there too.
+on_containers_at_length = pytest.mark.parametrize(
+    "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH], indirect=True, scope="module"
+)
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")
 

@@ -13,10 +13,11 @@ from stack.engines.compose.render import LABEL_INSTANCE
 from stack.engines.embedded.layout import ROOT_HOMES, home_at
 from stack.instance import default_project
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 from tests.conformance.test_upgrade import NEW, Own
 
 
+@on_docker_at_length
 def test_an_up_queued_behind_a_restore_keeps_its_data(kept: Cli) -> None:
     saved = kept.visit()
     kept.ok("snapshot", "save", "queued")

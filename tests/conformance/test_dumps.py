@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
-from tests.conformance.engines import on_docker_at_length, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -32,6 +32,7 @@ def piped(cli: Cli, *words: str, given: bytes = b"") -> subprocess.CompletedProc
     )
 
 
+@on_a_server_too
 def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: Path) -> None:
     file = tmp_path / "notes.dump"
     count = up.visit()
@@ -184,6 +185,7 @@ def test_what_is_no_dump_is_refused(up: Cli, tmp_path: Path, content: bytes) -> 
     up.fails("load", str(tmp_path / "missing"), code="file-unusable")
 
 
+@on_a_server_at_length
 def test_a_seed_is_sql_in_one_transaction(up: Cli, tmp_path: Path) -> None:
     file = tmp_path / "pages.sql"
     file.write_text("\ufeffINSERT INTO visit_counter (page, visits) VALUES ('seeded', 41)", encoding="utf-8")

@@ -209,6 +209,25 @@ def test_an_app_that_crashes_later_is_not_up_and_can_be_fixed(new_cli: Make, tmp
     assert cli.up()["restarted"] == {}
 
 
+LOADS = """
+    import time
+    while time.process_time() < 0.9:
+        pass
+    raise SystemExit("no broker is declared")
+    """
+
+
+def test_a_worker_that_ends_once_it_has_loaded_is_not_called_up(new_cli: Make, tmp_path: Path) -> None:
+    source(tmp_path, "app", LOADS)
+    file = tmp_path / "shop.py"
+    file.write_text(
+        "from stack import Stack, Worker\n"
+        f"stack = Stack('shop', [Worker('worker', source='app', command={list(START)!r}, stop_grace=1)])\n"
+    )
+    error = new_cli(file=file).fails("up", code="crash-loop")
+    assert error["output"].endswith("no broker is declared"), error
+
+
 def test_an_app_that_answers_no_more_is_not_called_up(new_cli: Make, tmp_path: Path) -> None:
     body = answering(200).replace("STATUS)", "503 if os.path.exists('/tmp/' + os.environ['FLAG']) else 200)")
     flag = f"stackctl-test-{own_port()}"

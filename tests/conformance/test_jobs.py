@@ -201,7 +201,8 @@ def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> No
     eventually(lambda: shop.data("status")["runs"]["tick"]["exit_code"] == 0)
     runs = shop.data("status")["runs"]["tick"]
     assert (runs["running"], runs["missed"] >= 8) == (False, True), runs
-    assert runs["next_run"] > runs["last_run"] > runs["last_missed"]
+    # The run may go on past the next minute, which is missed then.
+    assert runs["next_run"] > max(runs["last_run"], runs["last_missed"])
     eventually(lambda: shop.data("status")["runs"]["tock"]["missed"] >= 8)
     said = shop.ok("logs", "tick").stdout
     assert "stackctl: missed" in said

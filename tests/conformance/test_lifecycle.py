@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_docker_at_length, on_one_engine
+from tests.conformance.engines import (
+    on_a_server_at_length,
+    on_a_server_too,
+    on_containers_at_length,
+    on_docker_at_length,
+    on_one_engine,
+)
 from tests.terminal import reset_on_a_terminal
 
 Make = Callable[..., Cli]
@@ -23,6 +29,7 @@ outside_its_state = pytest.mark.skipif(
 )
 
 
+@on_a_server_too
 def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("stop")
@@ -36,6 +43,7 @@ def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
     assert kept.visit() == count + 2
 
 
+@on_a_server_at_length
 def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> None:
     count = kept.visit()
     kept.port = new_cli().port
@@ -45,6 +53,7 @@ def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> N
     assert kept.data("up")["urls"] == {"web": f"http://localhost:{kept.port}"}
 
 
+@on_a_server_at_length
 def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
     cli.up()
     count = max(up.visit() for _ in range(3))
@@ -84,6 +93,7 @@ def test_commands_on_what_is_not_up_say_so(cli: Cli) -> None:
     assert not cli.state.exists(), "a command on what is not there must not make anything"
 
 
+@on_a_server_too
 def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -97,6 +107,7 @@ def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
     assert all(each["instance"] != cli.instance for each in cli.data("ls")["instances"])
 
 
+@on_a_server_too
 def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli) -> None:
     with cli.start("up", "--port", str(cli.port)) as up:
         assert up.stderr is not None
@@ -138,6 +149,7 @@ def test_a_lost_password_is_told_and_the_data_kept(kept: Cli) -> None:
     assert kept.visit() == count + 1
 
 
+@on_a_server_too
 def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None:
     shutil.rmtree(kept.state)
     assert kept.data("status")["state"] == "up"
@@ -145,6 +157,7 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
     assert kept.data("status")["state"] == "absent"
 
 
+@on_containers_at_length
 @outside_its_state
 def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
     cli.up()

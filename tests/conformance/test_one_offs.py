@@ -19,7 +19,7 @@ from stack.engines.docker.forward import Forwarded, forwarded
 from stack.engines.embedded.strays import belonging
 from stack.engines.one_offs import is_one_off
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_compose
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_compose
 from tests.terminal import on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -60,6 +60,7 @@ def begun(cli: Cli, script: str) -> subprocess.Popen[str]:
     return running
 
 
+@on_a_server_too
 def test_a_one_off_command_has_what_its_component_has(up: Cli) -> None:
     count, before = up.visit(), processes(up)
     result = up.ok("run", "web", "--", "python", "-c", COUNT)
@@ -88,6 +89,7 @@ def test_a_one_off_command_ends_with_its_stackctl(up: Cli, number: signal.Signal
     assert eventually(lambda: not left(up))
 
 
+@on_a_server_at_length
 def test_what_is_left_of_a_killed_stackctl_is_removed_next(up: Cli) -> None:
     with begun(up, "sleep 600 & sleep 600") as killed, begun(up, "read line; echo $line") as goes_on:
         os.kill(killed.pid, signal.SIGKILL)
@@ -112,6 +114,7 @@ def test_a_one_off_command_needs_what_its_component_uses(kept: Cli) -> None:
     assert kept.fails("run", "web", "--", "true", code="instance-down")
 
 
+@on_a_server_too
 def test_a_local_command_reaches_the_database_from_this_machine(up: Cli) -> None:
     count, before = up.visit(), processes(up)
     result = up.ok("run", "--local", "--", sys.executable, "-c", COUNT)

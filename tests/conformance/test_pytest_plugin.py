@@ -94,6 +94,7 @@ def instances(project: Path, engine: str) -> list[str]:
     ]
 
 
+@on_docker_at_length
 def test_each_test_has_its_database_and_nothing_is_left(project: Path, engine: str) -> None:
     ended = subprocess.run(
         command(engine, "-n", "2", "--dist", "each"), cwd=project, env=environment(project, engine),

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_a_server_too, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -17,11 +17,12 @@ def password(cli: Cli) -> str:
 
 def with_password(cli: Cli, value: str) -> int:
     """Whether PostgreSQL takes a password over the network, as the exit code of psql says."""
-    host = "db" if cli.engine == "compose" else "127.0.0.1"
+    host = "127.0.0.1" if cli.engine == "embedded" else "db"
     script = f'PGPASSFILE=/dev/null PGPASSWORD={value} psql -w -h "{host}" -U student -d student_notes -c "SELECT 1"'
     return cli.run("exec", "db", "--", "sh", "-c", script).exit_code
 
 
+@on_a_server_too
 def test_a_rotation_loses_no_request(kept: Cli) -> None:
     old, count = password(kept), kept.visit()
     statuses: list[int] = []

@@ -15,7 +15,11 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import (
+    on_a_server_at_length,
+    on_docker_at_length,
+    on_one_engine,
+)
 from tests.load import Load
 
 Make = Callable[..., Cli]
@@ -53,6 +57,7 @@ def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
     return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + sql).stdout.strip()
 
 
+@on_a_server_at_length
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.up()
     inside(cli, "CREATE DATABASE \"the other's\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
@@ -150,6 +155,7 @@ def test_what_is_saved_under_load_is_one_moment_and_it_serves_on(kept: Cli) -> N
     assert acknowledged <= saved <= attempted
 
 
+@on_a_server_at_length
 @pytest.mark.long
 def test_a_restore_under_load_can_be_undone_without_loss(kept: Cli) -> None:
     kept.ok("snapshot", "save", "before")
@@ -258,6 +264,7 @@ def test_what_does_not_fit_is_refused(up: Cli, snapshot: Path, new_cli: Make, tm
         assert problem in error["message"]
 
 
+@on_docker_at_length
 def test_a_snapshot_of_what_is_down_is_made_and_it_stays_down(cli: Cli) -> None:
     cli.fails("snapshot", "save", code="nothing-to-save")
     cli.up()

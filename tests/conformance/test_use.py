@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.cli import Cli, eventually, get
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_one_engine
 from tests.terminal import on_a_terminal, reset_on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -25,6 +25,7 @@ def test_every_visit_counts_one(up: Cli) -> None:
     assert [up.visit(), up.visit()] == [first + 1, first + 2]
 
 
+@on_a_server_too
 def test_up_again_changes_nothing(up: Cli) -> None:
     before = up.data("status")["components"]
     count = up.visit()
@@ -35,6 +36,7 @@ def test_up_again_changes_nothing(up: Cli) -> None:
     assert again["urls"] == {"web": f"http://localhost:{up.port}"}, "the port that was chosen is remembered"
 
 
+@on_a_server_too
 def test_database_cache_and_page_show_the_same_number(up: Cli) -> None:
     count = up.visit()
     found = up.data("inspect")
@@ -109,6 +111,7 @@ def test_a_key_that_is_gone_is_told_and_filled_by_a_visit(up: Cli) -> None:
     assert up.data("inspect", "cache")["agreement"] == "agrees"
 
 
+@on_a_server_too
 def test_the_commands_that_students_know_work(up: Cli) -> None:
     count = up.visit()
     sql = "SELECT * FROM visit_counter;"
@@ -119,11 +122,13 @@ def test_the_commands_that_students_know_work(up: Cli) -> None:
     assert cached.stdout == f"{count}\n"
 
 
+@on_a_server_too
 @pytest.mark.parametrize("exit_code", [0, 1, 7, 125, 255])
 def test_exec_ends_with_the_commands_exit_code(up: Cli, exit_code: int) -> None:
     assert up.run("exec", "web", "--", "sh", "-c", f"exit {exit_code}").exit_code == exit_code
 
 
+@on_a_server_too
 def test_exec_pipes_both_ways(up: Cli) -> None:
     result = up.ok("exec", "db", "--", "sh", "-c", "tr a-z A-Z; echo err >&2", stdin="hello\n")
     assert (result.stdout, result.stderr) == ("HELLO\n", "err\n")
@@ -135,6 +140,7 @@ def test_exec_in_json_holds_what_the_command_wrote(up: Cli) -> None:
     assert result.envelope["data"] == {"exit_code": 4, "stdout": "out\n", "stderr": "err\n"}
 
 
+@on_a_server_too
 def test_exec_is_interactive_on_a_terminal(up: Cli) -> None:
     leader, follower = pty.openpty()
     command = up.arguments("exec", "db", "--", "sh", "-c", "test -t 0 && echo a terminal")
@@ -158,6 +164,7 @@ def test_logs_of_one_and_of_all(up: Cli) -> None:
     assert "elsewhere" in up.fails("logs", "db", "elsewhere", code="service-unknown", exit_code=2)["message"]
 
 
+@on_a_server_too
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_logs_follow_until_interrupted(up: Cli, number: signal.Signals) -> None:
     grep = "relation .a_line_for_the_log"
@@ -228,6 +235,7 @@ def test_every_command_speaks_json(up: Cli, words: list[str]) -> None:
     assert result.stderr == ""
 
 
+@on_a_server_too
 def test_health_of_the_service_is_seen_through_the_port(up: Cli) -> None:
     status, health = get(f"{up.url}/health")
     assert (status, health["status"]) == (200, "pass")
@@ -259,6 +267,7 @@ def test_a_component_that_does_not_run_is_told(up: Cli) -> None:
     eventually(lambda: up.data("status")["state"] == "up")
 
 
+@on_a_server_at_length
 def test_some_components_are_stopped_and_brought_up_again(kept: Cli) -> None:
     count = kept.visit()
     before = kept.data("status")["components"]["db"]["since"]

@@ -227,7 +227,7 @@ def test_a_daemon_that_never_answers_is_told(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     make_docker(tmp_path / "bin", "exec sleep 60")
     check = machine.check
-    monkeypatch.setattr(machine, "check", lambda within: check(within / 10))
+    monkeypatch.setattr(machine, "check", lambda within, host: check(within / 10, host))
     exit_code, out, _ = run(capsys, "up", "--engine", "compose", "--json")
     assert (exit_code, json.loads(out)["error"]["code"]) == (1, "docker-daemon")
 

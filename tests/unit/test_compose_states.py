@@ -40,7 +40,7 @@ CONTAINER: dict[str, Any] = {
 def seen(monkeypatch: pytest.MonkeyPatch, **state: object) -> ComponentState:
     container = CONTAINER | {"State": STATE | state}
 
-    def answer(arguments: list[str], timeout: float) -> Completed:
+    def answer(arguments: list[str], *_: object, **options: object) -> Completed:
         return Completed(0, json.dumps([container]) if arguments[0] == "inspect" else "63be5d654c6b\n", "")
 
     monkeypatch.setattr(client, "run", answer)
@@ -66,7 +66,7 @@ def test_only_what_is_there_is_inspected(monkeypatch: pytest.MonkeyPatch) -> Non
     asked: list[list[str]] = []
     lists = {"image": "postgres:18\nredis:8\n", "volume": "other_data\n"}
 
-    def answer(arguments: list[str], timeout: float) -> Completed:
+    def answer(arguments: list[str], *_: object, **options: object) -> Completed:
         asked.append(arguments)
         image = {"Id": "sha256:1", "RepoTags": ["postgres:18"]}
         return Completed(0, json.dumps([image]) if arguments[0] == "inspect" else lists.get(arguments[0], ""), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -31,9 +32,14 @@ def typed() -> Iterator[tuple[str, str]]:
                     yield page.name, _NEXT.split(line)[0]
 
 
+@functools.cache
+def program() -> Any:
+    return typer.main.get_command(stackctl.app)
+
+
 @pytest.mark.parametrize(("page", "line"), sorted(set(typed())))
 def test_each_command_of_a_page_is_understood(page: str, line: str) -> None:
-    command: Any = typer.main.get_command(stackctl.app)
+    command = program()
     words = shlex.split(line)[1:]
     context = command.make_context("stackctl", words)
     while hasattr(command, "commands") and (rest := [*context._protected_args, *context.args]):

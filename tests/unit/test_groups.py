@@ -26,6 +26,7 @@ from stack.workflow import converge, keeping
 from stack.workflow.asked import Switches
 from stack.workflow.converge import UpOptions
 from stack.workflow.opening import find_component, look
+from tests.ports import own_port
 from tests.unit.fake_engine import FakeEngine, World, tar_of
 
 web = WebApp("web", source="app", command=["serve"])
@@ -93,7 +94,7 @@ def test_alternatives_may_publish_the_same_port() -> None:
 
 
 def test_alternatives_on_one_port_come_and_go(shop: Shop) -> None:
-    shop.file.write_text(ALTERNATIVES)
+    shop.file.write_text(ALTERNATIVES.replace("PORT", str(own_port())))
     shop.up(on="usual")
     assert shop.running == ["db", "plain"]
     shop.up(on="debug", off="usual")
@@ -120,7 +121,7 @@ stack = Stack("shop", [web, adminer], groups={"tools": [adminer]})
 ALTERNATIVES = """\
 from stack import *
 def at(name, **options):
-    return Container(name, image="i", process=[name], ports={"http": 80}, publish={"http": 8123}, **options)
+    return Container(name, image="i", process=[name], ports={"http": 80}, publish={"http": PORT}, **options)
 db = Container("db", image="i", process=["db"], volumes={"data": "/data"})
 picture = Container("picture", image="i")
 plain, debug = at("plain", volumes={"kept": "/kept"}), at("debug")

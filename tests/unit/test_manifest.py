@@ -70,6 +70,7 @@ _manifests = st.builds(
     ports=st.dictionaries(_texts, st.integers(1, 65535), max_size=2),
     declaration=st.dictionaries(_texts, st.dictionaries(_names, st.text()), max_size=2),
     groups=st.dictionaries(_texts, st.booleans(), max_size=2),
+    host=st.none() | st.just("ssh://deploy@shop.test"),
 )
 
 ROLES, DUMP = b"CREATE ROLE student;\n", b"any bytes"

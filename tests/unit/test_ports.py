@@ -331,6 +331,23 @@ def test_the_holder_is_the_first_that_an_engine_knows(monkeypatch: pytest.Monkey
     assert "may not see" in operation.holder_of(80).who
 
 
+@pytest.mark.parametrize("title", ["ssh: /tmp/stackctl-ssh-0/0c.control [mux]", "/usr/bin/ssh"])
+def test_the_tunnel_of_an_instance_on_a_server_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str
+) -> None:
+    for fleet in FLEETS.values():
+        monkeypatch.setattr(type(fleet), "holder", lambda *_: None)
+    monkeypatch.setattr(operation, "listener", lambda *_: Listener(7, ((title,),)))
+    made, host = "2026-11-24T12:56:45+00:00", "ssh://deploy@shop.test"
+    state, file = tmp_path / ".stackctl" / "shop", tmp_path / "shop.py"
+    registry = Registry(tmp_path / "registry")
+    registry.enter(Entry("p", "shop", "compose", state, file, {PortId("web"): 8000}, made, host=host))
+    found = operation.holder_of(8000, tmp_path / "registry")
+    assert found.who == f"the tunnel to the instance 'shop' on {host}"
+    assert found.fix == f"`stackctl --file {file} --instance shop stop`"
+    assert operation.holder_of(8001, tmp_path / "registry").fix == "`kill 7`"
+
+
 def test_a_port_of_udp_is_free_though_one_of_tcp_is_taken() -> None:
     with listening() as port:
         assert ports.is_free(port, udp=True)

@@ -77,7 +77,7 @@ def docker_has(monkeypatch: pytest.MonkeyPatch, bindings: Mapping[str, Any], ser
         "HostConfig": CONTAINER["HostConfig"] | {"PortBindings": bindings},
     }
 
-    def answer(arguments: list[str], timeout: float) -> Completed:
+    def answer(arguments: list[str], *_: object, **options: object) -> Completed:
         return Completed(0, json.dumps([container]) if arguments[0] == "inspect" else "63be5d654c6b\n", "")
 
     monkeypatch.setattr(client, "run", answer)
@@ -92,7 +92,7 @@ def test_each_port_and_volume_is_rendered() -> None:
 
 
 def test_a_plan_has_a_line_for_each_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "run", lambda arguments, timeout: Completed(0, "", ""))
+    monkeypatch.setattr(client, "run", lambda *_, **options: Completed(0, "", ""))
     shop = opened(tmp_path)
     lines = plan_lines(compute_plan(shop, shop.state.applied()), PLAIN)
     data = [line for line in lines if "data:" in line]
@@ -270,7 +270,7 @@ def test_a_found_instance_has_each_published_port(
     row = ["p-search-1", "running", "Up 3 minutes", published, "2026-11-24 12:56:45 +0000 UTC", "search", ""]
     line = "\t".join([*row, "p", "shop", "/state"])
 
-    def answer(arguments: list[str], timeout: float) -> Completed:
+    def answer(arguments: list[str], *_: object, **options: object) -> Completed:
         return Completed(0, f"{line}\n" if arguments[0] == "ps" else "", "")
 
     monkeypatch.setattr(client, "run", answer)

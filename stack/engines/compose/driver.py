@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -9,13 +10,13 @@ from datetime import datetime
 
 from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
-from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Volumes
-from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, render
+from stack.engines.base import Engine, Foreign, Local, LogLine, LogQuery, Revisions, Traits, Tunnel, Volumes
+from stack.engines.compose import files, log_lines, machine, mounts, offline, one_off, remote, render
 from stack.engines.compose.arguments import SERVICES, Project, of_project, of_service
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes, give_to_users
-from stack.engines.docker import arguments, client, failures, listening, memory, removal, resolving
+from stack.engines.docker import arguments, client, failures, listening, memory, processor, removal, resolving
 from stack.engines.docker.builds import write_builds
 from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect, listed, network_names
 from stack.engines.docker.session import ContainerSession
@@ -23,9 +24,11 @@ from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.instance import Instance
+from stack.instance import Instance, takes_datagrams
 from stack.observed import ComponentState, Listening, Observed, Resources
+from stack.progress import Progress
 from stack.references import Reference
+from stack.state import State
 
 
 class ComposeEngine(Engine):
@@ -38,6 +41,7 @@ class ComposeEngine(Engine):
         program="Docker",
         unspecific="docker-failed",
         unreachable=frozenset({"docker-client", "docker-daemon", "docker-permission"}),
+        serves=True,
     )
 
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
@@ -45,14 +49,36 @@ class ComposeEngine(Engine):
         self._instance = instance
         self._file = instance.state / files.CONFIGURATION
         self._own = of_project(instance.project)
+        self._host = instance.host
 
     # The machine
 
     def check(self, within: float = 5) -> None:
-        machine.check(within)
+        machine.check(within, self._host)
 
     def examine(self, own: bool) -> Iterator[Finding]:
         return machine.examine(self._instance, own)
+
+    @contextlib.contextmanager
+    def locked(self, progress: Progress) -> Iterator[None]:
+        if self._host is None:
+            yield
+            return
+        # Only for a server is it loaded.
+        from stack.engines.docker import lock
+
+        try:
+            with lock.locked(self._host, self._instance.project, progress):
+                yield
+        finally:
+            if not State(self._instance.state).exists():
+                lock.remove_image(self._host)
+
+    def notices(self) -> tuple[str, ...]:
+        stack = self._instance.stack
+        ports = [port.typed for port in self._instance.ports if self._host and takes_datagrams(stack, port)]
+        told = f"{', '.join(ports)}: UDP does not go through SSH, so it is reached on {self._host} alone"
+        return (told,) if ports else ()
 
     # What is declared
 
@@ -70,38 +96,73 @@ class ComposeEngine(Engine):
 
     def environment(self) -> Mapping[str, str]:
         project = self._project
-        return {"COMPOSE_FILE": str(project.file), "COMPOSE_PROJECT_NAME": project.name}
+        named = {"COMPOSE_FILE": str(project.file), "COMPOSE_PROJECT_NAME": project.name}
+        return named if self._host is None else {**named, "DOCKER_HOST": self._host}
 
     def newest(self, images: Sequence[str]) -> Mapping[str, str]:
         # It takes a while to import, and one command asks.
         from stack.engines.docker.registries import digests
 
-        return digests(images)
+        return digests(images, self._host)
 
     def foreign(self, project: str) -> Foreign:
         from stack.engines.compose.foreign import find_project
 
-        return find_project(project)
+        return find_project(project, self._host)
 
     # What exists
 
     def observe(self) -> Observed:
-        return observed(self._instance, inspect(self._container_ids()))
+        return observed(self._instance, inspect(self._container_ids(), host=self._host))
 
     def observe_all(self) -> Observed:
         # A group that is off may have data all the same.
         stores = render.volumes(replace(self._instance, stack=self._instance.stack.whole))
         images = {**dict.fromkeys(render.images(self._instance).values()), **dict.fromkeys(self._instance.pins)}
-        return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()]))
+        return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()], self._host))
+
+    def memory(self, observed: Observed) -> Mapping[str, int]:
+        if self._host is None:
+            return super().memory(observed)
+        running = {
+            name: [each.id for each in state.each if each.running] for name, state in observed.components.items()
+        }
+        used = memory.of_remote_containers([id_ for ids in running.values() for id_ in ids], self._host)
+        known = {name: [used[id_] for id_ in ids if id_ in used] for name, ids in running.items()}
+        return {name: sum(amounts) for name, amounts in known.items() if amounts}
 
     def _memory(self, state: ComponentState) -> int | None:
         return memory.of_container(state.process, state.id) if state.process else None
 
+    def processor_demand(self, state: ComponentState) -> float | None:
+        return processor.of_container(state.process, state.id) if state.process else None
+
     def listening(self, component: str, state: ComponentState) -> Listening | None:
-        found = listening.of_container(state.process, state.id) if state.process else None
+        found = self._listening(component, state)
         asked = resolving.workload_of(self._instance, component).asked
         port = resolving.port_number(self._instance, Reference(component, "port", asked))
         return None if found is None else Listening(found, port, inside=True)
+
+    def _listening(self, component: str, state: ComponentState) -> frozenset[tuple[str, int]] | None:
+        if self._host is None:
+            return listening.of_container(state.process, state.id) if state.process else None
+        answer = self.session(component, state).run(["cat", *listening.TABLES]) if state.running else None
+        return listening.of_tables(answer.stdout) if answer is not None and answer.ok else None
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        if self._host is None:
+            return None
+        # Only for a server is it loaded.
+        from stack.engines.docker import tunnel
+
+        instance = self._instance
+        wanted = [port for name, port in instance.ports.items() if not takes_datagrams(instance.stack, name)]
+        return tunnel.Tunnel(self._host, instance.project, remote.address(instance.project), instance.state, wanted)
+
+    def _close_tunnel(self) -> None:
+        if (tunnel := self.tunnel) is not None:
+            tunnel.close()
 
     @property
     def volumes(self) -> Volumes:
@@ -109,19 +170,19 @@ class ComposeEngine(Engine):
 
     def resources(self) -> Resources:
         return Resources(
-            containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME)),
-            networks=network_names(self._own),
+            containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME), self._host),
+            networks=network_names(self._own, host=self._host),
             volumes=self.volumes.existing(),
-            images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME)),
+            images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME), self._host),
         )
 
     def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:
         command = self._project.logs([component], tail, since, named=False)
-        return tuple(client.read(command, READ_TIMEOUT).splitlines())
+        return tuple(client.read(command, READ_TIMEOUT, host=self._host).splitlines())
 
     def read_logs(self, query: LogQuery) -> Sequence[LogLine]:
         command = self._project.logs(query.names, query.tail, query.since)
-        lines = client.read(command, READ_TIMEOUT).split("\n")
+        lines = client.read(command, READ_TIMEOUT, host=self._host).split("\n")
         return log_lines.in_order(line for each in lines if (line := self._log_line(each)) is not None)
 
     def follow_logs(self, query: LogQuery, write: Callable[[LogLine], None]) -> int:
@@ -130,7 +191,10 @@ class ComposeEngine(Engine):
                 write(line)
 
         command = self._project.logs(query.names, query.tail, query.since, follow=True)
-        return process.stream(client.command(command), client.environment(), pass_on)
+        exit_code = process.stream(client.command(command), client.environment(self._host), pass_on)
+        if exit_code and (lost := client.lost(self._host)) is not None:
+            raise lost
+        return exit_code
 
     def _log_line(self, printed: str) -> LogLine | None:
         return log_lines.parsed(printed, self._instance.stack.replicas)
@@ -147,7 +211,7 @@ class ComposeEngine(Engine):
         offline.await_offline_servers(self._instance)
         if recreate:
             # Compose recreates only what is configured differently, and these are not.
-            client.read(self._project.remove(recreate), client.STOP_TIMEOUT)
+            client.read(self._project.remove(recreate), client.STOP_TIMEOUT, host=self._host)
         give_to_users(self._instance)
         if only:
             return self._start(self._project.up(only, orphans=False))
@@ -170,24 +234,36 @@ class ComposeEngine(Engine):
 
     def stop(self, names: Collection[str] = ()) -> None:
         self._ensure_configuration()
-        removal.stop_project(self._instance.project, self._file, names)
+        if not names:
+            self._close_tunnel()
+        removal.stop_project(self._instance.project, self._file, names, self._host)
 
     def down(self) -> None:
         self._ensure_configuration()
-        removal.remove_project(self._instance.project, self._file)
+        self._close_tunnel()
+        removal.remove_project(self._instance.project, self._file, host=self._host)
 
     def destroy(self) -> None:
         self._ensure_configuration()
-        removal.remove_project(self._instance.project, self._file, data=True)
+        self._close_tunnel()
+        removal.remove_project(self._instance.project, self._file, data=True, host=self._host)
         # What an earlier declaration made and this one no longer names.
         left = self.resources()
-        removal.remove_containers(left.containers)
-        removal.remove_networks(left.networks)
-        removal.remove_volumes(left.volumes)
-        removal.remove_images(left.images)
+        removal.remove_containers(left.containers, self._host)
+        removal.remove_networks(left.networks, self._host)
+        removal.remove_volumes(left.volumes, self._host)
+        removal.remove_images(left.images, self._host)
+        if self._host is not None:
+            from stack.engines.compose.carrying import remove
+
+            remove(self._instance)
 
     def renew_secrets(self) -> frozenset[str]:
         """Find outdated secrets: a container sees the files of the state, unless one was deleted while it ran."""
+        if self._host is not None:
+            from stack.engines.compose.carrying import carry
+
+            carry(self._instance)
         return mounts.stale(
             self._instance, self.observe(), lambda name, state, command: self.session(name, state).run(command)
         )
@@ -216,14 +292,14 @@ class ComposeEngine(Engine):
 
     def _session_in(self, component: str, container: str) -> ContainerSession:
         limit = resolving.workload_of(self._instance, component).limits.memory * 2**20
-        return ContainerSession(component, container, limit)
+        return ContainerSession(component, container, limit, self._host)
 
     def _container_ids(self) -> tuple[str, ...]:
-        return container_ids(SERVICES, self._own)
+        return container_ids(SERVICES, self._own, host=self._host)
 
     def _container_id(self, component: str) -> str:
         """Return the id of a container that runs; for any other a name that Docker refuses in its own words."""
-        found = container_ids(of_service(component), SERVICES, self._own, stopped=False)
+        found = container_ids(of_service(component), SERVICES, self._own, stopped=False, host=self._host)
         return next(iter(found), f"{self._instance.project}-{component}-1")
 
     @property
@@ -245,12 +321,14 @@ class ComposeEngine(Engine):
             files.write_configuration(self._instance)
 
     def _start(self, command: Sequence[str], explain: Callable[[str], StackError] | None = None) -> Job:
-        return CommandJob(client.command(command), client.environment(), explain or self._explain_start)
+        return CommandJob(client.command(command), client.environment(self._host), explain or self._explain_start)
 
     def _explain_start(self, output: str) -> StackError:
-        return failures.of_start(output, render.images(self._instance), client.failed("compose up", output))
+        return failures.of_start(output, render.images(self._instance), client.failed("compose up", output, self._host))
 
     def _explain_build(self, output: str) -> StackError:
+        if (lost := client.lost(self._host)) is not None:
+            return lost
         error = failures.classify(
             output,
             "build-failed",

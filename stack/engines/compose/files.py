@@ -22,6 +22,11 @@ def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
     _write_mounted(instance)
     declared = _write_variables(instance)
     path = State(instance.state).write(name, render.render(instance))
+    if instance.host is not None:
+        # Only for a server is it loaded.
+        from stack.engines.compose.carrying import carry
+
+        carry(instance)
     if name == CONFIGURATION:
         for spare in set(instance.configuration.glob("*.env")).difference(declared):
             spare.unlink()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from stack.engines.compose import render
 from stack.engines.docker import arguments, client, removal
@@ -25,17 +25,20 @@ _READ_TIMEOUT = 10.0
 # Docker adds up the files of each volume.
 _SIZES_TIMEOUT = 10.0
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_PUBLISHED = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)")
-_LABELS = tuple(label(name) for name in (render.LABEL_PROJECT, render.LABEL_INSTANCE, render.LABEL_STATE))
-_CONTAINER = "\t".join(
-    [
-        arguments.CONTAINER_NAME,
-        *("{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}", label(render.LABEL_SERVICE)),
-        label(render.LABEL_ONCE),
-        *_LABELS,
-    ]
+_PUBLISHED = re.compile(r"(?:127(?:\.\d+){3}|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)")
+_CONTAINER = (
+    *(arguments.CONTAINER_NAME, "{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}"),
+    label(render.LABEL_SERVICE),
+    label(render.LABEL_ONCE),
 )
-_OTHER = "\t".join([arguments.NAME, *_LABELS])
+# Those of an object, its project, its instance and the state of that.
+_LABELS = 3
+
+
+class Listing(Protocol):
+    """A command of `docker` that lists objects."""
+
+    def __call__(self, *filters: str, layout: str) -> list[str]: ...
 
 
 @dataclass
@@ -51,15 +54,19 @@ class _Parts:
 
 
 class ComposeFleet:
-    """See `stack.engines.base.Fleet`."""
+    """See `stack.engines.base.Fleet`. On a server nothing is found but what is in the user's registry."""
 
     name = "compose"
+
+    def __init__(self, host: str | None = None) -> None:
+        """Take the server; None for the daemon that the user's environment means."""
+        self._host = host
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
         layout = "\t".join([arguments.CONTAINER_NAME, label(render.LABEL_INSTANCE), label(render.LABEL_STATE)])
         try:
             listing = arguments.list_containers(f"publish={port}", layout=layout, stopped=False)
-            answer = client.read(listing, _READ_TIMEOUT)
+            answer = client.read(listing, _READ_TIMEOUT, host=self._host)
         except StackError:
             # Without Docker no container has it.
             return None
@@ -67,64 +74,86 @@ class ComposeFleet:
             container, instance, state = line.split("\t", 2)
             owner = f"the container {container}"
             if instance:
-                owner += f", of the instance {instance!r} ({state})"
+                owner += f", of the instance {instance!r} ({state or 'of another machine'})"
             return Holder(owner, f"`docker stop {container}`", Path(state) if state else None)
         return None
 
     def find(self, entries: Sequence[Entry]) -> list[Found]:
         parts: dict[str, _Parts] = defaultdict(_Parts)
-        registered = {entry.project: entry.ports for entry in entries if entry.engine == self.name}
-        for values in _rows(arguments.list_containers(labelled(render.LABEL_STATE), layout=_CONTAINER), 6):
+        registered = {
+            entry.project: entry.ports for entry in entries if (entry.engine, entry.host) == (self.name, self._host)
+        }
+        for values in self._rows(arguments.list_containers, _CONTAINER):
             name, of, (state, status, ports, created, service, once) = _part(values, parts)
             of.names["containers"].append(name)
             of.words[service].append(summary(state, status, bool(once)))
             of.made.append(_time(created))
             of.ports |= port_ids(service, published(ports), registered.get(values[-3], {}))
         for kind, listing in (("networks", arguments.list_networks), ("volumes", arguments.list_volumes)):
-            for values in _rows(listing(labelled(render.LABEL_STATE), layout=_OTHER), 0):
+            for values in self._rows(listing, (arguments.NAME,)):
                 name, of, _ = _part(values, parts)
                 of.names[kind].append(name)
-        for image in _images():
+        for image in self._images():
             of = parts[_project(image)]
             of.instance = of.instance or name_of_project(_project(image))
             # An image without a name is left to `untagged`.
             of.names["images"] += image.get("RepoTags") or []
-        return [_found(project, of) for project, of in sorted(parts.items()) if of.names["images"] or of.states]
+        return [
+            _found(project, of)
+            for project, of in sorted(parts.items())
+            if (of.names["images"] or of.states) and (self._host is None or project in registered)
+        ]
 
     def sizes(self, found: Sequence[Found]) -> Mapping[str, int]:
         if not any(each.resources.volumes for each in found):
             return {}
-        answer = client.read(arguments.volume_sizes(), _SIZES_TIMEOUT)
+        answer = client.read(arguments.volume_sizes(), _SIZES_TIMEOUT, host=self._host)
         volumes = {volume["Name"]: size_of(volume["Size"]) for volume in json.loads(answer)}
         sizes = {each.project: [volumes.get(name) for name in each.resources.volumes] for each in found}
         return {project: sum(each) for project, each in _known(sizes).items()}
 
     def remove(self, found: Found, data: bool) -> None:
         left = found.resources
-        removal.stop_containers(left.containers)
-        removal.remove_containers(left.containers)
-        removal.remove_networks(left.networks)
-        removal.remove_images(left.images)
+        removal.stop_containers(left.containers, self._host)
+        removal.remove_containers(left.containers, self._host)
+        removal.remove_networks(left.networks, self._host)
+        removal.remove_images(left.images, self._host)
         if data:
-            removal.remove_volumes(left.volumes)
+            removal.remove_volumes(left.volumes, self._host)
 
     def untagged(self) -> Mapping[str, str]:
-        images = {str(image["Id"]): name_of_project(_project(image)) for image in _images("dangling=true")}
+        images = {str(image["Id"]): name_of_project(_project(image)) for image in self._images("dangling=true")}
         if not images:
             return {}
-        containers = client.read(arguments.list_containers(), _READ_TIMEOUT).split()
-        used = {container["Image"] for container in _inspect("container", containers)}
+        containers = client.read(arguments.list_containers(), _READ_TIMEOUT, host=self._host).split()
+        used = {container["Image"] for container in self._inspect("container", containers)}
         return {image: instance for image, instance in images.items() if image not in used}
 
     def remove_images(self, images: Sequence[str]) -> None:
-        removal.remove_images(images)
+        removal.remove_images(images, self._host)
 
+    def _rows(self, listing: Listing, own: Sequence[str]) -> Iterator[list[str]]:
+        """List objects with our labels: each with the values of its own, the first of which is its name, and these."""
+        state = render.state_label(self._host)
+        layout = "\t".join([*own, *map(label, (render.LABEL_PROJECT, render.LABEL_INSTANCE, state))])
+        for line in client.read(listing(labelled(state), layout=layout), _READ_TIMEOUT, host=self._host).splitlines():
+            # Only the last one, a path, may hold a tab.
+            yield line.split("\t", len(own) + _LABELS - 1)
 
-def _rows(listing: Sequence[str], values: int) -> Iterator[list[str]]:
-    """List objects with our labels: the name of each, so many values of its own, and the three labels of `_LABELS`."""
-    for line in client.read(listing, _READ_TIMEOUT).splitlines():
-        # Only the last one, a path, may hold a tab.
-        yield line.split("\t", values + len(_LABELS))
+    def _images(self, *filters: str) -> list[dict[str, Any]]:
+        """Inspect each image that was built for one of our projects."""
+        listing = arguments.list_images(labelled(render.LABEL_PROJECT), *filters)
+        ids = dict.fromkeys(client.read(listing, _READ_TIMEOUT, host=self._host).split())
+        images = self._inspect("image", list(ids))
+        return [image for image in images if name_of_project(_project(image)) != _project(image)]
+
+    def _inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Inspect objects of one kind, except for those that were deleted meanwhile."""
+        if not names:
+            return []
+        answer = client.run(arguments.inspect(names, kind), _READ_TIMEOUT, host=self._host)
+        found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
+        return found
 
 
 def _part(values: Sequence[str], parts: Mapping[str, _Parts]) -> tuple[str, _Parts, Sequence[str]]:
@@ -164,24 +193,8 @@ def port_ids(component: str, ports: Mapping[int, int], registered: Mapping[PortI
     return found
 
 
-def _images(*filters: str) -> list[dict[str, Any]]:
-    """Inspect each image that was built for one of our projects."""
-    listing = arguments.list_images(labelled(render.LABEL_PROJECT), *filters)
-    ids = dict.fromkeys(client.read(listing, _READ_TIMEOUT).split())
-    images = _inspect("image", list(ids))
-    return [image for image in images if name_of_project(_project(image)) != _project(image)]
-
-
 def _project(image: Mapping[str, Any]) -> str:
     return str(image["Config"]["Labels"][render.LABEL_PROJECT])
-
-
-def _inspect(kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Inspect objects of one kind, except for those that were deleted meanwhile."""
-    if not names:
-        return []
-    found: list[dict[str, Any]] = json.loads(client.run(arguments.inspect(names, kind), _READ_TIMEOUT).stdout or "[]")
-    return found
 
 
 def _found(project: str, parts: _Parts) -> Found:

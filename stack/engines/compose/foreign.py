@@ -28,15 +28,21 @@ from stack.errors import StackError
 
 _READY_WITHIN = 120.0
 _POLL = 0.2
-_COPY = "cp -a /from/. /to/"
+# Ends otherwise than any copy for what is no folder.
+_COPY = "[ -d /from ] || exit 99; cp -a /from/. /to/"
+_NO_FOLDER = 99
 
 
 @dataclass(frozen=True)
 class ForeignProject:
-    """The containers of a project, by the names of its services; see `stack.engines.base.Foreign`."""
+    """The containers of a project, by the names of its services; see `stack.engines.base.Foreign`.
+
+    `host`: the server that it is on; None for the daemon that the user's environment means.
+    """
 
     name: str
     containers: Mapping[str, Mapping[str, Any]]
+    host: str | None = None
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -57,11 +63,11 @@ class ForeignProject:
         """Yield a session in the container of a service, or in one on a copy of its data."""
         container = self.containers[service]
         if self._runs(service):
-            yield ContainerSession(service, container["Id"])
+            yield ContainerSession(service, container["Id"], host=self.host)
             return
-        with _removing(self.name) as made:
+        with _removing(self.name, self.host) as made:
             copy = _serve(container, _copied(container, made), made)
-            session = ContainerSession(service, copy)
+            session = ContainerSession(service, copy, host=self.host)
             _await(session, copy, serve)
             yield session
 
@@ -69,7 +75,7 @@ class ForeignProject:
     def read(self, service: str, target: str) -> Iterator[IO[bytes]]:
         """Yield a tar of the files that a service has at a path. Docker reads them also if it does not run."""
         command = client.command(arguments.copy_out(self.containers[service]["Id"], target))
-        with Pipe(command, client.environment(), take=True) as pipe:
+        with Pipe(command, client.environment(self.host), take=True) as pipe:
             yield pipe.output
             if pipe.finish():
                 problem = f"{self.name}: {target} of {service} can't be read"
@@ -79,10 +85,10 @@ class ForeignProject:
         return bool(self.containers[service]["State"]["Status"] == "running")
 
 
-def find_project(name: str) -> ForeignProject:
+def find_project(name: str, host: str | None = None) -> ForeignProject:
     """Find the containers of a project, one of each service. Raises `project-unknown` if there is none."""
     containers: dict[str, Mapping[str, Any]] = {}
-    for each in inspect(container_ids(of_project(name), SERVICES)):
+    for each in inspect(container_ids(of_project(name), SERVICES, host=host), host=host):
         labels = each["Config"]["Labels"]
         if render.LABEL_INSTANCE in labels:
             raise StackError(
@@ -96,7 +102,7 @@ def find_project(name: str) -> ForeignProject:
             "`docker compose ls --all` lists the projects; `docker compose create` makes the containers of one that is "
             "down, which need not run",
         )
-    return ForeignProject(name, containers)
+    return ForeignProject(name, containers, host)
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class _Made:
     """The names of what is removed again: each is noted before it is made, so that nothing is left behind."""
 
     project: str
+    host: str | None
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
 
@@ -117,18 +124,18 @@ class _Made:
 
     def remove(self) -> None:
         if self.containers:
-            client.run(["rm", "--force", "--volumes", *self.containers], client.STOP_TIMEOUT)
+            client.run(["rm", "--force", "--volumes", *self.containers], client.STOP_TIMEOUT, host=self.host)
         if self.volumes:
-            client.run(["volume", "rm", "--force", *self.volumes], READ_TIMEOUT)
+            client.run(["volume", "rm", "--force", *self.volumes], READ_TIMEOUT, host=self.host)
 
     def _new_name(self) -> str:
         return f"stackctl-adopt-{self.project}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
-def _removing(project: str) -> Iterator[_Made]:
+def _removing(project: str, host: str | None) -> Iterator[_Made]:
     """Remove at the end of the block what it made, also if Ctrl-C comes twice: it holds a copy of all of the data."""
-    made = _Made(project)
+    made = _Made(project, host)
     try:
         yield made
     finally:
@@ -144,17 +151,23 @@ def _copied(container: Mapping[str, Any], made: _Made) -> Sequence[str]:
     for mount in container["Mounts"]:
         if mount["Type"] not in ("volume", "bind"):
             continue
-        if mount["Type"] == "bind" and not Path(mount["Source"]).is_dir():
-            options += ["--volume", f"{mount['Source']}:{mount['Destination']}:ro"]
+        as_it_is = ["--volume", f"{mount['Source']}:{mount['Destination']}:ro"]
+        if mount["Type"] == "bind" and made.host is None and not Path(mount["Source"]).is_dir():
+            options += as_it_is
             continue
         volume = made.volume()
-        client.read(arguments.create_volume(volume, {}), READ_TIMEOUT)
+        client.read(arguments.create_volume(volume, {}), READ_TIMEOUT, host=made.host)
         source = mount.get("Name") or mount["Source"]
         command = [
             "run", "--rm", "--name", made.container(), "--network", "none", "--user", "0:0", "--entrypoint", "sh",
             "--volume", f"{source}:/from:ro", "--volume", f"{volume}:/to", container["Image"], "-c", _COPY,
         ]  # fmt: skip
-        client.read(command, client.STOP_TIMEOUT)
+        copied = client.run(command, client.STOP_TIMEOUT, host=made.host)
+        if copied.exit_code == _NO_FOLDER and mount["Type"] == "bind":
+            options += as_it_is
+            continue
+        if not copied.ok:
+            raise client.failed("run", copied.stderr or copied.stdout, made.host)
         options += ["--volume", f"{volume}:{mount['Destination']}"]
     return options
 
@@ -172,15 +185,15 @@ def _serve(container: Mapping[str, Any], mounts: Sequence[str], made: _Made) -> 
         *(["--entrypoint", entry[0]] if entry else []), container["Image"], *words,
     ]  # fmt: skip
     # The values are in the environment of the client: arguments can be read by every user.
-    client.read(command, client.STOP_TIMEOUT, variables)
+    client.read(command, client.STOP_TIMEOUT, variables, made.host)
     return name
 
 
-def _await(session: Session, container: str, serve: Serve) -> None:
+def _await(session: ContainerSession, container: str, serve: Serve) -> None:
     deadline, pause = time.monotonic() + _READY_WITHIN, threading.Event()
     while not session.run(serve.ready).ok:
-        (state,) = inspect([container])
+        (state,) = inspect([container], host=session.host)
         if state["State"]["Status"] != "running" or time.monotonic() > deadline:
-            said = client.run(["logs", "--tail", "15", container], READ_TIMEOUT)
+            said = client.run(["logs", "--tail", "15", container], READ_TIMEOUT, host=session.host)
             raise StackError(serve.failure.code, serve.failure.message, serve.failure.hint, said.stdout + said.stderr)
         pause.wait(_POLL)

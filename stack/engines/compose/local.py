@@ -42,7 +42,13 @@ def local(instance: Instance, component: str, container: Callable[[str], str]) -
             id_ = PortId.of(reference.component, reference.name)
             if reference.field == "port" and id_ not in ports:
                 ports[id_] = _published(instance, reference, component) or opened.enter_context(
-                    forwarded(Forwarded(partial(container, reference.component), port_number(instance, reference)))
+                    forwarded(
+                        Forwarded(
+                            partial(container, reference.component),
+                            port_number(instance, reference),
+                            host=instance.host,
+                        )
+                    )
                 )
         resolve = partial(_resolve, instance, component, ports)
         given = given_of(instance, workload.given_environment, resolve)

@@ -13,56 +13,66 @@ from stack.engines.compose import arguments as compose
 from stack.engines.compose import checks, render
 from stack.engines.docker import answers, arguments, client, failures
 from stack.engines.docker.objects import inspect
-from stack.findings import Finding
+from stack.findings import Finding, ok
 from stack.instance import Instance
 
 # `start_interval` came with Docker Engine 25 (API 1.44) and Compose 2.24.
 _API = (1, 44)
+# A part of a volume can be mounted from Docker Engine 26 (API 1.45) on: so a server gets files.
+_API_OF_A_SERVER = (1, 45)
 # The clients that were checked already: asking Compose for its version takes 0.1 s, and it stays the same.
-_NEW_ENOUGH: set[str] = set()
+_NEW_ENOUGH: set[tuple[str, str | None]] = set()
 _TIMEOUT = 10.0
 
 
-def check(timeout: float) -> None:
+def check(timeout: float, host: str | None = None) -> None:
     """Check client, daemon and Compose.
 
     Raises `docker-client`, `docker-daemon`, `docker-permission`, `docker-old`, `compose-missing` and `compose-old`.
     """
     docker = client.find()
-    if docker in _NEW_ENOUGH:
+    if (docker, host) in _NEW_ENOUGH:
         return
-    server = client.read(arguments.api_version(), timeout)
-    if failures.version_of(server)[:2] < _API:
-        raise failures.too_old("docker-old", "Docker's API version", server.strip(), _dotted(_API))
-    plugin = client.read(compose.version(), timeout)
+    server = client.read(arguments.api_version(), timeout, host=host)
+    needed = _API if host is None else _API_OF_A_SERVER
+    if failures.version_of(server)[:2] < needed:
+        raise failures.too_old("docker-old", "Docker's API version", server.strip(), _dotted(needed))
+    plugin = client.read(compose.version(), timeout, host=host)
     if failures.version_of(plugin) < checks.COMPOSE:
         raise failures.too_old("compose-old", "Docker Compose", plugin.strip(), _dotted(checks.COMPOSE))
-    _NEW_ENOUGH.add(docker)
+    _NEW_ENOUGH.add((docker, host))
 
 
 def examine(instance: Instance, own: bool) -> Iterator[Finding]:
-    """Report on Docker itself; with `own` also on the images of the instance; and on what deleted instances left."""
+    """Report on Docker itself; with `own` also on the images of the instance; and on what deleted instances left.
+
+    On a server the states of most instances are on other machines, so nothing can be said of what is left there.
+    """
     asked = datetime.now(UTC)
-    answer = client.run(arguments.info(), _TIMEOUT)
+    answer = client.run(arguments.info(), _TIMEOUT, host=instance.host)
     info = _object(answer.stdout)
-    docker = checks.Docker(info, answer.stderr, asked, datetime.now(UTC), _free(info.get("DockerRootDir", "")))
+    free = _free(info.get("DockerRootDir", "")) if instance.host is None else None
+    docker = checks.Docker(info, answer.stderr, asked, datetime.now(UTC), free)
+    if instance.host is not None:
+        yield ok("server", f"{instance.host} answers")
     found = tuple(checks.of_docker(docker))
     yield from found
     if all(finding.level != "fail" for finding in found):
         if own:
             yield from checks.of_images(_image_times(instance), datetime.now(UTC))
-        yield checks.of_orphans([each for each in _labelled() if not Path(each.state).is_dir()])
+        if instance.host is None:
+            yield checks.of_orphans([each for each in _labelled() if not Path(each.state).is_dir()])
 
 
 def free_space() -> int | None:
     """Return the bytes that are free where Docker keeps its data, if that is on this machine."""
-    return _free(client.read(arguments.info("{{.DockerRootDir}}"), _TIMEOUT).strip())
+    return _free(client.read(arguments.info("{{.DockerRootDir}}"), _TIMEOUT, host=None).strip())
 
 
 def _image_times(instance: Instance) -> dict[str, datetime | None]:
     """Return when each image of the stack was made; None if it does not exist here."""
     tags = {name: answers.tagged(name) for name in render.images(instance).values()}
-    present = {tag: entry for entry in inspect(images=[*tags]) for tag in answers.names(entry)}
+    present = {tag: entry for entry in inspect(images=[*tags], host=instance.host) for tag in answers.names(entry)}
     return {name: answers.time(present[tag]["Created"]) if tag in present else None for name, tag in tags.items()}
 
 
@@ -77,7 +87,7 @@ def _labelled() -> list[checks.Labelled]:
     return [
         checks.Labelled(kind, *line.split("\t", 1))
         for kind, listing in listings.items()
-        for line in client.read(listing, _TIMEOUT).splitlines()
+        for line in client.read(listing, _TIMEOUT, host=None).splitlines()
     ]
 
 

@@ -33,7 +33,9 @@ def serve_offline(
     command = client.command(project.run_script(component, name, RUN_WHILE_OPEN, server))
     with (
         open(instance.configuration / "beside.log", "wb") as log,
-        run_offline(serve, lambda pid: session(name), command, client.environment(), log, _failed) as opened,
+        run_offline(
+            serve, lambda pid: session(name), command, client.environment(instance.host), log, _failed
+        ) as opened,
     ):
         yield opened
 
@@ -51,13 +53,13 @@ def await_offline_servers(instance: Instance) -> None:
         late = time.monotonic() > deadline
         if late or not _running(instance).intersection(left):
             # Docker refuses while it is removing the container by itself already.
-            (client.read if late else client.run)(arguments.remove_containers(left), READ_TIMEOUT)
+            (client.read if late else client.run)(arguments.remove_containers(left), READ_TIMEOUT, host=instance.host)
         pause.wait(_POLL)
 
 
 def _running(instance: Instance) -> set[str]:
     own = (of_project(instance.project), ONE_OFF)
-    return {*listed(arguments.list_containers(*own, layout=arguments.CONTAINER_NAME, stopped=False))}
+    return {*listed(arguments.list_containers(*own, layout=arguments.CONTAINER_NAME, stopped=False), instance.host)}
 
 
 def _failed(serve: Serve, output: str) -> StackError:

@@ -35,20 +35,20 @@ def run_one_off(
     container = f"{instance.project}-{name.replace('.', '-')}"
     terminal = not capture and sys.stdin.isatty() and sys.stdout.isatty()
     words = client.command(project.run(component, container, f"{LABEL_RUN}={name}", command, terminal))
-    with one_offs.held(instance.state, name), _removed(container) as ended:
+    with one_offs.held(instance.state, name), _removed(container, instance.host) as ended:
         if capture:
-            answer = process.ask(component, words, client.environment(), None)
+            answer = process.ask(component, words, client.environment(instance.host), None)
             if not answer.ok:
                 # Compose adds an empty line.
                 answer = replace(answer, stderr=answer.stderr.removesuffix("\n"))
         else:
-            answer = Completed(process.attach(words, client.environment()), "", "")
+            answer = Completed(process.attach(words, client.environment(instance.host)), "", "")
         ended.append(answer.exit_code)
     return answer
 
 
 @contextlib.contextmanager
-def _removed(container: str) -> Iterator[list[int]]:
+def _removed(container: str, host: str | None) -> Iterator[list[int]]:
     """Remove a container at the end of the block, unless its command ended with 0: Docker has removed it then."""
     ended: list[int] = []
     try:
@@ -56,7 +56,7 @@ def _removed(container: str) -> Iterator[list[int]]:
     finally:
         if ended != [0]:
             # It may be gone already.
-            client.run(arguments.remove_containers([container]), READ_TIMEOUT)
+            client.run(arguments.remove_containers([container]), READ_TIMEOUT, host=host)
 
 
 def remove_left(instance: Instance) -> dict[str, str]:
@@ -65,10 +65,10 @@ def remove_left(instance: Instance) -> dict[str, str]:
     Return all one-off containers that stay, each with the name of its command; without one it is a server's.
     """
     own = (of_project(instance.project), ONE_OFF)
-    if not container_ids(*own):
+    if not container_ids(*own, host=instance.host):
         return {}
-    rows = listed(arguments.list_containers(*own, layout=_NAMED))
+    rows = listed(arguments.list_containers(*own, layout=_NAMED), instance.host)
     found = {container: name for container, _, name in (row.partition("=") for row in rows)}
     if left := [container for container, name in found.items() if name and one_offs.is_left(instance.state, name)]:
-        client.run(arguments.remove_containers(left), READ_TIMEOUT)
+        client.run(arguments.remove_containers(left), READ_TIMEOUT, host=instance.host)
     return {container: name for container, name in found.items() if container not in left}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stack.engines.compose import remote
 from stack.engines.docker.networks import Network, plan_networks
 from stack.engines.docker.resolving import build_of, literal, resolve, workload_of
 from stack.fields import fingerprint, flatten
@@ -18,6 +19,8 @@ from stack.workload import Healthcheck, Mount, Restart, Volume, VolumeId, Worklo
 
 LABEL_INSTANCE = "stackctl.instance"
 LABEL_STATE = "stackctl.state"
+# In place of the former on a server, where that folder is not.
+LABEL_REMOTE_STATE = "stackctl.remote-state"
 # The fingerprint of what a container was made from.
 LABEL_DECLARATION = "stackctl.declaration"
 # Of a container that has to end.
@@ -111,11 +114,14 @@ def _project(instance: Instance) -> dict[str, Any]:
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(instance, workload, _service(instance, name, workload, joined[name]))
+            name: _marked(instance, name, workload, _service(instance, name, workload, joined[name]))
             for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
     }
+    if instance.host is not None:
+        project["volumes"] = {name: {"labels": _labels(instance)} for name in volumes} | remote.declared(instance)
+        return project
     if files := [file for workload in workloads.values() for file in workload.files]:
         project["configs"] = {file.name: {"file": literal(str(instance.config_file(file)))} for file in files}
     if volumes:
@@ -165,8 +171,9 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if awaited:
         service["depends_on"] = {each: {"condition": _condition(instance, each)} for each in awaited}
     if workload.published:
+        address = f"{_published_on(instance)}:"
         service["ports"] = [
-            f"{'' if port.public else '127.0.0.1:'}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
+            f"{'' if port.public else address}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
             for port in workload.published
         ]
     if workload.hostname is not None:
@@ -213,6 +220,11 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     }
 
 
+def _published_on(instance: Instance) -> str:
+    """Return the address that ports are published on, of this machine or of a server."""
+    return "127.0.0.1" if instance.host is None else remote.address(instance.project)
+
+
 def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, Any]:
     """Join networks, with the name that a container has for itself if that is not its service's."""
     return networks if hostname is None else {name: {"aliases": [hostname]} for name in networks}
@@ -253,9 +265,10 @@ def _mount(instance: Instance, volume: Volume, owned: bool) -> str | dict[str, A
     return {"type": "volume", "source": store, "target": volume.target, **read_only, "volume": {"nocopy": True}}
 
 
-def _marked(instance: Instance, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
+def _marked(instance: Instance, name: str, workload: Workload, service: dict[str, Any]) -> dict[str, Any]:
     declaration = fingerprint(_fields(instance, workload, service))
-    return service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
+    marked = service | {"labels": service["labels"] | {LABEL_DECLARATION: declaration}}
+    return marked if instance.host is None else remote.mounted(instance, name, workload, marked)
 
 
 def _condition(instance: Instance, needed: str) -> str:
@@ -286,7 +299,12 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
 
 def labels(instance: Instance) -> dict[str, str]:
     """Return the labels of all that belongs to an instance."""
-    return {LABEL_INSTANCE: instance.name, LABEL_STATE: str(instance.state)}
+    return {LABEL_INSTANCE: instance.name, state_label(instance.host): str(instance.state)}
+
+
+def state_label(host: str | None) -> str:
+    """Return the label with the state of an instance on a server, or on this machine."""
+    return LABEL_STATE if host is None else LABEL_REMOTE_STATE
 
 
 def _labels(instance: Instance) -> dict[str, str]:

@@ -37,9 +37,9 @@ class ComposeRevisions(Revisions):
         images = self._built_images()
         if self._instance.stopped:
             # What was never up on purpose may have no image yet.
-            images = [image for image in images if inspect(images=[image])]
+            images = [image for image in images if inspect(images=[image], host=self._instance.host)]
         for image in images:
-            client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT)
+            client.read(arguments.tag(image, f"{image}:{_GOOD_TAG}"), READ_TIMEOUT, host=self._instance.host)
         remove_spare_files(self._instance)
         self._remove_spare_networks()
 
@@ -52,7 +52,7 @@ class ComposeRevisions(Revisions):
         good = self._copy(_GOOD, CONFIGURATION)
         for image in self._built_images():
             # An image that was not built then has no such tag.
-            client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT)
+            client.run(arguments.tag(f"{image}:{_GOOD_TAG}", image), READ_TIMEOUT, host=self._instance.host)
         return self._start(_lasting(good, only))
 
     def _copy(self, source: str, target: str) -> str:
@@ -67,11 +67,11 @@ class ComposeRevisions(Revisions):
 
     def _remove_spare_networks(self) -> None:
         """Remove networks of an earlier declaration. Compose leaves them, and Docker has few address ranges."""
-        existing = network_names(of_project(self._instance.project))
+        existing = network_names(of_project(self._instance.project), host=self._instance.host)
         spare = set(existing) - render.networks(self._instance)
         if spare:
             # Docker refuses for a network that a container of the user's own is on: that one stays.
-            client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT)
+            client.run(arguments.remove_networks(sorted(spare)), READ_TIMEOUT, host=self._instance.host)
 
 
 def _lasting(text: str, only: Collection[str]) -> list[str]:

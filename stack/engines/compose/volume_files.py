@@ -18,14 +18,15 @@ from stack.engines.compose import render
 from stack.engines.compose.offline import await_offline_servers
 from stack.engines.compose.volumes import ANY
 from stack.engines.docker import arguments, client, resolving
-from stack.engines.docker.objects import READ_TIMEOUT, inspect
+from stack.engines.docker.empty_image import make_empty_image
+from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
-_ONE_OFF = "com.docker.compose.oneoff"
+ONE_OFF = "com.docker.compose.oneoff"
 _FOLDER_MODE = 0o750
 # More than the headers of the first entry of a tar.
 _HEAD = 64 * 1024
@@ -36,7 +37,7 @@ _OPEN_MODE = 0o777
 def read(instance: Instance, volume: VolumeId) -> Iterator[IO[bytes]]:
     with _mounted(instance, volume) as (container, target):
         command = client.command(arguments.copy_out(container, target))
-        with Pipe(command, client.environment(), take=True) as pipe:
+        with Pipe(command, client.environment(instance.host), take=True) as pipe:
             yield pipe.output
             if pipe.finish():
                 raise _failed("save-failed", volume, "read", pipe.complaint)
@@ -45,11 +46,11 @@ def read(instance: Instance, volume: VolumeId) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def write(instance: Instance, volume: VolumeId) -> Iterator[IO[bytes]]:
     with _mounted(instance, volume) as (container, target):
-        with _copied_in(container, target, volume) as sink:
+        with _copied_in(instance, container, target, volume) as sink:
             watched = _Watched(sink)
             yield cast(IO[bytes], watched)
         if (root := watched.root()) is not None:
-            _place(container, target, volume, root)
+            _place(instance, container, target, volume, root)
 
 
 def give(instance: Instance, volume: VolumeId, user: str) -> None:
@@ -60,10 +61,10 @@ def give(instance: Instance, volume: VolumeId, user: str) -> None:
             root.mode = _OPEN_MODE
         else:
             root.uid, root.gid = map(int, user.split(":"))
-        _place(container, target, volume, root)
+        _place(instance, container, target, volume, root)
 
 
-def _place(container: str, target: str, volume: VolumeId, root: tarfile.TarInfo) -> None:
+def _place(instance: Instance, container: str, target: str, volume: VolumeId, root: tarfile.TarInfo) -> None:
     """Give the folder of a volume itself the owner and the mode of an entry of a tar.
 
     Docker skips an entry for the folder that it copies into, so it is copied into the one above.
@@ -72,7 +73,7 @@ def _place(container: str, target: str, volume: VolumeId, root: tarfile.TarInfo)
     folder = tarfile.TarInfo(name)
     folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, root.mode, root.uid, root.gid
     folder.mtime = int(time.time())
-    with _copied_in(container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
+    with _copied_in(instance, container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
         tar.addfile(folder)
 
 
@@ -97,9 +98,9 @@ class _Watched:
 
 
 @contextlib.contextmanager
-def _copied_in(container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
+def _copied_in(instance: Instance, container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
     command = client.command(arguments.copy_in(container, folder))
-    with Pipe(command, client.environment(), feed=True) as pipe:
+    with Pipe(command, client.environment(instance.host), feed=True) as pipe:
         try:
             yield pipe.input
         except BrokenPipeError as error:
@@ -119,25 +120,22 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     store = render.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
-    client.read(arguments.create_volume(store, labels), READ_TIMEOUT)
-    image = _empty_image(instance, project)
-    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
-    client.read(arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT)
+    client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
+    image = empty_image(instance, project)
+    own = {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
+    client.read(
+        arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT, host=instance.host
+    )
     try:
         yield name, declared.target
     finally:
-        client.run(arguments.remove_containers([name]), READ_TIMEOUT)
+        client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
 
 
-def _empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
+def empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
     """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
     image = f"{instance.project}-volumes:latest"
-    if not inspect(images=[image]):
-        with Pipe(client.command(arguments.import_image(image, labels)), client.environment(), feed=True) as pipe:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.input.write(bytes(tarfile.RECORDSIZE))
-            if pipe.finish():
-                raise client.failed("import", pipe.complaint)
+    make_empty_image(image, labels, instance.host)
     return image
 
 

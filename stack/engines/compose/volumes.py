@@ -31,11 +31,11 @@ class ComposeVolumes(Volumes):
         return render.volumes(self._instance)
 
     def existing(self) -> tuple[str, ...]:
-        return volume_names(of_project(self._instance.project))
+        return volume_names(of_project(self._instance.project), host=self._instance.host)
 
     def remove(self, name: str) -> None:
         await_offline_servers(self._instance)
-        removal.remove_volumes([name])
+        removal.remove_volumes([name], self._instance.host)
 
     def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.compose import volume_files
@@ -48,7 +48,7 @@ class ComposeVolumes(Volumes):
         return volume_files.write(self._instance, volume)
 
     def free_space(self) -> int | None:
-        return machine.free_space()
+        return machine.free_space() if self._instance.host is None else None
 
 
 def give_to_users(instance: Instance) -> None:

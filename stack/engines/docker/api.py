@@ -1,4 +1,4 @@
-"""Ask a local Docker daemon over its socket: it answers within a millisecond, and a `docker` process takes twenty.
+"""Ask a Docker daemon over its socket: it answers within a millisecond, and a `docker` process takes twenty.
 
 Only questions go this way. A daemon that the client reaches otherwise, or that does not answer well, is asked through
 the client, whose messages say what is wrong.
@@ -40,32 +40,46 @@ class Daemon:
         """Return its answer; None if it can't be asked so. Raises `docker-daemon` if it does not answer in time."""
         asked = f"{path}?{'&'.join(f'{name}={quote(value)}' for name, value in query.items())}" if query else path
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(timeout)
-                connection.connect(self.path)
-                # With this version the answer has no chunks, and ends with the connection.
-                connection.sendall(f"GET {asked} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-                with connection.makefile("rb") as answer:
-                    head, _, body = answer.read().partition(b"\r\n\r\n")
+            status, body = self._exchange(asked, timeout)
         except TimeoutError as error:
             raise failures.daemon_silent(f"no answer to GET {path} within {timeout:g} s") from error
         except OSError:
             return None
-        status = head.split(b" ", 2)[1:2]
-        if status == [b"404"]:
+        if status == b"404":
             return Answer(None)
-        if status != [b"200"]:
+        if status != b"200":
             return None
         try:
             return Answer(json.loads(body))
         except ValueError:
             return None
 
+    def _exchange(self, asked: str, timeout: float) -> tuple[bytes, bytes]:
+        """Return the status and the body of an answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(self.path)
+            # With this version the answer has no chunks, and ends with the connection.
+            connection.sendall(f"GET {asked} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        return b"".join(head.split(b" ", 2)[1:2]), body
+
+
+def behind(host: str | None) -> Daemon | None:
+    """Return the daemon of the server `host`; without one that which the client would ask, if it can be asked so."""
+    if host is None:
+        return local()
+    # Only for a server is it loaded.
+    from stack.engines.docker import connection
+
+    return connection.daemon_at(connection.socket_of(host))
+
 
 @functools.cache
 def local() -> Daemon | None:
     """Return the daemon that the client would ask, if that is behind a socket of this machine."""
-    address = os.environ.get("DOCKER_HOST") or _address(_context())
+    address = os.environ.get("DOCKER_HOST") or address_of(_context())
     return Daemon(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
 
 
@@ -79,7 +93,7 @@ def _context() -> str:
     return chosen if isinstance(chosen, str) and chosen else "default"
 
 
-def _address(context: str) -> str:
+def address_of(context: str) -> str:
     """Return where a context leads; empty if that is not known here."""
     if context == "default":
         return _DEFAULT

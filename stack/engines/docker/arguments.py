@@ -99,6 +99,11 @@ def create_container(name: str, image: str, volume: str, target: str, labels: Ma
     ]
 
 
+def create_idle_container(name: str, image: str, labels: Mapping[str, str]) -> list[str]:
+    """Create a container that is never started; the daemon refuses if there is one of that name."""
+    return ["create", "--name", name, "--network", "none", "--pull", "never", *_labels(labels), image, "-"]
+
+
 def import_image(name: str, labels: Mapping[str, str]) -> list[str]:
     """Make an image of a tar from standard input."""
     changes = [f"LABEL {json.dumps(key)}={json.dumps(value)}" for key, value in labels.items()]

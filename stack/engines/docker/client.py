@@ -28,9 +28,18 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [find(), *arguments]
 
 
-def environment() -> Mapping[str, str]:
-    """Return the user's own environment, for contexts and proxies, without what would change the project."""
+def environment(host: str | None = None) -> Mapping[str, str]:
+    """Return the user's own environment, for contexts and proxies, without what would change the project.
+
+    With it the client reaches the daemon of the server `host`, or the one that the user's environment means.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+    if host is not None:
+        # Only for a server is it loaded.
+        from stack.engines.docker import connection
+
+        own = {name: value for name, value in own.items() if name not in connection.CLIENT_VARIABLES}
+        own["DOCKER_HOST"] = f"unix://{connection.socket_of(host)}"
     return own | {
         # An attestation contains the time: every build would make a new image, and each `up` a new container.
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
@@ -43,27 +52,39 @@ def environment() -> Mapping[str, str]:
     }
 
 
-def run(arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> Completed:
-    """Run a command to its end, with `variables` in its environment.
+def run(
+    arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None, host: str | None = None
+) -> Completed:
+    """Run a command to its end, with `variables` in its environment; the daemon is as `environment` says.
 
     Raises `docker-daemon` if it takes longer than `timeout` seconds.
     """
     try:
-        return process.run(command(arguments), {**environment(), **(variables or {})}, timeout)
+        return process.run(command(arguments), {**environment(host), **(variables or {})}, timeout)
     except TimeoutError as error:
-        raise failures.daemon_silent(str(error)) from error
+        raise lost(host) or failures.daemon_silent(str(error)) from error
 
 
-def read(arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> str:
+def read(
+    arguments: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None, host: str | None = None
+) -> str:
     """Return the standard output of a command. If it fails, raises the error that its standard error stands for."""
-    # Tests replace the shorter call.
-    answer = run(arguments, timeout) if variables is None else run(arguments, timeout, variables)
+    answer = run(arguments, timeout, variables, host)
     if not answer.ok:
-        raise failed(title(arguments), answer.stderr or answer.stdout)
+        raise failed(title(arguments), answer.stderr or answer.stdout, host)
     return answer.stdout
 
 
-def failed(what: str, text: str) -> StackError:
-    return failures.classify(
+def failed(what: str, text: str, host: str | None = None) -> StackError:
+    return lost(host) or failures.classify(
         text, "docker-failed", f"`docker {what}` failed", "read Docker's own words above; --debug shows more"
     )
+
+
+def lost(host: str | None) -> StackError | None:
+    """Return the error that the connection to a server was cut, if it was: whatever else failed is for that."""
+    if host is None:
+        return None
+    from stack.engines.docker import connection, ssh
+
+    return ssh.cut(host) if connection.is_cut(host) else None

@@ -36,14 +36,16 @@ exec nc "$host" "$1"
 
 @dataclass(frozen=True)
 class Forwarded:
-    """A port of a container: `container` finds the one that runs now. `direct`: connect to its address first.
+    """A port of a container: `container` finds the one that runs now, on the server `host` or here.
 
-    On Linux its address is reached from the machine that it is on. Elsewhere a virtual machine is between the two.
+    `direct`: connect to its address first. On Linux its address is reached from the machine that it is on. Elsewhere a
+    virtual machine is between the two.
     """
 
     container: Callable[[], str]
     port: int
     direct: bool = sys.platform == "linux"
+    host: str | None = None
 
 
 @contextlib.contextmanager
@@ -77,11 +79,11 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         target = self.server.target
         container = target.container()
-        connection = _connect(container, target.port) if target.direct else None
+        connection = _connect(container, target.port) if target.direct and target.host is None else None
         if connection is None:
             subprocess.run(
                 _relay(container, target.port), stdin=self.request, stdout=self.request, stderr=subprocess.DEVNULL,
-                env=dict(client.environment()), check=False, start_new_session=True,
+                env=dict(client.environment(target.host)), check=False, start_new_session=True,
             )  # fmt: skip
             return
         with connection:

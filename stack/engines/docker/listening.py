@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 
 _PROC = Path("/proc")
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
 # Docker's own name server in each container.
 _RESOLVER = "127.0.0.11"
@@ -22,13 +23,17 @@ def of_container(process: int, container: str, proc: Path = _PROC) -> frozenset[
         tables = [(proc / str(process) / "net" / name).read_text(encoding="ascii") for name in ("tcp", "tcp6")]
     except OSError:
         return None
-    found = frozenset(each for table in tables for each in _listeners(table))
-    return frozenset((address, port) for address, port in found if address != _RESOLVER)
+    return of_tables("".join(tables))
+
+
+def of_tables(text: str) -> frozenset[tuple[str, int]]:
+    """Return the addresses and ports in the tables of the kernel for a network."""
+    return frozenset((address, port) for address, port in _listeners(text) if address != _RESOLVER)
 
 
 def _listeners(table: str) -> list[tuple[str, int]]:
     """Parse `/proc/net/tcp`: `  0: 0100007F:1F90 00000000:0000 0A …`, each word of an address in host byte order."""
-    rows = [line.split() for line in table.splitlines()[1:]]
+    rows = [line.split() for line in table.splitlines()]
     return [(_address(row[1][:-5]), int(row[1][-4:], 16)) for row in rows if len(row) > 3 and row[3] == _LISTEN]
 
 

@@ -1,4 +1,7 @@
-"""Look up what a Docker daemon has: over its socket, or through the client if it is not behind one of this machine."""
+"""Look up what a Docker daemon has: over its socket, or through the client if it is not behind one of this machine.
+
+`host`: the server whose daemon is asked; None for the one that the user's environment means.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,43 @@ from typing import Any
 from stack.engines.docker import answers, api, arguments, client
 
 READ_TIMEOUT = 30.0
+_AT_ONCE = 8
 
 
-def listed(command: Sequence[str]) -> tuple[str, ...]:
+def listed(command: Sequence[str], host: str | None = None) -> tuple[str, ...]:
     """Run a command that lists one name or id a line."""
-    return tuple(client.read(command, READ_TIMEOUT).split())
+    return tuple(client.read(command, READ_TIMEOUT, host=host).split())
 
 
-def container_ids(*filters: str, stopped: bool = True) -> tuple[str, ...]:
+def container_ids(*filters: str, stopped: bool = True, host: str | None = None) -> tuple[str, ...]:
     """List containers, the newest first; with `stopped` also those that do not run."""
-    found = _ask("/containers/json", filters, {"all": "1"} if stopped else {})
+    found = _ask("/containers/json", filters, {"all": "1"} if stopped else {}, host)
     if found is None:
-        return listed(arguments.list_containers(*filters, stopped=stopped))
+        return listed(arguments.list_containers(*filters, stopped=stopped), host)
     return tuple(each["Id"] for each in found.found)
 
 
-def volume_names(*filters: str) -> tuple[str, ...]:
+def volume_names(*filters: str, host: str | None = None) -> tuple[str, ...]:
     """List volumes in alphabetical order."""
-    found = _ask("/volumes", filters)
+    found = _ask("/volumes", filters, host=host)
     if found is None:
-        return listed(arguments.list_volumes(*filters))
+        return listed(arguments.list_volumes(*filters), host)
     return tuple(sorted(each["Name"] for each in found.found["Volumes"] or ()))
 
 
-def network_names(*filters: str) -> tuple[str, ...]:
+def network_names(*filters: str, host: str | None = None) -> tuple[str, ...]:
     """List networks in alphabetical order."""
-    found = _ask("/networks", filters)
+    found = _ask("/networks", filters, host=host)
     if found is None:
-        return listed(arguments.list_networks(*filters))
+        return listed(arguments.list_networks(*filters), host)
     return tuple(sorted(each["Name"] for each in found.found))
 
 
 def inspect(
-    containers: Sequence[str] = (), images: Sequence[str] = (), volumes: Sequence[str] = ()
+    containers: Sequence[str] = (),
+    images: Sequence[str] = (),
+    volumes: Sequence[str] = (),
+    host: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return all objects of these names, except for those that do not exist."""
     paths = [
@@ -49,27 +56,40 @@ def inspect(
         *(f"/images/{name}/json" for name in images),
         *(f"/volumes/{name}" for name in volumes),
     ]
-    daemon = api.local()
-    found = [daemon.get(path, READ_TIMEOUT) for path in paths] if daemon is not None else []
+    daemon = api.behind(host)
+    found = _each(daemon, paths, at_once=host is not None) if daemon is not None else []
     if daemon is None or None in found:
-        return _inspect_by_client([*containers, *_existing([*images, *volumes])])
+        return _inspect_by_client([*containers, *_existing([*images, *volumes], host)], host)
     return [each.found for each in found if each is not None and each.found is not None]
 
 
-def _existing(names: Sequence[str]) -> list[str]:
+def _each(daemon: api.Daemon, paths: Sequence[str], at_once: bool) -> list[api.Answer | None]:
+    """Ask a daemon for each of these paths; one that is far away for all of them at once."""
+    if not at_once or len(paths) < 2:
+        return [daemon.get(path, READ_TIMEOUT) for path in paths]
+    # Only for a server is it loaded.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(len(paths), _AT_ONCE)) as pool:
+        return [*pool.map(lambda path: daemon.get(path, READ_TIMEOUT), paths)]
+
+
+def _existing(names: Sequence[str], host: str | None) -> list[str]:
     """Return those of the names that an image or a volume has.
 
     `docker inspect` is slow for a name that nothing has: it looks for an object of each kind.
     """
     if not names:
         return []
-    present = {*listed(arguments.list_images(layout=arguments.IMAGE_TAGS)), *volume_names()}
+    present = {*listed(arguments.list_images(layout=arguments.IMAGE_TAGS), host), *volume_names(host=host)}
     return [name for name in names if name in present or answers.tagged(name) in present]
 
 
-def _ask(path: str, filters: Sequence[str], query: dict[str, str] | None = None) -> api.Answer | None:
+def _ask(
+    path: str, filters: Sequence[str], query: dict[str, str] | None = None, host: str | None = None
+) -> api.Answer | None:
     """Ask the daemon itself for what all of these filters select; None if it can't be asked so."""
-    daemon = api.local()
+    daemon = api.behind(host)
     if daemon is None:
         return None
     selected: dict[str, list[str]] = {}
@@ -80,12 +100,12 @@ def _ask(path: str, filters: Sequence[str], query: dict[str, str] | None = None)
     return found if found is not None and found.found is not None else None
 
 
-def _inspect_by_client(names: Sequence[str]) -> list[dict[str, Any]]:
+def _inspect_by_client(names: Sequence[str], host: str | None) -> list[dict[str, Any]]:
     if not names:
         return []
-    answer = client.run(arguments.inspect(names), READ_TIMEOUT)
+    answer = client.run(arguments.inspect(names), READ_TIMEOUT, host=host)
     unexpected = [line for line in answer.stderr.splitlines() if "no such" not in line.lower()]
     if not answer.ok and unexpected:
-        raise client.failed("inspect", answer.stderr)
+        raise client.failed("inspect", answer.stderr, host)
     found: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
     return found

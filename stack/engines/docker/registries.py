@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ _AT_ONCE = 4
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def digests(images: Sequence[str]) -> Mapping[str, str]:
+def digests(images: Sequence[str], host: str | None = None) -> Mapping[str, str]:
     """Return the digest that the tag of each image stands for in its registry now.
 
     The client asks, with the credentials of `docker login`. Raises `registry-unavailable`, which names every image that
@@ -23,7 +24,7 @@ def digests(images: Sequence[str]) -> Mapping[str, str]:
     """
     client.find()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = dict(zip(images, pool.map(_digest, images), strict=True))
+        found = dict(zip(images, pool.map(functools.partial(_digest, host=host), images), strict=True))
     missing = {image: answer.message for image, answer in found.items() if isinstance(answer, StackError)}
     if missing:
         raise StackError(
@@ -35,9 +36,11 @@ def digests(images: Sequence[str]) -> Mapping[str, str]:
     return {image: answer for image, answer in found.items() if isinstance(answer, str)}
 
 
-def _digest(image: str) -> str | StackError:
+def _digest(image: str, host: str | None) -> str | StackError:
     try:
-        answer = client.run(["buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image], _TIMEOUT)
+        answer = client.run(
+            ["buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image], _TIMEOUT, host=host
+        )
     except StackError as error:
         return error
     digest = _field(answer.stdout, "digest") if answer.ok else ""

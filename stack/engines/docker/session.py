@@ -17,22 +17,32 @@ from stack.workload import Target
 
 @dataclass(frozen=True)
 class ContainerSession:
-    """`container`: its name or id. `memory`: its limit in bytes; Docker kills a container that needs more."""
+    """`container`: its name or id. `memory`: its limit in bytes; Docker kills a container that needs more.
+
+    `host`: the server that it is on; None for the daemon that the user's environment means.
+    """
 
     component: str
     container: str
     memory: int | None = None
+    host: str | None = None
     target: ClassVar[Target] = "container"
 
     def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
-        return process.ask(self.component, self._command(command), client.environment(), timeout)
+        answer = process.ask(self.component, self._command(command), client.environment(self.host), timeout)
+        if not answer.ok and (lost := client.lost(self.host)) is not None:
+            raise lost
+        return answer
 
     def pipe(self, command: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
-        return Pipe(self._command(command), client.environment(), feed=feed, take=take)
+        return Pipe(self._command(command), client.environment(self.host), feed=feed, take=take)
 
     def attach(self, command: Sequence[str]) -> int:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        return process.attach(self._command(command, terminal), client.environment())
+        exit_code = process.attach(self._command(command, terminal), client.environment(self.host))
+        if exit_code and (lost := client.lost(self.host)) is not None:
+            raise lost
+        return exit_code
 
     def secret(self, secret: SecretReference) -> str:
         return f"/run/secrets/{secret.id}"

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stack.capabilities import Completed, Programs, Serve, Session
-from stack.engines import listening, memory
+from stack.engines import listening, memory, processor
 from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
 from stack.engines.embedded import accounts, checks, data_folders, local, log_times, logs, observe, virtual_env
 from stack.engines.embedded.configuration import Configuration
@@ -163,6 +163,9 @@ class EmbeddedEngine(Engine):
 
     def _memory(self, state: ComponentState) -> int | None:
         return memory.of_processes(state.process) if state.process else None
+
+    def processor_demand(self, state: ComponentState) -> float | None:
+        return processor.of_processes(state.process) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         found = listening.of_processes(state.process) if state.process else None

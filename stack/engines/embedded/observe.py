@@ -153,4 +153,8 @@ def _state(program: Program | None, start_log: StartLog, once: bool) -> EngineSt
         return "created"
     if program is None:
         return "exited" if start_log.pid is None else "running"
-    return _STATES.get(program.state, "dead")
+    state = _STATES.get(program.state, "dead")
+    if state == "running" and start_log.starts and start_log.pid is None and not once:
+        # It has just ended, which supervisord is about to notice, or it is started again and not yet itself.
+        return "restarting"
+    return state

@@ -1,0 +1,148 @@
+"""Carry secrets and files of the state to the volume on the server that `remote` mounts them from.
+
+A note in the state says what was carried, and into which volume: nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import stat
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stack.engines.compose import remote, render
+from stack.engines.compose.volume_files import ONE_OFF, empty_image
+from stack.engines.docker import arguments, client, removal
+from stack.engines.docker.objects import READ_TIMEOUT, inspect
+from stack.engines.docker.resolving import workload_of
+from stack.engines.process import Pipe
+from stack.errors import StackError
+from stack.instance import Instance
+from stack.state import State
+
+LABEL_FILES = "stackctl.carried"
+_NOTE = "compose/carried.json"
+_FOLDER = "/carried"
+_FOLDER_MODE = 0o755
+
+
+def carry(instance: Instance) -> None:
+    """Bring the volume up to date. Does nothing if it is."""
+    parts = _parts(instance)
+    now = {path: _digest(source) for path, source in parts.items()}
+    found = _volume(instance)
+    if found is not None and _noted(instance) == {"volume": found["CreatedAt"], "parts": now}:
+        return
+    if found is None:
+        labels = {**render.labels(instance), LABEL_FILES: instance.project}
+        client.read(arguments.create_volume(remote.volume(instance), labels), READ_TIMEOUT, host=instance.host)
+        found = _volume(instance)
+    if parts:
+        with _container(instance) as name:
+            _send(instance, name, parts)
+    note = {"volume": found["CreatedAt"] if found else "", "parts": now}
+    State(instance.state).write(_NOTE, json.dumps(note) + "\n")
+
+
+def remove(instance: Instance) -> None:
+    """Remove the volume, if there is one."""
+    if _volume(instance) is not None:
+        removal.remove_volumes([remote.volume(instance)], instance.host)
+
+
+def _parts(instance: Instance) -> dict[str, Path | None]:
+    """Return what is at each path of the volume, by the path: a file or folder of this machine, None for a new folder.
+
+    These are the secrets of each component that exist, and the files, of a folder all that is in it.
+    """
+    state, found = State(instance.state), dict[str, Path | None]()
+    for name in instance.stack.names:
+        workload = workload_of(instance, name)
+        if workload.secrets:
+            found[remote.secrets_folder(name)] = None
+        for secret in workload.secrets:
+            if state.has_secret(secret.id):
+                found[f"{remote.secrets_folder(name)}/{secret.id}"] = instance.secret_file(secret.id)
+        for file in workload.files:
+            found |= _all_of(remote.part(instance, file), instance.config_file(file))
+    above = {parent.as_posix(): None for path in found for parent in PurePosixPath(path).parents if parent.name}
+    return dict(sorted({**above, **found}.items()))
+
+
+def _all_of(part: str, root: Path) -> dict[str, Path | None]:
+    if not root.exists():
+        return {}
+    inside = root.rglob("*") if root.is_dir() else ()
+    return {part: root, **{f"{part}/{each.relative_to(root).as_posix()}": each for each in inside}}
+
+
+def _digest(source: Path | None) -> str:
+    if source is None:
+        return ""
+    content = b"" if source.is_dir() else source.read_bytes()
+    return f"{_mode(source):o} {hashlib.sha256(content).hexdigest()}"
+
+
+def _mode(source: Path | None) -> int:
+    return _FOLDER_MODE if source is None else stat.S_IMODE(source.stat().st_mode)
+
+
+def _volume(instance: Instance) -> Mapping[str, Any] | None:
+    return next(iter(inspect(volumes=[remote.volume(instance)], host=instance.host)), None)
+
+
+def _noted(instance: Instance) -> Mapping[str, Any] | None:
+    try:
+        found: Mapping[str, Any] = json.loads((instance.state / _NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+@contextlib.contextmanager
+def _container(instance: Instance) -> Iterator[str]:
+    """Create a container on the volume that never runs, and remove it after the block."""
+    name, own = f"{instance.project}-carrier", {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
+    image = empty_image(instance, render.labels(instance) | {render.LABEL_PROJECT: instance.project})
+    client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
+    create = arguments.create_container(name, image, remote.volume(instance), _FOLDER, own)
+    client.read(create, client.STOP_TIMEOUT, host=instance.host)
+    try:
+        yield name
+    finally:
+        client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
+
+
+def _send(instance: Instance, container: str, parts: Mapping[str, Path | None]) -> None:
+    command = client.command(arguments.copy_in(container, _FOLDER))
+    with Pipe(command, client.environment(instance.host), feed=True) as pipe:
+        try:
+            _write_tar(pipe, parts)
+        except BrokenPipeError as error:
+            pipe.finish()
+            raise _failed(instance, pipe.complaint) from error
+        if pipe.finish():
+            raise _failed(instance, pipe.complaint)
+
+
+def _write_tar(pipe: Pipe, parts: Mapping[str, Path | None]) -> None:
+    """Write them with the modes that they have here, as root's: the users of containers differ."""
+    with tarfile.open(fileobj=pipe.input, mode="w|") as tar:
+        for path, source in parts.items():
+            entry = tarfile.TarInfo(path)
+            entry.mode = _mode(source)
+            if source is None or source.is_dir():
+                entry.type = tarfile.DIRTYPE
+                tar.addfile(entry)
+                continue
+            with source.open("rb") as content:
+                entry.size = source.stat().st_size
+                tar.addfile(entry, content)
+
+
+def _failed(instance: Instance, output: str) -> StackError:
+    return client.failed("cp", output, instance.host)
