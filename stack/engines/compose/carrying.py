@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stack.engines.compose import remote, render
-from stack.engines.compose.volume_files import ONE_OFF, empty_image
+from stack.engines.compose.volume_files import ONE_OFF
 from stack.engines.docker import arguments, client, removal
+from stack.engines.docker.empty_image import empty_image, make_empty_image
 from stack.engines.docker.objects import READ_TIMEOUT, inspect
 from stack.engines.docker.resolving import workload_of
 from stack.engines.process import Pipe
@@ -107,7 +108,8 @@ def _noted(instance: Instance) -> Mapping[str, Any] | None:
 def _container(instance: Instance) -> Iterator[str]:
     """Create a container on the volume that never runs, and remove it after the block."""
     name, own = f"{instance.project}-carrier", {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
-    image = empty_image(instance, render.labels(instance) | {render.LABEL_PROJECT: instance.project})
+    image = empty_image(instance)
+    make_empty_image(image, render.labels(instance) | {render.LABEL_PROJECT: instance.project}, instance.host)
     client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
     create = arguments.create_container(name, image, remote.volume(instance), _FOLDER, own)
     client.read(create, client.STOP_TIMEOUT, host=instance.host)

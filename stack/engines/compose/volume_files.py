@@ -1,118 +1,45 @@
-"""Read and write the files of a project's volumes.
-
-They pass as a tar through a container that mounts the volume and never runs. Its image is empty: the image of the
-component may have neither a shell nor `tar`, and need not exist yet.
-"""
+"""Read and write the files of a project's volumes; see `stack.engines.docker.mounted`."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import posixpath
-import tarfile
-import time
-from collections.abc import Iterator, Mapping
-from typing import IO, cast
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from stack.engines.compose import render
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.compose.volumes import ANY
 from stack.engines.docker import arguments, client, resolving
-from stack.engines.docker.empty_image import make_empty_image
+from stack.engines.docker.empty_image import empty_image, make_empty_image
+from stack.engines.docker.mounted import Mounted
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
-from stack.errors import StackError
 from stack.instance import Instance
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
 ONE_OFF = "com.docker.compose.oneoff"
-_FOLDER_MODE = 0o750
-# More than the headers of the first entry of a tar.
-_HEAD = 64 * 1024
-_OPEN_MODE = 0o777
 
 
 @contextlib.contextmanager
 def read(instance: Instance, volume: VolumeId) -> Iterator[IO[bytes]]:
-    with _mounted(instance, volume) as (container, target):
-        command = client.command(arguments.copy_out(container, target))
-        with Pipe(command, client.environment(instance.host), take=True) as pipe:
-            yield pipe.output
-            if pipe.finish():
-                raise _failed("save-failed", volume, "read", pipe.complaint)
+    with _mounted(instance, volume) as there, there.read() as files:
+        yield files
 
 
 @contextlib.contextmanager
 def write(instance: Instance, volume: VolumeId) -> Iterator[IO[bytes]]:
-    with _mounted(instance, volume) as (container, target):
-        with _copied_in(instance, container, target, volume) as sink:
-            watched = _Watched(sink)
-            yield cast(IO[bytes], watched)
-        if (root := watched.root()) is not None:
-            _place(instance, container, target, volume, root)
+    with _mounted(instance, volume) as there, there.write() as files:
+        yield files
 
 
 def give(instance: Instance, volume: VolumeId, user: str) -> None:
-    with _mounted(instance, volume) as (container, target):
-        root = tarfile.TarInfo()
-        root.mode = _FOLDER_MODE
-        if user == ANY:
-            root.mode = _OPEN_MODE
-        else:
-            root.uid, root.gid = map(int, user.split(":"))
-        _place(instance, container, target, volume, root)
-
-
-def _place(instance: Instance, container: str, target: str, volume: VolumeId, root: tarfile.TarInfo) -> None:
-    """Give the folder of a volume itself the owner and the mode of an entry of a tar.
-
-    Docker skips an entry for the folder that it copies into, so it is copied into the one above.
-    """
-    parent, name = posixpath.split(target)
-    folder = tarfile.TarInfo(name)
-    folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, root.mode, root.uid, root.gid
-    folder.mtime = int(time.time())
-    with _copied_in(instance, container, parent, volume) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
-        tar.addfile(folder)
-
-
-class _Watched:
-    """Hands a tar on, and keeps its beginning: its first entry is the folder that all others are in."""
-
-    def __init__(self, sink: IO[bytes]) -> None:
-        self._sink = sink
-        self._head = b""
-
-    def write(self, chunk: bytes) -> int:
-        self._head += chunk[: max(0, _HEAD - len(self._head))]
-        return self._sink.write(chunk)
-
-    def root(self) -> tarfile.TarInfo | None:
-        """Return the entry of the folder itself; None for a tar that has none."""
-        with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(self._head)) as tar:
-            first = tar.next()
-            if first is not None and first.isdir() and posixpath.normpath(first.name) == ".":
-                return first
-        return None
+    with _mounted(instance, volume) as there:
+        there.give(user)
 
 
 @contextlib.contextmanager
-def _copied_in(instance: Instance, container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
-    command = client.command(arguments.copy_in(container, folder))
-    with Pipe(command, client.environment(instance.host), feed=True) as pipe:
-        try:
-            yield pipe.input
-        except BrokenPipeError as error:
-            pipe.finish()
-            raise _failed("restore-failed", volume, "written", pipe.complaint) from error
-        if pipe.finish():
-            raise _failed("restore-failed", volume, "written", pipe.complaint)
-
-
-@contextlib.contextmanager
-def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
-    """Create a container on the volume, which is made if it does not exist. Give its name and where the volume is."""
+def _mounted(instance: Instance, volume: VolumeId) -> Iterator[Mounted]:
+    """Create a container on the volume, which is made if it does not exist."""
     await_offline_servers(instance)
     name = f"{instance.project}-{volume.component}-copy"
     workloads = (resolving.workload_of(instance, component) for component in instance.stack.names)
@@ -121,24 +48,17 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
-    image = empty_image(instance, project)
+    image = empty_image(instance)
+    make_empty_image(image, project, instance.host)
     own = {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
     client.read(
         arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT, host=instance.host
     )
+
+    def start(words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
+        return Pipe(client.command(words), client.environment(instance.host), feed=feed, take=take)
+
     try:
-        yield name, declared.target
+        yield Mounted(name, declared.target, volume, start)
     finally:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
-
-
-def empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
-    """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
-    image = f"{instance.project}-volumes:latest"
-    make_empty_image(image, labels, instance.host)
-    return image
-
-
-def _failed(code: str, volume: VolumeId, what: str, output: str) -> StackError:
-    component = volume.component
-    return StackError(code, f"the volume {volume} can't be {what}", f"see `stackctl doctor`, and {component}", output)

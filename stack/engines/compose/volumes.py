@@ -10,15 +10,13 @@ from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.docker import removal, resolving
+from stack.engines.docker import removal
 from stack.engines.docker.objects import volume_names
+from stack.engines.docker.owners import give_new
 from stack.instance import Instance
-from stack.state import State
 from stack.workload import VolumeId
 
 _GIVEN = "compose/volumes-given"
-ANY = "any"
-"""Instead of a user: everyone may write to the folder."""
 
 
 class ComposeVolumes(Volumes):
@@ -52,32 +50,12 @@ class ComposeVolumes(Volumes):
 
 
 def give_to_users(instance: Instance) -> None:
-    """Give each new volume that a component owns to the user that its container runs as: Docker makes it root's.
+    """Give each new volume to the user that its container runs as."""
 
-    A note in the state says which were given, because Docker can't change a label of a volume.
-    """
-    stores, noted = render.volumes(instance), instance.state / _GIVEN
-    owners = _owners(instance)
-    notes = {volume: f"{stores[volume]} {user}" for volume, user in owners.items()}
-    given = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
-    missing = [volume for volume, note in notes.items() if note not in given]
-    if missing:
+    def give(volume: VolumeId, user: str) -> None:
         # It takes a while to import, and most commands give nothing.
-        from stack.engines.compose.volume_files import give
+        from stack.engines.compose import volume_files
 
-        for volume in missing:
-            give(instance, volume, owners[volume])
-        State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes.values()))
+        volume_files.give(instance, volume, user)
 
-
-def _owners(instance: Instance) -> dict[VolumeId, str]:
-    """Return the user and group in numbers of each volume that has to be given to them, or `any`."""
-    workloads = {name: resolving.workload_of(instance, name) for name in instance.stack.names}
-    return {
-        volume.id: owner
-        for name, workload in workloads.items()
-        for volume in workload.volumes
-        if volume.owned
-        and (volume.shared or volume.id.component == name)
-        and (owner := workload.hardening.owner or (ANY if volume.open else None))
-    }
+    give_new(instance, _GIVEN, render.volumes(instance), give)

@@ -9,6 +9,12 @@ from collections.abc import Mapping
 from stack.engines.docker import arguments, client
 from stack.engines.docker.objects import inspect
 from stack.engines.process import Pipe
+from stack.instance import Instance
+
+
+def empty_image(instance: Instance) -> str:
+    """Return the name of the image of containers that mount volumes of an instance; it is deleted with that."""
+    return f"{instance.project}-volumes:latest"
 
 
 def make_empty_image(name: str, labels: Mapping[str, str], host: str | None = None) -> None:
