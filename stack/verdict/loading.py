@@ -1,11 +1,11 @@
 """Find what still loads its code, and may end with an error in it.
 
-A health check tells when that is done. What has none is loading while it keeps a processor busy.
+A health check or an answer tells when that is done. What has neither is loading while it keeps a processor busy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,10 +36,13 @@ class Loading:
         self._now = now
         self._loads: dict[str, _Load] = {}
 
-    def found(self, new: Observed) -> bool:
-        """Say whether any of these has been loading since the last look; at the first it is not known yet."""
-        replicas = [each for state in new.components.values() for each in state.each]
-        return True in {self._is_loading(each) for each in replicas}
+    def found(self, new: Observed, asked: Collection[str] = ()) -> bool:
+        """Say whether any of these has been loading since the last look; at the first it is not known yet.
+
+        `asked`: the components that are sent a request, and have loaded once they answer.
+        """
+        states = [state for name, state in new.components.items() if name not in asked]
+        return True in {self._is_loading(each) for state in states for each in state.each}
 
     def _is_loading(self, replica: ComponentState) -> bool:
         if not replica.running or replica.health != "none" or age(replica, datetime.now(UTC)) >= _LOADS_WITHIN:

@@ -228,7 +228,7 @@ def await_ready(
     for look in watch:
         observed = look.observed
         stability.seconds(observed)
-        loading.found(changed(before, observed))
+        loading.found(changed(before, observed), urls(instance, observed))
         fresh = observed if look.exit_code is not None else changed(before, observed, replaced)
         if failure := judge(stack, fresh, before, watch.starting(fresh)):
             raise failed(stack, watch.read_log, failure)
@@ -253,7 +253,7 @@ def await_ready(
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
                 stable = stability.seconds(observed) >= enough(observed, before) and settled(names, observed)
-                stable = stable and not loading.found(changed(before, observed))
+                stable = stable and not loading.found(changed(before, observed), urls(instance, observed))
                 # Asked twice, for one answer of an app may be good and the next one bad.
                 watch.answers = ask(instance, observed, probe) if stable else watch.answers
                 if stable and all(answer.ok for answer in watch.answers.values()):

@@ -93,6 +93,12 @@ def test_what_has_loaded_for_certain_is_not_measured(loading: Loading, state: Co
     assert not loading.found(seen(state))
 
 
+def test_what_is_asked_has_loaded_once_it_answers(machine: Machine, loading: Loading) -> None:
+    assert not loading.found(seen(YOUNG), ["worker"])
+    machine.spend(0.25, one=0.25)
+    assert not loading.found(seen(YOUNG), ["worker"])
+
+
 def test_what_can_not_be_measured_has_loaded(machine: Machine, loading: Loading) -> None:
     machine.taken["one"] = None
     assert not loading.found(seen(YOUNG))
