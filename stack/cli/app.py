@@ -90,7 +90,10 @@ def program(words: Sequence[str]) -> typer.Typer:
     """
     alone = _with((), ())
     context = get_command(alone).make_context(str(app.info.name), [*words], resilient_parsing=True)
-    name = next(iter(context._protected_args), None)
+    named = [*context._protected_args, *context.args]
+    before, name = words[: len(words) - len(named)], next(iter(named), None)
+    if not set(context.help_option_names).isdisjoint(before):
+        return app  # its help lists all commands, whatever comes after it
     commands = [each for each in app.registered_commands if _name(each) == name]
     groups = [each for each in app.registered_groups if each.name == name]
     return _with(commands, groups) if commands or groups else app

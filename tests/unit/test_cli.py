@@ -53,6 +53,11 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert "--json" in out
 
 
+@pytest.mark.parametrize("words", ["--help up", "-h snapshot list", "--file up --help up", "--help fly"])
+def test_help_before_a_command_is_that_of_the_program(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, *words.split()) == run(capsys, "--help")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
