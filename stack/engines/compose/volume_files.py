@@ -11,7 +11,9 @@ import io
 import posixpath
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import IO, cast
 
 from stack.engines.compose import render
@@ -26,7 +28,7 @@ from stack.instance import Instance
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
-ONE_OFF = "com.docker.compose.oneoff"
+_ONE_OFF = "com.docker.compose.oneoff"
 _FOLDER_MODE = 0o750
 # More than the headers of the first entry of a tar.
 _HEAD = 64 * 1024
@@ -97,17 +99,25 @@ class _Watched:
         return None
 
 
+def _copied_in(instance: Instance, container: str, folder: str, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
+    failed = partial(_failed, "restore-failed", volume, "written")
+    return copied_in(instance, container, folder, failed)
+
+
 @contextlib.contextmanager
-def _copied_in(instance: Instance, container: str, folder: str, volume: VolumeId) -> Iterator[IO[bytes]]:
+def copied_in(
+    instance: Instance, container: str, folder: str, failed: Callable[[str], StackError]
+) -> Iterator[IO[bytes]]:
+    """Take a tar of what is copied into a folder of a container. Raises what `failed` makes of Docker's own words."""
     command = client.command(arguments.copy_in(container, folder))
     with Pipe(command, client.environment(instance.host), feed=True) as pipe:
         try:
             yield pipe.input
         except BrokenPipeError as error:
             pipe.finish()
-            raise _failed("restore-failed", volume, "written", pipe.complaint) from error
+            raise failed(pipe.complaint) from error
         if pipe.finish():
-            raise _failed("restore-failed", volume, "written", pipe.complaint)
+            raise failed(pipe.complaint)
 
 
 @contextlib.contextmanager
@@ -121,22 +131,23 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[tuple[str, str]]:
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
-    image = empty_image(instance, project)
-    own = {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
-    client.read(
-        arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT, host=instance.host
-    )
-    try:
+    with container_on(instance, name, store, declared.target):
         yield name, declared.target
+
+
+@contextlib.contextmanager
+def container_on(instance: Instance, name: str, store: str, target: str) -> Iterator[None]:
+    """Create a container on a volume that never runs, and remove it after the block."""
+    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
+    # It is deleted with the instance.
+    image = f"{instance.project}-volumes:latest"
+    make_empty_image(image, render.labels(instance) | {render.LABEL_PROJECT: instance.project}, instance.host)
+    create = arguments.create_container(name, image, store, target, own)
+    client.read(create, client.STOP_TIMEOUT, host=instance.host)
+    try:
+        yield
     finally:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
-
-
-def empty_image(instance: Instance, labels: Mapping[str, str]) -> str:
-    """Return the name of an image without files, which is made if it does not exist, and deleted with the instance."""
-    image = f"{instance.project}-volumes:latest"
-    make_empty_image(image, labels, instance.host)
-    return image
 
 
 def _failed(code: str, volume: VolumeId, what: str, output: str) -> StackError:
