@@ -86,7 +86,8 @@ def _choose(opened: Opened, name: PortId, remembered: int | None, observed: Obse
 
 def tunnelled_ports(opened: Opened) -> frozenset[int]:
     """Return the ports of this machine that the instance has, whatever of it runs: of one on a server."""
-    return frozenset() if opened.engine.tunnel is None else opened.engine.tunnel.ports
+    tunnel = opened.engine.tunnel
+    return frozenset() if tunnel is None else tunnel.ports
 
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:
