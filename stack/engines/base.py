@@ -234,13 +234,16 @@ class Engine(ABC):
 
     def memory(self, observed: Observed) -> Mapping[str, int]:
         """Give the bytes that each component uses now, if that can be known."""
-        used = {name: [self._memory(each) for each in state.each] for name, state in observed.components.items()}
-        known = {name: [each for each in amounts if each is not None] for name, amounts in used.items()}
+        used = self._memory([each for state in observed.components.values() for each in state.each])
+        known = {
+            name: [used[each.id] for each in state.each if each.id in used]
+            for name, state in observed.components.items()
+        }
         return {name: sum(amounts) for name, amounts in known.items() if amounts}
 
-    def _memory(self, state: ComponentState) -> int | None:
-        """Give the bytes that one container or process uses now."""
-        return None
+    def _memory(self, replicas: Sequence[ComponentState]) -> Mapping[str, int]:
+        """Give the bytes that each container or process uses now, by its id, if that can be known."""
+        return {}
 
     def processor_demand(self, state: ComponentState) -> float | None:
         """Give the seconds that one container or process took or waited for a processor, if that can be known."""

@@ -24,7 +24,8 @@ def observe(instance: Instance, engine: Engine, probe: Probe = _quick_probe) -> 
     if observed.exists or applied.wanted == "up":
         observed = with_stopped(instance, with_done(instance, observed, applied.jobs))
     # Through a tunnel that is closed nothing answers, however well it is.
-    reached = engine.tunnel is None or bool(engine.tunnel.ports)
+    tunnel = engine.tunnel
+    reached = tunnel is None or bool(tunnel.ports)
     asked = ask(instance, observed, probe, _TIMEOUT) if reached else {}
     answers = {
         name: answer if answer.ok else _located(name, answer, engine.listening(name, observed.components[name]))

@@ -252,8 +252,11 @@ def await_ready(
             if all(answer.ok for answer in watch.answers.values()):
                 clock.wait(max(0.0, min(APART_NEW, enough(observed, before) - stability.seconds(observed))))
                 observed = watch.observe()
-                stable = stability.seconds(observed) >= enough(observed, before) and settled(names, observed)
-                stable = stable and not loading.found(changed(before, observed), urls(instance, observed))
+                stable = (
+                    stability.seconds(observed) >= enough(observed, before)
+                    and settled(names, observed)
+                    and not loading.found(changed(before, observed), urls(instance, observed))
+                )
                 # Asked twice, for one answer of an app may be good and the next one bad.
                 watch.answers = ask(instance, observed, probe) if stable else watch.answers
                 if stable and all(answer.ok for answer in watch.answers.values()):

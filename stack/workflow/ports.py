@@ -91,7 +91,8 @@ def _may_be_taken(opened: Opened, name: PortId, port: int) -> bool:
 
 def tunnelled_ports(opened: Opened) -> frozenset[int]:
     """Return the ports of this machine that the instance has, whatever of it runs: of one on a server."""
-    return frozenset() if opened.engine.tunnel is None else opened.engine.tunnel.ports
+    tunnel = opened.engine.tunnel
+    return frozenset() if tunnel is None else tunnel.ports
 
 
 def port_is_free(instance: Instance, name: PortId, port: int) -> bool:

@@ -78,6 +78,7 @@ def error_codes() -> set[str]:
         "StackError": 0,
         "FileError": 0,
         "too_old": 0,
+        "Known": 1,
         "_Known": 1,
         "Failure": 1,
         "classify": 1,

@@ -144,12 +144,13 @@ def test_a_folder_of_this_machine_is_refused_there(here: Instance) -> None:
 def test_memory_is_what_the_daemon_of_the_server_tells(
     monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], used: int | None
 ) -> None:
-    class Daemon:
-        def get(self, path: str, timeout: float, query: dict[str, str]) -> Answer:
+    class Daemon(api.Daemon):
+        def get(self, path: str, timeout: float, query: Mapping[str, str] | None = None) -> Answer:
+            assert query is not None
             assert (path, query["one-shot"]) == ("/containers/63be/stats", "true")
             return Answer({"memory_stats": told})
 
-    monkeypatch.setattr(api, "behind", lambda host: Daemon() if host == HOST else None)
+    monkeypatch.setattr(api, "behind", lambda host: Daemon("/socket") if host == HOST else None)
     assert memory.of_remote_containers(["63be"], HOST) == ({} if used is None else {"63be": used})
 
 

@@ -5,23 +5,21 @@ A note in the state says what was carried, and into which volume: nothing is sen
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from stack.engines.compose import remote, render
-from stack.engines.compose.volume_files import ONE_OFF
+from stack.engines.compose.volume_files import container_on, start_pipe
 from stack.engines.docker import arguments, client, removal
-from stack.engines.docker.empty_image import empty_image, make_empty_image
+from stack.engines.docker.mounted import copied_in
 from stack.engines.docker.objects import READ_TIMEOUT, inspect
 from stack.engines.docker.resolving import workload_of
-from stack.engines.process import Pipe
-from stack.errors import StackError
 from stack.instance import Instance
 from stack.state import State
 
@@ -43,8 +41,7 @@ def carry(instance: Instance) -> None:
         client.read(arguments.create_volume(remote.volume(instance), labels), READ_TIMEOUT, host=instance.host)
         found = _volume(instance)
     if parts:
-        with _container(instance) as name:
-            _send(instance, name, parts)
+        _send(instance, parts)
     note = {"volume": found["CreatedAt"] if found else "", "parts": now}
     State(instance.state).write(_NOTE, json.dumps(note) + "\n")
 
@@ -104,36 +101,20 @@ def _noted(instance: Instance) -> Mapping[str, Any] | None:
     return found
 
 
-@contextlib.contextmanager
-def _container(instance: Instance) -> Iterator[str]:
-    """Create a container on the volume that never runs, and remove it after the block."""
-    name, own = f"{instance.project}-carrier", {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
-    image = empty_image(instance)
-    make_empty_image(image, render.labels(instance) | {render.LABEL_PROJECT: instance.project}, instance.host)
+def _send(instance: Instance, parts: Mapping[str, Path | None]) -> None:
+    name, failed = f"{instance.project}-carrier", partial(client.failed, "cp", host=instance.host)
+    # One may be left of a command that was killed.
     client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
-    create = arguments.create_container(name, image, remote.volume(instance), _FOLDER, own)
-    client.read(create, client.STOP_TIMEOUT, host=instance.host)
-    try:
-        yield name
-    finally:
-        client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
+    with (
+        container_on(instance, name, remote.volume(instance), _FOLDER),
+        copied_in(partial(start_pipe, instance), name, _FOLDER, failed) as sink,
+    ):
+        _write_tar(sink, parts)
 
 
-def _send(instance: Instance, container: str, parts: Mapping[str, Path | None]) -> None:
-    command = client.command(arguments.copy_in(container, _FOLDER))
-    with Pipe(command, client.environment(instance.host), feed=True) as pipe:
-        try:
-            _write_tar(pipe, parts)
-        except BrokenPipeError as error:
-            pipe.finish()
-            raise _failed(instance, pipe.complaint) from error
-        if pipe.finish():
-            raise _failed(instance, pipe.complaint)
-
-
-def _write_tar(pipe: Pipe, parts: Mapping[str, Path | None]) -> None:
+def _write_tar(sink: IO[bytes], parts: Mapping[str, Path | None]) -> None:
     """Write them with the modes that they have here, as root's: the users of containers differ."""
-    with tarfile.open(fileobj=pipe.input, mode="w|") as tar:
+    with tarfile.open(fileobj=sink, mode="w|") as tar:
         for path, source in parts.items():
             entry = tarfile.TarInfo(path)
             entry.mode = _mode(source)
@@ -144,7 +125,3 @@ def _write_tar(pipe: Pipe, parts: Mapping[str, Path | None]) -> None:
             with source.open("rb") as content:
                 entry.size = source.stat().st_size
                 tar.addfile(entry, content)
-
-
-def _failed(instance: Instance, output: str) -> StackError:
-    return client.failed("cp", output, instance.host)

@@ -121,18 +121,11 @@ class ComposeEngine(Engine):
         images = {**dict.fromkeys(render.images(self._instance).values()), **dict.fromkeys(self._instance.pins)}
         return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()], self._host))
 
-    def memory(self, observed: Observed) -> Mapping[str, int]:
-        if self._host is None:
-            return super().memory(observed)
-        running = {
-            name: [each.id for each in state.each if each.running] for name, state in observed.components.items()
-        }
-        used = memory.of_remote_containers([id_ for ids in running.values() for id_ in ids], self._host)
-        known = {name: [used[id_] for id_ in ids if id_ in used] for name, ids in running.items()}
-        return {name: sum(amounts) for name, amounts in known.items() if amounts}
-
-    def _memory(self, state: ComponentState) -> int | None:
-        return memory.of_container(state.process, state.id) if state.process else None
+    def _memory(self, replicas: Sequence[ComponentState]) -> Mapping[str, int]:
+        if self._host is not None:
+            return memory.of_remote_containers([each.id for each in replicas if each.running], self._host)
+        used = {each.id: memory.of_container(each.process, each.id) for each in replicas if each.process}
+        return {id_: amount for id_, amount in used.items() if amount is not None}
 
     def processor_demand(self, state: ComponentState) -> float | None:
         return processor.of_container(state.process, state.id) if state.process else None
@@ -192,8 +185,8 @@ class ComposeEngine(Engine):
 
         command = self._project.logs(query.names, query.tail, query.since, follow=True)
         exit_code = process.stream(client.command(command), client.environment(self._host), pass_on)
-        if exit_code and (lost := client.lost(self._host)) is not None:
-            raise lost
+        if exit_code:
+            client.check_connection(self._host)
         return exit_code
 
     def _log_line(self, printed: str) -> LogLine | None:

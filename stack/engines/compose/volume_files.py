@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import IO
 
 from stack.engines.compose import render
@@ -17,7 +18,7 @@ from stack.instance import Instance
 from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
-ONE_OFF = "com.docker.compose.oneoff"
+_ONE_OFF = "com.docker.compose.oneoff"
 
 
 @contextlib.contextmanager
@@ -48,17 +49,23 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[Mounted]:
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
+    with container_on(instance, name, store, declared.target):
+        yield Mounted(name, declared.target, volume, partial(start_pipe, instance))
+
+
+@contextlib.contextmanager
+def container_on(instance: Instance, name: str, store: str, target: str) -> Iterator[None]:
+    """Create a container on a volume that never runs, and remove it after the block."""
+    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
     image = empty_image(instance)
-    make_empty_image(image, project, instance.host)
-    own = {render.LABEL_PROJECT: instance.project, ONE_OFF: "True"}
-    client.read(
-        arguments.create_container(name, image, store, declared.target, own), client.STOP_TIMEOUT, host=instance.host
-    )
-
-    def start(words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
-        return Pipe(client.command(words), client.environment(instance.host), feed=feed, take=take)
-
+    make_empty_image(image, render.labels(instance) | {render.LABEL_PROJECT: instance.project}, instance.host)
+    create = arguments.create_container(name, image, store, target, own)
+    client.read(create, client.STOP_TIMEOUT, host=instance.host)
     try:
-        yield Mounted(name, declared.target, volume, start)
+        yield
     finally:
         client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=instance.host)
+
+
+def start_pipe(instance: Instance, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
+    return Pipe(client.command(words), client.environment(instance.host), feed=feed, take=take)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,12 @@ class Daemon:
             return Answer(json.loads(body))
         except ValueError:
             return None
+
+    def get_each(
+        self, paths: Sequence[str], timeout: float, query: Mapping[str, str] | None = None
+    ) -> list[Answer | None]:
+        """Return what `get` does for each of these paths, in their order."""
+        return [self.get(path, timeout, query) for path in paths]
 
     def _exchange(self, asked: str, timeout: float) -> tuple[bytes, bytes]:
         """Return the status and the body of an answer."""

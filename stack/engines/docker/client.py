@@ -81,6 +81,12 @@ def failed(what: str, text: str, host: str | None = None) -> StackError:
     )
 
 
+def check_connection(host: str | None) -> None:
+    """Raise `connection-lost` if the connection to a server was cut."""
+    if (error := lost(host)) is not None:
+        raise error
+
+
 def lost(host: str | None) -> StackError | None:
     """Return the error that the connection to a server was cut, if it was: whatever else failed is for that."""
     if host is None:

@@ -19,6 +19,8 @@ import stat
 import subprocess
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -30,6 +32,7 @@ from stack.errors import StackError
 from stack.locks import attempt
 
 _IDLE = 60
+_AT_ONCE = 8
 _OPENED_WITHIN = 40.0
 _ANSWERED_WITHIN = 30.0
 _STILL_THERE_WITHIN = 5.0
@@ -100,6 +103,13 @@ class DistantDaemon(api.Daemon):
     """The daemon of a server: what is asked next goes over the same connections, each of which took a round trip."""
 
     idle: list[_Unix] = field(default_factory=list, compare=False, repr=False)
+
+    def get_each(
+        self, paths: Sequence[str], timeout: float, query: Mapping[str, str] | None = None
+    ) -> list[api.Answer | None]:
+        """Ask at once: each question takes a round trip."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return [*pool.map(lambda path: self.get(path, timeout, query), paths)]
 
     def _exchange(self, asked: str, timeout: float) -> tuple[bytes, bytes]:
         try:

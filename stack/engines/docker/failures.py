@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.errors import StackError
@@ -12,10 +12,10 @@ _INSTALL = "install Docker Engine with its Compose plugin: https://docs.docker.c
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A message of Docker as a regular expression, and what it means to the user.
+class Known:
+    """A message of a program as a regular expression, and what it means to the user.
 
-    `{0}`, `{1}` in message and hint stand for the groups of the expression.
+    `{0}`, `{1}` in the message stand for the groups of the expression, or for what a caller puts there.
     """
 
     pattern: str
@@ -26,57 +26,57 @@ class _Known:
 
 # The first that matches wins.
 _KNOWN = (
-    _Known(
+    Known(
         r"permission denied while trying to connect to the docker (?:daemon socket|API)",
         "docker-permission",
         "this user may not talk to the Docker daemon",
         "add the user to the group `docker` and log in again (`sudo usermod -aG docker $USER`), or use rootless Docker",
     ),
-    _Known(
+    Known(
         r"Cannot connect to the Docker daemon|Is the docker daemon running|error during connect"
         r"|failed to connect to the docker API|connection refused.*docker\.sock|docker\.sock.*no such file",
         "docker-daemon",
         "the Docker daemon does not answer",
         "start it (`sudo systemctl start docker`, or Docker Desktop) and look with `docker version`",
     ),
-    _Known(
+    Known(
         r"context \"?([\w.-]+)\"?.*(?:not found|does not exist)|current context \"([\w.-]+)\" is not found",
         "docker-daemon",
         "the Docker context that is chosen does not exist",
         "list the contexts with `docker context ls` and choose one with `docker context use NAME`",
     ),
-    _Known(
+    Known(
         r"'compose' is not a docker command|unknown command: docker compose|unknown shorthand flag: 'p'"
         r"|unknown flag: --(?:short|project-name|file)|unknown shorthand flag: 'f'",
         "compose-missing",
         "the docker client has no Compose plugin",
         _INSTALL,
     ),
-    _Known(
+    Known(
         r"(?:port is already allocated|address already in use|ports are not available)",
         "port-taken",
         "a port that the stack publishes is taken",
         "choose another with `stackctl up --port PORT`",
     ),
-    _Known(
+    Known(
         r"no space left on device",
         "disk-full",
         "the disk of the Docker daemon is full",
         "look with `docker system df` and make room with `docker system prune` (it keeps volumes)",
     ),
-    _Known(
+    Known(
         r"no matching manifest for (\S+)",
         "image-unavailable",
         "an image does not exist for this machine's architecture ({0})",
         "name an image that exists for it",
     ),
-    _Known(
+    Known(
         r"no match for platform in manifest",
         "image-unavailable",
         "an image does not exist for this machine's architecture",
         "name an image that exists for it",
     ),
-    _Known(
+    Known(
         r"failed to resolve source metadata for|pull access denied for|failed to resolve reference"
         r"|manifest for \S+ not found|manifest unknown|No such image|failed to copy: httpReadSeeker"
         r"|Get \"https?://[^\"]*/v2/",
@@ -84,7 +84,7 @@ _KNOWN = (
         "an image is neither on this machine nor can be pulled",
         "check the network and the image's name, or bring it with `docker load`",
     ),
-    _Known(
+    Known(
         r"Pool overlaps with other one|could not find an available, non-overlapping IPv4 address pool"
         r"|all predefined address pools have been fully subnetted",
         "network-exhausted",
@@ -100,12 +100,18 @@ _NOISE = re.compile(r"^\s*$|level=warning|^ (?:Container|Network|Volume|Image) "
 
 def classify(text: str, code: str, message: str, hint: str) -> StackError:
     """Return the error that `text` reports; if it is unknown, the given one. The text's last lines are its output."""
-    for known in _KNOWN:
-        found = re.search(known.pattern, text, re.IGNORECASE | re.DOTALL)
-        if found:
-            groups = [group or "" for group in found.groups()]
-            return StackError(known.code, known.message.format(*groups), known.hint, _tail(text))
+    if (found := first_known(_KNOWN, text, re.IGNORECASE | re.DOTALL)) is not None:
+        known, groups = found
+        return StackError(known.code, known.message.format(*groups), known.hint, _tail(text))
     return StackError(code, message, hint, _tail(text))
+
+
+def first_known(every: Sequence[Known], text: str, flags: int = 0) -> tuple[Known, tuple[str, ...]] | None:
+    """Return the first whose expression is found in a text, with its groups."""
+    for known in every:
+        if (found := re.search(known.pattern, text, flags)) is not None:
+            return known, tuple(group or "" for group in found.groups())
+    return None
 
 
 def of_start(text: str, images: Mapping[str, str], error: StackError) -> StackError:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-_PROC = Path("/proc")
+from stack.engines.docker.pids import PROC, is_of
+
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
 # Docker's own name server in each container.
 _RESOLVER = "127.0.0.11"
 
 
-def of_container(process: int, container: str, proc: Path = _PROC) -> frozenset[tuple[str, int]] | None:
+def of_container(process: int, container: str, proc: Path = PROC) -> frozenset[tuple[str, int]] | None:
     """Return the addresses and ports in the network of a container; `process` is the pid of its first process.
 
     None if they can't be known: the daemon is on another machine, and the pid is that of an unrelated process here.
     """
+    if not is_of(process, container, proc):
+        return None
     try:
-        if container not in (proc / str(process) / "cgroup").read_text(encoding="utf-8"):
-            return None
         tables = [(proc / str(process) / "net" / name).read_text(encoding="ascii") for name in ("tcp", "tcp6")]
     except OSError:
         return None

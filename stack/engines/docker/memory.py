@@ -11,7 +11,6 @@ from stack.engines.docker import api
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
 _TIMEOUT = 10.0
-_AT_ONCE = 8
 
 
 def of_container(process: int, container: str, proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
@@ -34,16 +33,12 @@ def of_remote_containers(containers: Sequence[str], host: str) -> Mapping[str, i
     daemon = api.behind(host)
     if daemon is None or not containers:
         return {}
-
-    def ask(container: str) -> int | None:
-        found = daemon.get(f"/containers/{container}/stats", _TIMEOUT, {"stream": "false", "one-shot": "true"})
-        return _told((found.found or {}).get("memory_stats") or {}) if found is not None else None
-
-    # Only for a server is it loaded.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(len(containers), _AT_ONCE)) as pool:
-        used = dict(zip(containers, pool.map(ask, containers), strict=True))
+    paths = [f"/containers/{container}/stats" for container in containers]
+    answers = daemon.get_each(paths, _TIMEOUT, {"stream": "false", "one-shot": "true"})
+    told = {
+        container: (answer.found or {}) if answer else {} for container, answer in zip(containers, answers, strict=True)
+    }
+    used = {container: _told(each.get("memory_stats") or {}) for container, each in told.items()}
     return {container: amount for container, amount in used.items() if amount is not None}
 
 

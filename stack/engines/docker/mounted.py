@@ -11,7 +11,7 @@ import io
 import posixpath
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol, cast
 
@@ -32,6 +32,21 @@ class StartPipe(Protocol):
     def __call__(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe: ...
 
 
+@contextlib.contextmanager
+def copied_in(
+    start: StartPipe, container: str, folder: str, failed: Callable[[str], StackError]
+) -> Iterator[IO[bytes]]:
+    """Take a tar of what is copied into a folder of a container. Raises what `failed` makes of Docker's own words."""
+    with start(arguments.copy_in(container, folder), feed=True) as pipe:
+        try:
+            yield pipe.input
+        except BrokenPipeError as error:
+            pipe.finish()
+            raise failed(pipe.complaint) from error
+        if pipe.finish():
+            raise failed(pipe.complaint)
+
+
 @dataclass(frozen=True)
 class Mounted:
     """A container that has a volume at `target`."""
@@ -50,7 +65,7 @@ class Mounted:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[IO[bytes]]:
-        with self._copied_in(self.target) as sink:
+        with copied_in(self.start, self.container, self.target, self._not_written) as sink:
             watched = _Watched(sink)
             yield cast(IO[bytes], watched)
         if (root := watched.root()) is not None:
@@ -75,19 +90,14 @@ class Mounted:
         folder = tarfile.TarInfo(name)
         folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, root.mode, root.uid, root.gid
         folder.mtime = int(time.time())
-        with self._copied_in(parent) as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
+        with (
+            copied_in(self.start, self.container, parent, self._not_written) as sink,
+            tarfile.open(fileobj=sink, mode="w|") as tar,
+        ):
             tar.addfile(folder)
 
-    @contextlib.contextmanager
-    def _copied_in(self, folder: str) -> Iterator[IO[bytes]]:
-        with self.start(arguments.copy_in(self.container, folder), feed=True) as pipe:
-            try:
-                yield pipe.input
-            except BrokenPipeError as error:
-                pipe.finish()
-                raise self._failed("restore-failed", "written", pipe.complaint) from error
-            if pipe.finish():
-                raise self._failed("restore-failed", "written", pipe.complaint)
+    def _not_written(self, output: str) -> StackError:
+        return self._failed("restore-failed", "written", output)
 
     def _failed(self, code: str, what: str, output: str) -> StackError:
         component = self.volume.component

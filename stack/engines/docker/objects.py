@@ -12,7 +12,6 @@ from typing import Any
 from stack.engines.docker import answers, api, arguments, client
 
 READ_TIMEOUT = 30.0
-_AT_ONCE = 8
 
 
 def listed(command: Sequence[str], host: str | None = None) -> tuple[str, ...]:
@@ -57,21 +56,10 @@ def inspect(
         *(f"/volumes/{name}" for name in volumes),
     ]
     daemon = api.behind(host)
-    found = _each(daemon, paths, at_once=host is not None) if daemon is not None else []
+    found = daemon.get_each(paths, READ_TIMEOUT) if daemon is not None else []
     if daemon is None or None in found:
         return _inspect_by_client([*containers, *_existing([*images, *volumes], host)], host)
     return [each.found for each in found if each is not None and each.found is not None]
-
-
-def _each(daemon: api.Daemon, paths: Sequence[str], at_once: bool) -> list[api.Answer | None]:
-    """Ask a daemon for each of these paths; one that is far away for all of them at once."""
-    if not at_once or len(paths) < 2:
-        return [daemon.get(path, READ_TIMEOUT) for path in paths]
-    # Only for a server is it loaded.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(len(paths), _AT_ONCE)) as pool:
-        return [*pool.map(lambda path: daemon.get(path, READ_TIMEOUT), paths)]
 
 
 def _existing(names: Sequence[str], host: str | None) -> list[str]:

@@ -30,8 +30,8 @@ class ContainerSession:
 
     def run(self, command: Sequence[str], timeout: float | None = 30) -> Completed:
         answer = process.ask(self.component, self._command(command), client.environment(self.host), timeout)
-        if not answer.ok and (lost := client.lost(self.host)) is not None:
-            raise lost
+        if not answer.ok:
+            client.check_connection(self.host)
         return answer
 
     def pipe(self, command: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
@@ -40,8 +40,8 @@ class ContainerSession:
     def attach(self, command: Sequence[str]) -> int:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
         exit_code = process.attach(self._command(command, terminal), client.environment(self.host))
-        if exit_code and (lost := client.lost(self.host)) is not None:
-            raise lost
+        if exit_code:
+            client.check_connection(self.host)
         return exit_code
 
     def secret(self, secret: SecretReference) -> str:

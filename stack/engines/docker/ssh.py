@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stack.engines.docker.failures import Known, first_known
 from stack.errors import StackError, UsageError
 
 SCHEME = "ssh://"
@@ -115,57 +116,47 @@ def _target(server: Server) -> list[str]:
     return ["--", server.name]
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A message of ssh as a regular expression, and what it means; `{}` stands for the address of the server."""
-
-    pattern: str
-    code: str
-    message: str
-    hint: str
-
-
-# The first that matches wins.
+# The first that matches wins; `{}` stands for the address of the server.
 _KNOWN = (
-    _Known(
+    Known(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         "host-key-changed",
         "{} shows another host key than the one that is known: it was reinstalled, or something pretends to be it",
         "find out which; if it was reinstalled, remove the old key with `ssh-keygen -R` and connect once with `ssh`; "
         "nothing was sent to it",
     ),
-    _Known(
+    Known(
         r"Host key verification failed|No \S+ host key is known",
         "host-key-unknown",
         "the host key of {} is not known on this machine, and stackctl accepts none by itself",
         "connect once with `ssh`, compare the fingerprint that it shows with that of the server, and accept it",
     ),
-    _Known(
+    Known(
         r"Permission denied \(|Too many authentication failures|UNPROTECTED PRIVATE KEY FILE",
         "ssh-refused",
         "{} accepts no SSH key of this user",
         "add a key to the agent with `ssh-add`, or put the public one into `~/.ssh/authorized_keys` of the server; "
         "`ssh` shows whether it works",
     ),
-    _Known(
+    Known(
         r"Could not resolve hostname",
         "server-unreachable",
         "the name of {} does not resolve",
         "check the name, and the network",
     ),
-    _Known(
+    Known(
         r"cannot listen to port|Address already in use",
         "port-taken",
         "a port that the stack publishes is taken on this machine, so none leads from it to {}",
         "choose another with `stackctl up --port PORT`",
     ),
-    _Known(
+    Known(
         r"administratively prohibited|forwarding failed|Could not request local forwarding|Port forwarding is disabled",
         "ssh-forwarding",
         "{} does not let SSH pass connections on",
         "allow `AllowStreamLocalForwarding` and `AllowTcpForwarding` in the server's `sshd_config`",
     ),
-    _Known(
+    Known(
         r"Connection refused|Connection timed out|Operation timed out|No route to host|Network is unreachable"
         r"|Connection (?:closed|reset) by|kex_exchange_identification",
         "server-unreachable",
@@ -179,9 +170,9 @@ def failed(server: Server, said: str) -> StackError:
     """Return the error that a failure of ssh stands for; its own last lines are the output."""
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     output = "\n".join(lines[-15:])
-    for known in _KNOWN:
-        if re.search(known.pattern, said):
-            return StackError(known.code, known.message.format(server), known.hint, output)
+    if (found := first_known(_KNOWN, said)) is not None:
+        known, _ = found
+        return StackError(known.code, known.message.format(server), known.hint, output)
     return StackError("server-unreachable", f"`ssh` to {server} failed", "try it with `ssh`", output)
 
 

@@ -161,8 +161,9 @@ class EmbeddedEngine(Engine):
             mounted=frozenset(store for store in self.volumes.existing() if observe.uses(sections.values(), store)),
         )
 
-    def _memory(self, state: ComponentState) -> int | None:
-        return memory.of_processes(state.process) if state.process else None
+    def _memory(self, replicas: Sequence[ComponentState]) -> Mapping[str, int]:
+        used = {each.id: memory.of_processes(each.process) for each in replicas if each.process}
+        return {id_: amount for id_, amount in used.items() if amount is not None}
 
     def processor_demand(self, state: ComponentState) -> float | None:
         return processor.of_processes(state.process) if state.process else None
