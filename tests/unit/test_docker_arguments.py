@@ -72,9 +72,14 @@ DOCKER = {
     "cp - copy:/data": arguments.copy_in("copy", "/data"),
     "image tag web web:good": arguments.tag("web", "web:good"),
     "container rm --force 63be 7f00": arguments.remove_containers(["63be", "7f00"]),
+    "volume rm old older": arguments.remove_volumes(["old", "older"]),
     "network rm old older": arguments.remove_networks(["old", "older"]),
 }
 COMPOSE = {
+    "stop": SHOP.stop(),
+    "stop web db": SHOP.stop(["web", "db"]),
+    "down --remove-orphans": SHOP.down(),
+    "down --remove-orphans --volumes --rmi local --timeout 0": SHOP.down(data=True),
     "build": SHOP.build(),
     "up --detach --no-build --remove-orphans --quiet-pull": SHOP.up(),
     "up --detach --no-build --quiet-pull --no-deps db cache": SHOP.up(["db", "cache"], orphans=False),

@@ -1,7 +1,4 @@
-"""Build the command lines of `docker compose`, and the filters that select what a project has: pure.
-
-`down` and `stop` are missing: python-on-whales builds those, see `stack.engines.docker.removal`.
-"""
+"""Build the command lines of `docker compose`, and the filters that select what a project has: pure."""
 
 from __future__ import annotations
 
@@ -63,6 +60,16 @@ class Project:
         if not only:
             return self._command("start")
         return self._command("up", "--detach", "--no-build", "--no-recreate", *_alone(only))
+
+    def stop(self, services: Collection[str] = ()) -> list[str]:
+        """Stop the containers of services, of all of them if none is named."""
+        return self._command("stop", *services)
+
+    def down(self, data: bool = False) -> list[str]:
+        """Stop and remove all containers and networks; with `data` volumes and built images too."""
+        # A clean shutdown is of no use to data that is deleted.
+        deleted = ["--volumes", "--rmi", "local", "--timeout", "0"] if data else []
+        return self._command("down", "--remove-orphans", *deleted)
 
     def remove(self, services: Collection[str]) -> list[str]:
         """Stop and remove the containers of services."""

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from stack.engines.compose import remote, render
 from stack.engines.compose.volume_files import container_on, start_pipe
-from stack.engines.docker import arguments, client, removal
+from stack.engines.docker import arguments, client
 from stack.engines.docker.mounted import copied_in
 from stack.engines.docker.objects import READ_TIMEOUT, inspect
 from stack.engines.docker.resolving import workload_of
@@ -49,7 +49,7 @@ def carry(instance: Instance) -> None:
 def remove(instance: Instance) -> None:
     """Remove the volume, if there is one."""
     if _volume(instance) is not None:
-        removal.remove_volumes([remote.volume(instance)], instance.host)
+        client.read(arguments.remove_volumes([remote.volume(instance)]), READ_TIMEOUT, host=instance.host)
 
 
 def _parts(instance: Instance) -> dict[str, Path | None]:

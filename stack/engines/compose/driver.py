@@ -204,7 +204,7 @@ class ComposeEngine(Engine):
         offline.await_offline_servers(self._instance)
         if recreate:
             # Compose recreates only what is configured differently, and these are not.
-            client.read(self._project.remove(recreate), client.STOP_TIMEOUT, host=self._host)
+            self._end(self._project.remove(recreate))
         give_to_users(self._instance)
         if only:
             return self._start(self._project.up(only, orphans=False))
@@ -229,17 +229,17 @@ class ComposeEngine(Engine):
         self._ensure_configuration()
         if not names:
             self._close_tunnel()
-        removal.stop_project(self._instance.project, self._file, names, self._host)
+        self._end(self._project.stop(names))
 
     def down(self) -> None:
         self._ensure_configuration()
         self._close_tunnel()
-        removal.remove_project(self._instance.project, self._file, host=self._host)
+        self._end(self._project.down())
 
     def destroy(self) -> None:
         self._ensure_configuration()
         self._close_tunnel()
-        removal.remove_project(self._instance.project, self._file, data=True, host=self._host)
+        self._end(self._project.down(data=True))
         # What an earlier declaration made and this one no longer names.
         left = self.resources()
         removal.remove_containers(left.containers, self._host)
@@ -312,6 +312,12 @@ class ComposeEngine(Engine):
         client.find()
         if not self._file.exists():
             files.write_configuration(self._instance)
+
+    def _end(self, command: Sequence[str]) -> None:
+        """Run a command that gives each container its time to stop: one after the other, if they use each other."""
+        names = self._instance.stack.names
+        grace = sum(resolving.workload_of(self._instance, name).stop_grace for name in names)
+        client.read(command, client.STOP_TIMEOUT + grace, host=self._host)
 
     def _start(self, command: Sequence[str], explain: Callable[[str], StackError] | None = None) -> Job:
         return CommandJob(client.command(command), client.environment(self._host), explain or self._explain_start)

@@ -10,8 +10,8 @@ from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.docker import removal
-from stack.engines.docker.objects import volume_names
+from stack.engines.docker import arguments, client
+from stack.engines.docker.objects import READ_TIMEOUT, volume_names
 from stack.engines.docker.owners import give_new
 from stack.instance import Instance
 from stack.workload import VolumeId
@@ -33,7 +33,7 @@ class ComposeVolumes(Volumes):
 
     def remove(self, name: str) -> None:
         await_offline_servers(self._instance)
-        removal.remove_volumes([name], self._instance.host)
+        client.read(arguments.remove_volumes([name]), READ_TIMEOUT, host=self._instance.host)
 
     def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.compose import volume_files

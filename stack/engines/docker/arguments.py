@@ -136,6 +136,10 @@ def remove_networks(names: Sequence[str]) -> list[str]:
     return ["network", "rm", *names]
 
 
+def remove_volumes(names: Sequence[str]) -> list[str]:
+    return ["volume", "rm", *names]
+
+
 def _quiet(layout: str | None) -> list[str]:
     return ["--quiet"] if layout is None else []
 

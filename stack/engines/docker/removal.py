@@ -1,40 +1,20 @@
-"""Stop and delete through python-on-whales; no other module imports it.
+"""Delete what is left over, through python-on-whales; no other module imports it.
 
-It gets what needs neither a time limit nor progress nor standard input, and runs once in a command that takes
-seconds anyway: `stop`, `down`, `reset`, `prune`, and the deletion of a volume that was replaced. Its import takes
-0.2 s and waits for the first call, so no other command pays for it. What `up` removes on its way goes through
-`stack.engines.docker.client`.
+It gets what needs neither a time limit nor progress nor standard input: what an earlier declaration or a deleted
+instance left behind. Its import takes 0.2 s and waits for the first call, so a command that finds nothing left
+does not pay for it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stack.engines.docker import client
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
-
-
-def stop_project(name: str, file: Path, services: Collection[str] = (), host: str | None = None) -> None:
-    """Stop the services of a project, all of them if none is named."""
-    _run("compose stop", lambda docker: docker.compose.stop([*services] or None, stream_logs=False), name, file, host)
-
-
-def remove_project(name: str, file: Path, data: bool = False, host: str | None = None) -> None:
-    """Stop and remove the containers and networks of a project; with `data` its volumes and built images too."""
-
-    def remove(docker: DockerClient) -> None:
-        if data:
-            # A clean shutdown is of no use to data that is deleted.
-            docker.compose.down(remove_orphans=True, volumes=True, remove_images="local", timeout=0, quiet=True)
-        else:
-            docker.compose.down(remove_orphans=True, quiet=True)
-
-    _run("compose down", remove, name, file, host)
 
 
 def stop_containers(names: Sequence[str], host: str | None = None) -> None:
@@ -59,24 +39,18 @@ def remove_images(names: Sequence[str], host: str | None = None) -> None:
 
 
 def _each(what: str, names: Sequence[str], carry_out: Callable[[DockerClient], None], host: str | None) -> None:
-    if names:
-        _run(what, carry_out, host=host)
+    """Carry out one command, unless nothing is named.
 
-
-def _run(
-    what: str,
-    carry_out: Callable[[DockerClient], None],
-    project: str | None = None,
-    file: Path | None = None,
-    host: str | None = None,
-) -> None:
-    """Carry out one command. Raises `docker-client`, or the error that Docker's own words stand for."""
+    Raises `docker-client`, or the error that Docker's own words stand for.
+    """
+    if not names:
+        return
     call = _client_call(host)
     from python_on_whales import DockerClient
     from python_on_whales.exceptions import DockerException
 
     try:
-        carry_out(DockerClient(client_call=call, compose_files=[file] if file else [], compose_project_name=project))
+        carry_out(DockerClient(client_call=call))
     except DockerException as error:
         raise client.failed(what, error.stderr or error.stdout or "", host) from error
 

@@ -86,7 +86,7 @@ def remove_volumes(node: Node, names: Sequence[str]) -> None:
     if found:
         # Swarm may be about to remove one itself.
         client.run([*on_host(node.host), *arguments.remove_containers([each["Id"] for each in found])], READ_TIMEOUT)
-    client.read([*on_host(node.host), "volume", "rm", *names], READ_TIMEOUT)
+    client.read([*on_host(node.host), *arguments.remove_volumes(names)], READ_TIMEOUT)
 
 
 def remove_images(node: Node, instance: Instance) -> None:
