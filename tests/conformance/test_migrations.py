@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli
+from tests.cli import Cli, eventually
 from tests.conformance.engines import on_one_engine
 
 Make = Callable[..., Cli]
@@ -121,6 +123,78 @@ def test_a_migration_without_transaction_is_recorded_on_success(schema: Schema) 
     assert "applied 0002_index.sql" in told
     assert "nothing changed" not in told
     assert schema.applied() == ["0001_visits.sql", "0002_index.sql"]
+
+
+def _hold_a_lock(cli: Cli, seconds: float) -> subprocess.Popen[str]:
+    """Begin a transaction that reads the table of visits and goes on; the caller ends it."""
+    statements = f"LOCK TABLE visit_counter IN ACCESS SHARE MODE; SELECT pg_sleep({seconds})"
+    holder = cli.start("exec", "db", "--", "psql", "-U", "student", "-d", "student_notes", "-c", statements)
+    held = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE relation = 'visit_counter'::regclass AND wait_event = 'PgSleep'"
+    )
+    eventually(lambda: cli.data("inspect", "db", "--query", held)["rows"] == [["1"]])
+    return holder
+
+
+@on_one_engine
+def test_a_migration_waits_for_a_lock_for_moments_and_is_tried_again(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    schema.write("0002_column.sql", "ALTER TABLE visit_counter ADD COLUMN note text")
+    with _hold_a_lock(cli, 2.5) as holder:
+        told = cli.ok("up")
+        assert holder.wait(30) == 0
+    assert "0002_column.sql was not given a lock; trying it again" in told.stderr
+    assert schema.applied() == ["0001_visits.sql", "0002_column.sql"]
+
+
+@on_one_engine
+@pytest.mark.long
+def test_a_migration_that_gets_no_lock_names_what_to_end(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    schema.write("0002_column.sql", "ALTER TABLE visit_counter ADD COLUMN note text")
+    with _hold_a_lock(cli, 600) as holder:
+        trying = cli.start("--json", "up")
+        with trying:
+            visits = 0
+            while trying.poll() is None:
+                visits = cli.visit()
+            assert trying.returncode == 1
+            assert trying.stdout is not None
+            error = json.loads(trying.stdout.read())["error"]
+        assert error["code"] == "migration-blocked"
+        assert re.search(
+            r"process \d+ of student \(psql\): active for \d+ s: LOCK TABLE visit_counter", error["output"]
+        )
+        assert visits > 1, "the app served on"
+        ended = re.search("`(SELECT [^`]*)` in `stackctl (shell db[^`]*)`", error["hint"])
+        assert ended is not None, error["hint"]
+        cli.ok(*ended[2].split(), stdin=ended[1])
+        assert holder.wait(30) != 0
+    cli.ok("up")
+    assert schema.applied() == ["0001_visits.sql", "0002_column.sql"]
+
+
+@on_one_engine
+def test_of_two_programs_that_apply_migrations_one_waits(schema: Schema) -> None:
+    cli = schema.cli
+    cli.up()
+    schema.write("0002_notes.sql", "CREATE TABLE notes (text text)")
+    meanwhile = (
+        "BEGIN; SELECT pg_advisory_xact_lock(x'737461636b63746c'::bigint); SELECT pg_sleep(3);"
+        " CREATE TABLE notes (text text);"
+        " INSERT INTO stackctl.migrations (name, checksum) VALUES ('0002_notes.sql', 'of the other'); COMMIT"
+    )
+    other = cli.start("exec", "db", "--", "psql", "-U", "student", "-d", "student_notes", "-c", meanwhile)
+    with other:
+        locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        eventually(lambda: cli.data("inspect", "db", "--query", locked)["rows"] == [["1"]])
+        told = cli.ok("up")
+        assert other.wait(30) == 0
+    assert "0002_notes.sql was not given a lock; trying it again" in told.stderr
+    assert schema.applied() == ["0001_visits.sql", "0002_notes.sql"]
 
 
 @on_one_engine

@@ -20,7 +20,7 @@ from stack.components.postgres.statements import Piece, Refused, pieces
 _EACH = "each statement is committed by itself, as the first line says"
 # What lexical rules the file is read by. The number of the transaction is kept in psql, which no file reaches.
 _BEGIN = """\
-SET standard_conforming_strings = on; BEGIN; \
+SET standard_conforming_strings = on; BEGIN; {opening}\
 SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS begun \\gset \\\\ """
 _END = """
 SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.=) :'begun' AS whole \\gset
@@ -32,7 +32,7 @@ ROLLBACK;
 {torn}
 \\endif
 """
-_EACH_BEGIN = "SET standard_conforming_strings = on; "
+_EACH_BEGIN = "SET standard_conforming_strings = on; {opening}"
 _EACH_END = """
 {closing}{done}
 """
@@ -46,16 +46,18 @@ class Failure:
     nothing_kept: bool = True
 
 
-def run_whole(server: Server, source: Iterable[bytes], closing: str = "") -> Failure | None:
-    """Run a file and then `closing` in one transaction on the declared database, as the declared user.
+def run_whole(server: Server, source: Iterable[bytes], closing: str = "", opening: str = "") -> Failure | None:
+    """Run `opening`, a file and then `closing` in one transaction on the declared database, as the declared user.
+
+    `opening` is one line, so that the lines of the file keep their numbers.
 
     Gives None if all of it was committed.
     """
-    return _run(server, server.database.user, pieces(source), _BEGIN, _END, closing)
+    return _run(server, pieces(source), _BEGIN.format(opening=opening), _END, closing)
 
 
-def run_each(server: Server, source: Iterable[bytes], closing: str = "") -> Failure | None:
-    """Run a file with each statement committed by itself, for what PostgreSQL refuses in a transaction.
+def run_each(server: Server, source: Iterable[bytes], closing: str = "", opening: str = "") -> Failure | None:
+    """Do the same with each statement committed by itself, for what PostgreSQL refuses in a transaction.
 
     What is refused is refused before anything ran.
     """
@@ -63,14 +65,15 @@ def run_each(server: Server, source: Iterable[bytes], closing: str = "") -> Fail
         read = list(pieces(source, _EACH))
     except Refused as refused:
         return Failure(str(refused))
-    failure = _run(server, server.database.user, iter(read), _EACH_BEGIN, _EACH_END, closing)
+    failure = _run(server, iter(read), _EACH_BEGIN.format(opening=opening), _EACH_END, closing)
     return failure and replace(failure, nothing_kept=False)
 
 
 def run_as_admin(asked: Psql, source: Iterable[bytes]) -> Failure | None:
     """Run a file in one transaction, as the administrator."""
     torn = "DO $$ BEGIN RAISE 'it ends its transaction by itself'; END $$;"
-    lines = chain([_BEGIN.encode()], _wrapped(pieces(source)), [_END.format(closing="", done="", torn=torn).encode()])
+    begin, end = _BEGIN.format(opening=""), _END.format(closing="", done="", torn=torn)
+    lines = chain([begin.encode()], _wrapped(pieces(source)), [end.encode()])
     try:
         complaint = asked.run_lines(lines)
     except Refused as refused:
@@ -78,10 +81,11 @@ def run_as_admin(asked: Psql, source: Iterable[bytes]) -> Failure | None:
     return Failure(complaint) if complaint else None
 
 
-def _run(server: Server, user: str, source: Iterator[Piece], begin: str, end: str, closing: str) -> Failure | None:
+def _run(server: Server, source: Iterator[Piece], begin: str, end: str, closing: str) -> Failure | None:
     done, torn = secrets.token_hex(16), secrets.token_hex(16)
     words = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"]
-    with server.pipe([*words, "-d", conninfo(server.database.database, user)], feed=True, take=True) as psql:
+    where = conninfo(server.database.database, server.database.user)
+    with server.pipe([*words, "-d", where], feed=True, take=True) as psql:
         try:
             with suppress(BrokenPipeError):  # its stderr tells why
                 psql.input.write(begin.encode())
