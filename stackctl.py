@@ -19,7 +19,7 @@ from typing import NoReturn
 import typer
 
 # Each registers its commands.
-from stack.cli import beginning, data, entering, lifecycle, looking  # noqa: F401
+from stack.cli import beginning, branching, data, entering, lifecycle, looking  # noqa: F401
 from stack.cli.app import app, program
 from stack.cli.outcome import report_error
 from stack.errors import ExitCode, UsageError

@@ -16,6 +16,7 @@ from stack.workload import Target
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stack.copying import OpenCopy
     from stack.initial import InitialFile
     from stack.migrations import Migration
     from stack.progress import Progress
@@ -262,6 +263,19 @@ class DataStore(Protocol):
 
         `accepts`: also without what can't be had here. Raises `restore-failed`, `restore-differs`, `query-failed`, and
         unless `accepts` `snapshot-loses`.
+        """
+
+    def copy(self, source: Access, opening: OpenCopy, progress: Progress) -> int:
+        """Copy all of another instance's data, which may be in use, into new volumes, and give the bytes.
+
+        What was acknowledged before is in the copy. Raises `branch-refused`, `branch-failed`, `query-failed`,
+        `disk-full`.
+        """
+
+    def settle(self, access: Access, password: str) -> tuple[str, ...]:
+        """Make of a copy data of its own, whose user has `password`, before anything uses it.
+
+        Return what is otherwise than in what was copied, for people. Raises `branch-failed`.
         """
 
 

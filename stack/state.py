@@ -5,6 +5,7 @@ secrets/        one file a secret, made once
 compose/        what was generated for the engine
 lock            a kernel lock, held by the command that changes the instance
 holder.json     which command that is, for those that wait
+unfinished      there for as long as the instance is being made as a branch of another one
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _RECORD_COPY = "record.copy.json"
 _APPLIED = "applied.json"
 _LOCK = "lock"
 _HOLDER = "holder.json"
+_UNFINISHED = "unfinished"
 _SECRET_MODE = 0o444
 _TRIES = 20
 _HINT = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder"
@@ -57,7 +59,8 @@ class Record:
     as in `Instance`: that a component has its data in another store is true from the moment that this is written.
     `parameters`: those that were given once and are no secrets. `groups`: those that are on. `published`: the
     components whose ports are, though they declare that of none. `stopped`: those that do not run on purpose, until an
-    `up` of everything: `stop` named them, or `up` named only others. `host`: the server that it is on.
+    `up` of everything: `stop` named them, or `up` named only others. `host`: the server that it is on. `parent`: the
+    state folder of the instance that it is a branch of, and `parent_file` its stack file; empty if it is none.
     """
 
     project: str
@@ -70,6 +73,8 @@ class Record:
     published: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     host: str | None = None
+    parent: str = ""
+    parent_file: str = ""
 
 
 class State:
@@ -120,6 +125,8 @@ class State:
                 published=tuple(map(str, data.get("published", ()))),
                 stopped=tuple(map(str, data.get("stopped", ()))),
                 host=str(data["host"]) if data.get("host") else None,
+                parent=str(data.get("parent", "")),
+                parent_file=str(data.get("parent_file", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
@@ -131,7 +138,7 @@ class State:
 
     def remember(self, record: Record) -> None:
         data = asdict(record)
-        for name in ("parameters", "stopped", "published", "host"):
+        for name in ("parameters", "stopped", "published", "host", "parent", "parent_file"):
             if not data[name]:
                 del data[name]
         text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
@@ -161,6 +168,25 @@ class State:
             self._make_private(path.parent)
             files.write_text(path, text, mode)
         return path
+
+    def begin(self) -> None:
+        """Note that the instance is being made, until `finish`: what there is of it is worth nothing before."""
+        self.write(_UNFINISHED, "")
+
+    def finish(self) -> None:
+        """Note that the instance is made."""
+        with _explained(self.folder):
+            (self.folder / _UNFINISHED).unlink()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a command began to make the instance and did not end that."""
+        return (self.folder / _UNFINISHED).exists()
+
+    def unfinished_others(self) -> list[State]:
+        """Return the states of the instances beside this one that are unfinished, also those being made just now."""
+        found = sorted(self.folder.parent.glob(f"*/{_UNFINISHED}"))
+        return [State(path.parent) for path in found if path.parent != self.folder]
 
     def has_secret(self, secret_id: str) -> bool:
         return (self.folder / "secrets" / secret_id).is_file()
@@ -265,6 +291,16 @@ class State:
                 progress.step(f"waiting for {self._holder()}")
                 progress = None
             threading.Event().wait(_LOCK_INTERVAL)
+
+    @contextlib.contextmanager
+    def locked_if_free(self) -> Iterator[bool]:
+        """Hold the lock of the instance for the block unless another command has it, and say whether."""
+        with self._attempt() as held:
+            try:
+                yield held
+            finally:
+                if held:
+                    self._clean_up()
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[bool]:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_command_name
 from typer.models import CommandInfo, TyperInfo
 
-from stack.cli.components import InspectGroup
+from stack.cli.components import BranchGroup, InspectGroup
 from stack.cli.options import Shared
 from stack.version import __version__
 
@@ -42,6 +42,7 @@ TOPICS = {
     "stack.cli.looking": "Look",
     "stack.cli.entering": "Work in a component",
     "stack.cli.data": "Data",
+    "stack.cli.branching": "Branches",
 }
 
 
@@ -81,6 +82,10 @@ inspect_app = typer.Typer(rich_markup_mode=None, cls=InspectGroup)
 app.add_typer(inspect_app, name="inspect")
 snapshot_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Save and restore the data.")
 app.add_typer(snapshot_app, name="snapshot")
+branch_app = typer.Typer(
+    rich_markup_mode=None, cls=BranchGroup, no_args_is_help=True, help="Copy a running instance into another one."
+)
+app.add_typer(branch_app, name="branch")
 
 
 def program(words: Sequence[str]) -> typer.Typer:

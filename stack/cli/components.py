@@ -16,15 +16,28 @@ if TYPE_CHECKING:
 
 # The command that gets the name; no component has such a name.
 BY_NAME = "COMPONENT"
+BY_BRANCH = "NAME"
 _LIMIT = 2.0
 
 
-class InspectGroup(TyperGroup):
-    """`inspect`: a word that is no command of its own is the name of a component."""
+class NameGroup(TyperGroup):
+    """A group whose first word that is no command of its own is a name: that of an argument of the one `by_name`."""
+
+    by_name = BY_NAME
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = not args or args[0] in self.commands
-        return super().resolve_command(ctx, args if known else [BY_NAME, *args])
+        return super().resolve_command(ctx, args if known else [self.by_name, *args])
+
+
+class BranchGroup(NameGroup):
+    """`branch`: such a word is the name of a branch to make."""
+
+    by_name = BY_BRANCH
+
+
+class InspectGroup(NameGroup):
+    """`inspect`: such a word is the name of a component."""
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         found = super().shell_complete(ctx, incomplete)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from stack.cli import terminal
-from stack.cli.components import BY_NAME, client_names, component_names, group_names, port_names
+from stack.cli.components import BY_BRANCH, BY_NAME, client_names, component_names, group_names, port_names
 from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.parameters import chosen
@@ -84,6 +84,7 @@ Database = Annotated[
     str | None, typer.Option("--db", metavar="COMPONENT", help="Which database, if there are several.")
 ]
 Dump = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The target; - or nothing for standard output.")]
+BranchName = Annotated[str, typer.Argument(metavar="NAME", help="The branch, which is an instance of this name.")]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The source; - for standard input.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 3 if the engine does not do all that is declared, and change nothing.")
@@ -106,6 +107,13 @@ class CommandInComponent(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, options_first(args))
+
+
+class CommandByName(TyperCommand):
+    """One whose argument stands in the place of its own name."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [self.options_metavar or ""]
 
 
 class CommandForComponent(CommandInComponent):
@@ -252,5 +260,5 @@ def _session(shared: Mapping[str, Any], progress: Shown, invocation: Invocation)
 
 
 def _full_name(context: typer.Context) -> str:
-    """Return the command without the program's name, and without that of a component: `inspect db`, `inspect`."""
-    return context.command_path.partition(" ")[2].removesuffix(f" {BY_NAME}")
+    """Return the command without the program's name, and without a name in its place: `inspect db`, `inspect`."""
+    return context.command_path.partition(" ")[2].removesuffix(f" {BY_NAME}").removesuffix(f" {BY_BRANCH}")

@@ -7,15 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.engines.fleets import FLEETS
-from stack.errors import StackError
 from stack.observed import ListedState
 from stack.registry import is_gone
 from stack.report import Report, count, duration, size
 from stack.results.machine import EngineProblem, ListedInstance, LsResult
 from stack.settings import PLAYGROUND, Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
-from stack.workflow.fleet import Gathered, Member, gather
+from stack.workflow.fleet import Gathered, Member, gather, sizes_of
 
 _COLUMNS = (
     Column("INSTANCE", least=8), Column("ENGINE"), Column("STATE"), Column("URL", least=14, keeps="end"),
@@ -41,7 +39,7 @@ def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
         member for member in found.members if every or member.entry is not None or settings.instance is not None
     )
     gathered, others = replace(found, members=listed), len(found.members) - len(listed)
-    sizes = _sizes(gathered)
+    sizes = sizes_of(gathered)
     now = datetime.now(UTC)
     data = LsResult(
         instances=tuple(_listed(member, sizes.get((member.engine, member.project))) for member in gathered.members),
@@ -60,23 +58,6 @@ def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
 
 def _colour(head: str, entry: str) -> str | None:
     return next((colour for state, colour in _COLOURS.items() if head == "STATE" and entry == state), None)
-
-
-def _sizes(gathered: Gathered) -> dict[tuple[str, str], int]:
-    sizes: dict[tuple[str, str], int] = {}
-    for name, fleet in FLEETS.items():
-        found = [
-            member.found
-            for member in gathered.members
-            if member.found is not None and member.engine == name and not member.host
-        ]
-        try:
-            known: Mapping[str, int] = fleet.sizes(found) if found else {}
-        except StackError:
-            # It takes too long just now; the rest is worth telling.
-            known = {}
-        sizes |= {(name, project): bytes_ for project, bytes_ in known.items()}
-    return sizes
 
 
 def _row(member: Member, used: int | None, now: datetime, style: Style) -> list[str]:

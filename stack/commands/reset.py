@@ -2,121 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from stack.errors import StackError
-from stack.instance import Instance, default_ports
-from stack.observed import Resources
 from stack.progress import Progress
-from stack.registry import Registry
 from stack.report import Report
-from stack.results.lifecycle import Deletable, NothingToReset, ResetResult
+from stack.results.lifecycle import NothingToReset, ResetResult
 from stack.settings import Settings
-from stack.snapshots.archive import opened as open_archive
-from stack.snapshots.manifest import Manifest
-from stack.snapshots.store import SnapshotStore
 from stack.workflow.confirming import Confirm
-from stack.workflow.externals import external_lines
-from stack.workflow.journal import Journal
-from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
-from stack.workflow.opening import Opened, change, whole
-from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
-from stack.workflow.restoring import loading
-from stack.workload import PortId
+from stack.workflow.resetting import reset_instance
 
 
 def reset(
     settings: Settings, progress: Progress, confirm: Confirm, saves: bool = True, accepts: bool = False
 ) -> Report[ResetResult | NothingToReset]:
-    """Delete containers, networks, volumes, built images and state. `confirm` decides.
-
-    What its databases hold is saved first, for `stackctl undo`, unless not `saves`; and it is loaded and compared,
-    for it is the only copy then. `accepts`: also if `undo` can't bring all of it back.
-    """
-    with change(settings, progress, deletes_all=not saves, parameters=False) as opened:
-        name = opened.instance.name
-        left = opened.engine.resources()
-        if not left and not opened.state.exists():
-            return Report("reset", f"{name}: there is nothing to delete", NothingToReset(name, deleted={}))
-        held = with_data(opened)
-        saves = saves and bool(held)
-        if not confirm(_announcement(opened, left, bool(held), saves)):
-            raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
-        journal = Journal(opened.state)
-        saved = _save(settings, opened, journal, accepts, progress) if saves else None
-        progress.step(f"{name}: deleting")
-        journal.try_save(journal.applied.wanting("down"))
-        opened.engine.destroy()
-        deleted, ports = _deletable(opened, left), _chosen_ports(opened.instance)
-        _forget(opened)
-        Registry(settings.registry).remove(opened.instance.project)
-    text = f"{name} is deleted, its data included"
-    text += f"; it was saved, loaded once and compared: `stackctl undo` brings it back ({saved.name})" if saved else ""
-    if ports:
-        words = " ".join(f"--port {port.typed}={number}" for port, number in ports.items())
-        text += f"; `stackctl up` takes the declared port again, and `stackctl up {words}` that of before"
-    return Report("reset", text, ResetResult(name, deleted, saved, ports))
-
-
-def _forget(opened: Opened) -> None:
-    try:
-        opened.state.delete()
-    except StackError as error:
-        hint = f"delete {opened.state.folder} when it can be written; nothing else is left of {opened.instance.name}"
-        raise error.hinting(hint) from error
-
-
-def _chosen_ports(instance: Instance) -> dict[PortId, int]:
-    """Those that are not as declared: a new `up` does not know them any more."""
-    declared = default_ports(instance.stack)
-    return {name: port for name, port in instance.ports.items() if port != declared[name]}
-
-
-def _save(settings: Settings, opened: Opened, journal: Journal, accepts: bool, progress: Progress) -> Path:
-    try:
-        with quiesced(opened, journal, progress):
-            path, manifest = save(
-                opened, SnapshotStore(settings.state_root, opened.instance.name), None, "reset", progress
-            )
-            try:
-                _prove(as_made(whole(opened)), journal, path, manifest, accepts, progress)
-            except BaseException:
-                path.unlink()
-                raise
-    except StackError as error:
-        raise error.hinting(
-            f"nothing was deleted; `stackctl reset --no-snapshot` deletes without saving; {error.hint}"
-        ) from error
-    return path
-
-
-def _prove(opened: Opened, journal: Journal, path: Path, manifest: Manifest, accepts: bool, progress: Progress) -> None:
-    """Load a snapshot beside what it was made of, and remove that again. Raises what `undo` would fail with."""
-    progress.step(f"{path.name}: loading it once, to be sure that `undo` can")
-    require_room(opened, manifest.size)
-    with open_archive(path) as archive:
-        fill = {name: loading(opened, archive, name, accepts, progress) for name in manifest.components}
-        remove_new_stores(fill_new_stores(opened, journal, fill, progress), fill)
-
-
-def _announcement(opened: Opened, left: Resources, held: bool, saves: bool) -> str:
-    lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
-    lines += [f"  {kind}: {', '.join(names)}" for kind, names in _deletable(opened, left).items() if names]
-    if held:
-        after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
-        lines.append(f"Its data is {after}.")
-    lines += [f"{line}; nothing brings it back." for line in unsaved_lines(opened)]
-    lines += [f"{name} is {what}: its data stays as it is." for name, what in external_lines(opened).items()]
-    return "\n".join(lines)
-
-
-def _deletable(opened: Opened, left: Resources) -> Mapping[Deletable, tuple[str, ...]]:
-    """List what there is, by kind."""
-    return {
-        "volumes": left.volumes,
-        "containers": left.containers,
-        "networks": left.networks,
-        "images": left.images,
-        "state": (str(opened.state.folder),) if opened.state.exists() else (),
-    }
+    """Delete containers, networks, volumes, built images and state. `confirm` decides."""
+    return reset_instance(settings, progress, confirm, saves, accepts)

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import IO, Protocol
 
 from stack.capabilities import Completed, Serve, Session
+from stack.copying import FileCopy
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
+from stack.instance import Instance
 from stack.observed import ComponentState, Found, Listening, Observed, Resources
 from stack.ports import Holder, Listener
 from stack.progress import Progress
@@ -118,6 +120,13 @@ class Volumes(ABC):
     @abstractmethod
     def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         """Put the files of a tar into a volume, which is made if it does not exist. Raises `restore-failed`."""
+
+    @abstractmethod
+    def copying(self, source: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
+        """Open the copy of a volume of another instance, which may run, into the same of this one, which is new.
+
+        The other is on the same engine and server. Raises `branch-failed`.
+        """
 
     def free_space(self) -> int | None:
         """Give the bytes that are free for volumes, if they are on this machine."""

@@ -11,7 +11,7 @@ from stack.fields import Fields
 from stack.report import count
 from stack.workload import PortId
 
-Reason = Literal["asked", "adopt", "load", "reset", "restore", "undo", "upgrade"]
+Reason = Literal["asked", "adopt", "branch", "load", "reset", "restore", "undo", "upgrade"]
 """Why it was made: on request, of an adopted project, or before a command that replaces or deletes the data."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from stack.capabilities import Access
+from stack.copying import FileCopy, OpenCopy, require_space, told
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.snapshots.archive import CHUNK, Archive, Writer, damaged
@@ -111,6 +112,24 @@ class VolumeFiles:
                     f"{found.files} files, and {content.rows} were saved",
                     "take another snapshot (`stackctl snapshot list`)",
                 )
+
+    def copy(self, source: Access, opening: OpenCopy, progress: Progress) -> int:
+        copied = 0
+        for name in self.names:
+            with opening(name) as files:
+                amount = files.size()
+                require_space(files, self.component, amount)
+                progress.step(told(files, f"{self.component}: the volume {name}" if name else self.component, amount))
+                self.copy_files(files)
+                copied += amount
+        return copied
+
+    def copy_files(self, files: FileCopy) -> None:
+        """Copy one volume. Files that change meanwhile are copied as they are at that moment, each at its own."""
+        files.copy()
+
+    def settle(self, access: Access, password: str) -> tuple[str, ...]:
+        return ()
 
     def _owner(self, target: Target) -> tuple[int, int] | None:
         """The user of a container. Files of a process are its user's anyway."""

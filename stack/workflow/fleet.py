@@ -127,6 +127,24 @@ def gather(settings: Settings, servers: bool = False) -> Gathered:
     return Gathered(tuple(sorted(wanted, key=lambda each: (each.instance, each.engine, each.project))), silent)
 
 
+def sizes_of(gathered: Gathered) -> dict[tuple[str, str], int]:
+    """Return the bytes of the data of instances on this machine, by engine and project, as far as they are known."""
+    sizes: dict[tuple[str, str], int] = {}
+    for name, fleet in FLEETS.items():
+        found = [
+            member.found
+            for member in gathered.members
+            if member.found is not None and member.engine == name and not member.host
+        ]
+        try:
+            known: Mapping[str, int] = fleet.sizes(found) if found else {}
+        except StackError:
+            # It takes too long just now; the rest is worth telling.
+            known = {}
+        sizes |= {(name, project): bytes_ for project, bytes_ in known.items()}
+    return sizes
+
+
 def _is_named(entry: Entry, settings: Settings) -> bool:
     return settings.instance in (None, entry.instance) and settings.engine in (None, entry.engine)
 

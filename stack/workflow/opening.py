@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from stack.pins import read_pins
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
 from stack.references import FileSecret, secrets_in
+from stack.registry import Registry
 from stack.settings import PLAYGROUND, Settings
 from stack.snapshots.partial import remove_partial
 from stack.state import Record, State
@@ -178,13 +179,39 @@ def change(
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
-    with State(settings.state_root / name).locked(progress):
+    state = State(settings.state_root / name)
+    with state.locked(progress):
         remove_partial(settings.state_root, name)
+        _remove_unfinished(settings, stack, state, progress)
         opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
         with opened.engine.locked(progress):
             yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
+
+
+def _remove_unfinished(settings: Settings, stack: Stack, own: State, progress: Progress) -> None:
+    """Remove what is left of branches whose command was killed before they were made; hold the lock of `own`.
+
+    What can't be removed of another one is no reason for the command to fail.
+    """
+    if own.unfinished:
+        _remove(settings, stack, own, progress)
+    for other in own.unfinished_others():
+        with suppress(StackError), other.locked_if_free() as held:
+            if held and other.unfinished:
+                _remove(settings, stack, other, progress)
+
+
+def _remove(settings: Settings, stack: Stack, state: State, progress: Progress) -> None:
+    name = state.folder.name
+    progress.step(f"{name}: removing what is left of a branch that was not finished")
+    if (record := state.record()) is not None:
+        left = _open(replace(settings, engine=record.engine, host=record.host), stack, name)
+        with left.engine.locked(progress):
+            left.engine.destroy()
+        Registry(settings.registry).remove(record.project)
+    state.delete()
 
 
 def with_parameters(opened: Opened, settings: Settings, ask: Ask | None = None) -> Opened:

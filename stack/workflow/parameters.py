@@ -195,3 +195,10 @@ def keep_secrets(state: State, stack: Stack, given: Mapping[str, Given]) -> None
     for secret in read:
         if isinstance(secret, ParameterSecret) and secret.parameter.name in given:
             state.keep_secret(secret.id, secret.value(given), mounted=True)
+
+
+def inherit_secrets(state: State, parent: State, stack: Stack) -> None:
+    """Write the secrets that another instance was given once, or generated: its data may be encrypted with them."""
+    for name, needed in stack.whole.parameters.items():
+        if needed.parameter.secret and parent.has_secret(_KEPT_AS + name):
+            state.keep_secret(_KEPT_AS + name, parent.secret(_KEPT_AS + name).reveal(), mounted=False)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stack.applied import Applied
-from stack.capabilities import Access
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.observed import ComponentState
@@ -30,7 +29,7 @@ from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0
 
-Fill = Callable[[Access], None]
+Fill = Callable[[DataAccess], None]
 """Puts data into volumes that are new."""
 
 
@@ -92,11 +91,12 @@ def switch_data(
     progress: Progress,
     timeout: float,
     made_now: bool = True,
+    inherits: Callable[[Applied], Applied] | None = None,
 ) -> Report[UpResult]:
     """Switch the instance to the stores of `new`, and bring it up on them. Nothing may write any more.
 
     `keeps`: the snapshot of what was there, if that is kept beside it; else it is deleted. `made_now`: they were made
-    for this, and not by an earlier stackctl.
+    for this, and not by an earlier stackctl. `inherits`: adds what is known of the data that they are a copy of.
     """
     before, now = (whole(each).engine.volumes.declared() for each in (opened, new))
     if opened.engine.observe().exists:
@@ -117,7 +117,7 @@ def switch_data(
     if made_now:
         databases = [each.name for each in new.instance.stack if each.name in names and each.schema]
         applied = applied.demoted(now[VolumeId.of(name)] for name in databases)
-    journal.save(applied)
+    journal.save(inherits(applied) if inherits else applied)
     progress.step(f"{new.instance.name}: switching to the new data")
     running = replace(new.instance, stack=opened.instance.stack, ports=opened.instance.ports)
     report = converge(with_instance(new, running), journal, progress, UpOptions(timeout))

@@ -19,6 +19,7 @@ from typing import IO, Self
 
 from stack.capabilities import Completed, Pipe, Serve, Session
 from stack.components.postgres import Postgres
+from stack.copying import FileCopy
 from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Volumes
 from stack.engines.docker import resolving
 from stack.engines.embedded.driver import EmbeddedEngine
@@ -66,7 +67,7 @@ class World:
     by its store; `stopped`: what was stopped while each was read. `scenes`: what looks show, one after the other and
     the last for ever, in place of `components`; `shown` counts them. `log`: the lines that each component wrote, and
     `lines` those of all; `read_since` notes from when they were read last. `answer`: how a command in a component ends,
-    and `ends` how each job does that does not end with 0.
+    and `ends` how each job does that does not end with 0. `beside`: the worlds of other instances, by their names.
     """
 
     components: dict[str, ComponentState] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class World:
     answer: Completed = DONE
     ends: dict[str, int] = field(default_factory=dict)
     listens: Listening | None = None
+    beside: dict[str, World] = field(default_factory=dict)
     memory: Mapping[str, int] = field(default_factory=dict)
 
     def copy(self) -> World:
@@ -194,9 +196,46 @@ class FakeVolumes(Volumes):
             yield written
             self._world.files[self.declared()[volume]] = written.getvalue()
 
+    @contextlib.contextmanager
+    def copying(self, source: Instance, volume: VolumeId) -> Iterator[FileCopy]:
+        self._world.step(f"copy {volume}")
+        theirs, ours = FakeVolumes(self._world, source).declared()[volume], self.declared()[volume]
+        yield FakeCopy(self._world, self._world.beside.get(source.name, self._world), theirs, ours)
+
     def version(self, component: str) -> int | None:
         store = self._world.stores.get(self.declared().get(VolumeId(component), ""))
         return store.version if store else None
+
+
+@dataclass(frozen=True)
+class FakeCopy:
+    """Copies the store of one world into another; see `stack.copying.FileCopy`."""
+
+    world: World
+    source: World
+    theirs: str
+    ours: str
+    clones: bool = True
+    free: int | None = None
+
+    def size(self, leave_out: Collection[str] = ()) -> int:
+        return 1000
+
+    def copy(self, folder: str = "", leave_out: Collection[str] = ()) -> None:
+        self.world.step("copy files")
+        if self.theirs in self.source.stores:
+            self.world.stores[self.ours] = copy.deepcopy(self.source.stores[self.theirs])
+        else:
+            self.world.files[self.ours] = self.source.files[self.theirs]
+
+    def copy_files(self, folder: str, names: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def read(self, path: str) -> str | None:
+        return None
+
+    def write(self, path: str, text: str) -> None:
+        raise NotImplementedError
 
 
 def _databases(instance: Instance) -> list[Postgres]:

@@ -157,7 +157,7 @@ Install = Callable[..., FakeFleet]
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def install(**values: object) -> FakeFleet:
         made = FakeFleet(**values)  # type: ignore[arg-type]
-        for module in (fleet, ls, prune):
+        for module in (fleet, prune):
             monkeypatch.setattr(module, "FLEETS", {"compose": made})
         return made
 

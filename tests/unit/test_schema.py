@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pytest
 from jsonschema import Draft202012Validator
 
+from stack.cli.components import BY_BRANCH
 from stack.errors import StackError
 from stack.report import SCHEMA, Report, envelope, error_envelope
 from stack.results.access import ExecResult
@@ -114,7 +115,7 @@ def names() -> set[str]:
     found = set()
     for name, command in commands().items():
         subcommands: Mapping[str, object] = getattr(command, "commands", {})
-        found |= {f"{name} {each}" for each in subcommands}
+        found |= {f"{name} {each}".removesuffix(f" {BY_BRANCH}") for each in subcommands}
         if not subcommands or getattr(command, "invoke_without_command", False):
             found.add(name)
     return found

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stack.capabilities import Access
+from stack.components.postgres.branching import copy_cluster, settle_cluster
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.loading import load_component
 from stack.components.postgres.password import password_statement
@@ -16,6 +17,7 @@ from stack.components.postgres.saving import save_component
 from stack.components.postgres.server import Server
 from stack.components.postgres.starting import unfit_settings
 from stack.components.postgres.transfer import LOADING
+from stack.copying import OpenCopy
 from stack.progress import Progress
 from stack.report import count, size
 from stack.snapshots.archive import Archive, Writer
@@ -80,3 +82,9 @@ class PostgresData:
         with server(LOADING) as opened:
             closing = password_statement(self.database, password)
             load_component(opened, archive, found, closing, accepts, progress, unfit)
+
+    def copy(self, source: Access, opening: OpenCopy, progress: Progress) -> int:
+        return copy_cluster(self.database, source, opening, progress)
+
+    def settle(self, access: Access, password: str) -> tuple[str, ...]:
+        return settle_cluster(self.database, access, password)

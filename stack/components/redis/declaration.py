@@ -184,10 +184,10 @@ class Redis(Server):
             return None
         # Only a command that saves or loads needs it.
         from stack.components.redis.adopting import with_log
-        from stack.snapshots.volumes import ServerFiles
+        from stack.components.redis.copying import RedisFiles
 
         # Containers run Redis and processes Valkey.
-        return ServerFiles(self.name, ("",), USER, product="Redis", kept="keys", adopted=with_log)
+        return RedisFiles(self.name, ("",), USER, product="Redis", kept="keys", adopted=with_log)
 
     @property
     def check(self) -> RedisCheck:

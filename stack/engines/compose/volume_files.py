@@ -15,7 +15,7 @@ from stack.engines.docker.mounted import Mounted
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
 from stack.instance import Instance
-from stack.workload import VolumeId
+from stack.workload import Volume, VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
 _ONE_OFF = "com.docker.compose.oneoff"
@@ -41,25 +41,38 @@ def give(instance: Instance, volume: VolumeId, user: str) -> None:
 @contextlib.contextmanager
 def _mounted(instance: Instance, volume: VolumeId) -> Iterator[Mounted]:
     """Create a container on the volume, which is made if it does not exist."""
-    await_offline_servers(instance)
     name = f"{instance.project}-{volume.component}-copy"
-    workloads = (resolving.workload_of(instance, component) for component in instance.stack.names)
-    declared = next(each for workload in workloads for each in workload.volumes if each.id == volume)
+    store, target = make_volume(instance, volume), _declared(instance, volume).target
+    with container_on(instance, name, store, target):
+        yield Mounted(name, target, volume, partial(start_pipe, instance))
+
+
+def make_volume(instance: Instance, volume: VolumeId) -> str:
+    """Make a declared volume if it does not exist; return Docker's name for it."""
+    await_offline_servers(instance)
     store = render.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
-    labels = project | {"com.docker.compose.volume": instance.store_name(declared)}
+    labels = project | {"com.docker.compose.volume": instance.store_name(_declared(instance, volume))}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
-    with container_on(instance, name, store, declared.target):
-        yield Mounted(name, declared.target, volume, partial(start_pipe, instance))
+    return store
+
+
+def one_off_labels(instance: Instance) -> dict[str, str]:
+    """Return the labels of a container that is removed with the next change if a command leaves it."""
+    return {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
+
+
+def _declared(instance: Instance, volume: VolumeId) -> Volume:
+    workloads = (resolving.workload_of(instance, component) for component in instance.stack.names)
+    return next(each for workload in workloads for each in workload.volumes if each.id == volume)
 
 
 @contextlib.contextmanager
 def container_on(instance: Instance, name: str, store: str, target: str) -> Iterator[None]:
     """Create a container on a volume that never runs, and remove it after the block."""
-    own = {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
     image = empty_image(instance)
     make_empty_image(image, render.labels(instance) | {render.LABEL_PROJECT: instance.project}, instance.host)
-    create = arguments.create_container(name, image, store, target, own)
+    create = arguments.create_container(name, image, store, target, one_off_labels(instance))
     client.read(create, client.STOP_TIMEOUT, host=instance.host)
     try:
         yield

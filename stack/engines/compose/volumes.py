@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import IO
 
+from stack.copying import FileCopy
 from stack.engines.base import Volumes
 from stack.engines.compose import machine, render
 from stack.engines.compose.arguments import of_project
@@ -44,6 +45,11 @@ class ComposeVolumes(Volumes):
         from stack.engines.compose import volume_files
 
         return volume_files.write(self._instance, volume)
+
+    def copying(self, source: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
+        from stack.engines.compose import volume_copy
+
+        return volume_copy.copying(source, self._instance, volume)
 
     def free_space(self) -> int | None:
         return machine.free_space() if self._instance.host is None else None

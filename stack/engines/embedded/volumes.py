@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+from stack.copying import FileCopy
 from stack.engines.base import Volumes
 from stack.engines.embedded.data_folders import all_volumes, await_unused, declared_volumes, discard
+from stack.engines.embedded.folder_copy import FolderCopy
 from stack.engines.embedded.home_files import HomeFiles
-from stack.engines.embedded.layout import Home
+from stack.engines.embedded.layout import Home, home_of
 from stack.engines.embedded.namespace import command_as
 from stack.engines.embedded.user import RunAs, make_private
 from stack.engines.process import Pipe
@@ -52,6 +54,15 @@ class EmbeddedVolumes(Volumes):
         with self._files.changing():
             make_private(folder, run_as)
         return _writing(folder, run_as)
+
+    @contextlib.contextmanager
+    def copying(self, source: Instance, volume: VolumeId) -> Iterator[FileCopy]:
+        home = home_of(source)
+        self._files.make()
+        folder, run_as = self._home.volume(volume), self._files.run_as
+        with self._files.changing():
+            make_private(folder, run_as)
+        yield FolderCopy(home.volume(volume), HomeFiles(source, home).run_as, folder, run_as)
 
     def free_space(self) -> int | None:
         folder = next(each for each in (self._home.folder, *self._home.folder.parents) if each.is_dir())

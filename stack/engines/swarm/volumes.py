@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import IO
 
+from stack.copying import FileCopy
 from stack.engines.base import Volumes
 from stack.engines.docker import arguments, client
 from stack.engines.docker.objects import READ_TIMEOUT
@@ -50,6 +51,14 @@ class SwarmVolumes(Volumes):
         from stack.engines.swarm import volume_files
 
         return volume_files.write(self._instance, self._there(volume, self._choose()), volume)
+
+    def copying(self, source: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
+        raise StackError(
+            "branch-refused",
+            f"volumes on a Swarm are not copied: {volume} of {source.name}; nothing was changed",
+            "`stackctl snapshot save --output FILE` saves them, and `stackctl --instance NAME snapshot restore --input "
+            "FILE` makes another instance of it",
+        )
 
     def _there(self, volume: VolumeId, node: Node | None) -> Node:
         if node is None:
