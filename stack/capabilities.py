@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stack.progress import Progress
     from stack.results.access import Inspected
     from stack.results.instances import Runs
+    from stack.results.rehearsals import RehearsedMigration
     from stack.snapshots.archive import Archive, Writer
     from stack.snapshots.manifest import Saved
     from stack.snapshots.streams import Kind, Peekable
@@ -327,6 +328,15 @@ class Dumps(Protocol):
         """Serve a new volume, make what every database of the component has, and let `load` take in the rest."""
 
 
+@dataclass(frozen=True)
+class Pending:
+    """What is to be done in a database before anything uses it. `databases` and `extensions`: the names of new ones."""
+
+    databases: Sequence[str]
+    extensions: Sequence[str]
+    migrations: tuple[Migration, ...]
+
+
 class Schema(Protocol):
     """What is made in a database before anything uses it."""
 
@@ -366,8 +376,13 @@ class Schema(Protocol):
     ) -> tuple[dict[str, str], tuple[str, ...]]:
         """Apply those that it lacks: the checksums of all that it has had after that, and the names of the new ones.
 
-        Raises `migration-failed`, `migration-edited` and `migration-order`.
+        Raises `migration-failed`, `migration-blocked`, `migration-edited` and `migration-order`.
         """
+
+    def rehearse(
+        self, access: Access, major: int, pending: Pending, progress: Progress
+    ) -> tuple[RehearsedMigration, ...]:
+        """Do to a copy of its data all that is pending, and return how each migration went. Raises as they do."""
 
 
 class Check(Protocol):

@@ -161,10 +161,14 @@ def plan(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `up --plan FILE`.")
     ] = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Apply the pending migrations to a copy of the data first.")
+    ] = False,
 ) -> Report[object]:
     """Show what `up` would do, why, and what happens to the data.
 
     It changes nothing. Manual changes are marked as drift. With COMPONENT it is the plan of `up COMPONENT`.
+    With --rehearse it also shows how long each statement of a migration takes, and which tables it locks.
 
     \b
     Examples:
@@ -172,6 +176,7 @@ def plan(
       stackctl plan --exit-code
       stackctl plan --with tools
       stackctl plan web
+      stackctl plan --rehearse
       stackctl plan --output next.json && stackctl up --plan next.json
     """
     from stack.commands.plan import plan
@@ -179,7 +184,10 @@ def plan(
 
     _check_whole(components, output, "--output")
     groups = Switches(on or (), off or ())
-    return plan(session.given(parameters), exit_code, output, groups, components or (), strict)
+    return plan(
+        session.given(parameters), exit_code, output, groups, components or (), strict,
+        session.progress if rehearse else None,
+    )  # fmt: skip
 
 
 def _check_whole(components: list[str] | None, file: Path | None, option: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from stack.results.rehearsals import Rehearsal
+
 ActionKind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
 
 
@@ -116,7 +118,9 @@ class PlanResult(PlannedChanges):
 
     `notices`: warnings about the stack file, as text for people.
     `externals`: what each server is that is used and not run by stackctl, as text for people.
+    `rehearsal`: how the pending migrations went on a copy of the data, with `--rehearse`; else null.
     """
 
     notices: tuple[str, ...]
     externals: Mapping[str, str]
+    rehearsal: Rehearsal | None

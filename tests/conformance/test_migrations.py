@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -195,6 +195,53 @@ def test_of_two_programs_that_apply_migrations_one_waits(schema: Schema) -> None
         assert other.wait(30) == 0
     assert "0002_notes.sql was not given a lock; trying it again" in told.stderr
     assert schema.applied() == ["0001_visits.sql", "0002_notes.sql"]
+
+
+@on_docker_at_length
+def test_a_rehearsal_tells_what_each_statement_does_and_does_it_to_a_copy(schema: Schema) -> None:
+    cli = schema.cli
+    schema.write("0002_notes.sql", "CREATE TABLE notes (id int); INSERT INTO notes SELECT generate_series(1, 50)")
+    schema.write("0003_old.sql", "CREATE TABLE old (a int)")
+    cli.up()
+    count, before = cli.visit(), cli.data("status")["components"]
+    schema.write(
+        "0004_more.sql",
+        "-- what is new\nALTER TABLE notes\n  ALTER COLUMN id TYPE bigint;\n"
+        "UPDATE notes SET id = id + 1 WHERE id > 40;\n"
+        "CREATE TABLE new (a int); INSERT INTO new VALUES (1);\nCOPY new FROM stdin;\n2\n\\.\nDROP TABLE old;\n",
+    )
+    schema.write("0005_apart.sql", "-- stackctl: no-transaction\nCREATE INDEX CONCURRENTLY apart ON notes (id)")
+
+    told = cli.data("plan", "--rehearse")
+    first, second = told["rehearsal"]["migrations"]["db"]
+    seen = {each["line"]: each for each in first["statements"]}
+    assert (seen[2]["text"], seen[2]["rewritten"]) == ("ALTER TABLE notes ALTER COLUMN id TYPE bigint", ["notes"])
+    (lock,) = seen[2]["locks"]
+    assert (lock["table"], lock["mode"], lock["blocks"]) == ("notes", "AccessExclusiveLock", "reads and writes")
+    assert seen[2]["seconds"] <= lock["seconds"] <= first["seconds"]
+    assert (seen[4]["rows"], seen[4]["locks"]) == ({"notes": 10}, [])
+    assert (seen[6]["text"], seen[6]["rows"]) == ("COPY new FROM stdin", {"new": 1}), (
+        "the data of a COPY is no statement"
+    )
+    assert (seen[9]["dropped"], seen[9]["locks"][0]["table"]) == (["old"], "old")
+    assert [each["text"] for each in second["statements"]] == ["CREATE INDEX CONCURRENTLY apart ON notes (id)"]
+    text = cli.ok("plan", "--rehearse").stdout
+    assert "changes 10 rows of notes" in text
+    assert re.search(r"blocks reads and writes of notes for \d+ ms", text), text
+
+    schema.write("0006_bad.sql", "DELETE FROM notes;\n\nSELECT 1/0;\n")
+    error = cli.fails("plan", "--rehearse", code="migration-failed")
+    assert "the data itself was not touched" in error["message"]
+    assert error["output"].startswith("line 3: ERROR:  division by zero"), error
+    assert schema.applied() == ["0001_visits.sql", "0002_notes.sql", "0003_old.sql"]
+    assert cli.data("inspect", "db", "--query", "SELECT count(*), max(id) FROM notes")["rows"] == [["50", "50"]]
+    assert cli.data("status")["components"] == before
+    assert cli.visit() == count + 1
+
+    (schema.folder / "0006_bad.sql").unlink()
+    cli.ok("up")
+    assert cli.data("plan", "--rehearse")["rehearsal"]["migrations"] == {}
+    assert len(cli.data("down")["kept"]) == 1, "no copy is left"
 
 
 @on_one_engine

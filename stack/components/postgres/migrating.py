@@ -68,11 +68,7 @@ def migrate(
 
     Raises `migration-failed`, of which nothing remains, `migration-blocked`, `migration-edited` and `migration-order`.
     """
-    answer = server.run(server.database.query(_TABLE + _APPLIED))
-    if not answer.ok:
-        raise _failed(server.database.name, "the table of migrations", answer.stderr, True)
-    applied = {str(name): str(checksum) for name, checksum in read_rows(answer.stdout).rows}
-    lacking = pending(server.database.name, applied, migrations)
+    applied, lacking = find_pending(server, migrations)
     for each in lacking:
         progress.step(f"{server.database.name}: applying {each.name}")
         _apply(server, each, progress)
@@ -80,12 +76,30 @@ def migrate(
     return applied, tuple(each.name for each in lacking)
 
 
+def find_pending(server: Server, migrations: tuple[Migration, ...]) -> tuple[dict[str, str], tuple[Migration, ...]]:
+    """Return the checksums of those that a database has had, by name, and those that it lacks.
+
+    Raises `migration-failed`, `migration-edited` and `migration-order`.
+    """
+    answer = server.run(server.database.query(_TABLE + _APPLIED))
+    if not answer.ok:
+        raise failed(server.database.name, "the table of migrations", answer.stderr, True)
+    applied = {str(name): str(checksum) for name, checksum in read_rows(answer.stdout).rows}
+    return applied, pending(server.database.name, applied, migrations)
+
+
+def noted(migration: Migration) -> str:
+    """Return the statement that records a migration."""
+    name = migration.name.replace("'", "''")
+    return f"INSERT INTO stackctl.migrations (name, checksum) VALUES ('{name}', '{migration.checksum}');\n"  # noqa: S608
+
+
 def _apply(server: Server, migration: Migration, progress: Progress) -> None:
     """Apply one. Does nothing if another program did so first."""
     database, until = server.database.name, time.monotonic() + _TRIED_FOR
     while (failure := _run(server, migration)) is not None and _MEANWHILE not in failure.text:
         if _BUSY not in failure.text and not (_NO_LOCK in failure.text and failure.nothing_kept):
-            raise _failed(database, migration.name, failure.text, failure.nothing_kept)
+            raise failed(database, migration.name, failure.text, failure.nothing_kept)
         if time.monotonic() > until:
             raise _blocked(server, migration.name, failure.text)
         progress.step(f"{database}: {migration.name} was not given a lock; trying it again")
@@ -94,14 +108,13 @@ def _apply(server: Server, migration: Migration, progress: Progress) -> None:
 
 def _run(server: Server, migration: Migration) -> Failure | None:
     name = migration.name.replace("'", "''")
-    noted = f"INSERT INTO stackctl.migrations (name, checksum) VALUES ('{name}', '{migration.checksum}');\n"  # noqa: S608
     function = "pg_try_advisory_xact_lock" if migration.whole else "pg_try_advisory_lock"
     guard = _GUARD.format(
         quote=f"$g{secrets.token_hex(16)}$", function=function, lock=_LOCK, name=name, busy=_BUSY, meanwhile=_MEANWHILE
     )
     if migration.whole:
-        return run_whole(server, [migration.sql], noted, f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'; {guard}")
-    return run_each(server, [migration.sql], noted, guard)
+        return run_whole(server, [migration.sql], noted(migration), f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'; {guard}")
+    return run_each(server, [migration.sql], noted(migration), guard)
 
 
 def _blocked(server: Server, migration: str, complaint: str) -> StackError:
@@ -119,7 +132,8 @@ def _blocked(server: Server, migration: str, complaint: str) -> StackError:
     )
 
 
-def _failed(database: str, what: str, complaint: str, nothing_kept: bool) -> StackError:
+def failed(database: str, what: str, complaint: str, nothing_kept: bool) -> StackError:
+    """Return `migration-failed`, with what is to be done about what PostgreSQL complains of."""
     if _NO_TRANSACTION_BLOCK in complaint:
         hint = f"put it into a file of its own whose first line is `{NO_TRANSACTION}`, and run `stackctl up` again"
     elif needs_admin(complaint):

@@ -15,10 +15,16 @@ _WORDS = ("psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d")
 
 
 class Psql:
-    """Connected as the administrator. It ends at the first error, and another takes its place when one is needed."""
+    """Connected as the administrator, or as `role`.
 
-    def __init__(self, server: Server, opened: ExitStack, database: str, settings: Mapping[str, str]) -> None:
+    It ends at the first error, and another takes its place when one is needed.
+    """
+
+    def __init__(
+        self, server: Server, opened: ExitStack, database: str, settings: Mapping[str, str], role: str | None = None
+    ) -> None:
         self.server = server
+        self._role = role
         self._opened = opened
         self._pipe: Pipe | None = None
         self.connect(database, settings)
@@ -26,7 +32,7 @@ class Psql:
     def connect(self, database: str, settings: Mapping[str, str]) -> None:
         """Go to a database. Nothing that was set or begun before remains; the next call tells if it did not work."""
         self.database = database
-        self._where = conninfo(database, self.server.admin, settings)
+        self._where = conninfo(database, self._role or self.server.admin, settings)
         if self._pipe is not None:
             with suppress(BrokenPipeError):
                 self._tell(f"\\connect -reuse-previous=off {_argument(self._where)}\n")
@@ -91,10 +97,10 @@ class Psql:
 
 
 @contextmanager
-def psql(server: Server, database: str, settings: Mapping[str, str]) -> Iterator[Psql]:
+def psql(server: Server, database: str, settings: Mapping[str, str], role: str | None = None) -> Iterator[Psql]:
     """A psql until the end of the block, at first in that database and with these settings of the connection."""
     with ExitStack() as opened:
-        yield Psql(server, opened, database, settings)
+        yield Psql(server, opened, database, settings, role)
 
 
 def _argument(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from stack.capabilities import Session
+from stack.capabilities import Access, Pending, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.initialising import initialise
 from stack.components.postgres.making import make_database, make_extension
@@ -15,6 +16,9 @@ from stack.components.postgres.server import Server
 from stack.initial import InitialFile
 from stack.migrations import Migration
 from stack.progress import Progress
+
+if TYPE_CHECKING:
+    from stack.results.rehearsals import RehearsedMigration
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,15 @@ class PostgresSchema:
         self, session: Session, migrations: tuple[Migration, ...], progress: Progress
     ) -> tuple[dict[str, str], tuple[str, ...]]:
         return migrate(Server(self.database, session), migrations, progress)
+
+    def rehearse(
+        self, access: Access, major: int, pending: Pending, progress: Progress
+    ) -> tuple[RehearsedMigration, ...]:
+        # It takes a while to import, and one command rehearses.
+        from stack.components.postgres.rehearsing import rehearse
+
+        with access.offline(self.database.serve(access.target)) as session:
+            self.separate(session, major)
+            self.make_databases(session, major, pending.databases, progress)
+            self.make_extensions(session, major, pending.extensions, progress)
+            return rehearse(Server(self.database, session), pending.migrations, progress)

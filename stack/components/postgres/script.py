@@ -17,7 +17,7 @@ from stack.components.postgres.psql import Psql
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.statements import Piece, Refused, pieces
 
-_EACH = "each statement is committed by itself, as the first line says"
+WHY_EACH = "each statement is committed by itself, as the first line says"
 # What lexical rules the file is read by. The number of the transaction is kept in psql, which no file reaches.
 _BEGIN = """\
 SET standard_conforming_strings = on; BEGIN; {opening}\
@@ -62,7 +62,7 @@ def run_each(server: Server, source: Iterable[bytes], closing: str = "", opening
     What is refused is refused before anything ran.
     """
     try:
-        read = list(pieces(source, _EACH))
+        read = list(pieces(source, WHY_EACH))
     except Refused as refused:
         return Failure(str(refused))
     failure = _run(server, iter(read), _EACH_BEGIN.format(opening=opening), _EACH_END, closing)
@@ -73,7 +73,7 @@ def run_as_admin(asked: Psql, source: Iterable[bytes]) -> Failure | None:
     """Run a file in one transaction, as the administrator."""
     torn = "DO $$ BEGIN RAISE 'it ends its transaction by itself'; END $$;"
     begin, end = _BEGIN.format(opening=""), _END.format(closing="", done="", torn=torn)
-    lines = chain([begin.encode()], _wrapped(pieces(source)), [end.encode()])
+    lines = chain([begin.encode()], wrapped(pieces(source)), [end.encode()])
     try:
         complaint = asked.run_lines(lines)
     except Refused as refused:
@@ -89,7 +89,7 @@ def _run(server: Server, source: Iterator[Piece], begin: str, end: str, closing:
         try:
             with suppress(BrokenPipeError):  # its stderr tells why
                 psql.input.write(begin.encode())
-                for chunk in _wrapped(source):
+                for chunk in wrapped(source):
                     psql.input.write(chunk)
                 told = end.format(closing=closing, done=f"\\echo {done}", torn=f"\\echo {torn}")
                 psql.input.write(told.encode())
@@ -104,7 +104,7 @@ def _run(server: Server, source: Iterator[Piece], begin: str, end: str, closing:
         return Failure(psql.complaint or "it ends in the middle of a statement")
 
 
-def _wrapped(source: Iterator[Piece]) -> Iterator[bytes]:
+def wrapped(source: Iterator[Piece]) -> Iterator[bytes]:
     """Write what psql reads: a line for each line of the file."""
     quote = f"$s{secrets.token_hex(16)}$".encode()
     for piece in source:

@@ -40,7 +40,7 @@ _COPY_IN = re.compile(
 # No COPY statement is longer than this before its data.
 _LONGEST_COPY = 2**18
 _OF_TRANSACTIONS = {b"begin", b"start", b"commit", b"end", b"rollback", b"abort", b"prepare"}
-_WHOLE = "the whole file is one transaction already"
+WHY_WHOLE = "the whole file is one transaction already"
 _PSQL = "psql commands are not run, because a file is data"
 
 
@@ -59,7 +59,7 @@ class Piece:
     text: bytes = b""
 
 
-def pieces(source: Iterable[bytes], why: str = _WHOLE) -> Iterator[Piece]:
+def pieces(source: Iterable[bytes], why: str = WHY_WHOLE) -> Iterator[Piece]:
     """Read a file in pieces.
 
     Raises `Refused` for a psql command, for an end of file inside a statement, and for a statement that begins or ends
