@@ -17,6 +17,7 @@ from stack.results.access import (
     Variables,
     VariablesResult,
 )
+from stack.results.differences import DiffResult
 from stack.results.images import UpdateResult
 from stack.results.imported import InitResult, NewProject
 from stack.results.instances import StatusResult
@@ -79,6 +80,7 @@ RESULTS: Mapping[str, Any] = {
     "snapshot restore": RestoreResult,
     "snapshot delete": SnapshotDeleted,
     "undo": RestoreResult,
+    "diff": DiffResult,
     "upgrade": UpgradeResult | NothingToUpgrade,
     "ls": LsResult,
     "prune": PruneResult,
