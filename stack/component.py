@@ -25,6 +25,7 @@ from stack.capabilities import (
     Schema,
     Timetable,
 )
+from stack.differing import Differ
 from stack.errors import DeclarationError, StackError
 from stack.external import External
 from stack.parameters import Parameter
@@ -175,6 +176,11 @@ class Component:
     @property
     def data(self) -> DataStore | None:
         """How its data is saved and loaded; None if it keeps none that is worth it."""
+        return None
+
+    @property
+    def differ(self) -> Differ | None:
+        """How its data is compared with that of another instance; None if as the files of its volumes, if at all."""
         return None
 
     @property

@@ -153,6 +153,42 @@ def undo(
     return undo(session.settings, session.progress, confirm, not no_snapshot, accept_loss, timeout)
 
 
+@command(app.command("diff"))
+def diff(
+    session: Session,
+    before: Annotated[
+        str, typer.Argument(metavar="BEFORE", help="A snapshot by its name or file, or an instance of this stack.")
+    ],
+    after: Annotated[
+        str | None, typer.Argument(metavar="[AFTER]", help="What to compare it with; the default is this instance.")
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the values too, not only keys and the names of changed columns.")
+    ] = False,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", min=0, metavar="NUMBER", help="Show so many rows or files of each table or volume."),
+    ] = 20,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 if anything differs.")] = False,
+) -> Report[object]:
+    """Compare the data and the schema of two instances or snapshots.
+
+    It tells what was added, removed and changed on the way from BEFORE to AFTER. It changes neither: a snapshot is
+    loaded into an instance of its own, which is removed afterwards. If a name is that of an instance and of a snapshot,
+    write instance:NAME or snapshot:NAME.
+
+    \b
+    Examples:
+      stackctl diff before-the-demo
+      stackctl diff --values before-the-demo
+      stackctl diff notes.zip --exit-code
+    """
+    from stack.commands.diff import diff
+    from stack.differing import Wanted
+
+    return diff(session.settings, session.progress, before, after, Wanted(limit, values), exit_code)
+
+
 @command(app.command("dump"))
 def dump(
     session: Session,

@@ -18,6 +18,7 @@ from stack.results.access import (
     VariablesResult,
 )
 from stack.results.branches import BranchList, BranchResult
+from stack.results.differences import DiffResult
 from stack.results.images import UpdateResult
 from stack.results.imported import InitResult, NewProject
 from stack.results.instances import StatusResult
@@ -84,6 +85,7 @@ RESULTS: Mapping[str, Any] = {
     "branch list": BranchList,
     "branch reset": BranchResult,
     "branch delete": ResetResult | NothingToReset,
+    "diff": DiffResult,
     "upgrade": UpgradeResult | NothingToUpgrade,
     "ls": LsResult,
     "prune": PruneResult,

@@ -74,11 +74,11 @@ class VolumeFiles:
         )
 
     def major(self, saved: Saved) -> int:
-        self._members(saved)
+        self.members(saved)
         return 0
 
     def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
-        self._members(saved)
+        self.members(saved)
         there, here = sorted(saved.volumes), sorted(self.names)
         if there != here:
             return f"it has the volumes {_listed(there)} of {self.component}, and {_listed(here)} are declared", (
@@ -89,7 +89,7 @@ class VolumeFiles:
     def load(
         self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress
     ) -> None:
-        members = self._members(saved)
+        members = self.members(saved)
         was: Target = saved.details["target"]
         # A project that was adopted has users of its own.
         kept = was == access.target and archive.manifest.reason != "adopt"
@@ -138,7 +138,7 @@ class VolumeFiles:
         user, _, group = self.user.partition(":")
         return int(user), int(group or user)
 
-    def _members(self, saved: Saved) -> dict[str, Member]:
+    def members(self, saved: Saved) -> dict[str, Member]:
         """The part of each volume. Raises `ValueError` for what `save` did not write."""
         if saved.format != FORMAT:
             raise ValueError(f"components.{self.component}: it is of the format {saved.format}, and not {FORMAT}")
@@ -207,25 +207,39 @@ class _Listing:
         yield from tee.taken()
 
     def _add(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+        file = File.of(tar, entry)
+        if file is None:
+            return
+        facts = (file.path, file.kind, file.permissions, file.target, file.digest)
+        line = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape")).digest()
+        self._sum = (self._sum + int.from_bytes(line)) % 2**256
+        self.files += 1
+        self.bytes += entry.size
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a volume, as files are compared. `target`: of a link. `digest`: of its content."""
+
+    path: str
+    kind: str
+    permissions: str
+    target: str
+    digest: str
+
+    @classmethod
+    def of(cls, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File | None:
+        """Read an entry of a tar; None for the folder that the volume is itself."""
         path = entry.name.removeprefix("./").rstrip("/")
         if path in ("", "."):
-            return
+            return None
         digest = hashlib.sha256()
         if entry.isreg() and (content := tar.extractfile(entry)) is not None:
             while block := content.read(_READ):
                 digest.update(block)
         kind = "file" if entry.isreg() or entry.islnk() else entry.type.decode("ascii", "replace")
-        facts = (
-            path,
-            kind,
-            f"{entry.mode & 0o7777:o}" if not entry.issym() else "",
-            entry.linkname,
-            digest.hexdigest(),
-        )
-        line = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape")).digest()
-        self._sum = (self._sum + int.from_bytes(line)) % 2**256
-        self.files += 1
-        self.bytes += entry.size
+        permissions = f"{entry.mode & 0o7777:o}" if not entry.issym() else ""
+        return cls(path, kind, permissions, entry.linkname, digest.hexdigest())
 
 
 class _Rewritten(io.RawIOBase):

@@ -10,6 +10,7 @@ from typing import IO
 
 from stack.capabilities import DataStore, Login, Serve, Session
 from stack.causes import recognise
+from stack.differing import Differ
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.model import Stack
@@ -97,6 +98,20 @@ def data_store(stack: Stack, name: str) -> DataStore | None:
         volume.id.name for volume in workload.volumes if volume.id.component == component.name and volume.backup
     )
     return VolumeFiles(component.name, names, workload.hardening.owner) if names else None
+
+
+def differ_of(stack: Stack, name: str) -> Differ | None:
+    """Return how the data of a component or a shared volume is compared: in its own way, else as files of its volumes.
+
+    None for one that has no data, is not declared, or is declared not to be saved.
+    """
+    from stack.snapshots.volumes import VolumeFiles
+    from stack.workflow.file_differences import FileDiffer
+
+    if name in stack.names and (own := stack[name].differ) is not None:
+        return own
+    data = data_store(stack, name)
+    return FileDiffer(data) if isinstance(data, VolumeFiles) else None
 
 
 def login_of(stack: Stack, name: str) -> Login | None:

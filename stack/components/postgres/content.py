@@ -74,7 +74,7 @@ _LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 _LARGE_OBJECT_COLUMNS: tuple[list[str], list[tuple[str, str]]] = (["loid", "pageno"], [("data", "binary")])
 # The text of a value, by the kind of its type. For a type of a user's own `::text` may be a cast of that user's, which
 # would run as the administrator; `concat` asks the output function of the type.
-_TEXT = {
+TEXT = {
     "binary": "sha256({name})::text",
     "own": "CASE num_nulls({name}) WHEN 0 THEN concat({name}) END",
     "plain": "{name}::text",
@@ -95,6 +95,10 @@ class Session:
         """The one line that answers a statement. Raises `query-failed`."""
         return self._psql.ask(question)
 
+    def lines(self, question: str) -> Iterator[bytes]:
+        """The lines that answer statements, as they come. Raises `query-failed`."""
+        return self._psql.lines(question)
+
     def abandon(self) -> None:
         """End the session now, even if another thread waits for an answer."""
         self._psql.abandon()
@@ -102,14 +106,14 @@ class Session:
     def tables(self, checksums: int = CHECKSUMS) -> tuple[Table, ...]:
         """Each table, and where there are any the large objects, with what it holds, in checksums of that kind."""
         found = self._first_tables() if checksums == 1 else self._tables()
-        how = _ROW if checksums == 1 else _hashed(*_LARGE_OBJECT_COLUMNS)
+        how = _ROW if checksums == 1 else hashed(*_LARGE_OBJECT_COLUMNS)
         objects = self._table(_LARGE_OBJECTS, _LARGE_OBJECTS, how)
         return (*found, objects) if objects.rows else tuple(found)
 
     def _tables(self) -> list[Table]:
         tables: list[dict[str, Any]] = json.loads(self.ask(_TABLES))
         return [
-            self._table(each["name"], each["source"] + each["name"], _hashed(each["narrow"], each["wide"]))
+            self._table(each["name"], each["source"] + each["name"], hashed(each["narrow"], each["wide"]))
             for each in tables
         ]
 
@@ -125,10 +129,10 @@ class Session:
         return Table(name, rows, checksum)
 
 
-def _hashed(narrow: Sequence[str], wide: Sequence[tuple[str, str]]) -> str:
+def hashed(narrow: Sequence[str], wide: Sequence[tuple[str, str]]) -> str:
     """The SQL of a number that stands for a row. No value is copied together with another."""
     parts = [f"ROW({', '.join(narrow)})::text"]
-    parts += [_TEXT[kind].format(name=name) for name, kind in wide]
+    parts += [TEXT[kind].format(name=name) for name, kind in wide]
     hashes = ", ".join(f'hashtextextended({part} COLLATE "C", 0)' for part in parts)
     return f"hash_array_extended(ARRAY[{hashes}], 0)"
 

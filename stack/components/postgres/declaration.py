@@ -30,6 +30,7 @@ from stack.components.postgres.image import (
 )
 from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresClient, password_lines
 from stack.components.postgres.programs import find
+from stack.differing import Differ
 from stack.errors import StackError
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Server
@@ -288,6 +289,12 @@ class Postgres(Server):
         from stack.components.postgres.data import PostgresData
 
         return PostgresData(self)
+
+    @property
+    def differ(self) -> Differ:
+        from stack.components.postgres.differ import PostgresDiffer
+
+        return PostgresDiffer(self)
 
     @property
     def login(self) -> Login:

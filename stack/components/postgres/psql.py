@@ -44,13 +44,19 @@ class Psql:
             self._tell(question)
             line = self._running().output.readline()
         if not line:
-            name = self.server.database.name
-            raise StackError(
-                "query-failed",
-                f"{name}: the database {self.database} can't be read: {self._complaint().strip()}",
-                f"look at `stackctl logs {name}`",
-            )
+            raise self._unreadable()
         return line.decode("utf-8").rstrip("\n")
+
+    def lines(self, question: str) -> Iterator[bytes]:
+        """Yield the lines that answer statements, as they come; take all of them. Raises `query-failed`."""
+        end = secrets.token_hex(16)
+        with suppress(BrokenPipeError):
+            self._tell(f"{question}\nSELECT '{end}';\n")
+        for line in self._running().output:
+            if line == f"{end}\n".encode():
+                return
+            yield line.removesuffix(b"\n")
+        raise self._unreadable()
 
     def run(self, statements: str) -> str | None:
         """Run statements and drop their answers. Give what it complains of, None where all of it was done."""
@@ -88,6 +94,14 @@ class Psql:
             started = self.server.pipe([*_WORDS, self._where], feed=True, take=True)
             self._pipe = self._opened.enter_context(started)
         return self._pipe
+
+    def _unreadable(self) -> StackError:
+        name = self.server.database.name
+        return StackError(
+            "query-failed",
+            f"{name}: the database {self.database} can't be read: {self._complaint().strip()}",
+            f"look at `stackctl logs {name}`",
+        )
 
     def _complaint(self) -> str:
         """What it said before it ended."""
