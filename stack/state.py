@@ -2,7 +2,7 @@
 
 record.json     the names and ports that the instance was given, and record.copy.json the same once more
 secrets/        one file a secret, made once
-compose/        what was generated for the engine
+compose/        what was generated for the engine, and compose-123abc/ the same for one on a server
 lock            a kernel lock, held by the command that changes the instance
 holder.json     which command that is, for those that wait
 """
@@ -17,8 +17,8 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -28,8 +28,8 @@ from stack.errors import StackError
 from stack.locks import attempt
 from stack.processes import describe
 from stack.progress import Progress
+from stack.record import Record
 from stack.references import Secret
-from stack.workload import PortId, VolumeId
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
@@ -47,29 +47,6 @@ _HOLDER = "holder.json"
 _SECRET_MODE = 0o444
 _TRIES = 20
 _HINT = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What must stay the same from one `up` to the next: the engine, its name for the instance, and the ports.
-
-    `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
-    as in `Instance`: that a component has its data in another store is true from the moment that this is written.
-    `parameters`: those that were given once and are no secrets. `groups`: those that are on. `published`: the
-    components whose ports are, though they declare that of none. `stopped`: those that do not run on purpose, until an
-    `up` of everything: `stop` named them, or `up` named only others. `host`: the server that it is on.
-    """
-
-    project: str
-    ports: Mapping[PortId, int]
-    engine: str | None = None
-    system_binaries: bool = False
-    generations: Mapping[VolumeId, int] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    groups: tuple[str, ...] = ()
-    published: tuple[str, ...] = ()
-    stopped: tuple[str, ...] = ()
-    host: str | None = None
 
 
 class State:
@@ -109,18 +86,7 @@ class State:
                     f"was written by another version of stackctl (schema {data['schema']})",
                     "use that version for this instance",
                 )
-            return Record(
-                project=str(data["project"]),
-                ports={PortId(port): int(number) for port, number in data["ports"].items()},
-                engine=str(data["engine"]) if data.get("engine") else None,
-                system_binaries=bool(data.get("system_binaries", False)),
-                generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
-                parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
-                groups=tuple(map(str, data.get("groups", ()))),
-                published=tuple(map(str, data.get("published", ()))),
-                stopped=tuple(map(str, data.get("stopped", ()))),
-                host=str(data["host"]) if data.get("host") else None,
-            )
+            return Record.parsed(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
                 path,
@@ -130,11 +96,7 @@ class State:
             ) from error
 
     def remember(self, record: Record) -> None:
-        data = asdict(record)
-        for name in ("parameters", "stopped", "published", "host"):
-            if not data[name]:
-                del data[name]
-        text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
+        text = json.dumps({"schema": SCHEMA, **record.data}, indent=2) + "\n"
         self.write(_RECORD, text)
         self.write(_RECORD_COPY, text)
 

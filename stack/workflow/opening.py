@@ -23,10 +23,11 @@ from stack.observed import ComponentState, Observed
 from stack.pins import read_pins
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
+from stack.record import Record
 from stack.references import FileSecret, secrets_in
 from stack.settings import PLAYGROUND, Settings
 from stack.snapshots.partial import remove_partial
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.asked import AS_THEY_ARE, Switches, chosen_groups, chosen_ports, chosen_published
 from stack.workflow.env_files import with_env_files
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled

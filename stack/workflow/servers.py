@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 
 from stack.errors import StackError
+from stack.record import Record
 from stack.settings import Settings
-from stack.state import Record
 
 
 def asked_host(settings: Settings) -> str | None:

@@ -10,8 +10,9 @@ import pytest
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError, UsageError
 from stack.progress import Silence
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.opening import Choice, change, default_unseen, look, on_next_engine
 
 NO_DAEMON = StackError("docker-daemon", "the Docker daemon does not answer")

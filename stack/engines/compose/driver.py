@@ -46,7 +46,7 @@ class ComposeEngine(Engine):
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         """Ignore `system_binaries`: a container brings its own."""
         self._instance = instance
-        self._file = instance.state / files.CONFIGURATION
+        self._file = instance.configuration / files.CONFIGURATION
         self._own = of_project(instance.project)
         self._host = instance.host
 

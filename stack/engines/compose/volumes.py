@@ -16,7 +16,7 @@ from stack.instance import Instance
 from stack.state import State
 from stack.workload import VolumeId
 
-_GIVEN = "compose/volumes-given"
+_GIVEN = "volumes-given"
 ANY = "any"
 """Instead of a user: everyone may write to the folder."""
 
@@ -56,7 +56,7 @@ def give_to_users(instance: Instance) -> None:
 
     A note in the state says which were given, because Docker can't change a label of a volume.
     """
-    stores, noted = render.volumes(instance), instance.state / _GIVEN
+    stores, noted = render.volumes(instance), instance.configuration / _GIVEN
     owners = _owners(instance)
     notes = {volume: f"{stores[volume]} {user}" for volume, user in owners.items()}
     given = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
@@ -67,7 +67,7 @@ def give_to_users(instance: Instance) -> None:
 
         for volume in missing:
             give(instance, volume, owners[volume])
-        State(instance.state).write(_GIVEN, "".join(f"{note}\n" for note in notes.values()))
+        State(instance.state).write(instance.generated(_GIVEN), "".join(f"{note}\n" for note in notes.values()))
 
 
 def _owners(instance: Instance) -> dict[VolumeId, str]:
