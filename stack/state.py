@@ -42,6 +42,7 @@ _RECORD = "record.json"
 # Without what it says, data that a restore has put into another store can't be found again.
 _RECORD_COPY = "record.copy.json"
 _APPLIED = "applied.json"
+_APPLIED_ELSEWHERE = "applied.elsewhere.json"
 _LOCK = "lock"
 _HOLDER = "holder.json"
 _SECRET_MODE = 0o444
@@ -100,10 +101,13 @@ class State:
         self.write(_RECORD, text)
         self.write(_RECORD_COPY, text)
 
-    def applied(self) -> Applied:
-        """What is remembered of the last `up`; nothing where that is of another version, or damaged."""
+    def applied(self, elsewhere: bool = False) -> Applied:
+        """What is remembered of the last `up`; nothing where that is of another version, or damaged.
+
+        `elsewhere`: of the last one at the other place of the instance.
+        """
         try:
-            data = json.loads((self.folder / _APPLIED).read_text(encoding="utf-8"))
+            data = json.loads((self.folder / (_APPLIED_ELSEWHERE if elsewhere else _APPLIED)).read_text("utf-8"))
             if data.pop("schema") != SCHEMA:
                 return Applied()
             sources = data.pop("sources").items()
@@ -113,8 +117,9 @@ class State:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Applied()
 
-    def save_applied(self, applied: Applied) -> None:
-        self.write(_APPLIED, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
+    def save_applied(self, applied: Applied, elsewhere: bool = False) -> None:
+        name = _APPLIED_ELSEWHERE if elsewhere else _APPLIED
+        self.write(name, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
 
     def write(self, name: str, text: str, mode: int = 0o600) -> Path:
         """Write a file whole or not at all, in folders that only the owner can enter."""

@@ -32,6 +32,7 @@ from stack.results.lifecycle import (
     WaitResult,
 )
 from stack.results.machine import BundledDoctorResult, DoctorResult, LsResult, PruneResult, VersionResult
+from stack.results.moves import MoveDeleted, MovePlanned, MoveResult
 from stack.results.plans import PlanResult
 from stack.results.schema import Schema, envelope_schema, line_schema
 from stack.results.stored import (
@@ -80,6 +81,7 @@ RESULTS: Mapping[str, Any] = {
     "snapshot delete": SnapshotDeleted,
     "undo": RestoreResult,
     "upgrade": UpgradeResult | NothingToUpgrade,
+    "move": MoveResult | MovePlanned | MoveDeleted,
     "ls": LsResult,
     "prune": PruneResult,
     "render": RenderResult,

@@ -333,8 +333,8 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
         raise StackError(
             "engine-differs",
             f"{instance.name} is on the engine {own}, and its data with it; {asked} was asked for",
-            f"leave --engine and STACKCTL_ENGINE out, take another --instance NAME, or start over with "
-            f"`stackctl --engine {own} reset`",
+            "leave --engine and STACKCTL_ENGINE out, or take another --instance NAME; "
+            f"`stackctl move --to {asked}` takes it there",
         )
     if own:
         return Choice(own)

@@ -47,7 +47,7 @@ def bring_back(
     """Replace the data of an instance by that of a snapshot. Hold the lock. `told`: what to say of it instead."""
     manifest = read_manifest(path)
     opened.engine.check()
-    _check_fits(whole(opened), path, manifest)
+    check_fits(whole(opened), path, manifest)
     replaced = with_data(opened)
     if replaced and not confirm(_announcement(opened, replaced, manifest, saves)):
         raise StackError("cancelled", "nothing was changed", "answer y, or say --yes")
@@ -142,7 +142,7 @@ def _nothing() -> None:
     """Save nothing of what is there."""
 
 
-def _check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
+def check_fits(opened: Opened, path: Path, manifest: Manifest) -> None:
     """Raise `snapshot-differs` for data that would not be that of the declared components, and `snapshot-damaged`."""
     stack = opened.instance.stack
     for name, saved in manifest.components.items():

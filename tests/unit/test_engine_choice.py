@@ -86,7 +86,7 @@ def test_another_engine_for_an_instance_is_an_error(tmp_path: Path, own: str, ot
     with pytest.raises(StackError, match=f"is on the engine {own}, and its data with it; {other}") as raised:
         look(settings(tmp_path, other))
     assert raised.value.code == "engine-differs"
-    assert f"--engine {own} reset" in str(raised.value.hint)
+    assert f"`stackctl move --to {other}`" in str(raised.value.hint)
 
 
 def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> None:
