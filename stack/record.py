@@ -40,7 +40,8 @@ class Place:
         )
 
     def __str__(self) -> str:
-        return self.engine if self.host is None else f"{self.engine} on {self.host}"
+        """Name it as `move --to` does."""
+        return self.host or self.engine
 
 
 @dataclass(frozen=True)

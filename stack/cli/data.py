@@ -263,6 +263,9 @@ def move(
     ] = None,
     back: Annotated[bool, typer.Option("--back", help="Return to where it was, with the data of then.")] = False,
     old: Annotated[bool, typer.Option("--delete-old", help="Delete its DATA where it was before.")] = False,
+    gone: Annotated[
+        bool, typer.Option("--server-gone", help="With --back or --delete-old: give up a server that is gone for good.")
+    ] = False,
     yes: Yes = False,
     accept_loss: AcceptLoss = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
@@ -286,10 +289,12 @@ def move(
     if sum([to is not None, back, old]) != 1:
         raise UsageError("move: --to PLACE, --back or --delete-old, one of them", "`stackctl status` says where it is")
     if old:
-        return delete_old(session.settings, session.progress, session.asking("move --delete-old", yes))
+        return delete_old(session.settings, session.progress, session.asking("move --delete-old", yes), gone)
     confirm = session.asking("move", yes, "Move")
     if back:
-        return move_back(session.settings, session.progress, confirm, timeout)
+        return move_back(session.settings, session.progress, confirm, gone, timeout)
+    if gone:
+        raise UsageError("move --to takes data from where it is", "leave --server-gone out")
     return move(session.settings, str(to), session.progress, confirm, accept_loss, dry_run, timeout)
 
 

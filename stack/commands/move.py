@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from stack.errors import StackError
+from stack.errors import StackError, UsageError
 from stack.progress import Progress
 from stack.record import Place
 from stack.report import Report
@@ -17,7 +17,17 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import with_data
 from stack.workflow.moving import Moved, carry_over, clean_up, make_ready, rehearse, return_to
 from stack.workflow.opening import Opened, change, whole
-from stack.workflow.places import CHOICE, at, data_kept, delete_elsewhere, here, kept, named, with_elsewhere
+from stack.workflow.places import (
+    CHOICE,
+    at,
+    data_kept,
+    delete_elsewhere,
+    forget_elsewhere,
+    here,
+    kept,
+    named,
+    with_elsewhere,
+)
 
 
 def move(
@@ -61,22 +71,34 @@ def move(
     return _report(settings, opened, new, moved)
 
 
-def move_back(settings: Settings, progress: Progress, confirm: Confirm, timeout: float = 120) -> Report[MoveResult]:
-    """Return to the place that an instance left, with its data of then. Raises `nothing-kept`."""
-    with change(settings, progress) as opened:
+def move_back(
+    settings: Settings, progress: Progress, confirm: Confirm, gone: bool = False, timeout: float = 120
+) -> Report[MoveResult]:
+    """Return to the place that an instance left, with its data of then. Raises `nothing-kept`.
+
+    `gone`: the server that it is on can't be reached, and so it can't be stopped there.
+    """
+    with change(settings, progress, unreachable=gone) as opened:
         new = at(opened, _kept(opened))
+        if gone:
+            _require_gone(opened)
         new.engine.check()
         with _locked(progress, opened, [opened.record.elsewhere]):
-            if not confirm(_back(opened, new)):
+            if not confirm(_back(opened, new, gone)):
                 raise StackError("cancelled", "nothing was moved", "answer y, or say --yes, to move it")
-            moved = return_to(settings, opened, new, progress, timeout)
+            moved = return_to(settings, opened, new, progress, timeout, stops=not gone)
     return _report(settings, opened, new, moved)
 
 
-def delete_old(settings: Settings, progress: Progress, confirm: Confirm) -> Report[MoveDeleted]:
-    """Delete what the place has that an instance left, or that a move did not end with. Raises `nothing-kept`."""
+def delete_old(settings: Settings, progress: Progress, confirm: Confirm, gone: bool = False) -> Report[MoveDeleted]:
+    """Delete what the place has that an instance left, or that a move did not end with. Raises `nothing-kept`.
+
+    `gone`: it is a server that can't be reached; it is forgotten.
+    """
     with change(settings, progress, parameters=False) as opened:
         place = opened.record.elsewhere or _kept(opened)
+        if gone:
+            return _forget(settings, opened, place, confirm)
         with _locked(progress, opened, [place]):
             stores = at(opened, place).engine.resources().volumes
             if not confirm(_deletion(opened, place, stores)):
@@ -84,6 +106,24 @@ def delete_old(settings: Settings, progress: Progress, confirm: Confirm) -> Repo
             delete_elsewhere(opened, settings, progress)
     name = opened.instance.name
     return Report("move", f"{name}: what was on {place} is deleted", MoveDeleted(name, str(place), stores))
+
+
+def _forget(settings: Settings, opened: Opened, place: Place, confirm: Confirm) -> Report[MoveDeleted]:
+    name = opened.instance.name
+    _require_gone(at(opened, place))
+    if not confirm(f"This forgets what {name!r} has on {place}. If that server comes back, it still has it."):
+        raise StackError("cancelled", "nothing was forgotten", "answer y, or say --yes, to forget it")
+    forget_elsewhere(opened, settings)
+    return Report("move", f"{name}: what is on {place} is forgotten", MoveDeleted(name, str(place), ()))
+
+
+def _require_gone(opened: Opened) -> None:
+    """Raise `UsageError` for a place that can be asked."""
+    try:
+        opened.engine.check()
+    except StackError:
+        return
+    raise UsageError(f"{here(opened)} answers", "leave --server-gone out")
 
 
 @contextmanager
@@ -172,12 +212,14 @@ def _announcement(opened: Opened, new: Opened, accepts: bool) -> str:
     return "\n".join(lines)
 
 
-def _back(opened: Opened, new: Opened) -> str:
+def _back(opened: Opened, new: Opened, gone: bool) -> str:
     name, was, place = opened.instance.name, here(opened), here(new)
     return "\n".join([
         f"This returns the instance {name!r} from {was} to {place}, with the data that it had there:",
         f"  what was written on {was} since then is NOT in it",
-        f"  the data on {was} stays as it is: `stackctl move --back` returns to that",
+        f"  {was} can't be reached: if it runs there, it GOES ON there, beside this one"
+        if gone
+        else f"  the data on {was} stays as it is: `stackctl move --back` returns to that",
     ])  # fmt: skip
 
 

@@ -12,7 +12,7 @@ class MovePlanned:
     """What `move --dry-run` would do.
 
     `instance`: the name of the instance.
-    `was`: where it is: an engine, such as `compose` or `compose on ssh://deploy@shop.example.com`.
+    `was`: where it is: an engine of this machine, or a server, such as `ssh://deploy@shop.example.com`.
     `now`: where it would be.
     """
 
@@ -26,8 +26,8 @@ class MoveResult:
     """An instance that is on another engine or machine.
 
     `instance`: its name.
-    `was`: where it was, and where its data of then is kept: an engine, such as `compose` or \
-`compose on ssh://deploy@shop.example.com`.
+    `was`: where it was, and where its data of then is kept: an engine of this machine, or a server, such as \
+`ssh://deploy@shop.example.com`.
     `now`: where it is.
     `downtime`: the seconds from its stop until it was up again.
     `rows`: how many rows were taken along and compared.

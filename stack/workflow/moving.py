@@ -269,14 +269,20 @@ def _content(manifest: Manifest) -> Mapping[str, object]:
     return {name: frozenset(saved.contents) for name, saved in manifest.components.items()}
 
 
-def return_to(settings: Settings, old: Opened, new: Opened, progress: Progress, timeout: float) -> Moved:
+def return_to(
+    settings: Settings, old: Opened, new: Opened, progress: Progress, timeout: float, stops: bool = True
+) -> Moved:
     """Stop an instance and bring it up at the place that it left, with the data of then; hold the locks of both.
 
     What it is stopped on keeps its data, so that the same leads back. It stays there if that place is not up.
+    Without `stops` it is left as it is: it can't be reached.
     """
     journal, began = Journal(old.state), time.monotonic()
     there, here_before = old.state.applied(elsewhere=True), journal.applied
-    _stop(old, journal, old.engine.observe(), progress)
+    if stops:
+        _stop(old, journal, old.engine.observe(), progress)
+    elif (tunnel := old.engine.tunnel) is not None:
+        tunnel.close()
     old.state.save_applied(here_before, elsewhere=True)
     moved = with_elsewhere(new, here(old, now()))
     journal.save(there.wanting("down"))
@@ -292,7 +298,7 @@ def return_to(settings: Settings, old: Opened, new: Opened, progress: Progress, 
         ) from error
     if old.instance.project != new.instance.project:
         Registry(settings.registry).remove(old.instance.project)
-    return Moved(up, time.monotonic() - began, None, tuple(_put_down(old)))
+    return Moved(up, time.monotonic() - began, None, tuple(_put_down(old)) if stops else ())
 
 
 def clean_up(old: Opened, settings: Settings, progress: Progress) -> None:

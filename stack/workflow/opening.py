@@ -153,6 +153,7 @@ def change(
     parameters: bool = True,
     ask: Ask | None = None,
     groups: Switches = AS_THEY_ARE,
+    unreachable: bool = False,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
@@ -160,6 +161,7 @@ def change(
     `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it. `deletes_all`: the
     command reads no data and keeps none, so that it need not be known which revision is in use. `parameters`: the
     command may start something, for which each parameter needs a value; `ask` asks for those without one.
+    `unreachable`: the engine can't be asked, not for a lock either.
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
@@ -168,6 +170,9 @@ def change(
         opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
+        if unreachable:
+            yield opened
+            return
         with opened.engine.locked(progress):
             yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
 

@@ -99,11 +99,15 @@ def kept(opened: Opened) -> Place | None:
     return place if place is not None and place.left else None
 
 
+def told_elsewhere(place: Place) -> str:
+    """Say, for people, what there is at another place."""
+    return data_kept(place) if place.left else f"a move to {place} did not end"
+
+
 def elsewhere_line(place: Place) -> str:
-    """Say, for people, what there is at another place, and what can be done about it."""
-    if not place.left:
-        return f"a move to {place} did not end: `stackctl move --delete-old`, or the next move, deletes what it made"
-    return f"{data_kept(place)}: {CHOICE}"
+    """Say the same with what can be done about it."""
+    choice = CHOICE if place.left else "`stackctl move --delete-old`, or the next move, deletes what it made"
+    return f"{told_elsewhere(place)}: {choice}"
 
 
 def data_kept(place: Place) -> str:
@@ -124,6 +128,12 @@ def delete_elsewhere(opened: Opened, settings: Settings, progress: Progress) -> 
             other.engine.destroy()
     except StackError as error:
         raise error.hinting(f"what is on {place} is not deleted yet; {error.hint}") from error
-    if place.project != opened.instance.project:
+    return forget_elsewhere(opened, settings)
+
+
+def forget_elsewhere(opened: Opened, settings: Settings) -> Opened:
+    """Forget the other place, and leave what it has."""
+    place = opened.record.elsewhere
+    if place is not None and place.project != opened.instance.project:
         Registry(settings.registry).remove(place.project)
     return with_elsewhere(opened, None)
