@@ -39,6 +39,11 @@ class Place:
             left=str(data.get("left", "")),
         )
 
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What tells it from every other."""
+        return self.engine, self.project, self.host
+
     def __str__(self) -> str:
         """Name it as `move --to` does."""
         return self.host or self.engine

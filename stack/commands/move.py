@@ -129,8 +129,8 @@ def _require_gone(opened: Opened) -> None:
 @contextmanager
 def _locked(progress: Progress, opened: Opened, places: Sequence[Place | None]) -> Iterator[None]:
     """Keep other machines from these places too, each of them once."""
-    own = (opened.instance.host, opened.instance.project)
-    others = {(each.host, each.project): each for each in places if each is not None}
+    own = here(opened).key
+    others = {each.key: each for each in places if each is not None}
     with ExitStack() as held:
         for place in [each for key, each in others.items() if key != own]:
             held.enter_context(at(opened, place).engine.locked(progress))
@@ -174,7 +174,7 @@ def _check(opened: Opened, new: Opened, accepts: bool) -> None:
             f"`stackctl move --accept-loss --to {place.host or place.engine}` begins there without that data",
         )
     begun = opened.record.elsewhere
-    if begun is not None and (begun.engine, begun.project, begun.host) == (place.engine, place.project, place.host):
+    if begun is not None and begun.key == place.key:
         return
     if there := new.engine.resources().volumes:
         raise StackError(

@@ -122,6 +122,8 @@ def delete_elsewhere(opened: Opened, settings: Settings, progress: Progress) -> 
     if place is None:
         return opened
     other = at(opened, place)
+    if place.key == here(opened).key:
+        raise StackError("bug", f"{place} is where {opened.instance.name} is; nothing was deleted", "report this")
     progress.step(f"{opened.instance.name}: deleting what is on {place}")
     try:
         with other.engine.locked(progress):

@@ -12,6 +12,7 @@ import pytest
 from stack.commands.move import delete_old, move, move_back
 from stack.commands.reset import reset
 from stack.commands.status import status
+from stack.commands.stop import stop
 from stack.engines import ENGINES
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import Interrupted, StackError, UsageError
@@ -31,7 +32,8 @@ SERVER = "ssh://deploy@shop.example.com"
 DECLARATION = """\
 from stack import Container, Job, Stack, Volume
 box = Container("box", image="box:1", command=["serve"], volumes={"/data": Volume("data")})
-stack = Stack("shop", [box, Job("fill", of=box, command=["fill"], after=[box])])
+spare = Container("spare", image="box:1", command=["idle"])
+stack = Stack("shop", [box, spare, Job("fill", of=box, command=["fill"], after=[box])])
 """
 STORE = "data"
 DATA = tar_of({"counted": b"3"})
@@ -152,6 +154,13 @@ def test_what_a_job_did_is_in_the_data_and_not_done_again(shop: Shop) -> None:
     assert "fill" not in shop.here.components
 
 
+def test_what_was_stopped_on_purpose_stays_stopped(shop: Shop) -> None:
+    stop(shop.settings, Silence(), ["spare"])
+    shop.move()
+    assert {name: state.running for name, state in shop.server.components.items()} == {"box": True}
+    assert shop.record.stopped == ("spare",)
+
+
 def test_an_option_may_name_the_server_that_it_goes_to(shop: Shop) -> None:
     move(
         Settings(shop.settings.file, None, shop.settings.state_root, host=SERVER, registry=shop.settings.registry),
@@ -164,8 +173,13 @@ def test_an_option_may_name_the_server_that_it_goes_to(shop: Shop) -> None:
 
 def test_a_move_that_is_not_confirmed_changes_nothing(shop: Shop) -> None:
     before, shown = shop.record, list[str]()
+
+    def refuse(text: str) -> bool:
+        shown.append(text)
+        return False
+
     with pytest.raises(StackError, match="nothing was moved"):
-        move(shop.settings, SERVER, Silence(), lambda text: bool(shown.append(text)))
+        move(shop.settings, SERVER, Silence(), refuse)
     assert "moves the instance 'shop' from compose to ssh://deploy@shop.example.com" in shown[0]
     assert "the data of data is saved" in shown[0]
     planned = shop.move(dry_run=True)
@@ -253,7 +267,12 @@ def test_status_shows_the_old_data_and_reset_deletes_it_too(shop: Shop) -> None:
     assert (found.data.elsewhere.place, found.data.elsewhere.left is None) == ("compose", False)
     assert "is kept on compose: `stackctl move --back` returns to it" in found.text
     shown = list[str]()
-    reset(shop.settings, Silence(), lambda text: not shown.append(text), saves=False)
+
+    def agree(text: str) -> bool:
+        shown.append(text)
+        return True
+
+    reset(shop.settings, Silence(), agree, saves=False)
     assert "volumes on compose, of before a move: data" in shown[0]
     assert (shop.here.files, shop.server.files) == ({}, {})
 
