@@ -62,7 +62,7 @@ def move(
                 raise StackError("cancelled", "nothing was moved", "answer y, or say --yes, to move it")
             old = with_elsewhere(delete_elsewhere(opened, settings, progress), place)
             try:
-                sources = make_ready(new, progress)
+                sources = make_ready(old, new, progress)
                 rehearse(settings, old, new, accepts, progress)
                 moved = carry_over(settings, old, new, sources, progress, accepts, timeout)
             except BaseException:

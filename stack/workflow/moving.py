@@ -55,11 +55,14 @@ class Moved:
     notices: tuple[str, ...]
 
 
-def make_ready(new: Opened, progress: Progress) -> Mapping[str, Files]:
+def make_ready(old: Opened, new: Opened, progress: Progress) -> Mapping[str, Files]:
     """Do at another place all that can be done while the instance still runs: fetch and build the images.
 
-    Return the sources of what was built. Raises what keeps it from being up there, as far as that can be seen.
+    Return the sources of what was built. Raises what keeps it from being up there, as far as that can be seen: also
+    what keeps `up` from applying what is declared to its data.
     """
+    if (blocker := compute_plan(old, old.state.applied()).blocker) is not None:
+        raise blocker
     check_externals(new)
     context = compute_plan(new, Applied())
     progress.step(f"{new.instance.name}: making the images ready on {here(new)}")

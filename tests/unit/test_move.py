@@ -210,6 +210,16 @@ def test_data_that_is_not_known_there_is_not_touched(shop: Shop) -> None:
     assert shop.running == ["here"]
 
 
+def test_data_that_does_not_fit_what_is_declared_is_not_moved(shop: Shop) -> None:
+    file = shop.settings.file
+    file.write_text('from stack import Postgres, Stack\nstack = Stack("shop", [Postgres("db", version=17)])\n')
+    shop.up()
+    file.write_text(file.read_text().replace("17", "18"))
+    with pytest.raises(StackError) as raised:
+        shop.move()
+    assert (raised.value.code, shop.running, shop.record.elsewhere) == ("data-version", ["here"], None)
+
+
 def test_the_next_move_asks_what_becomes_of_the_old_data(shop: Shop) -> None:
     shop.move()
     with pytest.raises(StackError) as raised:
