@@ -146,7 +146,7 @@ def test_an_app_that_fails_there_serves_here_again(new_cli: Callable[..., Cli], 
         from stack import Stack
         from stack.playground import cache, db, web
         db = replace(db, migrations={str(ROOT / "service" / "migrations")!r})
-        picky = ["sh", "-c", "test -z \"$STACKCTL_RUN\" || exit 3; exec python serve.py"]
+        picky = ["sh", "-c", "test -z $STACKCTL_RUN || exit 3; exec python serve.py"]
         web = replace(web, source={str(ROOT / "service")!r}, command=picky)
         stack = Stack("playground", [web, db, cache])
         """)
