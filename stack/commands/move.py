@@ -14,7 +14,7 @@ from stack.results.moves import MoveDeleted, MovePlanned, MoveResult
 from stack.settings import Settings
 from stack.workflow.access import data_owners, unsaved
 from stack.workflow.confirming import Confirm
-from stack.workflow.keeping import with_data
+from stack.workflow.keeping import data_stores, with_data
 from stack.workflow.moving import Moved, carry_over, clean_up, make_ready, rehearse, return_to
 from stack.workflow.opening import Opened, change, whole
 from stack.workflow.places import (
@@ -84,6 +84,7 @@ def move_back(
             _require_gone(opened)
         new.engine.check()
         with _locked(progress, opened, [opened.record.elsewhere]):
+            _require_data(opened, new, gone)
             if not confirm(_back(opened, new, gone)):
                 raise StackError("cancelled", "nothing was moved", "answer y, or say --yes, to move it")
             moved = return_to(settings, opened, new, progress, timeout, stops=not gone)
@@ -115,6 +116,13 @@ def _forget(settings: Settings, opened: Opened, place: Place, confirm: Confirm) 
         raise StackError("cancelled", "nothing was forgotten", "answer y, or say --yes, to forget it")
     forget_elsewhere(opened, settings)
     return Report("move", f"{name}: what is on {place} is forgotten", MoveDeleted(name, str(place), ()))
+
+
+def _require_data(opened: Opened, new: Opened, gone: bool) -> None:
+    """Raise `nothing-kept` if the data at the place to return to is gone: an empty instance would run there."""
+    if (gone or with_data(opened)) and data_stores(new) and not with_data(new):
+        place = here(new)
+        raise StackError("nothing-kept", f"there is no data on {place} any more", "`stackctl move --delete-old`")
 
 
 def _require_gone(opened: Opened) -> None:

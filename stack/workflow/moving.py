@@ -111,11 +111,13 @@ def carry_over(
             _stop(old, journal, there, progress)
             manifest = save(old, _store(settings, old), None, "asked", progress, path)[1] if with_data(old) else None
             filled = _filled(new, journal, path, manifest, accepts, progress)
+            applied = _applied_there(old, filled, journal.applied, manifest, sources)
+            old.state.save_applied(journal.applied, elsewhere=True)
         except BaseException as error:
             _start_again(old, journal, there, before, error, progress)
             raise _told(error, f"{old.instance.name} is on {here(old)} as it was") from error
         try:
-            up = _switch(settings, old, filled, journal, manifest, sources, progress, timeout)
+            up = _switch(settings, old, filled, journal, applied, progress, timeout)
         except BaseException as error:
             raise _after_switch(settings, old, filled, journal, there, before, manifest, error, progress) from error
     downtime = time.monotonic() - began
@@ -124,7 +126,7 @@ def carry_over(
 
 def _stop(old: Opened, journal: Journal, there: Observed, progress: Progress) -> None:
     """Stop all, the databases too: then nothing can be written any more that would not be taken along."""
-    if not any(state.running for state in there.components.values()):
+    if not there.exists:
         return
     progress.step(f"{old.instance.name}: stopping on {here(old)}")
     journal.save(journal.applied.wanting("stopped"))
@@ -153,14 +155,11 @@ def _switch(
     old: Opened,
     new: Opened,
     journal: Journal,
-    manifest: Manifest | None,
-    sources: Mapping[str, Files],
+    applied: Applied,
     progress: Progress,
     timeout: float,
 ) -> Report[UpResult]:
-    """Switch the record, and bring the instance up at its new place."""
-    applied = _applied_there(old, new, journal.applied, manifest, sources)
-    old.state.save_applied(journal.applied, elsewhere=True)
+    """Switch the record, and bring the instance up at its new place, of which `applied` is known."""
     moved = with_elsewhere(new, here(old, now()))
     journal.save(applied)
     progress.step(f"{new.instance.name}: starting on {here(new)}")
@@ -215,6 +214,7 @@ def _start_again(
     running = [name for name, state in there.components.items() if state.running]
     if running:
         progress.step(f"{old.instance.name}: starting again on {here(old)}")
+        journal.save(before.wanting("stopped"))
         engine = as_made(old).engine
         try:
             with engine.start(running) as job:

@@ -241,6 +241,14 @@ def test_a_return_keeps_what_was_written_since(shop: Shop) -> None:
     assert (shop.running, shop.data) == (["server"], [later])
 
 
+def test_a_return_to_data_that_is_gone_is_refused(shop: Shop) -> None:
+    shop.move()
+    shop.here.files.clear()
+    with pytest.raises(StackError, match="no data on compose any more"):
+        shop.back()
+    assert (shop.running, shop.data) == (["server"], [DATA])
+
+
 @pytest.mark.parametrize("command", [move_back, delete_old])
 def test_without_a_move_there_is_no_old_data(shop: Shop, command: Callable[..., object]) -> None:
     with pytest.raises(StackError) as raised:
