@@ -76,6 +76,7 @@ DOCKER = {
 }
 COMPOSE = {
     "build": SHOP.build(),
+    "pull --quiet db cache": SHOP.pull(["db", "cache"]),
     "up --detach --no-build --remove-orphans --quiet-pull": SHOP.up(),
     "up --detach --no-build --quiet-pull --no-deps db cache": SHOP.up(["db", "cache"], orphans=False),
     "up --detach --no-build --remove-orphans --quiet-pull --no-deps db web": SHOP.up(["db", "web"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ from stack.commands.reset import reset
 from stack.commands.status import status
 from stack.commands.stop import stop
 from stack.engines import ENGINES
+from stack.engines.compose import files
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.process import FinishedJob
 from stack.errors import Interrupted, StackError, UsageError
+from stack.instance import Instance
+from stack.observed import Observed
+from stack.playground import stack as playground
 from stack.progress import Silence
 from stack.record import Place, Record
 from stack.settings import Settings
@@ -388,6 +393,26 @@ def test_a_killed_return_is_finished_or_undone_by_the_next_command(make: Callabl
         assert len(shop.running) <= 1, when
         shop.up()
         assert (shop.running, shop.data) in [(["here"], [DATA]), (["server"], [later])], when
+
+
+def test_only_images_that_are_missing_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance("shop", "p", playground, tmp_path, tmp_path, {})
+    instance.configuration.mkdir()
+    (instance.configuration / "compose.yaml").touch()
+    engine = ComposeEngine(instance)
+    ran = list[Sequence[str]]()
+
+    def note(command: Sequence[str]) -> FinishedJob:
+        ran.append(command[-3:])
+        return FinishedJob()
+
+    monkeypatch.setattr(files, "write_configuration", lambda _: None)
+    monkeypatch.setattr(engine, "_start", note)
+    for there, expected in (({"db": "1"}, [["pull", "--quiet", "cache"]]), ({"db": "1", "cache": "2"}, [])):
+        monkeypatch.setattr(engine, "observe_all", lambda there=there: Observed({}, images=there))
+        ran.clear()
+        engine.fetch()
+        assert ran == expected
 
 
 def test_a_place_is_read_as_it_was_written() -> None:
