@@ -239,6 +239,10 @@ class DataStore(Protocol):
     def cold(self) -> bool:
         """Whether the component must not run while it is saved."""
 
+    @property
+    def portable(self) -> bool:
+        """Whether what was saved of a container can be loaded for a process, and the reverse."""
+
     def identity(self) -> Mapping[str, str]:
         """Give the declared fields that data is made with: other values need other data."""
 

@@ -76,8 +76,13 @@ class Instance:
 
     @property
     def configuration(self) -> Path:
-        """The folder of what is generated for the engine."""
-        return self.state / "compose"
+        """The folder of what is generated for the engine; another one for each server that the instance was ever on."""
+        server = "" if self.host is None else f"-{hashlib.sha256(self.host.encode()).hexdigest()[:6]}"
+        return self.state / f"compose{server}"
+
+    def generated(self, name: str) -> str:
+        """The path of a file that is generated for the engine, relative to the state."""
+        return f"{self.configuration.name}/{name}"
 
     def dockerfile(self, component: str) -> Path:
         """A copy of its Dockerfile; beside it, as `.dockerignore`, what the build context leaves out."""

@@ -2,7 +2,7 @@
 
 record.json     the names and ports that the instance was given, and record.copy.json the same once more
 secrets/        one file a secret, made once
-compose/        what was generated for the engine
+compose/        what was generated for the engine, and compose-123abc/ the same for one on a server
 lock            a kernel lock, held by the command that changes the instance
 holder.json     which command that is, for those that wait
 unfinished      there for as long as the instance is being made as a branch of another one
@@ -18,8 +18,8 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +29,8 @@ from stack.errors import StackError
 from stack.locks import attempt
 from stack.processes import describe
 from stack.progress import Progress
+from stack.record import Record
 from stack.references import Secret
-from stack.workload import PortId, VolumeId
 
 SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
@@ -43,38 +43,13 @@ _RECORD = "record.json"
 # Without what it says, data that a restore has put into another store can't be found again.
 _RECORD_COPY = "record.copy.json"
 _APPLIED = "applied.json"
+_APPLIED_ELSEWHERE = "applied.elsewhere.json"
 _LOCK = "lock"
 _HOLDER = "holder.json"
 _UNFINISHED = "unfinished"
 _SECRET_MODE = 0o444
 _TRIES = 20
 _HINT = "check the folder's permissions and free space, or set STACKCTL_STATE to another folder"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What must stay the same from one `up` to the next: the engine, its name for the instance, and the ports.
-
-    `engine` is None for an instance that was never up. `system_binaries`: its servers are those on PATH. `generations`
-    as in `Instance`: that a component has its data in another store is true from the moment that this is written.
-    `parameters`: those that were given once and are no secrets. `groups`: those that are on. `published`: the
-    components whose ports are, though they declare that of none. `stopped`: those that do not run on purpose, until an
-    `up` of everything: `stop` named them, or `up` named only others. `host`: the server that it is on. `parent`: the
-    state folder of the instance that it is a branch of, and `parent_file` its stack file; empty if it is none.
-    """
-
-    project: str
-    ports: Mapping[PortId, int]
-    engine: str | None = None
-    system_binaries: bool = False
-    generations: Mapping[VolumeId, int] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    groups: tuple[str, ...] = ()
-    published: tuple[str, ...] = ()
-    stopped: tuple[str, ...] = ()
-    host: str | None = None
-    parent: str = ""
-    parent_file: str = ""
 
 
 class State:
@@ -114,20 +89,7 @@ class State:
                     f"was written by another version of stackctl (schema {data['schema']})",
                     "use that version for this instance",
                 )
-            return Record(
-                project=str(data["project"]),
-                ports={PortId(port): int(number) for port, number in data["ports"].items()},
-                engine=str(data["engine"]) if data.get("engine") else None,
-                system_binaries=bool(data.get("system_binaries", False)),
-                generations={VolumeId(name): int(number) for name, number in data.get("generations", {}).items()},
-                parameters={str(name): str(value) for name, value in data.get("parameters", {}).items()},
-                groups=tuple(map(str, data.get("groups", ()))),
-                published=tuple(map(str, data.get("published", ()))),
-                stopped=tuple(map(str, data.get("stopped", ()))),
-                host=str(data["host"]) if data.get("host") else None,
-                parent=str(data.get("parent", "")),
-                parent_file=str(data.get("parent_file", "")),
-            )
+            return Record.parsed(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unusable(
                 path,
@@ -137,18 +99,17 @@ class State:
             ) from error
 
     def remember(self, record: Record) -> None:
-        data = asdict(record)
-        for name in ("parameters", "stopped", "published", "host", "parent", "parent_file"):
-            if not data[name]:
-                del data[name]
-        text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
+        text = json.dumps({"schema": SCHEMA, **record.data}, indent=2) + "\n"
         self.write(_RECORD, text)
         self.write(_RECORD_COPY, text)
 
-    def applied(self) -> Applied:
-        """What is remembered of the last `up`; nothing where that is of another version, or damaged."""
+    def applied(self, elsewhere: bool = False) -> Applied:
+        """What is remembered of the last `up`; nothing where that is of another version, or damaged.
+
+        `elsewhere`: of the last one at the other place of the instance.
+        """
         try:
-            data = json.loads((self.folder / _APPLIED).read_text(encoding="utf-8"))
+            data = json.loads((self.folder / (_APPLIED_ELSEWHERE if elsewhere else _APPLIED)).read_text("utf-8"))
             if data.pop("schema") != SCHEMA:
                 return Applied()
             sources = data.pop("sources").items()
@@ -158,8 +119,9 @@ class State:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Applied()
 
-    def save_applied(self, applied: Applied) -> None:
-        self.write(_APPLIED, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
+    def save_applied(self, applied: Applied, elsewhere: bool = False) -> None:
+        name = _APPLIED_ELSEWHERE if elsewhere else _APPLIED
+        self.write(name, json.dumps({"schema": SCHEMA, **asdict(applied)}) + "\n")
 
     def write(self, name: str, text: str, mode: int = 0o600) -> Path:
         """Write a file whole or not at all, in folders that only the owner can enter."""

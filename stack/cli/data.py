@@ -290,6 +290,50 @@ def upgrade(
     return upgrade(session.settings, name, to, session.progress, not no_snapshot, accept_loss, timeout)
 
 
+@command(app.command("move"))
+def move(
+    session: Session,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="PLACE", help="compose, embedded, ssh://user@name, or a docker context."),
+    ] = None,
+    back: Annotated[bool, typer.Option("--back", help="Return to where it was, with the data of then.")] = False,
+    old: Annotated[bool, typer.Option("--delete-old", help="Delete its DATA where it was before.")] = False,
+    gone: Annotated[
+        bool, typer.Option("--server-gone", help="With --back or --delete-old: give up a server that is gone for good.")
+    ] = False,
+    yes: Yes = False,
+    accept_loss: AcceptLoss = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    timeout: Timeout = 120,
+) -> Report[object]:
+    """Move the instance with its data to another engine or machine; ask first.
+
+    It is stopped, its data is saved, loaded at the new place and compared, and it starts there. How long nothing
+    answered is measured. If anything fails it runs where it was. Its data stays where it was too, and nothing runs
+    there, until --delete-old.
+
+    \b
+    Examples:
+      stackctl move --to ssh://deploy@shop.example.com
+      stackctl move --to embedded --dry-run
+      stackctl move --back
+      stackctl move --delete-old
+    """
+    from stack.commands.move import delete_old, move, move_back
+
+    if sum([to is not None, back, old]) != 1:
+        raise UsageError("move: --to PLACE, --back or --delete-old, one of them", "`stackctl status` says where it is")
+    if old:
+        return delete_old(session.settings, session.progress, session.asking("move --delete-old", yes), gone)
+    confirm = session.asking("move", yes, "Move")
+    if back:
+        return move_back(session.settings, session.progress, confirm, gone, timeout)
+    if gone:
+        raise UsageError("move --to takes data from where it is", "leave --server-gone out")
+    return move(session.settings, str(to), session.progress, confirm, accept_loss, dry_run, timeout)
+
+
 @command(app.command("rotate"))
 def rotate(
     session: Session,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.progress import Progress
+from stack.record import Record
 from stack.registry import Registry
 from stack.report import Report, size
 from stack.results.branches import BranchResult
@@ -16,7 +17,6 @@ from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
-from stack.state import Record
 from stack.workflow.asked import Switches
 from stack.workflow.branching import Copied, copy_data, copying, inherited, settle_data
 from stack.workflow.confirming import Confirm

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stack.errors import StackError
 from stack.observed import ListedState
+from stack.record import Place
 from stack.registry import is_gone
 from stack.report import Report, count, duration, size
 from stack.results.machine import EngineProblem, ListedInstance, LsResult
 from stack.settings import PLAYGROUND, Settings
+from stack.state import State
 from stack.style import GREEN, RED, YELLOW, Column, Style, table
 from stack.workflow.fleet import Gathered, Member, gather, sizes_of
+from stack.workflow.places import told_elsewhere
 
 _COLUMNS = (
     Column("INSTANCE", least=8), Column("ENGINE"), Column("STATE"), Column("URL", least=14, keeps="end"),
@@ -38,6 +43,10 @@ def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
     listed = tuple(
         member for member in found.members if every or member.entry is not None or settings.instance is not None
     )
+    places = [(member.instance, place) for member in listed if (place := _elsewhere(member)) is not None]
+    known = {(place.engine, place.project) for _, place in places if place.host is None}
+    found = replace(found, members=tuple(member for member in found.members if member.key not in known))
+    listed = tuple(member for member in listed if member.key not in known)
     gathered, others = replace(found, members=listed), len(found.members) - len(listed)
     sizes = sizes_of(gathered)
     now = datetime.now(UTC)
@@ -51,7 +60,7 @@ def ls(settings: Settings, every: bool = False) -> Report[LsResult]:
         rows = [_row(each, sizes.get((each.engine, each.project)), now, style) for each in gathered.members]
         lines = [table(_COLUMNS, rows, style, _colour)] if rows else ["there is no instance; `stackctl up` makes one"]
         silent = gathered.silent_lines(settings.engine, every)
-        return "\n".join([*lines, *map(style.wrapped, _notes(gathered, silent, others))])
+        return "\n".join([*lines, *map(style.wrapped, _notes(gathered, silent, others, places))])
 
     return Report.drawn("ls", text, data)
 
@@ -98,8 +107,19 @@ def _project_folder(state: Path) -> Path:
     return state.parent.parent if state.parent.name == ".stackctl" else state.parent
 
 
-def _notes(gathered: Gathered, silent: list[str], others: int) -> list[str]:
+def _elsewhere(member: Member) -> Place | None:
+    """Return the other place that has something of an instance; none of one whose state can't be read."""
+    if member.entry is None or member.orphaned:
+        return None
+    with contextlib.suppress(StackError):
+        if (record := State(member.entry.state).record()) is not None:
+            return record.elsewhere
+    return None
+
+
+def _notes(gathered: Gathered, silent: list[str], others: int, places: Sequence[tuple[str, Place]]) -> list[str]:
     notes = list(silent)
+    notes += [f"{instance}: {told_elsewhere(place)}" for instance, place in places]
     if any(member.orphaned for member in gathered.members):
         notes.append("orphaned: the state folder is gone; `stackctl prune` removes what is left")
     if others:

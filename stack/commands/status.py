@@ -12,8 +12,9 @@ from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.pins import unpinned
+from stack.record import Place
 from stack.report import Report, duration
-from stack.results.instances import MemoryUse, StatusResult
+from stack.results.instances import Elsewhere, MemoryUse, StatusResult
 from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
@@ -21,6 +22,7 @@ from stack.verdict.health import observe
 from stack.workflow.externals import external_statuses
 from stack.workflow.local import runs_locally
 from stack.workflow.opening import Opened, look
+from stack.workflow.places import elsewhere_line
 from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.summary import (
     component_statuses,
@@ -89,11 +91,18 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         runs=schedule_runs(opened, observed, now),
         groups=opened.groups,
         externals=externals,
+        elsewhere=_elsewhere(opened.record.elsewhere),
         local=tuple(name for name in opened.instance.stack.names if runs_locally(opened, name)),
     )
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
     return Report.drawn("status", lambda style: _text(opened, observed, data, memory, now, style), data, code)
+
+
+def _elsewhere(place: Place | None) -> Elsewhere | None:
+    if place is None:
+        return None
+    return Elsewhere(str(place), datetime.fromisoformat(place.left) if place.left else None)
 
 
 def _tunnel(opened: Opened) -> Literal["open", "closed"] | None:
@@ -133,8 +142,9 @@ def _text(
     opened: Opened, observed: Observed, data: StatusResult, memory: Mapping[str, int], now: datetime, style: Style
 ) -> str:
     instance = opened.instance
+    elsewhere = [elsewhere_line(place)] if (place := opened.record.elsewhere) is not None else []
     if not observed.exists:
-        return f"{instance.name} is not up; `stackctl up` starts it"
+        return "\n".join([f"{instance.name} is not up; `stackctl up` starts it", *map(style.wrapped, elsewhere)])
     names = data.components
     there = {name: state for name, state in observed.components.items() if name not in data.local}
     rows = [_row(instance, name, there.get(name), memory.get(name), now) for name in names]
@@ -166,6 +176,7 @@ def _text(
         if left:
             lines.insert(2, style.wrapped(f"{', '.join(left)}; `stackctl up` removes it", f"{what}: ", "  "))
     below = [*_local_lines(data), *stopped_lines(instance, observed, data.local), *group_lines(opened.groups)]
+    below += elsewhere
     return "\n".join([*lines, *(style.wrapped(line, "  ", "    ") for line in below)])
 
 

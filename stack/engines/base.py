@@ -300,6 +300,10 @@ class Engine(ABC):
         """
         return FinishedJob()
 
+    def fetch(self) -> Job:
+        """Start to fetch the images that `apply` needs and that are not there; an engine without images has none."""
+        return FinishedJob()
+
     @abstractmethod
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         """Start to make the instance as declared; `verdict` judges how it went.

@@ -34,6 +34,7 @@ from stack.results.lifecycle import (
     WaitResult,
 )
 from stack.results.machine import BundledDoctorResult, DoctorResult, LsResult, PruneResult, VersionResult
+from stack.results.moves import MoveDeleted, MovePlanned, MoveResult
 from stack.results.plans import PlanResult
 from stack.results.schema import Schema, envelope_schema, line_schema
 from stack.results.stored import (
@@ -87,6 +88,7 @@ RESULTS: Mapping[str, Any] = {
     "branch delete": ResetResult | NothingToReset,
     "diff": DiffResult,
     "upgrade": UpgradeResult | NothingToUpgrade,
+    "move": MoveResult | MovePlanned | MoveDeleted,
     "ls": LsResult,
     "prune": PruneResult,
     "render": RenderResult,

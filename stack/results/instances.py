@@ -93,6 +93,18 @@ class ExternalStatus:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What an instance has at a place where it does not run.
+
+    `place`: an engine of this machine, or a server, such as `ssh://deploy@shop.example.com`.
+    `left`: when it was moved from there, ISO 8601; null if a `move` there did not end.
+    """
+
+    place: str
+    left: datetime | None
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """What exists of an instance, and how it is.
 
@@ -109,6 +121,7 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     `runs`: those of each schedule that is running.
     `groups`: whether each group of components is on.
     `externals`: each server that is used and not run by stackctl.
+    `elsewhere`: what a `move` left at another place, or null.
     `local`: the components in whose place `up --local` runs a process of this machine now.
     """
 
@@ -124,4 +137,5 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     runs: Mapping[str, Runs]
     groups: Mapping[str, bool]
     externals: Mapping[str, ExternalStatus]
+    elsewhere: Elsewhere | None
     local: tuple[str, ...]

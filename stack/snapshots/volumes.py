@@ -40,6 +40,7 @@ class VolumeFiles:
     user: str | None = None
     product: str = "files"
     cold: bool = True
+    portable: bool = True
     adopted: Callable[[IO[bytes]], Iterator[bytes]] | None = None
 
     def identity(self) -> Mapping[str, str]:
@@ -160,6 +161,7 @@ class ServerFiles(VolumeFiles):
     """
 
     kept: str = "files"
+    portable: bool = False
 
     def load(
         self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from stack.applied import Files
 from stack.model import Stack
 from stack.progress import Progress
 from stack.workflow.journal import Journal
@@ -24,9 +25,15 @@ def build_images(
 
     Unless a part alone is made, all is built: what did not change costs nothing.
     """
+    if built := build(opened, context, progress, part):
+        journal.save(journal.applied.built(built))
+
+
+def build(opened: Opened, context: PlanContext, progress: Progress, part: Part = EVERYTHING) -> Mapping[str, Files]:
+    """Do the same without recording it; return the sources, by component."""
     built = context.plan.builds
     if not built:
-        return
+        return {}
     instance = opened.instance
     shown = owners(instance.stack, built)
     images = owners(instance.stack, [name for name in instance.stack.names if instance.source(name) is not None])
@@ -36,7 +43,7 @@ def build_images(
             progress.states({name: f"building {at.get(name, '')}".rstrip() for name in shown})
     if exit_code:
         raise job.explain()
-    journal.save(journal.applied.built({name: context.declared.sources[name] for name in built}))
+    return {name: context.declared.sources[name] for name in built}
 
 
 def owners(stack: Stack, names: Sequence[str]) -> list[str]:

@@ -94,14 +94,17 @@ def save(
     reason: Reason,
     progress: Progress,
     output: Path | None = None,
+    online: bool = False,
 ) -> tuple[Path, Manifest]:
     """Make a snapshot of all databases that have data, at `output` or else in the snapshots, where `name` is its name.
+
+    `online`: only of what can run meanwhile.
 
     Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else prevents it.
     """
     now = datetime.now(UTC)
     made = as_made(whole(opened))
-    saved = with_data(made)
+    saved = {each: data for each, data in with_data(made).items() if not (online and data.cold)}
     if not saved:
         raise StackError(
             "nothing-to-save", f"{opened.instance.name} has no data to save", "`stackctl up` makes a database"

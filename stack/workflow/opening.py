@@ -23,11 +23,12 @@ from stack.observed import ComponentState, Observed
 from stack.pins import read_pins
 from stack.ports import AUTO, PortChoice
 from stack.progress import Progress
+from stack.record import Record
 from stack.references import FileSecret, secrets_in
 from stack.registry import Registry
 from stack.settings import PLAYGROUND, Settings
 from stack.snapshots.partial import remove_partial
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.asked import AS_THEY_ARE, Switches, chosen_groups, chosen_ports, chosen_published
 from stack.workflow.env_files import with_env_files
 from stack.workflow.parameters import Ask, Found, find_parameters, kept_values, settled
@@ -169,6 +170,7 @@ def change(
     parameters: bool = True,
     ask: Ask | None = None,
     groups: Switches = AS_THEY_ARE,
+    unreachable: bool = False,
 ) -> Iterator[Opened]:
     """Lock an instance for the block, then open it: what is read under the lock stays true until its release.
 
@@ -176,6 +178,7 @@ def change(
     `auto` for all. A port that nothing chose is that of the declaration: `registered` chooses it. `deletes_all`: the
     command reads no data and keeps none, so that it need not be known which revision is in use. `parameters`: the
     command may start something, for which each parameter needs a value; `ask` asks for those without one.
+    `unreachable`: the engine can't be asked, not for a lock either.
     """
     stack = load_stack(settings.file, settings.file_limit or LIMIT)
     name = _name(settings, stack)
@@ -186,6 +189,9 @@ def change(
         opened = _open(settings, stack, name, ports, system_binaries, groups=groups)
         if parameters:
             opened = with_parameters(opened, settings, ask)
+        if unreachable:
+            yield opened
+            return
         with opened.engine.locked(progress):
             yield opened if opened.state.record() or deletes_all else _with_found_generations(opened)
 
@@ -379,8 +385,8 @@ def _remembered_or_asked(settings: Settings, instance: Instance, record: Record)
         raise StackError(
             "engine-differs",
             f"{instance.name} is on the engine {own}, and its data with it; {asked} was asked for",
-            f"leave --engine and STACKCTL_ENGINE out, take another --instance NAME, or start over with "
-            f"`stackctl --engine {own} reset`",
+            "leave --engine and STACKCTL_ENGINE out, or take another --instance NAME; "
+            f"`stackctl move --to {asked}` takes it there",
         )
     if own:
         return Choice(own)

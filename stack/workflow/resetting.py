@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from stack.errors import StackError
@@ -22,6 +23,7 @@ from stack.workflow.externals import external_lines
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
 from stack.workflow.opening import Opened, change, whole
+from stack.workflow.places import at, delete_elsewhere
 from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
 from stack.workflow.restoring import loading
 from stack.workload import PortId
@@ -35,18 +37,24 @@ def reset_instance(
     What its databases hold is saved first, for `stackctl undo`, unless not `saves`; and it is loaded and compared,
     for it is the only copy then. `accepts`: also if `undo` can't bring all of it back.
     """
-    with change(settings, progress, deletes_all=not saves, parameters=False) as opened:
+    with change(settings, progress, deletes_all=not saves, parameters=False) as opened, ExitStack() as locks:
         name = opened.instance.name
         left = opened.engine.resources()
+        place = opened.record.elsewhere
         if not left and not opened.state.exists():
             return Report("reset", f"{name}: there is nothing to delete", NothingToReset(name, deleted={}))
         held = with_data(opened)
         saves = saves and bool(held)
+        other = at(opened, place) if place else None
+        if other is not None and other.instance.project != opened.instance.project:
+            locks.enter_context(other.engine.locked(progress))
+        elsewhere = other.engine.resources().volumes if other is not None else ()
         branches = branches_of(settings, opened.state.folder)
-        if not confirm(_announcement(opened, left, bool(held), saves, branches)):
+        if not confirm(_announcement(opened, left, elsewhere, bool(held), saves, branches)):
             raise StackError("cancelled", "nothing was deleted", "answer y, or say --yes, to delete")
         journal = Journal(opened.state)
         saved = _save(settings, opened, journal, accepts, progress) if saves else None
+        opened = delete_elsewhere(opened, settings, progress)
         progress.step(f"{name}: deleting")
         journal.try_save(journal.applied.wanting("down"))
         opened.engine.destroy()
@@ -102,9 +110,13 @@ def _prove(opened: Opened, journal: Journal, path: Path, manifest: Manifest, acc
         remove_new_stores(fill_new_stores(opened, journal, fill, progress), fill)
 
 
-def _announcement(opened: Opened, left: Resources, held: bool, saves: bool, branches: Sequence[str]) -> str:
+def _announcement(
+    opened: Opened, left: Resources, elsewhere: Sequence[str], held: bool, saves: bool, branches: Sequence[str]
+) -> str:
     lines = [f"This deletes the instance {opened.instance.name!r} with all of its data:"]
     lines += [f"  {kind}: {', '.join(names)}" for kind, names in _deletable(opened, left).items() if names]
+    if elsewhere:
+        lines.append(f"  volumes on {opened.record.elsewhere}, of before a move: {', '.join(elsewhere)}")
     if held:
         after = "saved first: `stackctl undo` brings it back" if saves else "NOT saved first: nothing brings it back"
         lines.append(f"Its data is {after}.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 
 from stack.errors import StackError
+from stack.record import Record
 from stack.settings import Settings
-from stack.state import Record
 
 
 def asked_host(settings: Settings) -> str | None:
@@ -31,5 +31,6 @@ def check_host(settings: Settings, name: str, record: Record) -> None:
         raise StackError(
             "host-differs",
             f"{name} is on {where}, and its data with it; {asked} was asked for",
-            "leave --host and STACKCTL_HOST out, or take another --instance NAME",
+            "leave --host and STACKCTL_HOST out, or take another --instance NAME; "
+            f"`stackctl move --to {asked}` takes it there",
         )

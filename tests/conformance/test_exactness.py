@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli import ROOT, Cli, crash, eventually
+from tests.cli import ROOT, Cli, crash
 from tests.conformance.engines import on_docker_at_length
-from tests.history import violations
-from tests.load import Load, request
+from tests.judging import go_on, judged
+from tests.load import request
 
-PAGES = ("homepage", "about")
 # Reads are exact where one process counts: of several a busy one may for a moment not reach Redis (see the README).
 ONE_PROCESS = f"""\
 from dataclasses import replace
@@ -22,31 +19,6 @@ db = replace(db, migrations={str(ROOT / "service" / "migrations")!r})
 web = replace(web, source={str(ROOT / "service")!r}, environment={{"WEB_CONCURRENCY": 1}})
 stack = Stack("playground", [web, db, cache])
 """
-
-
-def counts(cli: Cli) -> dict[str, int]:
-    rows = cli.data("inspect", "db", "--query", "SELECT page, visits FROM visit_counter")["rows"]
-    return dict.fromkeys(PAGES, 0) | {page: int(visits) for page, visits in rows}
-
-
-@contextmanager
-def judged(cli: Cli, *, exact_reads: bool = True) -> Iterator[Load]:
-    """Load before, while and after what is done in the block, and then the judgement."""
-    load = Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
-    load.start()
-    try:
-        go_on(load)
-        yield load
-        go_on(load)
-    finally:
-        load.stop()
-    found = violations(load.log, counts(cli), exact_reads=exact_reads)
-    assert not found, f"{len(found)} impossible of {len(load.log)}, the first: {json.dumps(found[:5])}"
-
-
-def go_on(load: Load, more: int = 50) -> None:
-    goal = load.acknowledged() + more
-    eventually(lambda: load.acknowledged() >= goal)
 
 
 def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(

@@ -136,7 +136,7 @@ def test_a_cut_in_the_middle_of_a_restore_keeps_the_data(shop: Cli, server: sshd
     counted = shop.visit()
     restore = shop.start("--json", "snapshot", "restore", "one", "--yes")
     eventually(lambda: locks(shop))
-    eventually(lambda: shop.state.joinpath("compose", "beside.log").exists())
+    eventually(lambda: [*shop.state.glob("compose-*/beside.log")])
     server.cut()
     answer = command_of(restore)
     assert (restore.returncode, answer["error"]["code"]) == (1, "connection-lost"), answer

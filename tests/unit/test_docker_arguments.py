@@ -81,6 +81,7 @@ COMPOSE = {
     "down --remove-orphans": SHOP.down(),
     "down --remove-orphans --volumes --rmi local --timeout 0": SHOP.down(data=True),
     "build": SHOP.build(),
+    "pull --quiet db cache": SHOP.pull(["db", "cache"]),
     "up --detach --no-build --remove-orphans --quiet-pull": SHOP.up(),
     "up --detach --no-build --quiet-pull --no-deps db cache": SHOP.up(["db", "cache"], orphans=False),
     "up --detach --no-build --remove-orphans --quiet-pull --no-deps db web": SHOP.up(["db", "web"]),

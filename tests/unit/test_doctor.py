@@ -27,8 +27,9 @@ from stack.errors import StackError
 from stack.findings import Finding, disk, ok
 from stack.observed import ComponentState
 from stack.ports import Holder
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workload import PortId
 from tests.unit.fake_engine import FakeSession, World
 

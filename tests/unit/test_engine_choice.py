@@ -10,8 +10,9 @@ import pytest
 from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError, UsageError
 from stack.progress import Silence
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.opening import Choice, change, default_unseen, look, on_next_engine
 
 NO_DAEMON = StackError("docker-daemon", "the Docker daemon does not answer")
@@ -85,7 +86,7 @@ def test_another_engine_for_an_instance_is_an_error(tmp_path: Path, own: str, ot
     with pytest.raises(StackError, match=f"is on the engine {own}, and its data with it; {other}") as raised:
         look(settings(tmp_path, other))
     assert raised.value.code == "engine-differs"
-    assert f"--engine {own} reset" in str(raised.value.hint)
+    assert f"`stackctl move --to {other}`" in str(raised.value.hint)
 
 
 def test_an_engine_of_another_version_of_stackctl_is_told(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from stack.commands.events import Until, events
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
+from stack.record import Record
 from stack.results.instances import ExternalStatus
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.opening import Choice, Opened
 from tests.schemas import first_problem
 from tests.unit.fake_engine import FakeEngine, World

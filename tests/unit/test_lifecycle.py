@@ -16,10 +16,11 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.observed import ComponentState
 from stack.progress import Progress, Silence
+from stack.record import Record
 from stack.report import Report
 from stack.results.lifecycle import DownResult, StopResult
 from stack.settings import Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workload import PortId
 from tests.unit.fake_engine import FakeEngine, World
 

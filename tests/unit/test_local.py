@@ -28,8 +28,9 @@ from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState
 from stack.parameters import Given
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.local import find_app, local_name, needing, rest_of
 from stack.workflow.opening import Choice, Opened
 from stack.workload import PortId

@@ -22,8 +22,9 @@ from stack.engines.embedded import log_times
 from stack.errors import UsageError
 from stack.instance import Instance
 from stack.observed import ComponentState
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.style import Style
 from stack.workflow.opening import Choice, Opened
 from tests.unit.fake_engine import FakeEngine, World

@@ -16,8 +16,9 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
 from stack.observed import ComponentState
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.opening import Choice, Opened
 from tests.unit.fake_engine import FakeEngine, World
 

@@ -24,9 +24,10 @@ from stack.observed import ComponentState, EngineState, Observed
 from stack.ports import Holder, Listener, PortChoice
 from stack.processes import describe, end, shortened
 from stack.progress import Silence
+from stack.record import Record
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow import ports as operation
 from stack.workflow.opening import Opened, change
 from stack.workload import PortId

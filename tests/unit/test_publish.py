@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from stack.errors import UsageError
+from stack.record import Record
 from stack.settings import Settings
-from stack.state import Record
 from stack.workflow.asked import Switches
 from stack.workflow.opening import Opened, look
 from stack.workload import PortId

@@ -19,7 +19,8 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import ComponentState, Observed, together
-from stack.state import Record, State
+from stack.record import Record
+from stack.state import State
 from stack.workflow.identities import secret_digests
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.rotation import Rotated, to_restart

@@ -22,8 +22,9 @@ from stack.engines.compose.render import render
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState
+from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.planning import read_sources
 from tests.cli import ROOT, eventually

@@ -24,9 +24,10 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance, default_project, name_of_project
 from stack.observed import Found, Resources
 from stack.playground import stack as playground
+from stack.record import Record
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.workflow.fleet import gather
 from stack.workflow.opening import look
 from tests.cli import ROOT
@@ -207,8 +208,8 @@ def test_instances_on_servers_are_listed_if_their_servers_answer_or_not(
 
 def test_the_tools_of_docker_reach_the_server_by_themselves(tmp_path: Path) -> None:
     instance = Instance("shop", "p", playground, tmp_path, tmp_path, {}, host=HOST)
-    (tmp_path / "compose").mkdir()
-    (tmp_path / "compose" / "compose.yaml").touch()
+    instance.configuration.mkdir()
+    (instance.configuration / "compose.yaml").touch()
     assert ComposeEngine(instance).environment()["DOCKER_HOST"] == HOST
 
 

@@ -25,9 +25,10 @@ from stack.errors import StackError, UsageError
 from stack.instance import Instance, default_ports
 from stack.observed import Observed
 from stack.ports import Holder, PortChoice
+from stack.record import Record
 from stack.registry import Entry
 from stack.settings import Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.style import PLAIN
 from stack.workflow import ports
 from stack.workflow.asked import chosen_ports

@@ -13,7 +13,8 @@ import pytest
 
 from stack import state as state_module
 from stack.errors import StackError
-from stack.state import Record, State
+from stack.record import Record
+from stack.state import State
 from stack.style import Style
 from stack.workload import PortId, VolumeId
 

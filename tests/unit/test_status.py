@@ -17,10 +17,11 @@ from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health, Observed, StateWord
+from stack.record import Record
 from stack.report import duration
 from stack.results.instances import MemoryUse
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.style import PLAIN, Style
 from stack.workflow.opening import Choice, Opened
 from stack.workflow.summary import overall

@@ -227,7 +227,7 @@ def test_a_file_of_compose_escapes_what_compose_replaces() -> None:
 def test_a_file_that_nothing_declares_any_more_is_deleted(tmp_path: Path) -> None:
     files.write_configuration(instance(tmp_path, stack(DATABASE_URL=db.url)))
     plain = instance(tmp_path, stack())
-    files.write_configuration(plain, "compose/beside.yaml")
+    files.write_configuration(plain, "beside.yaml")
     assert plain.variables_file("web").exists(), "what runs is still configured with it"
     files.write_configuration(plain)
     assert not plain.variables_file("web").exists()

@@ -16,11 +16,12 @@ from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.progress import Silence
+from stack.record import Record
 from stack.report import Report
 from stack.results.instances import ExternalStatus
 from stack.results.lifecycle import WaitResult
 from stack.settings import PLAYGROUND, Settings
-from stack.state import Record, State
+from stack.state import State
 from stack.verdict.watch import Verdict
 from stack.workflow.opening import Choice, Opened
 from tests.unit.clocks import FakeClock

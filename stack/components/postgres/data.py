@@ -31,6 +31,7 @@ class PostgresData:
     database: Postgres
     product: str = "PostgreSQL"
     cold: bool = False
+    portable: bool = True
 
     def identity(self) -> Mapping[str, str]:
         return {"user": self.database.user, "database": self.database.database}

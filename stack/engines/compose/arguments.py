@@ -38,6 +38,9 @@ class Project:
     def build(self, services: Collection[str] = ()) -> list[str]:
         return self._command("build", *services)
 
+    def pull(self, services: Collection[str]) -> list[str]:
+        return self._command("pull", "--quiet", *services)
+
     def up(self, only: Collection[str] = (), orphans: bool = True) -> list[str]:
         """Create and start what is declared, from images that are built already.
 

@@ -24,7 +24,7 @@ from stack.instance import Instance
 from stack.state import State
 
 LABEL_FILES = "stackctl.carried"
-_NOTE = "compose/carried.json"
+_NOTE = "carried.json"
 _FOLDER = "/carried"
 _FOLDER_MODE = 0o755
 
@@ -43,7 +43,7 @@ def carry(instance: Instance) -> None:
     if parts:
         _send(instance, parts)
     note = {"volume": found["CreatedAt"] if found else "", "parts": now}
-    State(instance.state).write(_NOTE, json.dumps(note) + "\n")
+    State(instance.state).write(instance.generated(_NOTE), json.dumps(note) + "\n")
 
 
 def remove(instance: Instance) -> None:
@@ -95,7 +95,7 @@ def _volume(instance: Instance) -> Mapping[str, Any] | None:
 
 def _noted(instance: Instance) -> Mapping[str, Any] | None:
     try:
-        found: Mapping[str, Any] = json.loads((instance.state / _NOTE).read_text(encoding="utf-8"))
+        found: Mapping[str, Any] = json.loads((instance.configuration / _NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found

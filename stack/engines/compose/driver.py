@@ -47,7 +47,7 @@ class ComposeEngine(Engine):
     def __init__(self, instance: Instance, system_binaries: bool = False) -> None:
         """Ignore `system_binaries`: a container brings its own."""
         self._instance = instance
-        self._file = instance.state / files.CONFIGURATION
+        self._file = instance.configuration / files.CONFIGURATION
         self._own = of_project(instance.project)
         self._host = instance.host
 
@@ -198,6 +198,15 @@ class ComposeEngine(Engine):
         files.write_configuration(self._instance)
         write_builds(self._instance)
         return self._start(self._project.build(names), self._explain_build)
+
+    def fetch(self) -> Job:
+        files.write_configuration(self._instance)
+        there = self.observe_all().images
+        missing = [name for name in self._instance.stack.names if name not in there and not self._is_built(name)]
+        return self._start(self._project.pull(missing)) if missing else FinishedJob()
+
+    def _is_built(self, component: str) -> bool:
+        return resolving.workload_of(self._instance, component).image is None
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         files.write_configuration(self._instance)

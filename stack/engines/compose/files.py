@@ -13,15 +13,15 @@ from stack.engines.variables import given_variables
 from stack.instance import FILES, Instance
 from stack.state import State
 
-CONFIGURATION = "compose/compose.yaml"
+CONFIGURATION = "compose.yaml"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "$": r"\$", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 
 def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
-    """Write the project file under a name in the state, and what its containers read."""
+    """Write the project file under a name, and what its containers read."""
     _write_mounted(instance)
     declared = _write_variables(instance)
-    path = State(instance.state).write(name, render.render(instance))
+    path = State(instance.state).write(instance.generated(name), render.render(instance))
     if instance.host is not None:
         # Only for a server is it loaded.
         from stack.engines.compose.carrying import carry

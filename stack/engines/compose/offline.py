@@ -28,7 +28,7 @@ def serve_offline(
     """Serve a volume until the end of the block. `session` opens a session in a container of a given name."""
     await_offline_servers(instance)
     name = f"{instance.project}-{component}-beside"
-    project = Project(instance.project, write_configuration(instance, "compose/beside.yaml"))
+    project = Project(instance.project, write_configuration(instance, "beside.yaml"))
     server = [resolving.resolve(instance, value) for value in serve.command]
     command = client.command(project.run_script(component, name, RUN_WHILE_OPEN, server))
     with (

@@ -49,7 +49,7 @@ def secrets_folder(component: str) -> str:
 
 def part(instance: Instance, file: File) -> str:
     """Return the path in the volume of a file that containers read."""
-    return instance.config_file(file).relative_to(instance.state).as_posix()
+    return f"compose/{instance.config_file(file).relative_to(instance.configuration).as_posix()}"
 
 
 def mounted(instance: Instance, name: str, workload: Workload, service: Mapping[str, Any]) -> dict[str, Any]:

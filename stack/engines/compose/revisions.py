@@ -14,7 +14,7 @@ from stack.engines.process import Job
 from stack.instance import Instance
 from stack.state import State
 
-_GOOD = "compose/good.yaml"
+_GOOD = "good.yaml"
 _GOOD_TAG = "good"
 _GOOD_FILE = ".good"
 
@@ -33,7 +33,7 @@ class ComposeRevisions(Revisions):
         for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
             file.unlink()
         for file in self._instance.configuration.glob("*.env"):
-            self._copy(f"compose/{file.name}", f"compose/{file.name}{_GOOD_FILE}")
+            self._copy(file.name, f"{file.name}{_GOOD_FILE}")
         images = self._built_images()
         if self._instance.stopped:
             # What was never up on purpose may have no image yet.
@@ -44,11 +44,11 @@ class ComposeRevisions(Revisions):
         self._remove_spare_networks()
 
     def exists(self) -> bool:
-        return (self._state.folder / _GOOD).exists()
+        return (self._instance.configuration / _GOOD).exists()
 
     def restore(self, only: Collection[str] = ()) -> Job:
         for file in self._instance.configuration.glob(f"*.env{_GOOD_FILE}"):
-            self._copy(f"compose/{file.name}", f"compose/{file.stem}")
+            self._copy(file.name, file.stem)
         good = self._copy(_GOOD, CONFIGURATION)
         for image in self._built_images():
             # An image that was not built then has no such tag.
@@ -56,9 +56,9 @@ class ComposeRevisions(Revisions):
         return self._start(_lasting(good, only))
 
     def _copy(self, source: str, target: str) -> str:
-        """Copy a file of the state; return its text."""
-        text = (self._state.folder / source).read_text(encoding="utf-8")
-        self._state.write(target, text)
+        """Copy a file of the configuration; return its text."""
+        text = (self._instance.configuration / source).read_text(encoding="utf-8")
+        self._state.write(self._instance.generated(target), text)
         return text
 
     def _built_images(self) -> list[str]:

@@ -17,7 +17,7 @@ from stack.engines.docker.owners import give_new
 from stack.instance import Instance
 from stack.workload import VolumeId
 
-_GIVEN = "compose/volumes-given"
+_GIVEN = "volumes-given"
 
 
 class ComposeVolumes(Volumes):
@@ -64,4 +64,4 @@ def give_to_users(instance: Instance) -> None:
 
         volume_files.give(instance, volume, user)
 
-    give_new(instance, _GIVEN, render.volumes(instance), give)
+    give_new(instance, instance.generated(_GIVEN), render.volumes(instance), give)
