@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.record import Record
 from stack.registry import Registry
 from stack.settings import Settings
-from stack.state import Record, State
+from stack.state import State
 
 
 @dataclass(frozen=True)
