@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli import ROOT, Cli, crash, eventually
+from tests.cli import ROOT, Cli, crash
 from tests.conformance.engines import on_docker_at_length
-from tests.history import violations
+from tests.judging import PAGES, go_on, judged
 from tests.load import Load, request
 
-PAGES = ("homepage", "about")
 # Reads are exact where one process counts: of several a busy one may for a moment not reach Redis (see the README).
 ONE_PROCESS = f"""\
 from dataclasses import replace
@@ -24,29 +21,8 @@ stack = Stack("playground", [web, db, cache])
 """
 
 
-def counts(cli: Cli) -> dict[str, int]:
-    rows = cli.data("inspect", "db", "--query", "SELECT page, visits FROM visit_counter")["rows"]
-    return dict.fromkeys(PAGES, 0) | {page: int(visits) for page, visits in rows}
-
-
-@contextmanager
-def judged(cli: Cli, *, exact_reads: bool = True) -> Iterator[Load]:
-    """Load before, while and after what is done in the block, and then the judgement."""
-    load = Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
-    load.start()
-    try:
-        go_on(load)
-        yield load
-        go_on(load)
-    finally:
-        load.stop()
-    found = violations(load.log, counts(cli), exact_reads=exact_reads)
-    assert not found, f"{len(found)} impossible of {len(load.log)}, the first: {json.dumps(found[:5])}"
-
-
-def go_on(load: Load, more: int = 50) -> None:
-    goal = load.acknowledged() + more
-    eventually(lambda: load.acknowledged() >= goal)
+def on_this_machine(cli: Cli) -> Load:
+    return Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
 
 
 def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
@@ -56,7 +32,8 @@ def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
     file.write_text(ONE_PROCESS, encoding="utf-8")
     cli = new_cli(file=file)
     cli.up()
-    with judged(cli) as load:
+    load = on_this_machine(cli)
+    with judged(cli, load):
         crash(cli, "db")
         go_on(load)
         for words in (["FLUSHALL"], ["SET", "visit_counter:homepage", "poison"]):
@@ -68,8 +45,9 @@ def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
 @on_docker_at_length
 def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
     cli.up()
+    load = on_this_machine(cli)
     # A worker that reaches Redis again reads there what another could not yet store.
-    with judged(cli, exact_reads=False) as load:
+    with judged(cli, load, exact_reads=False):
         crash(cli, "cache")
         go_on(load)
         cli.ok("stop")
@@ -79,7 +57,7 @@ def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
 
 def test_a_database_that_was_emptied_is_followed_at_once(cli: Cli) -> None:
     cli.up()
-    with judged(cli, exact_reads=False):
+    with judged(cli, on_this_machine(cli), exact_reads=False):
         pass
     cli.ok("inspect", "db", "--query", "DELETE FROM visit_counter")
     assert request(cli.port, "visit", "homepage").number == 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli import Cli, eventually, get
-from tests.engine.swarm import HOST_LABEL, Host, Swarm
+from tests.engine.swarm import HOST_LABEL, Swarm
+from tests.swarm.nodes import nodes_of
 
 pytestmark = pytest.mark.swarm
 
@@ -39,19 +39,6 @@ def edit(cli: Cli, old: str, new: str) -> None:
     source.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def node_of(cli: Cli, swarm: Swarm, component: str) -> Host:
-    """Find the host that a component runs on."""
-    service = swarm.first.docker("service", "ls", "--quiet", "--filter", f"label=stackctl.instance={cli.instance}",
-                                 "--filter", f"name={project(cli)}_{component}")  # fmt: skip
-    name = swarm.first.docker("service", "ps", "--filter", "desired-state=running", "--format", "{{.Node}}", service)
-    return next(host for host in swarm.hosts if host.name == name.splitlines()[0])
-
-
-def project(cli: Cli) -> str:
-    record: str = (cli.state / "record.json").read_text(encoding="utf-8")
-    return record.split('"project": "')[1].partition('"')[0]
-
-
 def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -> None:
     edit(shop, 'print("serving"', 'raise SystemExit("boom: no such setting")\nprint("serving"')
     error = shop.fails("up", code="update-taken-back")
@@ -64,7 +51,7 @@ def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -
 
 
 def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(counter: Cli, swarm: Swarm) -> None:
-    host = node_of(counter, swarm, "web")
+    host = nodes_of(swarm, counter, "web")[0]
     if host is swarm.first:
         pytest.skip("the app is on the node that is asked, which needs no label")
     swarm.first.docker("node", "update", "--label-rm", HOST_LABEL, host.name)
@@ -78,46 +65,8 @@ def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(counter: Cli
 
 
 @pytest.mark.long
-def test_an_app_moves_from_a_node_that_dies_and_no_visit_is_lost(counter: Cli, swarm: Swarm) -> None:
-    acknowledged = counter.visit()
-    host = node_of(counter, swarm, "web")
-    if host is swarm.first:
-        pytest.skip("the app is beside its data, which dies with it")
-    host.kill()
-    began = time.monotonic()
-    try:
-        eventually(lambda: counter.get()[0] == 200 and node_of(counter, swarm, "web") is not host, within=120)
-        print(f"served again after {time.monotonic() - began:.1f} s")
-        assert counter.visit() > acknowledged
-    finally:
-        swarm.revive(host)
-    eventually(lambda: counter.data("status")["state"] == "up")
-
-
-@pytest.mark.long
-def test_an_app_on_a_node_that_is_cut_off_counts_no_visit_twice(counter: Cli, swarm: Swarm) -> None:
-    host = node_of(counter, swarm, "web")
-    if host is swarm.first:
-        pytest.skip("the app is beside its data, which dies with it")
-    asked = acknowledged = counter.visit()
-    url = counter.url
-    host.cut_off()
-    try:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            asked += 1
-            acknowledged += get(url)[0] == 200
-    finally:
-        host.reconnect()
-    eventually(lambda: counter.get()[0] == 200, within=120)
-    total = counter.visit()
-    assert acknowledged + 1 <= total
-    assert total <= asked + 2
-
-
-@pytest.mark.long
 def test_a_swarm_without_its_quorum_says_so(counter: Cli, swarm: Swarm) -> None:
-    web = node_of(counter, swarm, "web")
+    web = nodes_of(swarm, counter, "web")[0]
     url, others = counter.url, [host for host in swarm.hosts if host is not swarm.first]
     for host in others:
         host.kill()
