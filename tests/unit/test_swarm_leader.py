@@ -85,5 +85,5 @@ def test_a_command_on_another_node_goes_to_its_daemon(monkeypatch: pytest.Monkey
         return Completed(0, "", "")
 
     monkeypatch.setattr("stack.engines.process.ask", ask)
-    NodeSession("web", "abc", node="unix:///run/host2.sock").run(["true"])
+    NodeSession("web", "abc", daemon="unix:///run/host2.sock").run(["true"])
     assert asked[0][:3] == ["docker", "--host", "unix:///run/host2.sock"]

@@ -162,9 +162,11 @@ class SwarmEngine(Engine):
 
     def build(self, names: Collection[str] = ()) -> Job:
         losses.check(self._instance)
+        machine.require_engines(machine.read())
         return builds.start(self._instance, names)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
+        machine.require_engines(machine.read())
         stack = self._instance.stack
         if (node := self._pin_data()) is not None:
             await_offline_servers(self._instance, node)
@@ -259,7 +261,7 @@ class SwarmEngine(Engine):
         assert node is not None  # noqa: S101 - a task that runs is on one
         node.require_known()
         limit = resolving.workload_of(self._instance, component).limits.memory * 2**20
-        return NodeSession(component, task["Status"]["ContainerStatus"]["ContainerID"], limit, node=node.host)
+        return NodeSession(component, task["Status"]["ContainerStatus"]["ContainerID"], limit, daemon=node.host)
 
     def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
         from stack.engines.swarm.one_off import run_one_off

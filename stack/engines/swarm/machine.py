@@ -41,10 +41,26 @@ def check(within: float) -> None:
     """Raise if the daemon of the client does not answer, is too old, or is no manager of a Swarm."""
     client.find()
     version = str(_asked("/version", within).get("Version"))
-    if failures.version_of(version)[:1] < (_ENGINE,):
+    if _is_old(version):
         raise failures.too_old("docker-old", "Docker Engine", version, str(_ENGINE))
     # A daemon asks the leader for this one.
     _require_manager(_asked("/info", api.TIMEOUT))
+
+
+def require_engines(cluster: Cluster) -> None:
+    """Raise `docker-old` if a node that takes tasks has an engine that can't run them as they are declared."""
+    for node in cluster.nodes:
+        if node.ready and node.engine and _is_old(node.engine):
+            raise StackError(
+                "docker-old",
+                f"the node {node.name} has Docker Engine {node.engine}, and stackctl needs {_ENGINE} or newer",
+                f"update it there, or let it take no tasks: `docker node update --availability drain {node.name}`; "
+                "then run `stackctl up` again",
+            )
+
+
+def _is_old(version: str) -> bool:
+    return failures.version_of(version)[:1] < (_ENGINE,)
 
 
 def read() -> Cluster:
@@ -97,6 +113,7 @@ def examine() -> Iterator[Finding]:
     try:
         check(api.TIMEOUT)
         cluster = read()
+        require_engines(cluster)
     except StackError as error:
         yield failed("swarm", error)
         return

@@ -12,9 +12,9 @@ from stack.engines.swarm.api import on_host
 
 @dataclass(frozen=True)
 class NodeSession(ContainerSession):
-    """`node`: the daemon of its node, as `docker --host` takes it; None for the one that the client asks."""
+    """`daemon`: that of the node, as the client takes it; None for the one that the client asks."""
 
-    node: str | None = None
+    daemon: str | None = None
 
     def _command(self, command: Sequence[str], terminal: bool = False) -> list[str]:
-        return client.command([*on_host(self.node), *arguments.execute(self.container, command, terminal)])
+        return client.command([*on_host(self.daemon), *arguments.execute(self.container, command, terminal)])
