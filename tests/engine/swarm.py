@@ -141,6 +141,19 @@ class Host:
     def reconnect(self) -> None:
         run(["ip", "link", "set", self.link, "up"])
 
+    def fill_disk(self) -> None:
+        """Leave its daemon no room for what it pulls."""
+        run([*self._inside, "mount", "-t", "tmpfs", "-o", "size=64k", "none", str(self.data / "tmp")])
+
+    def free_disk(self) -> None:
+        run([*self._inside, "umount", str(self.data / "tmp")])
+
+    @property
+    def _inside(self) -> list[str]:
+        """Run a command with the mounts that its daemon has."""
+        assert self.process is not None
+        return ["nsenter", f"--target={self.process.pid}", "--mount"]
+
     def await_ready(self) -> None:
         deadline = time.monotonic() + _READY_WITHIN
         while (asked := answer(["docker", "--host", self.url, "version"])).returncode:

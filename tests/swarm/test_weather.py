@@ -13,6 +13,8 @@ from tests.swarm.nodes import nodes_of
 
 pytestmark = pytest.mark.swarm
 
+DATA_LABEL = "stackctl.data"
+
 
 @pytest.fixture(scope="module")
 def shop(new_shop: Callable[[], Cli]) -> Cli:
@@ -20,6 +22,30 @@ def shop(new_shop: Callable[[], Cli]) -> Cli:
     cli = new_shop()
     cli.up()
     return cli
+
+
+CREW = """\
+from stack import Container, Stack, Volume, Worker
+
+keeper = Container("keeper", image="redis:8", command=["sleep", "1000"], volumes={"/data": Volume("kept")})
+worker = Worker("worker", source="app", command=["sleep", "1000"], replicas=3)
+stack = Stack("crew", [keeper, worker], registry="REGISTRY/tests")
+"""
+
+
+@pytest.fixture
+def crew(swarm: Swarm, tmp_path: Path) -> Iterator[Cli]:
+    """Workers on each node, and data on the third one."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM python:3.14-slim\n", encoding="utf-8")
+    file = tmp_path / "stackfile.py"
+    file.write_text(CREW.replace("REGISTRY", swarm.registry), encoding="utf-8")
+    swarm.first.docker("node", "update", "--label-add", DATA_LABEL, swarm.hosts[2].name)
+    cli = Cli(tmp_path, file=file, engine="swarm")
+    yield cli
+    swarm.first.docker("node", "update", "--label-rm", DATA_LABEL, swarm.hosts[2].name)
+    assert cli.reset().exit_code == 0
 
 
 @pytest.fixture
@@ -50,18 +76,51 @@ def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -
     assert not shop.data("plan")["changes"]
 
 
-def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(counter: Cli, swarm: Swarm) -> None:
-    host = nodes_of(swarm, counter, "web")[0]
-    if host is swarm.first:
-        pytest.skip("the app is on the node that is asked, which needs no label")
+def test_a_registry_that_refuses_is_named_and_nothing_runs(crew: Cli) -> None:
+    elsewhere = {"STACKCTL_REGISTRY": "127.0.0.1:9/tests"}
+    refused = Cli(crew.folder, crew.instance, crew.port, crew.file, "swarm", elsewhere)
+    error = refused.fails("up", code="registry-refused")
+    assert "the registry 127.0.0.1:9 did not take the image" in error["message"]
+    assert "connection refused" in error["message"]
+    assert "docker login 127.0.0.1:9" in error["hint"]
+    assert {each["state"] for each in crew.data("status")["components"].values()} == {"absent"}
+    crew.ok("up")
+    assert crew.data("status")["state"] == "up"
+
+
+def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(crew: Cli, swarm: Swarm) -> None:
+    host = swarm.hosts[2]
+    crew.ok("up")
     swarm.first.docker("node", "update", "--label-rm", HOST_LABEL, host.name)
     try:
-        error = counter.fails("exec", "web", "--", "true", code="node-unreachable")
+        error = crew.fails("exec", "keeper", "--", "true", code="node-unreachable")
         assert host.name in error["message"]
         assert f"docker node update --label-add {HOST_LABEL}=ssh://USER@{host.address} {host.name}" in error["hint"]
-        assert counter.data("status")["state"] == "up"
+        assert crew.data("status")["state"] == "up"
     finally:
         swarm.first.docker("node", "update", "--label-add", f"{HOST_LABEL}={host.url}", host.name)
+    assert crew.ok("exec", "keeper", "--", "echo", "here").stdout == "here\n"
+
+
+@pytest.mark.long
+def test_a_full_disk_of_a_node_is_told_with_the_node(crew: Cli, swarm: Swarm) -> None:
+    host, dockerfile = swarm.hosts[1], crew.folder / "app" / "Dockerfile"
+    assert not crew.ok("up").stderr.count("full")
+    for number, again in (("1", False), ("2", True)):
+        if not again:
+            crew.ok("down")
+        dockerfile.write_text(dockerfile.read_text() + f"RUN head -c 300000{number} /dev/urandom > /large\n")
+        host.fill_disk()
+        try:
+            error = crew.fails("up", code="disk-full")
+            assert f"the disk of the node {host.name} is full" in error["message"]
+            assert f"docker --host {host.url} system df" in error["hint"]
+            assert ("the version before" in error["message"]) is again
+        finally:
+            host.free_disk()
+        crew.ok("up")
+        assert crew.data("status")["state"] == "up"
+    assert not crew.data("plan")["changes"]
 
 
 @pytest.mark.long
