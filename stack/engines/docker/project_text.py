@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,16 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+# Docker reads YAML 1.2: to it `12e5`, `0o17` and `1_0` are numbers, and to some versions `y` is a truth.
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9_]+)?|[-+]?0[ob][0-9_]+|[yYnN])$", re.ASCII
+    ),
+    [*"-+.0123456789yYnN"],
+)
 
 
 def write_project(project: Mapping[str, Any]) -> str:
