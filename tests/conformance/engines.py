@@ -46,7 +46,10 @@ ON_A_SWARM = (
     "test_snapshots.py::test_a_snapshot",
 )
 
-NOT_ON_A_SWARM: Mapping[str, str] = {}
+# What can't be there, and why.
+NOT_ON_A_SWARM: Mapping[str, str] = {
+    "test_use.py::test_a_component_that_does_not_run_is_told": "no variable leads Docker's own tools to a component",
+}
 
 
 def runs_on_a_swarm(nodeid: str, everything: bool) -> bool:

@@ -37,7 +37,9 @@ def write_project(project: Mapping[str, Any]) -> str:
 
 
 def read_project(text: str) -> Mapping[str, Any]:
-    project: Mapping[str, Any] = yaml.safe_load(text)
+    # The one in C is ten times as fast, and not everywhere.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    project: Mapping[str, Any] = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     return project
 
 
