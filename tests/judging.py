@@ -1,9 +1,9 @@
-"""Visit and read an instance of the playground while something is done to it, and judge whether it counted right."""
+"""Visit and read the counter while something is done to it, and let the checker of `tests/history.py` judge."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.cli import Cli, eventually
@@ -13,15 +13,19 @@ from tests.load import Load
 PAGES = ("homepage", "about")
 
 
-def counts(cli: Cli) -> dict[str, int]:
+def counts(cli: Cli, pages: Sequence[str] = PAGES) -> dict[str, int]:
     rows = cli.data("inspect", "db", "--query", "SELECT page, visits FROM visit_counter")["rows"]
-    return dict.fromkeys(PAGES, 0) | {page: int(visits) for page, visits in rows}
+    found = {page: int(visits) for page, visits in rows}
+    return {page: found.get(page, 0) for page in pages}
 
 
 @contextmanager
-def judged(cli: Cli, *, exact_reads: bool = True) -> Iterator[Load]:
-    """Load before, while and after what is done in the block, and then the judgement."""
-    load = Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
+def judged(cli: Cli, load: Load | None = None, *, exact_reads: bool = True) -> Iterator[Load]:
+    """Load before, while and after what is done in the block, and then the judgement.
+
+    Without a load of its own it is on the published port of this machine.
+    """
+    load = load or Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
     load.start()
     try:
         go_on(load)
@@ -29,7 +33,7 @@ def judged(cli: Cli, *, exact_reads: bool = True) -> Iterator[Load]:
         go_on(load)
     finally:
         load.stop()
-    found = violations(load.log, counts(cli), exact_reads=exact_reads)
+    found = violations(load.log, counts(cli, load.pages), exact_reads=exact_reads)
     assert not found, f"{len(found)} impossible of {len(load.log)}, the first: {json.dumps(found[:5])}"
 
 

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from tests.history import Kind, Operation, Outcome
 
 _LIMIT = 10.0
+_HERE = "127.0.0.1"
 NOT_COUNTED = "urn:problem-type:database-unavailable"
 
 
 @dataclass
 class Load:
-    """So many visitors and readers on some ports and pages, from `start` until `stop`."""
+    """So many visitors and readers on some ports and pages, from `start` until `stop`. Each knows one of the hosts."""
 
     ports: Callable[[], Sequence[int]]
     pages: Sequence[str] = ("homepage",)
     visitors: int = 8
     readers: int = 4
+    hosts: Sequence[str] = (_HERE,)
     log: list[Operation] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -47,19 +49,23 @@ class Load:
         while not self._over.is_set():
             ports = self.ports()
             page = self.pages[turn % len(self.pages)]
-            self.log.append(request(ports[turn % len(ports)], kind, page))
+            host = self.hosts[number % len(self.hosts)]
+            self.log.append(request(ports[turn % len(ports)], kind, page, host))
             if self.log[-1].outcome != "ok":
                 self._over.wait(0.01)
             turn += 1
 
 
-def request(port: int, kind: Kind, page: str) -> Operation:
+def request(port: int, kind: Kind, page: str, host: str = _HERE) -> Operation:
     """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LIMIT)
+    connection = http.client.HTTPConnection(host, port, timeout=_LIMIT)
     start = time.monotonic()
-    outcome: Outcome = "unknown"
+    # What reached nobody is certainly not counted.
+    outcome: Outcome = "failed"
     number, stale = 0, False
     try:
+        connection.connect()
+        outcome = "unknown"
         connection.request("POST" if kind == "visit" else "GET", f"/visits/{page}")
         with connection.getresponse() as response:
             answer = json.loads(response.read())
@@ -67,10 +73,8 @@ def request(port: int, kind: Kind, page: str) -> Operation:
                 outcome, number, stale = "ok", answer["visits"], answer.get("stale", False)
             elif answer.get("type") == NOT_COUNTED:
                 outcome = "failed"
-    except ConnectionRefusedError:
-        outcome = "failed"
     except (OSError, http.client.HTTPException, ValueError):
-        outcome = "unknown"
+        pass
     finally:
         connection.close()
     return Operation(kind, page, start, time.monotonic(), outcome, number, stale)

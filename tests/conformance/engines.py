@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.servers import MISSING
@@ -43,3 +45,15 @@ ON_A_SWARM = (
     "test_replicas.py",
     "test_snapshots.py::test_a_snapshot",
 )
+
+# What can't be there, and why.
+NOT_ON_A_SWARM: Mapping[str, str] = {
+    "test_use.py::test_a_component_that_does_not_run_is_told": "no variable leads Docker's own tools to a component",
+}
+
+
+def runs_on_a_swarm(nodeid: str, everything: bool) -> bool:
+    """Say whether a test runs on a Swarm: if it is in ON_A_SWARM, or with `everything` if it can."""
+    if everything:
+        return not any(each in nodeid for each in NOT_ON_A_SWARM)
+    return any(each in nodeid for each in ON_A_SWARM)

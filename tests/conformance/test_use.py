@@ -209,7 +209,7 @@ def test_up_takes_a_password_that_was_written_with_echo(kept: Cli) -> None:
 
 def test_status_shows_each_component(up: Cli) -> None:
     found = up.data("status")
-    assert (found["state"], found["urls"]) == ("up", {"web": f"http://localhost:{up.port}"})
+    assert (found["state"], found["urls"]) == ("up", {"web": up.url.replace("127.0.0.1", "localhost")})
     for name in ("web", "db", "cache"):
         component = found["components"][name]
         assert (component["state"], component["health"], component["restarts"]) == ("running", "healthy", 0), name

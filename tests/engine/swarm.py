@@ -29,11 +29,14 @@ IMAGES = (
 )  # fmt: skip
 """Those of `stand_ins.IMAGES` that the tests on a Swarm use."""
 
-HOME = CACHE / "swarm"
-SOCKETS = Path("/run/stackctl-swarm")
-BRIDGE = "stackctl-swarm"
-NETWORK = "10.77.0.0/24"
-GATEWAY = "10.77.0.254"
+# Another number makes another Swarm, so that several checkouts can have one each at once.
+NUMBER = os.environ.get("STACKCTL_TEST_SWARM", "77")
+HOME = CACHE / f"swarm-{NUMBER}"
+SOCKETS = Path(f"/run/stackctl-swarm-{NUMBER}")
+BRIDGE = f"stackctl-{NUMBER}"
+SUBNET = f"10.{NUMBER}.0"
+NETWORK = f"{SUBNET}.0/24"
+GATEWAY = f"{SUBNET}.254"
 REGISTRY = f"{GATEWAY}:5000"
 NAMES = ("host1", "host2", "host3")
 # By this label stackctl finds the daemon of a node.
@@ -81,7 +84,7 @@ class Host:
 
     @property
     def address(self) -> str:
-        return f"10.77.0.{self.number}"
+        return f"{SUBNET}.{self.number}"
 
     @property
     def url(self) -> str:
@@ -89,11 +92,11 @@ class Host:
 
     @property
     def link(self) -> str:
-        return f"skt-{self.name}"
+        return f"skt-{NUMBER}-{self.name}"
 
     @property
     def namespace(self) -> str:
-        return f"stackctl-{self.name}"
+        return f"stackctl-{NUMBER}-{self.name}"
 
     @property
     def data(self) -> Path:
@@ -137,6 +140,19 @@ class Host:
 
     def reconnect(self) -> None:
         run(["ip", "link", "set", self.link, "up"])
+
+    def fill_disk(self) -> None:
+        """Leave its daemon no room for what it pulls."""
+        run([*self._inside, "mount", "-t", "tmpfs", "-o", "size=64k", "none", str(self.data / "tmp")])
+
+    def free_disk(self) -> None:
+        run([*self._inside, "umount", str(self.data / "tmp")])
+
+    @property
+    def _inside(self) -> list[str]:
+        """Run a command with the mounts that its daemon has."""
+        assert self.process is not None
+        return ["nsenter", f"--target={self.process.pid}", "--mount"]
 
     def await_ready(self) -> None:
         deadline = time.monotonic() + _READY_WITHIN
@@ -185,7 +201,7 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def swarm() -> Iterator[Swarm]:
-    """Bring a Swarm for the block; nothing of it is left behind. There is one at a time on a machine."""
+    """Bring a Swarm for the block; nothing of it is left behind. There is one of each number at a time."""
     tree = _tree()
     if tree is None:
         raise Problem(why_not() or "there is no tree")

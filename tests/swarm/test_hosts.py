@@ -6,17 +6,9 @@ import pytest
 
 from tests.cli import eventually
 from tests.engine.swarm import Host, Swarm
+from tests.swarm.nodes import all_ready, states
 
 pytestmark = pytest.mark.swarm
-
-
-def states(swarm: Swarm) -> dict[str, str]:
-    lines = swarm.first.docker("node", "ls", "--format", "{{.Hostname}} {{.Status}}").splitlines()
-    return dict(line.split() for line in lines)
-
-
-def all_ready(swarm: Swarm) -> bool:
-    return set(states(swarm).values()) == {"Ready"}
 
 
 def test_three_hosts_are_ready_and_managers(swarm: Swarm) -> None:

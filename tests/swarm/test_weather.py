@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli import Cli, eventually, get
-from tests.engine.swarm import HOST_LABEL, Host, Swarm
+from tests.engine.swarm import HOST_LABEL, Swarm
+from tests.swarm.nodes import nodes_of
 
 pytestmark = pytest.mark.swarm
+
+DATA_LABEL = "stackctl.data"
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +22,30 @@ def shop(new_shop: Callable[[], Cli]) -> Cli:
     cli = new_shop()
     cli.up()
     return cli
+
+
+CREW = """\
+from stack import Container, Stack, Volume, Worker
+
+keeper = Container("keeper", image="redis:8", command=["sleep", "1000"], volumes={"/data": Volume("kept")})
+worker = Worker("worker", source="app", command=["sleep", "1000"], replicas=3)
+stack = Stack("crew", [keeper, worker], registry="REGISTRY/tests")
+"""
+
+
+@pytest.fixture
+def crew(swarm: Swarm, tmp_path: Path) -> Iterator[Cli]:
+    """Workers on each node, and data on the third one."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM python:3.14-slim\n", encoding="utf-8")
+    file = tmp_path / "stackfile.py"
+    file.write_text(CREW.replace("REGISTRY", swarm.registry), encoding="utf-8")
+    swarm.first.docker("node", "update", "--label-add", DATA_LABEL, swarm.hosts[2].name)
+    cli = Cli(tmp_path, file=file, engine="swarm")
+    yield cli
+    swarm.first.docker("node", "update", "--label-rm", DATA_LABEL, swarm.hosts[2].name)
+    assert cli.reset().exit_code == 0
 
 
 @pytest.fixture
@@ -39,19 +65,6 @@ def edit(cli: Cli, old: str, new: str) -> None:
     source.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def node_of(cli: Cli, swarm: Swarm, component: str) -> Host:
-    """Find the host that a component runs on."""
-    service = swarm.first.docker("service", "ls", "--quiet", "--filter", f"label=stackctl.instance={cli.instance}",
-                                 "--filter", f"name={project(cli)}_{component}")  # fmt: skip
-    name = swarm.first.docker("service", "ps", "--filter", "desired-state=running", "--format", "{{.Node}}", service)
-    return next(host for host in swarm.hosts if host.name == name.splitlines()[0])
-
-
-def project(cli: Cli) -> str:
-    record: str = (cli.state / "record.json").read_text(encoding="utf-8")
-    return record.split('"project": "')[1].partition('"')[0]
-
-
 def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -> None:
     edit(shop, 'print("serving"', 'raise SystemExit("boom: no such setting")\nprint("serving"')
     error = shop.fails("up", code="update-taken-back")
@@ -63,61 +76,56 @@ def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -
     assert not shop.data("plan")["changes"]
 
 
-def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(counter: Cli, swarm: Swarm) -> None:
-    host = node_of(counter, swarm, "web")
-    if host is swarm.first:
-        pytest.skip("the app is on the node that is asked, which needs no label")
+def test_a_registry_that_refuses_is_named_and_nothing_runs(crew: Cli) -> None:
+    elsewhere = {"STACKCTL_REGISTRY": "127.0.0.1:9/tests"}
+    refused = Cli(crew.folder, crew.instance, crew.port, crew.file, "swarm", elsewhere)
+    error = refused.fails("up", code="registry-refused")
+    assert "the registry 127.0.0.1:9 did not take the image" in error["message"]
+    assert "connection refused" in error["message"]
+    assert "docker login 127.0.0.1:9" in error["hint"]
+    assert {each["state"] for each in crew.data("status")["components"].values()} == {"absent"}
+    crew.ok("up")
+    assert crew.data("status")["state"] == "up"
+
+
+def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(crew: Cli, swarm: Swarm) -> None:
+    host = swarm.hosts[2]
+    crew.ok("up")
     swarm.first.docker("node", "update", "--label-rm", HOST_LABEL, host.name)
     try:
-        error = counter.fails("exec", "web", "--", "true", code="node-unreachable")
+        error = crew.fails("exec", "keeper", "--", "true", code="node-unreachable")
         assert host.name in error["message"]
         assert f"docker node update --label-add {HOST_LABEL}=ssh://USER@{host.address} {host.name}" in error["hint"]
-        assert counter.data("status")["state"] == "up"
+        assert crew.data("status")["state"] == "up"
     finally:
         swarm.first.docker("node", "update", "--label-add", f"{HOST_LABEL}={host.url}", host.name)
+    assert crew.ok("exec", "keeper", "--", "echo", "here").stdout == "here\n"
 
 
 @pytest.mark.long
-def test_an_app_moves_from_a_node_that_dies_and_no_visit_is_lost(counter: Cli, swarm: Swarm) -> None:
-    acknowledged = counter.visit()
-    host = node_of(counter, swarm, "web")
-    if host is swarm.first:
-        pytest.skip("the app is beside its data, which dies with it")
-    host.kill()
-    began = time.monotonic()
-    try:
-        eventually(lambda: counter.get()[0] == 200 and node_of(counter, swarm, "web") is not host, within=120)
-        print(f"served again after {time.monotonic() - began:.1f} s")
-        assert counter.visit() > acknowledged
-    finally:
-        swarm.revive(host)
-    eventually(lambda: counter.data("status")["state"] == "up")
-
-
-@pytest.mark.long
-def test_an_app_on_a_node_that_is_cut_off_counts_no_visit_twice(counter: Cli, swarm: Swarm) -> None:
-    host = node_of(counter, swarm, "web")
-    if host is swarm.first:
-        pytest.skip("the app is beside its data, which dies with it")
-    asked = acknowledged = counter.visit()
-    url = counter.url
-    host.cut_off()
-    try:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            asked += 1
-            acknowledged += get(url)[0] == 200
-    finally:
-        host.reconnect()
-    eventually(lambda: counter.get()[0] == 200, within=120)
-    total = counter.visit()
-    assert acknowledged + 1 <= total
-    assert total <= asked + 2
+def test_a_full_disk_of_a_node_is_told_with_the_node(crew: Cli, swarm: Swarm) -> None:
+    host, dockerfile = swarm.hosts[1], crew.folder / "app" / "Dockerfile"
+    assert not crew.ok("up").stderr.count("full")
+    for number, again in (("1", False), ("2", True)):
+        if not again:
+            crew.ok("down")
+        dockerfile.write_text(dockerfile.read_text() + f"RUN head -c 300000{number} /dev/urandom > /large\n")
+        host.fill_disk()
+        try:
+            error = crew.fails("up", code="disk-full")
+            assert f"the disk of the node {host.name} is full" in error["message"]
+            assert f"docker --host {host.url} system df" in error["hint"]
+            assert ("the version before" in error["message"]) is again
+        finally:
+            host.free_disk()
+        crew.ok("up")
+        assert crew.data("status")["state"] == "up"
+    assert not crew.data("plan")["changes"]
 
 
 @pytest.mark.long
 def test_a_swarm_without_its_quorum_says_so(counter: Cli, swarm: Swarm) -> None:
-    web = node_of(counter, swarm, "web")
+    web = nodes_of(swarm, counter, "web")[0]
     url, others = counter.url, [host for host in swarm.hosts if host is not swarm.first]
     for host in others:
         host.kill()

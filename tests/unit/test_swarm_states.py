@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from stack import Job, Postgres, Stack, WebApp, Worker
+from stack.capabilities import Completed
+from stack.engines.docker import client
 from stack.engines.swarm import deploying, log_lines, machine, observe
-from stack.engines.swarm.cluster import Cluster, Node
+from stack.engines.swarm.cluster import Cluster, Node, read_cluster
 from stack.engines.swarm.observe import Seen
+from stack.errors import StackError
 from stack.instance import Instance, default_ports
 from stack.observed import ComponentState
 
@@ -166,6 +170,59 @@ def test_an_update_that_was_taken_back_names_node_reason_and_lines() -> None:
     assert error.code == "update-taken-back"
     assert "web failed on the node host1: task: non-zero exit (1)" in error.message
     assert error.output == "of task-web-1-2"
+
+
+NO_SPACE = "write /var/lib/docker/tmp/GetImageBlob31: no space left on device"
+UNREACHABLE = 'Error response from daemon: Get "https://10.0.0.9:5000/v2/": dial tcp 10.0.0.9:5000: connection refused'
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        (NO_SPACE, "disk-full", "the disk of the node host1 is full, so it can't pull the image of web"),
+        (UNREACHABLE, "image-unavailable", "the node host1 can't pull the image web@sha256:1 of web: Error response"),
+    ],
+)
+@pytest.mark.parametrize("update", ["", "rollback_completed"])
+def test_a_node_that_lacks_an_image_is_asked_why(
+    monkeypatch: pytest.MonkeyPatch, said: str, code: str, message: str, update: str
+) -> None:
+    monkeypatch.setattr(client, "run", lambda words, timeout: Completed(1, "", said))
+    cluster = Cluster([replace(each, known=True) for each in CLUSTER.nodes], own="n1")
+    lacking = task("web", "rejected", wanted="shutdown", error="No such image: web@sha256:1", node="n1")
+    tasks = [lacking, task("web", "pending" if not update else "running", at=2)]
+    there = replace(seen([service("web", update=update)], tasks), cluster=cluster)
+    with deploying.Deployment([["web"]], lambda names: None, lambda: there, lambda *_: True, lambda task: "") as job:
+        assert job.wait(10) == 1
+    error = job.explain()
+    assert (error.code, error.component) == (code, "web")
+    assert error.message.startswith(message)
+    assert error.message.endswith("the version before again") is bool(update)
+    assert "stackctl up" in error.hint
+
+
+def test_what_lacked_its_image_was_not_started_again() -> None:
+    lacking = [task("web", "rejected", at=at, wanted="shutdown", error="No such image: web") for at in (1, 2, 3)]
+    now = state([service("web")], [*lacking, task("web", "pending", at=4)])
+    assert (now.state, now.restarts) == ("created", 0)
+
+
+def test_a_node_with_an_older_engine_is_named_with_what_to_type() -> None:
+    def node(number: int, engine: str, availability: str = "active") -> dict[str, Any]:
+        return {
+            "ID": f"n{number}",
+            "Spec": {"Availability": availability},
+            "Description": {"Hostname": f"host{number}", "Engine": {"EngineVersion": engine}},
+            "Status": {"State": "ready", "Addr": f"10.0.0.{number}"},
+        }
+
+    info = {"Swarm": {"NodeID": "n1"}}
+    machine.require_engines(read_cluster([node(1, "28.5.2"), node(2, "20.10.24", "drain")], info))
+    with pytest.raises(StackError) as caught:
+        machine.require_engines(read_cluster([node(1, "28.5.2"), node(2, "20.10.24+dfsg1")], info))
+    assert caught.value.code == "docker-old"
+    assert "the node host2 has Docker Engine 20.10.24" in caught.value.message
+    assert "docker node update --availability drain host2" in caught.value.hint
 
 
 def test_components_are_deployed_after_those_that_they_wait_for() -> None:

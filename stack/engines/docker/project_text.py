@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+# Docker reads YAML 1.2: to it `12e5`, `0o17` and `1_0` are numbers, and to some versions `y` is a truth.
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9_]+)?|[-+]?0[ob][0-9_]+|[yYnN])$", re.ASCII
+    ),
+    [*"-+.0123456789yYnN"],
+)
+
+
 def write_project(project: Mapping[str, Any]) -> str:
     text: str = yaml.dump(
         dict(project), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
@@ -26,7 +37,9 @@ def write_project(project: Mapping[str, Any]) -> str:
 
 
 def read_project(text: str) -> Mapping[str, Any]:
-    project: Mapping[str, Any] = yaml.safe_load(text)
+    # The one in C is ten times as fast, and not everywhere.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    project: Mapping[str, Any] = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     return project
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection
 
 from stack.engines.docker import client, failures
@@ -14,6 +15,9 @@ from stack.engines.swarm import arguments, files, render
 from stack.engines.swarm.deploying import Recorded
 from stack.errors import StackError
 from stack.instance import Instance
+
+# The last lines of BuildKit: ` > pushing registry.example.com/team/shop-web with docker:`, a rule, and why.
+_REFUSED = re.compile(r"^ > pushing (?P<image>\S+) with docker:\s*\n-+\n(?P<why>.+)", re.MULTILINE)
 
 
 def start(instance: Instance, names: Collection[str]) -> Job:
@@ -44,5 +48,18 @@ def _explain(instance: Instance, output: str) -> StackError:
         "an image could not be built and pushed",
         "fix what the lines above name, and run `stackctl up` again; what ran before still runs",
     )
+    if (refused := _REFUSED.search(output)) is not None:
+        return _refused(refused["image"], refused["why"].strip(), error.output)
     built = [name for name in instance.stack.names if instance.source(name) is not None]
     return failures.of_build(output, built, error)
+
+
+def _refused(image: str, why: str, output: str) -> StackError:
+    registry = image.partition("/")[0]
+    return StackError(
+        "registry-refused",
+        f"the registry {registry} did not take the image {image}: {why}",
+        f"try `docker login {registry}` and `docker push {image}`, or name another registry (Stack(…, registry=…) or "
+        "STACKCTL_REGISTRY); what ran before still runs",
+        output,
+    )

@@ -24,7 +24,7 @@ def data_label(project: str) -> str:
 class Node:
     """A machine of a Swarm. `host`: where its daemon is, for the client; None for the one that the client asks.
 
-    `known`: it is the one that the client asks, or a label of it says where its daemon is.
+    `known`: it is the one that the client asks, or a label of it says where its daemon is. `engine`: its version.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Node:
     ready: bool
     host: str | None = None
     known: bool = False
+    engine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def require_known(self) -> None:
@@ -89,5 +90,6 @@ def _node(node: Mapping[str, Any], own: bool) -> Node:
         ready=node["Status"]["State"] == "ready" and node["Spec"]["Availability"] == "active",
         host=None if own else labels.get(HOST),
         known=own or HOST in labels,
+        engine=str((node["Description"].get("Engine") or {}).get("EngineVersion", "")),
         labels=labels,
     )

@@ -11,13 +11,15 @@ from types import TracebackType
 from typing import Self
 
 from stack.engines.process import Job
-from stack.engines.swarm.observe import Seen, Service, failure_words
+from stack.engines.swarm import pulling
+from stack.engines.swarm.observe import Seen, Service, failure_words, lacks_image
 from stack.errors import StackError
 from stack.model import Stack
 
 _POLL = 0.25
 _FAILED = 1
-# Swarm's leader begins an update within a moment, or after an election.
+# A node was chosen, and gets the image; or it could not.
+_PREPARING = ("assigned", "accepted", "preparing", "rejected")
 Look = Callable[[], Seen]
 
 
@@ -52,6 +54,7 @@ class Deployment:
         self._look = look
         self._is_well = is_well
         self._read = read
+        self._pulled: set[str] = set()
         self._ended = threading.Event()
         self._cancelled = threading.Event()
         self._error: StackError | None = None
@@ -105,13 +108,28 @@ class Deployment:
             for service in services.values():
                 if service.taken_back and not service.moving:
                     raise _taken_back(seen, service, self._read)
-            moving = any(each.moving or len(each.slots) < each.wanted for each in services.values())
+                if not service.update:
+                    self._check_images(seen, service)
+            moving = any(
+                each.moving or len(each.slots) < each.wanted or _is_prepared(each) for each in services.values()
+            )
             if (
                 len(services) == len(names)
                 and not moving
                 and not (well and not all(self._is_well(seen, each) for each in names))
             ):
                 return
+
+    def _check_images(self, seen: Seen, service: Service) -> None:
+        """Raise `image-unavailable` or `disk-full` if a node can't pull what a new service runs."""
+        last = [task for slot in service.slots for task in (slot.task, *slot.failed[:1])]
+        for task in filter(lacks_image, last):
+            node = seen.node_of(task)
+            if node is not None and task["ID"] not in self._pulled:
+                self._pulled.add(task["ID"])
+                if (error := pulling.failure(service.component, task, node)) is not None:
+                    error.component = service.component
+                    raise error
 
 
 class Recorded:
@@ -146,6 +164,10 @@ class Recorded:
         self._job.__exit__(kind, error, trace)
 
 
+def _is_prepared(service: Service) -> bool:
+    return any(slot.task["Status"]["State"] in _PREPARING for slot in service.slots)
+
+
 def _taken_back(seen: Seen, service: Service, read: Callable[[str], str]) -> StackError:
     """Return the error of an update that Swarm has taken back, with the node on which what is new failed, and why."""
     name = service.component
@@ -154,6 +176,12 @@ def _taken_back(seen: Seen, service: Service, read: Callable[[str], str]) -> Sta
     node = seen.node_of(task) if task is not None else None
     where = f" on the node {node.name}" if node is not None else ""
     why = f": {failure_words(task)}" if task is not None else ""
+    if task is not None and node is not None and lacks_image(task):
+        lacking = pulling.failure(name, task, node)
+        if lacking is not None:
+            lacking.message += "; Swarm runs the version before again"
+            lacking.component = name
+            return lacking
     error = StackError(
         "update-taken-back",
         f"the new version of {which} failed{where}{why}; Swarm runs the one before again",

@@ -162,9 +162,11 @@ class SwarmEngine(Engine):
 
     def build(self, names: Collection[str] = ()) -> Job:
         losses.check(self._instance)
+        machine.require_engines(machine.read())
         return builds.start(self._instance, names)
 
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
+        machine.require_engines(machine.read())
         stack = self._instance.stack
         if (node := self._pin_data()) is not None:
             await_offline_servers(self._instance, node)
@@ -192,7 +194,7 @@ class SwarmEngine(Engine):
 
         def scale(step: Sequence[str]) -> None:
             counts = {self._service(name): stack.replicas(name) for name in step}
-            client.read(arguments.scale(counts), READ_TIMEOUT)
+            machine.change(arguments.scale(counts), READ_TIMEOUT)
 
         return self._deployment(steps(stack, resting), scale)
 
@@ -202,13 +204,13 @@ class SwarmEngine(Engine):
         # Of a job that has ended its task tells how.
         counts = {self._service(each.component): 0 for each in wanted if each.wanted and (not each.once or _runs(each))}
         if counts:
-            client.read(arguments.scale(counts), READ_TIMEOUT)
+            machine.change(arguments.scale(counts), READ_TIMEOUT)
         ids = {each.service["ID"] for each in wanted}
         self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
 
     def down(self) -> None:
         if machine.listed("/services", self._label) or machine.listed("/networks", self._label):
-            client.read(arguments.remove_stack(self._instance.project), client.STOP_TIMEOUT)
+            machine.change(arguments.remove_stack(self._instance.project), client.STOP_TIMEOUT)
         self._await_end(lambda seen: seen.busy or bool(machine.listed("/networks", self._label)))
         self._remove_spare_objects()
 
@@ -218,7 +220,7 @@ class SwarmEngine(Engine):
         node = cluster.has_data(project)
         if node is not None:
             remove_volumes(node, volume_names(node, project))
-            client.read(arguments.unlabel_node(node.id, data_label(project)), READ_TIMEOUT)
+            machine.change(arguments.unlabel_node(node.id, data_label(project)), READ_TIMEOUT)
         for each in cluster.nodes:
             if each.known and each.ready:
                 remove_images(each, self._instance)
@@ -259,7 +261,7 @@ class SwarmEngine(Engine):
         assert node is not None  # noqa: S101 - a task that runs is on one
         node.require_known()
         limit = resolving.workload_of(self._instance, component).limits.memory * 2**20
-        return NodeSession(component, task["Status"]["ContainerStatus"]["ContainerID"], limit, node.host)
+        return NodeSession(component, task["Status"]["ContainerStatus"]["ContainerID"], limit, daemon=node.host)
 
     def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:
         from stack.engines.swarm.one_off import run_one_off
@@ -304,7 +306,7 @@ class SwarmEngine(Engine):
             return None
         node = cluster.data_node(project)
         if data_label(project) not in node.labels:
-            client.read(arguments.label_node(node.id, data_label(project)), READ_TIMEOUT)
+            machine.change(arguments.label_node(node.id, data_label(project)), READ_TIMEOUT)
         return node
 
     def _is_well(self, seen: Seen, name: str) -> bool:
@@ -330,13 +332,13 @@ class SwarmEngine(Engine):
             after = self._look().services if forced else {}
             for name in forced:
                 if after[name].template == before[name].template:
-                    client.read(arguments.remake(self._service(name)), READ_TIMEOUT)
+                    machine.change(arguments.remake(self._service(name)), READ_TIMEOUT)
 
         return deploy
 
     def _deploy(self, path: Path, values: Mapping[str, str]) -> None:
         command = arguments.deploy(path, self._instance.project)
-        answer = client.run(command, client.STOP_TIMEOUT, values)
+        answer = machine.patiently(lambda: machine.run_once(command, client.STOP_TIMEOUT, values))
         if not answer.ok:
             output = answer.stderr or answer.stdout
             place = files.place_of(self._instance)
@@ -352,7 +354,7 @@ class SwarmEngine(Engine):
         if names:
             services = self._look().services
             ids = {services[name].service["ID"] for name in names if name in services}
-            client.read(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
+            machine.change(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
             self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
 
     def _remove_spare_objects(self) -> None:

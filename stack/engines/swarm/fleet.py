@@ -59,11 +59,11 @@ class SwarmFleet:
         from stack.engines.swarm.cluster import data_label
 
         if found.resources.containers or found.resources.networks:
-            client.read(arguments.remove_stack(found.project), client.STOP_TIMEOUT)
+            machine.change(arguments.remove_stack(found.project), client.STOP_TIMEOUT)
         node = machine.read().has_data(found.project)
         if data and node is not None:
             volumes.remove_volumes(node, found.resources.volumes)
-            client.read(arguments.unlabel_node(node.id, data_label(found.project)), client.STOP_TIMEOUT)
+            machine.change(arguments.unlabel_node(node.id, data_label(found.project)), client.STOP_TIMEOUT)
 
     def untagged(self) -> Mapping[str, str]:
         """Find none: what is built is pushed, and a registry keeps what it has."""

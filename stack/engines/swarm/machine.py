@@ -1,13 +1,18 @@
-"""Ask whether there is a Swarm, and what it is made of."""
+"""Ask a Swarm what it is made of, and change it; wait while it elects another leader."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from stack.capabilities import Completed
 from stack.engines.docker import api as local
 from stack.engines.docker import client, failures
+from stack.engines.docker.arguments import title
 from stack.engines.swarm import api
 from stack.engines.swarm.cluster import Cluster, read_cluster
 from stack.errors import StackError
@@ -18,15 +23,44 @@ _ENGINE = 25
 # The kernel has what Docker's virtual addresses and the routing mesh are made of.
 _IPVS = (Path("/proc/net/ip_vs"), Path("/sys/module/ip_vs"))
 _MODULES = Path("/lib/modules")
+# If the leader dies, the other managers elect one after 14 to 24 seconds.
+_ELECTED_WITHIN = 30.0
+_POLL = 0.5
+# What a manager and the docker client say meanwhile.
+_LEADERLESS = re.compile(
+    r"does not have a leader|context deadline exceeded|code = (?:Unavailable|DeadlineExceeded|Canceled) desc"
+)
+Found = TypeVar("Found")
+
+
+class _Leaderless(StackError):
+    """No manager leads: none was elected yet, or there are too few of them."""
 
 
 def check(within: float) -> None:
     """Raise if the daemon of the client does not answer, is too old, or is no manager of a Swarm."""
     client.find()
-    info = _asked("/info", within)
-    if failures.version_of(str(info.get("ServerVersion")))[:1] < (_ENGINE,):
-        raise failures.too_old("docker-old", "Docker Engine", str(info.get("ServerVersion")), str(_ENGINE))
-    _require_manager(info)
+    version = str(_asked("/version", within).get("Version"))
+    if _is_old(version):
+        raise failures.too_old("docker-old", "Docker Engine", version, str(_ENGINE))
+    # A daemon asks the leader for this one.
+    _require_manager(_asked("/info", api.TIMEOUT))
+
+
+def require_engines(cluster: Cluster) -> None:
+    """Raise `docker-old` if a node that takes tasks has an engine that can't run them as they are declared."""
+    for node in cluster.nodes:
+        if node.ready and node.engine and _is_old(node.engine):
+            raise StackError(
+                "docker-old",
+                f"the node {node.name} has Docker Engine {node.engine}, and stackctl needs {_ENGINE} or newer",
+                f"update it there, or let it take no tasks: `docker node update --availability drain {node.name}`; "
+                "then run `stackctl up` again",
+            )
+
+
+def _is_old(version: str) -> bool:
+    return failures.version_of(version)[:1] < (_ENGINE,)
 
 
 def read() -> Cluster:
@@ -42,11 +76,44 @@ def listed(path: str, project_label: str) -> Sequence[Any]:
     return found
 
 
+def change(words: Sequence[str], timeout: float) -> str:
+    """Run a command of the docker client that can be run again; return what it printed."""
+
+    def run() -> str:
+        answer = run_once(words, timeout)
+        if not answer.ok:
+            raise client.failed(title(words), answer.stderr or answer.stdout)
+        return answer.stdout
+
+    return patiently(run)
+
+
+def run_once(words: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> Completed:
+    """Run a command of the docker client; return how it ended. Raises an error for `patiently` if no manager leads."""
+    answer = client.run(words, timeout, variables)
+    if not answer.ok and _LEADERLESS.search(answer.stderr):
+        raise no_manager(answer.stderr.strip())
+    return answer
+
+
+def patiently(ask: Callable[[], Found]) -> Found:
+    """Ask again while no manager leads. Raises `no-swarm` if none is elected."""
+    deadline, pause = time.monotonic() + _ELECTED_WITHIN, threading.Event()
+    while True:
+        try:
+            return ask()
+        except _Leaderless:
+            if time.monotonic() > deadline:
+                raise
+        pause.wait(_POLL)
+
+
 def examine() -> Iterator[Finding]:
     """Report on the Swarm: its managers, its nodes, and whether their daemons are reached."""
     try:
         check(api.TIMEOUT)
         cluster = read()
+        require_engines(cluster)
     except StackError as error:
         yield failed("swarm", error)
         return
@@ -65,12 +132,21 @@ def examine() -> Iterator[Finding]:
 
 
 def _asked(path: str, timeout: float, filters: dict[str, Sequence[str]] | None = None) -> Any:
+    return patiently(lambda: _asked_once(path, timeout, filters))
+
+
+def _asked_once(path: str, timeout: float, filters: dict[str, Sequence[str]] | None) -> Any:
     try:
         return api.daemon().get(path, filters, timeout)
     except api.Refused as error:
-        if error.status == api.NO_MANAGER or _is_leaderless(error.words):
+        if error.status == api.NO_MANAGER or _LEADERLESS.search(error.words):
             raise no_manager(error.words) from error
         raise client.failed(path, error.words) from error
+    except StackError as error:
+        if error.code == "docker-daemon":
+            other = "if it is the node that is gone, let DOCKER_HOST or a docker context lead to another manager"
+            raise error.hinting(f"{error.hint}; {other}") from error
+        raise
 
 
 def _require_manager(info: dict[str, Any]) -> None:
@@ -85,15 +161,10 @@ def _require_manager(info: dict[str, Any]) -> None:
         raise no_manager("it is a worker")
 
 
-def _is_leaderless(words: str) -> bool:
-    """Say whether a manager answers so because there are too few of them."""
-    return "does not have a leader" in words or "context deadline exceeded" in words
-
-
 def no_manager(words: str) -> StackError:
     """Return the error of a daemon that can't tell or change anything of its Swarm."""
-    if _is_leaderless(words):
-        return StackError(
+    if _LEADERLESS.search(words):
+        return _Leaderless(
             "no-swarm",
             "the Swarm has lost its quorum: more than half of its managers are gone, so it changes nothing",
             "bring managers back, or make a new Swarm of one with `docker swarm init --force-new-cluster`; "

@@ -26,6 +26,7 @@ _ENDED = (*_FAILED, "complete", "shutdown", "orphaned", "remove")
 _EXIT_CODE = re.compile(r"task: non-zero exit \(\d+\)")
 _TOLD = ("shutdown", "orphaned", "remove")
 _TERMINATED = 143
+_LACKING = "No such image"
 _MOVING = ("updating", "rollback_started")
 _BACK = ("rollback_started", "rollback_completed", "rollback_paused", "paused")
 
@@ -150,6 +151,11 @@ def failure_words(task: Mapping[str, Any]) -> str:
     return str(status.get("Err") or status.get("Message", ""))
 
 
+def lacks_image(task: Mapping[str, Any]) -> bool:
+    """Say whether a task was rejected because its node has no image for it, and got none."""
+    return task["Status"]["State"] == "rejected" and _LACKING in failure_words(task)
+
+
 def _reason(task: Mapping[str, Any]) -> str:
     """Return why a task did not run, if that is more than its exit code."""
     words = failure_words(task)
@@ -218,16 +224,18 @@ def _resting(instance: Instance, service: Service) -> ComponentState:
 def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> ComponentState:
     task, status = slot.task, slot.task["Status"]
     container = task["Spec"]["ContainerSpec"]
-    state, health = _words(task, service.once, bool(slot.failed), _is_checked(container))
+    # What was never started is not started again.
+    restarts = sum(not lacks_image(each) for each in slot.failed)
+    state, health = _words(task, service.once, bool(restarts), _is_checked(container))
     ran = slot.failed[0] if slot.failed and state == "restarting" else task
-    node = seen.node_of(task)
+    node, where = seen.node_of(task), seen.node_of(ran)
     ended = status["State"] in _ENDED
     lasts = state == "running" or (service.once and ended)
     return ComponentState(
         id=_id(service, slot),
         state=state,
         health=health,
-        restarts=len(slot.failed),
+        restarts=restarts,
         exit_code=_exit_code(ran),
         oom_killed="OOM" in failure_words(ran),
         since=answers.time(status["Timestamp"] if state == "running" else task["CreatedAt"]) if lasts else None,
@@ -241,7 +249,7 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
         once=service.once,
         ended=answers.time(status["Timestamp"]) if service.once and ended else None,
         address=node.address if node is not None else "",
-        node=node.name if node is not None else "",
+        node=where.name if where is not None else "",
     )
 
 
@@ -255,7 +263,7 @@ def _id(service: Service, slot: Slot) -> str:
 def _words(task: Mapping[str, Any], once: bool, failed: bool, checked: bool) -> tuple[EngineState, Health]:
     """Return state and health in the words of this project. Swarm starts what is not healthy again by itself."""
     state = task["Status"]["State"]
-    if state in _WAITING:
+    if state in _WAITING or (lacks_image(task) and not once):
         return ("restarting" if failed else "created"), "none"
     if state == "starting":
         return "running", "starting"

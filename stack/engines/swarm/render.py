@@ -35,11 +35,17 @@ _WATCHED = "5s"
 _NO_FIELDS = ("deploy.replicas",)
 
 
-def render(instance: Instance, place: Place, names: Collection[str] | None = None) -> str:
-    """Return the text of the stack file, of all components or of some."""
+def render(
+    instance: Instance, place: Place, names: Collection[str] | None = None, *, configs_made: bool = False
+) -> str:
+    """Return the text of the stack file, of all components or of some.
+
+    With `configs_made` it names the configs that were made, and not their files, which may change.
+    """
     from stack.engines.docker.project_text import write_project
 
-    text = write_project(_stack(instance, place, instance.stack.names if names is None else names))
+    wanted = instance.stack.names if names is None else names
+    text = write_project(_stack(instance, place, wanted, configs_made))
     return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
 
 
@@ -129,7 +135,7 @@ def _fields(instance: Instance, place: Place, name: str, service: Mapping[str, A
     return {key: text.replace("$$", "$") for key, text in declared.items()}
 
 
-def _stack(instance: Instance, place: Place, names: Collection[str]) -> dict[str, Any]:
+def _stack(instance: Instance, place: Place, names: Collection[str], configs_made: bool) -> dict[str, Any]:
     planned = plan_networks(instance.stack)
     joined = _joined(planned)
     wanted = [name for name in instance.stack.names if name in names]
@@ -150,7 +156,10 @@ def _stack(instance: Instance, place: Place, names: Collection[str]) -> dict[str
         },
     }
     if files:
-        stack["configs"] = {key: _object(each, labels) for key, each in files.items()}
+        stack["configs"] = {
+            key: {"name": each.name, "external": True} if configs_made else _object(each, labels)
+            for key, each in files.items()
+        }
     if read:
         stack["secrets"] = {id_: _object(secrets[id_], labels) for id_ in read}
     if stores:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack.engines.base import Revisions
 from stack.engines.process import Job
-from stack.engines.swarm import files
+from stack.engines.swarm import files, render
 from stack.instance import Instance
 from stack.state import State
 
@@ -29,8 +29,8 @@ class SwarmRevisions(Revisions):
 
     def save(self) -> None:
         names = [name for name in self._instance.stack.lasting if name not in self._instance.stopped]
-        path = files.write_stack(self._instance, names)
-        self._state.write(_GOOD, _with_files_there(path.read_text(encoding="utf-8")))
+        text = render.render(self._instance, files.place_of(self._instance), names, configs_made=True)
+        self._state.write(_GOOD, text)
         self._state.write(_VALUES, json.dumps(files.given_values(self._instance, names)))
         self._clean()
 
@@ -48,14 +48,3 @@ class SwarmRevisions(Revisions):
         secrets = {"secrets": {**good.get("secrets", {}), **now.get("secrets", {})}} if "secrets" in good else {}
         path = self._state.write(_AGAIN, write_project({**good, **secrets, "services": services}))
         return self._deploy(path, values, [*services])
-
-
-def _with_files_there(text: str) -> str:
-    """Name the configs that were made, and not the files that they were made from, which may change."""
-    from stack.engines.docker.project_text import read_project, write_project
-
-    project = dict(read_project(text))
-    if "configs" in project:
-        there = {key: {"name": each["name"], "external": True} for key, each in project["configs"].items()}
-        project["configs"] = there
-    return write_project(project)
