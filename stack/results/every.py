@@ -23,6 +23,7 @@ from stack.results.instances import StatusResult
 from stack.results.lifecycle import (
     DownResult,
     Event,
+    FailoverResult,
     NothingToReset,
     ResetResult,
     RotateResult,
@@ -64,6 +65,7 @@ RESULTS: Mapping[str, Any] = {
     "run": ExecResult,
     "open": OpenResult,
     "doctor": DoctorResult | BundledDoctorResult,
+    "failover": FailoverResult,
     "rotate": RotateResult,
     "stop": StopResult,
     "start": StartResult,

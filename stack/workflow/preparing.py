@@ -110,6 +110,7 @@ class Preparation:
         for name in [each for each in stack.order.names if each in self._pending]:
             schema, job = stack[name].schema, name in stack.jobs
             needed = self._part.of(stack.order.below(name)) if job else [name]
+            needed = [*needed, *self._part.of(self._copies_of(needed))]
             with self._making(needed) as making:
                 self._await(needed, making, timeout, progress)
             if job:
@@ -126,9 +127,20 @@ class Preparation:
         return self._make(self._free())
 
     def _free(self) -> list[str]:
-        """Name the components that wait for nothing that has still to be done."""
+        """Name the components that wait for nothing that has still to be done.
+
+        What keeps a copy of a database is made with it: the database may wait for that.
+        """
         stack = self._opened.instance.stack
-        return [name for name in self._part.of(stack.lasting) if self._pending.isdisjoint(stack.order.below(name))]
+        return [
+            name
+            for name in self._part.of(stack.lasting)
+            if self._pending.isdisjoint({*stack.order.below(name)} - {stack.own_workload(name, "container").copy_of})
+        ]
+
+    def _copies_of(self, names: Iterable[str]) -> list[str]:
+        stack = self._opened.instance.stack
+        return [name for name in stack.lasting if stack.own_workload(name, "container").copy_of in {*names}]
 
     def _make(self, names: Iterable[str]) -> Job:
         if not (wanted := [*names]):

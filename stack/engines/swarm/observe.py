@@ -144,6 +144,11 @@ def is_made_from(task: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
     )
 
 
+def runs(task: Mapping[str, Any]) -> bool:
+    """Say whether the container of a task runs."""
+    return task["Status"]["State"] in ("running", "starting")
+
+
 def failure_words(task: Mapping[str, Any]) -> str:
     """Return what Swarm says of a task that failed or waits."""
     status = task["Status"]

@@ -38,7 +38,7 @@ def serve_offline(instance: Instance, node: Node, component: str, serve: Serve) 
         open(instance.state / FOLDER / "beside.log", "wb") as log,
         run_offline(
             serve,
-            lambda pid: NodeSession(component, name, limit, node.host),
+            lambda pid: NodeSession(component, name, limit, daemon=node.host),
             there.start,
             client.environment(),
             log,

@@ -12,9 +12,9 @@ from stack.engines.swarm.api import on_host
 
 @dataclass(frozen=True)
 class NodeSession(ContainerSession):
-    """`host`: the daemon of the node; None for the one that the client asks."""
+    """`daemon`: that of the node, as the client takes it; None for the one that the client asks."""
 
-    host: str | None = None
+    daemon: str | None = None
 
     def _command(self, command: Sequence[str], terminal: bool = False) -> list[str]:
-        return client.command([*on_host(self.host), *arguments.execute(self.container, command, terminal)])
+        return client.command([*on_host(self.daemon), *arguments.execute(self.container, command, terminal)])
