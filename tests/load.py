@@ -17,12 +17,13 @@ NOT_COUNTED = "urn:problem-type:database-unavailable"
 
 @dataclass
 class Load:
-    """So many visitors and readers on some ports and pages, from `start` until `stop`."""
+    """So many visitors and readers on some ports, hosts and pages, from `start` until `stop`."""
 
     ports: Callable[[], Sequence[int]]
     pages: Sequence[str] = ("homepage",)
     visitors: int = 8
     readers: int = 4
+    hosts: Sequence[str] = ("127.0.0.1",)
     log: list[Operation] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -47,15 +48,15 @@ class Load:
         while not self._over.is_set():
             ports = self.ports()
             page = self.pages[turn % len(self.pages)]
-            self.log.append(request(ports[turn % len(ports)], kind, page))
+            self.log.append(request(ports[turn % len(ports)], kind, page, self.hosts[turn % len(self.hosts)]))
             if self.log[-1].outcome != "ok":
                 self._over.wait(0.01)
             turn += 1
 
 
-def request(port: int, kind: Kind, page: str) -> Operation:
+def request(port: int, kind: Kind, page: str, host: str = "127.0.0.1") -> Operation:
     """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LIMIT)
+    connection = http.client.HTTPConnection(host, port, timeout=_LIMIT)
     start = time.monotonic()
     outcome: Outcome = "unknown"
     number, stale = 0, False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stack.engines.base import Machine, Standbys
 from stack.engines.process import FinishedJob
@@ -19,6 +20,7 @@ from stack.settings import Settings
 from stack.style import Style
 from stack.verdict.watch import await_well
 from stack.workflow.confirming import Confirm
+from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened, change, find_component
 from stack.workflow.standbys import replications
 
@@ -49,6 +51,9 @@ def failover(
         standbys.take_over([*moving], [each.standby for each in moving.values()])
         with FinishedJob() as nothing:
             await_well(opened.engine, nothing, timeout, progress, only=[*moving])
+        # What `undo` may need of earlier data is on the other node, or a copy: it takes the snapshot then.
+        journal = Journal(opened.state)
+        journal.save(replace(journal.applied, kept={}))
         seconds = time.monotonic() - began
     data = FailoverResult(opened.instance.name, tuple(moving), home.name, spare.name, tuple(left), seconds)
     return Report.drawn("failover", lambda style: _text(data, style), data)

@@ -191,7 +191,7 @@ def _runs(observed: Observed, database: Component) -> bool:
 
 def readers(instance: Instance, database: Component) -> list[Component]:
     """Return the components that use a database."""
-    return [each for each in instance.stack if database.name in each.needs]
+    return [each for each in instance.stack if database.name in each.informs]
 
 
 def named(components: Sequence[Component]) -> str:

@@ -101,5 +101,5 @@ def _lines(name: str, status: StandbyStatus) -> list[str]:
         ]
     behind = f"{status.behind_bytes or 0} bytes and {status.behind_seconds or 0:.1f} s behind"
     if status.mode == "sync" and not status.protected:
-        return [f"{where} ({kind}): {behind}, and {name} does not wait for it yet; `stackctl up` lets it"]
+        return [f"{where} ({kind}): {behind}, and {name} does not rely on it yet; `stackctl up` lets it"]
     return [f"{where} ({kind}): {behind}"]

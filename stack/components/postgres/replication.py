@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stack.capabilities import Session
 from stack.components.postgres.fields import ADMIN
-from stack.components.postgres.standby_scripts import HOLDS_ALL, PROMOTE, PROTECT, STANDBY_PLACE
+from stack.components.postgres.standby_scripts import COPY, HOLDS_ALL, PROMOTE, PROTECT, STANDBY_PLACE
 from stack.errors import StackError
 from stack.replication import Following, StandbyState
 
@@ -24,8 +24,8 @@ SELECT json_build_object(
         'state', state, 'sync', sync_state,
         'behind', greatest(pg_wal_lsn_diff(pg_current_wal_flush_lsn(), flush_lsn), 0),
         'seconds', coalesce(extract(epoch FROM replay_lag), 0))
-        FROM pg_stat_replication WHERE application_name = '{standby}' AND state IN ('streaming', 'catchup')
-        ORDER BY backend_start DESC LIMIT 1)
+        FROM pg_stat_replication WHERE application_name LIKE '{standby}-%' AND state IN ('streaming', 'catchup')
+        ORDER BY sync_state = 'sync' DESC, backend_start DESC LIMIT 1)
 )
 """
 
@@ -39,7 +39,9 @@ class PostgresReplication:
 
     def protect(self, primary: Session, standby: Session, within: float) -> None:
         if not (self.following(primary).protected and self.holds_all(standby)):
-            done = primary.run(["sh", "-c", PROTECT, "sh", self.standby])
+            copy = standby.run(["sh", "-c", f'cat "$PGDATA/{COPY}"'])
+            name = f"{self.standby}-{copy.stdout.strip()}"
+            done = primary.run(["sh", "-c", PROTECT, "sh", name]) if copy.ok else copy
             if not done.ok:
                 raise StackError(
                     "standby-late",

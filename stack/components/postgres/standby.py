@@ -14,8 +14,9 @@ from stack.references import SecretReference, Value
 from stack.replication import Replication
 from stack.workload import File, Healthcheck, Port, PortId, Target, Workload
 
-# A standby that is away for long must not fill the disk of its primary: then it gets a new copy.
-_KEPT_FOR_STANDBY = {"max_slot_wal_keep_size": "1GB"}
+# A standby that is away for long must not fill the disk of its primary: then it gets a new copy. That it is gone has to
+# be seen.
+_OF_PRIMARY = {"max_slot_wal_keep_size": "1GB", "wal_sender_timeout": "10s"}
 
 
 def spread(database: Postgres) -> tuple[Component, ...]:
@@ -56,12 +57,12 @@ class Primary(Postgres):
 
     def workload(self, target: Target) -> Workload:
         plain = super().workload(target)
-        own = ("sh", scripts.PRIMARY_PLACE, standby_name(self), _mode(self))
+        own = ("sh", scripts.PRIMARY_PLACE, _mode(self))
         return replace(
             plain,
             command=(*own, *(plain.command or ("docker-entrypoint.sh", "postgres"))),
             stop_signal="INT",
-            settings={**_KEPT_FOR_STANDBY, **plain.settings},
+            settings={**_OF_PRIMARY, **plain.settings},
             environment={**plain.environment, scripts.PASSWORD_VARIABLE: _password(self)},
             files=(
                 *plain.files,
@@ -92,6 +93,11 @@ class Standby(Component):
     @property
     def major(self) -> int:
         return self.of.major
+
+    @property
+    def rereads_secrets(self) -> bool:
+        # It logs in with a password of its own.
+        return True
 
     def workload(self, target: Target) -> Workload:
         if target != "container":

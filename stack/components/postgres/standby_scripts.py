@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from stack.components.postgres.fields import STANDBY_ROLE as ROLE
 
-SLOT = "stackctl_standby"
+COPY = "stackctl-copy"
+"""In the data of a standby: what tells this copy from all others. A primary waits for one, and keeps its log for it."""
 PASSWORD_VARIABLE = "STANDBY_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 PRIMARY_PLACE = "/stackctl-primary.sh"
 STANDBY_PLACE = "/stackctl-standby.sh"
@@ -26,7 +27,7 @@ _SETTINGS = "/tmp/stackctl-standby.conf"  # noqa: S108 - in the container
 # Without a server, in single-user mode: nothing can connect before the role is as it has to be.
 PRIMARY = f"""\
 # Made by stackctl: let a standby in, then become the server.
-# sh {PRIMARY_PLACE} new, or: sh {PRIMARY_PLACE} NAME sync|async COMMAND…
+# sh {PRIMARY_PLACE} new, or: sh {PRIMARY_PLACE} sync|async COMMAND…
 set -eu
 mark="$PGDATA/stackctl-standby"
 complete() {{ grep -qxF "$2" "$1" || printf '%s\\n' "$2" >> "$1"; }}
@@ -50,8 +51,8 @@ if [ "$1" = new ]; then
     echo "$wanted" > "$mark"
     exit
 fi
-name=$1 mode=$2
-shift 2
+mode=$1
+shift
 if [ -e "$PGDATA/standby.signal" ]; then
     echo "stackctl: $PGDATA is that of a standby; 'stackctl failover' makes a primary of it" >&2
     exit 1
@@ -71,17 +72,20 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
     fi
 fi
 if [ "$mode" = sync ] && [ -e "$PGDATA/{PROTECTED}" ]; then
-    printf "synchronous_standby_names = '\\"%s\\"'\\n" "$name" > {_SETTINGS}
+    cp "$PGDATA/{PROTECTED}" {_SETTINGS}
 fi
 exec "$@"
 """  # noqa: S608 - constants
 
 PROTECT = f"""\
-touch "$PGDATA/{PROTECTED}"
-printf "synchronous_standby_names = '\\"%s\\"'\\n" "$1" > {_SETTINGS}
+set -eu
+printf "synchronous_standby_names = '\\"%s\\"'\\n" "$1" > "$PGDATA/{PROTECTED}.new"
+sync "$PGDATA/{PROTECTED}.new"
+mv "$PGDATA/{PROTECTED}.new" "$PGDATA/{PROTECTED}"
+cp "$PGDATA/{PROTECTED}" {_SETTINGS}
 exec psql -X -q -A -t -U "$POSTGRES_USER" -d postgres -c 'SELECT pg_reload_conf()'
 """
-"""What lets a primary that runs acknowledge nothing without its standby, which is its argument."""
+"""What lets a primary that runs acknowledge nothing without a copy, the name of which is its argument."""
 
 # PG_VERSION is what makes a folder the data of a server, so it comes last.
 STANDBY = f"""\
@@ -92,11 +96,14 @@ umask 077
 export PGPASSFILE=/tmp/stackctl-passwords
 printf '%s:*:*:{ROLE}:%s\\n' "$PRIMARY_HOST" "$(cat "${PASSWORD_VARIABLE}")" > "$PGPASSFILE.$$"
 mv "$PGPASSFILE.$$" "$PGPASSFILE"
-primary="host=$PRIMARY_HOST user={ROLE} application_name=$STANDBY_NAME passfile=$PGPASSFILE connect_timeout=3"
+primary="host=$PRIMARY_HOST user={ROLE} passfile=$PGPASSFILE connect_timeout=3"
 new="$PGDATA/stackctl-filling"
 ask() {{ psql -X -q -A -t -w -d "$primary dbname=postgres" -c "$1"; }}
 own() {{ psql -X -q -A -t -w -d "dbname=postgres user=$POSTGRES_USER" -c "$1"; }}
-kept() {{ ask "SELECT coalesce(max(wal_status), 'lost') FROM pg_replication_slots WHERE slot_name = '{SLOT}'"; }}
+copy() {{ cat "$PGDATA/{COPY}" 2> /dev/null; }}
+kept() {{
+    ask "SELECT coalesce(max(wal_status), 'lost') FROM pg_replication_slots WHERE slot_name = '{ROLE}_$(copy)'"
+}}
 
 check() {{
     [ "$(own 'SELECT pg_is_in_recovery()')" = t ] || exit 1
@@ -104,7 +111,7 @@ check() {{
         rm -f "$PGDATA/{HOLDS_ALL}"
     elif [ ! -e "$PGDATA/{HOLDS_ALL}" ]; then
         sure="SELECT pg_current_wal_flush_lsn() FROM pg_stat_replication"
-        until_here=$(ask "$sure WHERE application_name = '$STANDBY_NAME' AND sync_state = 'sync'")
+        until_here=$(ask "$sure WHERE application_name = '$STANDBY_NAME-$(copy)' AND sync_state = 'sync'")
         if [ -n "$until_here" ] && [ "$(own "SELECT pg_last_wal_receive_lsn() >= '$until_here'")" = t ]; then
             touch "$PGDATA/{HOLDS_ALL}"
         fi
@@ -121,12 +128,16 @@ check() {{
 fill() {{
     rm -rf "$new"
     mkdir -p "$PGDATA"
-    ask "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'" \\
-        > /dev/null || return 1
+    # There is one standby: what another copy had is of no use any more, and may seem to be there for a while.
+    slots="FROM pg_replication_slots WHERE slot_name LIKE '{ROLE}\\_%'"
+    ask "SELECT pg_terminate_backend(active_pid) $slots AND active_pid IS NOT NULL" > /dev/null || return 1
+    ask "SELECT pg_drop_replication_slot(slot_name) $slots" > /dev/null || return 1
     echo "stackctl: copying all data of $PRIMARY_HOST"
-    pg_basebackup -w -d "$primary" -D "$new" -X stream -C -S {SLOT} -c fast &
+    id=$(od -An -N6 -tx1 /dev/urandom | tr -d ' ')
+    pg_basebackup -w -d "$primary" -D "$new" -X stream -C -S "{ROLE}_$id" -c fast &
     wait $! || return 1
     rm -rf "$new/{PROTECTED}" "$new/{HOLDS_ALL}" "$new/stackctl-filling"
+    echo "$id" > "$new/{COPY}"
     touch "$new/standby.signal"
     sync
     touch "$new/stackctl-complete"
@@ -171,7 +182,8 @@ while [ ! -e "$PGDATA/standby.signal" ] || [ ! -s "$PGDATA/PG_VERSION" ]; do
     fi
 done
 chmod 0700 "$PGDATA"
-exec postgres -c primary_conninfo="$primary" -c primary_slot_name={SLOT} -c wal_retrieve_retry_interval=1s \\
+exec postgres -c primary_conninfo="$primary application_name=$STANDBY_NAME-$(copy)" \\
+    -c primary_slot_name="{ROLE}_$(copy)" -c wal_retrieve_retry_interval=1s -c wal_receiver_timeout=10s \\
     -c hot_standby=on "$@"
 """  # noqa: S608 - constants
 
