@@ -30,31 +30,38 @@ def failover(
 ) -> Report[FailoverResult]:
     """Fence the primary `name`, promote its standby, and start it there. `confirm` decides."""
     with change(settings, progress) as opened:
-        standbys = _require_standby(opened, name)
-        home, spare = standbys.home(), standbys.spare()
-        if home is None or spare is None:
-            raise StackError(
-                "standby-late", f"{name} has no standby on another node yet", "`stackctl up` makes it; nothing was done"
-            )
-        moving = replications(opened)
-        left = _left_behind(opened, moving)
-        _check(opened, standbys, moving, home, spare, left)
-        if not confirm(_announcement(moving, home, spare, left)):
-            raise StackError("cancelled", "nothing was done", "answer y, or say --yes")
-        began = time.monotonic()
-        progress.step(f"{', '.join(moving)}: given up on {home.name}")
-        standbys.fence([*moving])
-        for each in moving.values():
-            progress.step(f"{each.standby}: taking over")
-            each.promote(opened.engine.session(each.standby))
-        progress.step(f"{', '.join(moving)}: starting on {spare.name}")
-        standbys.take_over([*moving], [each.standby for each in moving.values()])
-        with FinishedJob() as nothing:
-            await_well(opened.engine, nothing, timeout, progress, only=[*moving])
-        # What `undo` may need of earlier data is on the other node, or a copy: it takes the snapshot then.
-        journal = Journal(opened.state)
-        journal.save(replace(journal.applied, kept={}))
-        seconds = time.monotonic() - began
+        return take_over(opened, name, progress, confirm, timeout)
+
+
+def take_over(
+    opened: Opened, name: str, progress: Progress, confirm: Confirm, timeout: float
+) -> Report[FailoverResult]:
+    """Do it with an instance whose lock is held."""
+    standbys = _require_standby(opened, name)
+    home, spare = standbys.home(), standbys.spare()
+    if home is None or spare is None:
+        raise StackError(
+            "standby-late", f"{name} has no standby on another node yet", "`stackctl up` makes it; nothing was done"
+        )
+    moving = replications(opened)
+    left = _left_behind(opened, moving)
+    _check(opened, standbys, moving, home, spare, left)
+    if not confirm(_announcement(moving, home, spare, left)):
+        raise StackError("cancelled", "nothing was done", "answer y, or say --yes")
+    began = time.monotonic()
+    progress.step(f"{', '.join(moving)}: given up on {home.name}")
+    standbys.fence([*moving])
+    for each in moving.values():
+        progress.step(f"{each.standby}: taking over")
+        each.promote(opened.engine.session(each.standby))
+    progress.step(f"{', '.join(moving)}: starting on {spare.name}")
+    standbys.take_over([*moving], [each.standby for each in moving.values()])
+    with FinishedJob() as nothing:
+        await_well(opened.engine, nothing, timeout, progress, only=[*moving])
+    # What `undo` may need of earlier data is on the other node, or a copy: it takes the snapshot then.
+    journal = Journal(opened.state)
+    journal.save(replace(journal.applied, kept={}))
+    seconds = time.monotonic() - began
     data = FailoverResult(opened.instance.name, tuple(moving), home.name, spare.name, tuple(left), seconds)
     return Report.drawn("failover", lambda style: _text(data, style), data)
 

@@ -89,7 +89,7 @@ def rotate_all(
     for name, why in again.items():
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
-        await_ready(opened.instance, engine, job, before, timeout, progress)
+        await_ready(opened.instance, engine, job, before, timeout, progress, replaced=again)
     if again:
         # A revision has its variables with the secrets that it was started with.
         engine.revisions.save()
