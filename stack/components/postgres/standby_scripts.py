@@ -98,7 +98,7 @@ printf '%s:*:*:{ROLE}:%s\\n' "$PRIMARY_HOST" "$(cat "${PASSWORD_VARIABLE}")" > "
 mv "$PGPASSFILE.$$" "$PGPASSFILE"
 primary="host=$PRIMARY_HOST user={ROLE} passfile=$PGPASSFILE connect_timeout=3"
 new="$PGDATA/stackctl-filling"
-ask() {{ psql -X -q -A -t -w -d "$primary dbname=postgres" -c "$1"; }}
+ask() {{ psql -X -q -A -t -w -d "$primary dbname=postgres" -c "$1" 2> /dev/null; }}
 own() {{ psql -X -q -A -t -w -d "dbname=postgres user=$POSTGRES_USER" -c "$1"; }}
 copy() {{ cat "$PGDATA/{COPY}" 2> /dev/null; }}
 kept() {{
@@ -130,7 +130,10 @@ fill() {{
     mkdir -p "$PGDATA"
     # There is one standby: what another copy had is of no use any more, and may seem to be there for a while.
     slots="FROM pg_replication_slots WHERE slot_name LIKE '{ROLE}\\_%'"
-    ask "SELECT pg_terminate_backend(active_pid) $slots AND active_pid IS NOT NULL" > /dev/null || return 1
+    if ! ask "SELECT pg_terminate_backend(active_pid) $slots AND active_pid IS NOT NULL" > /dev/null; then
+        echo "stackctl: $PRIMARY_HOST does not let this standby in yet"
+        return 1
+    fi
     ask "SELECT pg_drop_replication_slot(slot_name) $slots" > /dev/null || return 1
     echo "stackctl: copying all data of $PRIMARY_HOST"
     id=$(od -An -N6 -tx1 /dev/urandom | tr -d ' ')
