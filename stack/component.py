@@ -30,6 +30,7 @@ from stack.errors import DeclarationError, StackError
 from stack.external import External
 from stack.parameters import Parameter
 from stack.references import TRACE, Reference, SecretReference, Text, Value, is_secret
+from stack.replication import Replication
 from stack.workload import Target, Workload
 
 # The fields that may hold references in a text.
@@ -227,6 +228,16 @@ class Component:
     def at_major(self, major: int) -> Self:
         """The same component with another major version."""
         raise NotImplementedError
+
+    @property
+    def spread(self) -> tuple[Component, ...]:
+        """What it is on many machines: itself, and what runs beside it there."""
+        return (self,)
+
+    @property
+    def replication(self) -> Replication | None:
+        """How its data is kept on another machine too; None if it is not."""
+        return None
 
     @property
     def check(self) -> Check | None:

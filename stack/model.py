@@ -145,6 +145,20 @@ class Stack:
             object.__setattr__(stack, "whole", self.whole.on_one_machine())
         return stack
 
+    def on_many_machines(self) -> Stack:
+        """Return the stack with what runs beside its components on other machines, such as a standby."""
+        if all(len(each.spread) == 1 for each in self.whole):
+            return self
+        groups = {
+            group: [each.name for name in members for each in self._by_name[name].spread]
+            for group, members in self.groups.items()
+        }
+        stack = self._of([each for component in self.components for each in component.spread], groups)
+        object.__setattr__(stack, "given", self.given)
+        if self.whole is not self:
+            object.__setattr__(stack, "whole", self.whole.on_many_machines())
+        return stack
+
     @property
     def _containers(self) -> list[Workload]:
         return [self.own_workload(name, "container") for name in self.names]
@@ -334,6 +348,7 @@ class Stack:
         for position, component in enumerate(self.components):
             if not isinstance(component, Component):
                 raise self._no_component(f"components/{position}", component)
-        for name in self.names:
-            if self.names.count(name) > 1:
+        names = [each.name for component in self.components for each in component.spread]
+        for name in names:
+            if names.count(name) > 1:
                 raise self.wrong(name, "is there twice; a name belongs to one component")

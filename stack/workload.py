@@ -266,6 +266,7 @@ class Workload:
     command, which follows it. The first of `ports` is the one that `Reference(…, "port")` stands for. `labels`: of a
     container, for programs that look for them. `hostname`: what a container calls itself, and another name for it.
     `working_dir`: in which its command runs, None for the image's own. `terminal`: its program has a terminal.
+    `copy_of`: the component of whose data it keeps a copy, which has to be on another machine.
     `replicas`: how many of it run at once. `singleton`: never two of them, also while one replaces another: an engine
     that replaces step by step stops the old one first. `once`: it ends by itself; None for what runs on. `watch`: the
     files and folders whose changes concern it, relative to the stack file; None: those of its source and its mounts.
@@ -300,6 +301,7 @@ class Workload:
     singleton: bool = False
     once: Once | None = None
     watch: tuple[str, ...] | None = None
+    copy_of: str | None = None
 
     @property
     def plain_environment(self) -> Mapping[str, Value]:

@@ -352,3 +352,25 @@ def rotate(
     from stack.commands.rotate import rotate
 
     return rotate(session.settings, name, session.progress, timeout)
+
+
+@command(app.command("failover"))
+def failover(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="COMPONENT", help="The database, such as db.")],
+    yes: Yes = False,
+    timeout: Timeout = 120,
+) -> Report[object]:
+    """Let the standby of a database take its place on another node; ask first.
+
+    The database is stopped for good where it was, or its node is down: nothing of it can accept a write any more. Then
+    its standby is promoted. Nothing does that by itself.
+
+    \b
+    Example:
+      stackctl failover db
+    """
+    from stack.commands.failover import failover
+
+    confirm = session.asking("failover", yes, "Move")
+    return failover(session.settings, name, session.progress, confirm, timeout)

@@ -24,6 +24,7 @@ from stack.workflow.local import runs_locally
 from stack.workflow.opening import Opened, look
 from stack.workflow.places import elsewhere_line
 from stack.workflow.schedules import run_line, schedule_runs
+from stack.workflow.standbys import standby_lines, standby_statuses
 from stack.workflow.summary import (
     component_statuses,
     group_lines,
@@ -93,6 +94,7 @@ def status(settings: Settings, exit_code: bool = False) -> Report[StatusResult]:
         externals=externals,
         elsewhere=_elsewhere(opened.record.elsewhere),
         local=tuple(name for name in opened.instance.stack.names if runs_locally(opened, name)),
+        standbys=standby_statuses(opened, observed),
     )
     failed = exit_code and data.state != "up"
     code = ExitCode.FAILED if failed else ExitCode.DONE
@@ -169,6 +171,7 @@ def _text(
     ]
     problems = {name: problem(state) for name, state in observed.components.items() if name in instance.stack.names}
     problems |= {name: each.problem for name, each in data.externals.items()}
+    lines[2:2] = [style.wrapped(line, "", "  ") for line in standby_lines(data.standbys)]
     lines[2:2] = [style.wrapped(text, f"{name}: ", "  ") for name, text in problems.items() if text]
     gone = [name for name in names if name not in instance.stack.whole.names]
     off = [name for name in names if name in instance.stack.off]

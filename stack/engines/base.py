@@ -146,6 +146,42 @@ class Volumes(ABC):
         return {volume.component for volume, name in self.declared().items() if name in existing}
 
 
+@dataclass(frozen=True)
+class Machine:
+    """A machine of several. `ready`: it takes what is to run."""
+
+    name: str
+    ready: bool
+
+
+class Standbys(ABC):
+    """The machine that has the data of an instance, and the one that has copies of it."""
+
+    @abstractmethod
+    def home(self) -> Machine | None:
+        """Find the one with the data; None if none was chosen yet."""
+
+    @abstractmethod
+    def spare(self) -> Machine | None:
+        """Find the one with the copies; None if none was chosen yet."""
+
+    @abstractmethod
+    def holds_all(self) -> bool:
+        """Say whether the copies were found to have all that was acknowledged, and were not replaced since."""
+
+    @abstractmethod
+    def note(self, holds_all: bool) -> None:
+        """Remember that."""
+
+    @abstractmethod
+    def fence(self, primaries: Sequence[str]) -> None:
+        """Let these never run again on the machine that has the data. Raises `not-fenced`."""
+
+    @abstractmethod
+    def take_over(self, primaries: Sequence[str], standbys: Sequence[str]) -> None:
+        """Stop these standbys, which are promoted, and start what they followed on their machine with their data."""
+
+
 class Revisions(ABC):
     """The last known good revision of an instance: what ran when it was last found ready."""
 
@@ -347,6 +383,11 @@ class Engine(ABC):
     @abstractmethod
     def renew_secrets(self) -> frozenset[str]:
         """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
+
+    @property
+    def standbys(self) -> Standbys | None:
+        """Reach where the data and its copies are; None if nothing has a standby."""
+        return None
 
     @property
     @abstractmethod

@@ -25,6 +25,7 @@ from stack.results.instances import StatusResult
 from stack.results.lifecycle import (
     DownResult,
     Event,
+    FailoverResult,
     NothingToReset,
     ResetResult,
     RotateResult,
@@ -67,6 +68,7 @@ RESULTS: Mapping[str, Any] = {
     "run": ExecResult,
     "open": OpenResult,
     "doctor": DoctorResult | BundledDoctorResult,
+    "failover": FailoverResult,
     "rotate": RotateResult,
     "stop": StopResult,
     "start": StartResult,

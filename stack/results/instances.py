@@ -105,6 +105,37 @@ class Elsewhere:
 
 
 @dataclass(frozen=True)
+class StandbyStatus:
+    """A component that has a standby on another node, and how that follows.
+
+    `standby`: the name of the standby.
+    `mode`: `sync` if the component acknowledges nothing that the standby does not have, else `async`.
+    `node`: the node of the component, or null.
+    `node_ready`: whether that node takes what is to run.
+    `standby_node`: the node of the standby, or null.
+    `standby_node_ready`: likewise.
+    `state`: `streaming` if it has all that there is; `catching-up`; `absent`, also while it is filled; `unknown` if \
+the component does not answer.
+    `protected`: whether nothing is acknowledged now that the standby does not have.
+    `behind_bytes`: what the standby has not on its disk yet; null if it does not follow.
+    `behind_seconds`: how old the last change is that the standby shows; null likewise.
+    `waiting`: how many sessions wait for the standby.
+    """
+
+    standby: str
+    mode: Literal["sync", "async"]
+    node: str | None
+    node_ready: bool
+    standby_node: str | None
+    standby_node_ready: bool
+    state: Literal["absent", "catching-up", "streaming", "unknown"]
+    protected: bool
+    behind_bytes: int | None
+    behind_seconds: float | None
+    waiting: int
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """What exists of an instance, and how it is.
 
@@ -123,6 +154,7 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     `externals`: each server that is used and not run by stackctl.
     `elsewhere`: what a `move` left at another place, or null.
     `local`: the components in whose place `up --local` runs a process of this machine now.
+    `standbys`: how the standby of each component that has one follows.
     """
 
     instance: str
@@ -139,3 +171,4 @@ external server accepts its URL; `partial` if only what `stop` or `up` left out 
     externals: Mapping[str, ExternalStatus]
     elsewhere: Elsewhere | None
     local: tuple[str, ...]
+    standbys: Mapping[str, StandbyStatus]

@@ -154,6 +154,26 @@ class RotateResult:
 
 
 @dataclass(frozen=True)
+class FailoverResult:
+    """Components whose standbys have taken their place.
+
+    `instance`: the name of the instance.
+    `moved`: the components.
+    `from_node`: the node that they were on.
+    `to_node`: the node that they are on.
+    `left`: the components whose data was on that node alone, and that begin with none.
+    `seconds`: how long it took from the confirmation until they worked.
+    """
+
+    instance: str
+    moved: tuple[str, ...]
+    from_node: str
+    to_node: str
+    left: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of `events`: a component, or a server that stackctl does not run, at first and then at each change.
 

@@ -244,7 +244,9 @@ def await_ready(
             gave_up = look.seconds if gave_up is None else gave_up
             if look.seconds - gave_up >= _CLEAR_AFTER:
                 raise given_up(stack, watch.read_log, observed)
-        unverified = _verify(instance, watch, observed, unverified)
+        # One that is about to be replaced may have what is no longer declared, such as another password.
+        going = [each for each in unverified if each.name in replaced and look.exit_code is None]
+        unverified = going + _verify(instance, watch, observed, [each for each in unverified if each not in going])
         if look.exit_code == 0 and (pending := undone(jobs, observed)):
             raise not_done(stack, pending)
         if look.exit_code == 0 and not unverified and settled(names, observed):

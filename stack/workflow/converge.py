@@ -35,6 +35,7 @@ from stack.workflow.ports import automatic_lines, check_ports
 from stack.workflow.preparing import Preparation
 from stack.workflow.rotation import finish_rotations
 from stack.workflow.saved_plan import check_saved
+from stack.workflow.standbys import protect
 from stack.workflow.summary import component_statuses, located, url_lines
 from stack.workload import TARGETS
 
@@ -78,6 +79,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
             verdict = await_ready(
                 opened.instance, opened.engine, nothing, before, options.timeout, progress, only=part.names
             )
+        protect(opened, verdict.observed, progress, part)
         keep_secrets(opened.state, opened.instance.stack, opened.instance.parameters)
         if opened.state.record() != opened.record:
             opened.state.remember(opened.record)
@@ -126,6 +128,7 @@ def converge(opened: Opened, journal: Journal, progress: Progress, options: UpOp
     journal.save(made.verified(_of(identities(opened, secrets), part.of(opened.instance.stack.names))))
     remember_ready(opened.state, verdict.observed, part.names)
     opened.engine.revisions.save()
+    protect(opened, verdict.observed, progress, part)
     verdict = replace(_whole(opened, verdict, part, journal), seconds=time.monotonic() - began)
     return _report(opened, journal, context, verdict, part, preparation.done)
 

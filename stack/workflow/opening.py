@@ -86,7 +86,7 @@ class Opened:
     @property
     def losses(self) -> tuple[str, ...]:
         """What is declared and the engine does not do."""
-        lost = (*self._lost_replicas, *self.engine.losses())
+        lost = (*self._lost_replicas, *self._lost_standbys, *self.engine.losses())
         return tuple(f"not on the {self.engine.name} engine: {each}" for each in lost)
 
     @property
@@ -97,6 +97,13 @@ class Opened:
             f"{name}/replicas: one of {count} runs, for on one machine all would want its port"
             for name, count in declared.items()
             if count > stack.replicas(name)
+        ]
+
+    @property
+    def _lost_standbys(self) -> list[str]:
+        beside = [each.name for each in self.instance.stack if len(each.spread) > 1]
+        return [
+            f"{name}/standby: none runs, for on one machine it would be lost together with {name}" for name in beside
         ]
 
     @property
@@ -311,8 +318,9 @@ def _open(
     )
     choice = _remembered_or_asked(settings, instance, remembered) or (choose or fitting_engine)(instance)
     engine, record = _engine(choice, instance, record), replace(record, engine=choice.engine)
-    if engine.traits.ports_here and (alone := stack.on_one_machine()) is not stack:
-        instance = replace(instance, stack=alone)
+    fitting = stack.on_one_machine() if engine.traits.ports_here else stack.on_many_machines()
+    if fitting is not stack:
+        instance = replace(instance, stack=fitting)
         engine = _engine(choice, instance, record)
     return Opened(
         instance=instance,

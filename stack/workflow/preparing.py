@@ -21,6 +21,7 @@ from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened
 from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.planning import PlanContext
+from stack.workflow.standbys import protect, replications
 from stack.workload import VolumeId
 
 
@@ -107,6 +108,7 @@ class Preparation:
         for a component that does not get ready what `await_ready` raises. What waits for it is as it was then.
         """
         stack = self._opened.instance.stack
+        self._replicate(timeout, progress)
         for name in [each for each in stack.order.names if each in self._pending]:
             schema, job = stack[name].schema, name in stack.jobs
             needed = self._part.of(stack.order.below(name)) if job else [name]
@@ -129,6 +131,16 @@ class Preparation:
         """Name the components that wait for nothing that has still to be done."""
         stack = self._opened.instance.stack
         return [name for name in self._part.of(stack.lasting) if self._pending.isdisjoint(stack.order.below(name))]
+
+    def _replicate(self, timeout: float, progress: Progress) -> None:
+        """Make the standbys with their primaries: a primary may wait for its standby, and with it all that writes."""
+        found = replications(self._opened) if self._opened.engine.standbys is not None else {}
+        names = self._part.of(each for name, kept in found.items() for each in (name, kept.standby))
+        if self._kept.issuperset(names):
+            return
+        with self._make(names) as making:
+            self._await(names, making, timeout, progress)
+        protect(self._opened, self._opened.engine.observe(), progress, self._part)
 
     def _make(self, names: Iterable[str]) -> Job:
         if not (wanted := [*names]):

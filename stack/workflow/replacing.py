@@ -180,7 +180,10 @@ def quiesced(opened: Opened, journal: Journal, progress: Progress) -> Iterator[N
     """
     running = {name for name, state in opened.engine.observe().components.items() if not _at_rest(state)}
     serving = {name for name, data in data_stores(opened).items() if not data.cold}
-    others = sorted(running.difference(serving))
+    stack = opened.instance.stack
+    # A database may wait for what keeps a copy of it.
+    copies = {name for name in stack.names if stack.own_workload(name, "container").copy_of in serving}
+    others = sorted(running.difference(serving, copies))
     if not others:
         yield
         return

@@ -25,6 +25,7 @@ from stack.workflow.journal import Journal
 from stack.workflow.opening import Opened, with_instance
 from stack.workflow.parameters import GENERATED, generated, keep_secrets
 from stack.workflow.planning import secrets_read
+from stack.workflow.standbys import protect
 
 _INTERVAL = 0.25
 
@@ -89,7 +90,8 @@ def rotate_all(
     for name, why in again.items():
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
-        await_ready(opened.instance, engine, job, before, timeout, progress)
+        verdict = await_ready(opened.instance, engine, job, before, timeout, progress, replaced=again)
+    protect(opened, verdict.observed, progress)
     if again:
         # A revision has its variables with the secrets that it was started with.
         engine.revisions.save()
@@ -191,7 +193,7 @@ def _runs(observed: Observed, database: Component) -> bool:
 
 def readers(instance: Instance, database: Component) -> list[Component]:
     """Return the components that use a database."""
-    return [each for each in instance.stack if database.name in each.needs]
+    return [each for each in instance.stack if database.name in each.informs]
 
 
 def named(components: Sequence[Component]) -> str:

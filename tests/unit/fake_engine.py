@@ -396,7 +396,7 @@ class FakeEngine(Engine):
 
     def session(self, component: str, state: ComponentState | None = None) -> FakeSession:
         self._world.step("session")
-        store = self._world.stores.get(self.volumes.declared()[VolumeId(component)])
+        store = self._world.stores.get(self.volumes.declared().get(VolumeId(component), ""))
         return FakeSession(component, self._world, store, self.traits.target)
 
     def run_one_off(self, component: str, command: Sequence[str], capture: bool) -> Completed:

@@ -111,6 +111,13 @@ def test_restarts_of_what_was_declared_before_do_not_count() -> None:
     assert state([service("web")], [*ended, task("web", "running", at=2)]).restarts == 0
 
 
+@pytest.mark.parametrize("said", ["failed", "rejected"])
+def test_a_network_that_a_node_does_not_know_yet_is_no_restart(said: str) -> None:
+    why = "could not find a network matching network mode n: network n not found"
+    ended = [task("web", said, at=at, wanted="shutdown", error=why) for at in (1, 2, 3)]
+    assert state([service("web")], [*ended, task("web", "running", at=4)]).restarts == 0
+
+
 def test_a_restart_keeps_the_name_and_a_recreation_changes_it() -> None:
     other = {**SPEC, "Image": "web@sha256:2"}
     first = state([service("web")], [task("web", "running", at=1)])

@@ -8,11 +8,13 @@ from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
 from stack.checking import checked_cpus, checked_memory, checked_path, checked_public, checked_publish
+from stack.component import Component
 from stack.components.postgres.extensions import missing_extension
 from stack.components.postgres.fields import (
     ADMIN,
     check_database,
     check_identifier,
+    check_standby,
     check_user,
     checked_databases,
     checked_extensions,
@@ -96,6 +98,8 @@ class Postgres(Server):
     `version`. `image_user`: the user and group of `postgres` in it, if they are not 999:999, and 70:70 on Alpine.
     `publish`: True, or the port of this machine on which its programs reach it too, on 127.0.0.1; True stands for 5432.
     `public`: on every address of this machine, for other machines.
+    `standby`: on an engine with several machines another server follows it on a second one, so that nothing that was
+    acknowledged is lost with the first; with `"async"` nothing waits for it, and the last moments may be lost.
     `memory` is in MiB. Raises `DeclarationError` for a wrong value.
     """
 
@@ -114,6 +118,7 @@ class Postgres(Server):
     databases: Sequence[str] = ()
     init: str | None = None
     public: bool = False
+    standby: bool | str = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,6 +141,7 @@ class Postgres(Server):
             check_image(self, self.image, self._major)
         if self.image_user is not None:
             check_image_user(self, self.image_user)
+        check_standby(self, self.standby, self.settings)
         checked_memory(self, self.memory, least=64)
         checked_cpus(self, self.cpus)
 
@@ -270,6 +276,14 @@ class Postgres(Server):
 
     def process_files(self, host: Host) -> Mapping[str, str]:
         return {PASSWORDS: password_lines(host, self.name, self.user, host.secret(self.password))}
+
+    @property
+    def spread(self) -> tuple[Component, ...]:
+        if not self.standby:
+            return (self,)
+        from stack.components.postgres.standby import spread
+
+        return spread(self)
 
     @property
     def check(self) -> PostgresCheck:

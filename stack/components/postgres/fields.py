@@ -13,6 +13,8 @@ from stack.component import Component
 
 # The superuser that a server is made with. No app connects as it, and it has no password.
 ADMIN = "stackctl_admin"
+STANDBY_ROLE = "stackctl_standby"
+"""The role with which a standby logs in."""
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # PostgreSQL keeps roles that begin with `pg_` for itself, and an app is not the server's administrator.
@@ -29,6 +31,11 @@ _KEPT_SETTINGS = {
     "logging_collector|log_destination": "`stackctl logs` reads what the server writes to its standard error",
 }
 
+_OF_STANDBYS = frozenset(
+    {"wal_level", "max_wal_senders", "hot_standby", "synchronous_standby_names", "primary_conninfo",
+     "primary_slot_name", "max_replication_slots"}
+)  # fmt: skip
+
 
 def check_identifier(component: Component, field: str, value: object) -> None:
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
@@ -41,6 +48,8 @@ def check_user(component: Component, user: str) -> None:
         raise component.wrong("user", f"{user!r} is reserved by PostgreSQL; choose another, like 'app'")
     if user == ADMIN:
         raise component.wrong("user", f"{user!r} is stackctl's own administrator; choose another, like 'app'")
+    if user == STANDBY_ROLE:
+        raise component.wrong("user", f"{user!r} is the role of a standby; choose another, like 'app'")
 
 
 def check_database(component: Component, database: str) -> None:
@@ -84,6 +93,13 @@ def _checked_setting(component: Component, field: str, value: object) -> str:
     if not isinstance(value, str):
         raise component.wrong(field, f"{value!r} is not text, a number, True or False")
     return checked_plain(component, field, value)
+
+
+def check_standby(component: Component, standby: object, settings: Mapping[str, object]) -> None:
+    if standby not in (True, False, "async") or (isinstance(standby, (int, float)) and not isinstance(standby, bool)):
+        raise component.wrong("standby", f"{standby!r} is none of True, False and 'async'")
+    for name in _OF_STANDBYS.intersection(settings) if standby else ():
+        raise component.wrong(f"settings/{name}", "is stackctl's own with a standby, which needs it as it is")
 
 
 def checked_databases(component: Component, main: str, databases: object) -> tuple[str, ...]:

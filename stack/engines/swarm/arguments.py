@@ -34,12 +34,14 @@ def remove_services(services: Sequence[str]) -> list[str]:
     return ["service", "rm", *services]
 
 
-def label_node(node: str, label: str) -> list[str]:
-    return ["node", "update", "--label-add", f"{label}=true", node]
-
-
-def unlabel_node(node: str, label: str) -> list[str]:
-    return ["node", "update", "--label-rm", label, node]
+def label_node(node: str, labels: Mapping[str, str | None]) -> list[str]:
+    """Change labels of a node in one step; None removes one."""
+    words = [
+        word
+        for name, value in labels.items()
+        for word in (["--label-rm", name] if value is None else ["--label-add", f"{name}={value}"])
+    ]
+    return ["node", "update", *words, node]
 
 
 def remove_objects(kind: str, names: Sequence[str]) -> list[str]:

@@ -16,11 +16,11 @@ from stack.engines.docker import client, failures, resolving
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import FinishedJob, Job
 from stack.engines.swarm import arguments, builds, files, log_lines, losses, machine, objects, observe, render, spare
-from stack.engines.swarm.cluster import Node, data_label
 from stack.engines.swarm.deploying import Deployment, steps
 from stack.engines.swarm.left import await_offline_servers
 from stack.engines.swarm.observe import Seen, Service
 from stack.engines.swarm.owners import give_to_users
+from stack.engines.swarm.placing import SwarmStandbys, forget, pin_data, pin_standby
 from stack.engines.swarm.revisions import SwarmRevisions
 from stack.engines.swarm.session import NodeSession
 from stack.engines.swarm.volumes import SwarmVolumes, remove_images, remove_volumes, volume_names
@@ -34,6 +34,7 @@ from stack.observed import ComponentState, Observed, Resources
 _ENDS_WITHIN = 120.0
 _POLL = 0.1
 _LAST_LINES = 12
+_INCOMPLETE = "incomplete log stream"
 
 
 class SwarmEngine(Engine):
@@ -112,7 +113,7 @@ class SwarmEngine(Engine):
 
     @property
     def volumes(self) -> Volumes:
-        return SwarmVolumes(self._instance, self._data_node, self._pin_data)
+        return SwarmVolumes(self._instance)
 
     def resources(self) -> Resources:
         return Resources(
@@ -146,7 +147,8 @@ class SwarmEngine(Engine):
             if name not in there:
                 continue
             answer = client.run(arguments.logs(self._service(name), tail, since), READ_TIMEOUT)
-            if not answer.ok:
+            # What a node that is down has can't be read; all else was.
+            if not answer.ok and _INCOMPLETE not in answer.stderr:
                 raise client.failed("service logs", answer.stderr)
             # The client writes to each stream what the task wrote to it.
             printed = [*answer.stdout.split("\n"), *answer.stderr.split("\n")]
@@ -168,7 +170,8 @@ class SwarmEngine(Engine):
     def apply(self, recreate: Collection[str] = (), only: Collection[str] = (), made: Collection[str] = ()) -> Job:
         machine.require_engines(machine.read())
         stack = self._instance.stack
-        if (node := self._pin_data()) is not None:
+        if (node := pin_data(self._instance)) is not None:
+            pin_standby(self._instance)
             await_offline_servers(self._instance, node)
             give_to_users(self._instance, node)
         names = [*only] if only else [*stack.lasting]
@@ -206,7 +209,7 @@ class SwarmEngine(Engine):
         if counts:
             machine.change(arguments.scale(counts), READ_TIMEOUT)
         ids = {each.service["ID"] for each in wanted}
-        self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
+        self._await_end(lambda seen: any(task["ServiceID"] in ids and observe.runs(task) for task in seen.tasks))
 
     def down(self) -> None:
         if machine.listed("/services", self._label) or machine.listed("/networks", self._label):
@@ -220,10 +223,11 @@ class SwarmEngine(Engine):
         node = cluster.has_data(project)
         if node is not None:
             remove_volumes(node, volume_names(node, project))
-            machine.change(arguments.unlabel_node(node.id, data_label(project)), READ_TIMEOUT)
         for each in cluster.nodes:
             if each.known and each.ready:
+                remove_volumes(each, volume_names(each, project))
                 remove_images(each, self._instance)
+        forget(cluster, project)
 
     def renew_secrets(self) -> frozenset[str]:
         """Name what reads a secret that has another value now: Swarm gives it only to new tasks."""
@@ -239,6 +243,10 @@ class SwarmEngine(Engine):
         return frozenset(found)
 
     @property
+    def standbys(self) -> SwarmStandbys | None:
+        return SwarmStandbys(self._instance) if render.copies(self._instance) else None
+
+    @property
     def revisions(self) -> Revisions:
         return SwarmRevisions(self._instance, self._restore, self._remove_spare_objects)
 
@@ -247,7 +255,7 @@ class SwarmEngine(Engine):
     def session(self, component: str, state: ComponentState | None = None) -> NodeSession:
         seen = self._look()
         service = seen.services.get(component)
-        slots = [each for each in service.slots if _is_running(each.task)] if service is not None else []
+        slots = [each for each in service.slots if observe.runs(each.task)] if service is not None else []
         if state is not None:
             slots = [each for each in slots if each.number == state.first.number] or slots
         if not slots:
@@ -278,7 +286,7 @@ class SwarmEngine(Engine):
     def offline(self, component: str, serve: Serve) -> AbstractContextManager[Session]:
         from stack.engines.swarm.offline import serve_offline
 
-        node = self._pin_data() or machine.read().asked
+        node = pin_data(self._instance) or machine.read().asked
         return serve_offline(self._instance, node, component, serve)
 
     # What it is made of
@@ -295,19 +303,6 @@ class SwarmEngine(Engine):
         services, tasks = (machine.listed(path, self._label) for path in ("/services", "/tasks"))
         names = self._instance.stack.names
         return Seen(observe.read_services(self._instance.project, services, tasks, names), cluster, tasks)
-
-    def _data_node(self) -> Node | None:
-        return machine.read().has_data(self._instance.project)
-
-    def _pin_data(self) -> Node | None:
-        """Choose the node that has the data, if there is any: its label says so from then on."""
-        cluster, project = machine.read(), self._instance.project
-        if not any(render.has_data(self._instance, name) for name in self._instance.stack.whole.names):
-            return None
-        node = cluster.data_node(project)
-        if data_label(project) not in node.labels:
-            machine.change(arguments.label_node(node.id, data_label(project)), READ_TIMEOUT)
-        return node
 
     def _is_well(self, seen: Seen, name: str) -> bool:
         state = observe.observed(self._instance, seen).components.get(name)
@@ -355,7 +350,7 @@ class SwarmEngine(Engine):
             services = self._look().services
             ids = {services[name].service["ID"] for name in names if name in services}
             machine.change(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
-            self._await_end(lambda seen: any(task["ServiceID"] in ids and _is_running(task) for task in seen.tasks))
+            self._await_end(lambda seen: any(task["ServiceID"] in ids and observe.runs(task) for task in seen.tasks))
 
     def _remove_spare_objects(self) -> None:
         """Remove what no service has any more: secrets, configs, and networks of an earlier declaration."""
@@ -379,11 +374,5 @@ class SwarmEngine(Engine):
             pause.wait(_POLL)
 
 
-def _is_running(task: Mapping[str, object]) -> bool:
-    status = task["Status"]
-    assert isinstance(status, Mapping)  # noqa: S101 - as the daemon tells it
-    return status["State"] in ("running", "starting")
-
-
 def _runs(service: Service) -> bool:
-    return any(_is_running(each.task) for each in service.slots)
+    return any(observe.runs(each.task) for each in service.slots)

@@ -55,15 +55,16 @@ class SwarmFleet:
 
     def remove(self, found: Found, data: bool) -> None:
         from stack.engines.docker import client
-        from stack.engines.swarm import arguments, machine, volumes
-        from stack.engines.swarm.cluster import data_label
+        from stack.engines.swarm import arguments, machine, placing, volumes
 
         if found.resources.containers or found.resources.networks:
             machine.change(arguments.remove_stack(found.project), client.STOP_TIMEOUT)
-        node = machine.read().has_data(found.project)
-        if data and node is not None:
-            volumes.remove_volumes(node, found.resources.volumes)
-            machine.change(arguments.unlabel_node(node.id, data_label(found.project)), client.STOP_TIMEOUT)
+        if data:
+            cluster = machine.read()
+            for node in cluster.nodes:
+                if node.known and node.ready:
+                    volumes.remove_volumes(node, volumes.volume_names(node, found.project))
+            placing.forget(cluster, found.project)
 
     def untagged(self) -> Mapping[str, str]:
         """Find none: what is built is pushed, and a registry keeps what it has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stack.engines.docker.resolving import workload_of
 from stack.engines.swarm import render
@@ -54,7 +54,28 @@ def placement(instance: Instance, cluster: Cluster) -> tuple[str, ...]:
     node = cluster.data_node(instance.project)
     there = cluster.has_data(instance.project) is not None
     lives = "lives" if there else "will live"
-    return (f"the data of {', '.join(kept)} {lives} on the node {node.name}, which takes it along if it is lost",)
+    copied = render.copies(instance)
+    alone = [name for name in kept if name not in copied.values()]
+    said = []
+    if copied:
+        said += [f"the data of {', '.join(copied.values())} {lives} on the node {node.name}"]
+        said += [_standby_words(instance, cluster, copied)]
+    if alone:
+        said += [f"the data of {', '.join(alone)} {lives} on the node {node.name}, which takes it along if it is lost"]
+    return tuple(said)
+
+
+def _standby_words(instance: Instance, cluster: Cluster, copied: Mapping[str, str]) -> str:
+    """Say where the copies of the data are, or will be."""
+    names, node = ", ".join(copied), cluster.standby_node(instance.project)
+    before = cluster.has_standby(instance.project)
+    if node is None or not node.ready:
+        return f"{names} can't run: there is no second node that is ready"
+    if before is None:
+        return f"{names} will follow on the node {node.name}"
+    if before.id == node.id:
+        return f"{names} follows on the node {node.name}"
+    return f"{names} will follow on the node {node.name}, with a new copy of all data, because {before.name} is down"
 
 
 def check(instance: Instance) -> None:

@@ -23,6 +23,8 @@ from stack.workload import PortId
 _WAITING = ("new", "allocated", "pending", "assigned", "accepted", "ready", "preparing")
 _FAILED = ("failed", "rejected")
 _ENDED = (*_FAILED, "complete", "shutdown", "orphaned", "remove")
+# A node learns of a new network a moment after it is told to use it.
+_HEALS = ("invalid config for network", "could not find a network", "cannot create a swarm scoped network")
 _EXIT_CODE = re.compile(r"task: non-zero exit \(\d+\)")
 _TOLD = ("shutdown", "orphaned", "remove")
 _TERMINATED = 143
@@ -145,6 +147,11 @@ def is_made_from(task: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
     )
 
 
+def runs(task: Mapping[str, Any]) -> bool:
+    """Say whether the container of a task runs."""
+    return task["Status"]["State"] in ("running", "starting")
+
+
 def failure_words(task: Mapping[str, Any]) -> str:
     """Return what Swarm says of a task that failed or waits."""
     status = task["Status"]
@@ -186,11 +193,16 @@ def _slots(tasks: Iterable[Mapping[str, Any]], ended: bool) -> list[Slot]:
                 continue
             # It ended, and is not started again.
             current = own[0]
-        failed = [task for task in own if task is not current and task["Status"]["State"] in _FAILED]
+        failed = [task for task in own if task is not current and _has_failed(task)]
         failed += [task for task in own if task is not current and task["Status"]["State"] == "complete"]
         same = [task for task in failed if task["Spec"].get("ContainerSpec") == current["Spec"].get("ContainerSpec")]
         slots.append(Slot(number, current, same))
     return slots
+
+
+def _has_failed(task: Mapping[str, Any]) -> bool:
+    """Say whether a task failed for a cause that does not heal by itself."""
+    return task["Status"]["State"] in _FAILED and not any(each in failure_words(task) for each in _HEALS)
 
 
 def _state(instance: Instance, seen: Seen, service: Service) -> ComponentState:

@@ -12,7 +12,7 @@ from typing import Any
 
 from stack.engines.docker.networks import Network, plan_networks
 from stack.engines.docker.resolving import literal, resolve, workload_of
-from stack.engines.swarm.cluster import data_label
+from stack.engines.swarm.cluster import HERE, data_label, standby_label
 from stack.engines.swarm.objects import Carried, Place, carried_files, carried_secrets
 from stack.fields import fingerprint, flatten
 from stack.instance import Instance
@@ -101,8 +101,15 @@ def given(instance: Instance) -> dict[tuple[str, str], str]:
 
 
 def has_data(instance: Instance, component: str) -> bool:
-    """Say whether a component keeps something on the disk of its node."""
-    return bool(workload_of(instance, component).volumes)
+    """Say whether a component keeps something on the disk of its node that is on no other."""
+    workload = workload_of(instance, component)
+    return bool(workload.volumes) and workload.copy_of is None
+
+
+def copies(instance: Instance) -> dict[str, str]:
+    """Name each component that keeps a copy of the data of another, and that one."""
+    found = {name: workload_of(instance, name).copy_of for name in instance.stack.names}
+    return {name: of for name, of in found.items() if of is not None}
 
 
 def _fields(instance: Instance, place: Place, name: str, service: Mapping[str, Any]) -> dict[str, str]:
@@ -272,7 +279,8 @@ def _deploy(instance: Instance, place: Place, workload: Workload) -> dict[str, A
     if not place.mesh:
         deploy["endpoint_mode"] = "dnsrr"
     if workload.volumes:
-        deploy["placement"] = {"constraints": [f"node.labels.{data_label(instance.project)} == true"]}
+        label = standby_label if workload.copy_of else data_label
+        deploy["placement"] = {"constraints": [f"node.labels.{label(instance.project)} == {HERE}"]}
     else:
         deploy["placement"] = {"preferences": [{"spread": "node.id"}]}
     cpus, memory = f"{limits.cpus:g}", f"{limits.memory}M"

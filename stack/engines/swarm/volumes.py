@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import IO
 
@@ -10,25 +10,21 @@ from stack.copying import FileCopy
 from stack.engines.base import Volumes
 from stack.engines.docker import arguments, client
 from stack.engines.docker.objects import READ_TIMEOUT
-from stack.engines.swarm import api, render
+from stack.engines.swarm import api, machine, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.left import await_offline_servers
+from stack.engines.swarm.placing import pin_data
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.workload import VolumeId
 
 
 class SwarmVolumes(Volumes):
-    """See `stack.engines.base.Volumes`.
+    """See `stack.engines.base.Volumes`. They are on the node that has the data; copies are no volumes of their own."""
 
-    `node` finds the node that has the data; None if there is none yet. `choose` chooses one then.
-    """
-
-    def __init__(self, instance: Instance, node: Callable[[], Node | None], choose: Callable[[], Node | None]) -> None:
+    def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._node = node
-        self._choose = choose
 
     def declared(self) -> Mapping[VolumeId, str]:
         return render.volumes(self._instance)
@@ -38,9 +34,14 @@ class SwarmVolumes(Volumes):
         return () if node is None else volume_names(node, self._instance.project)
 
     def remove(self, name: str) -> None:
-        if (node := self._node()) is not None:
+        cluster, project = machine.read(), self._instance.project
+        if (node := cluster.has_data(project)) is not None:
             await_offline_servers(self._instance, node)
             remove_volumes(node, [name])
+        # What can't be reached now is removed by `reset`, once it is back.
+        copies = cluster.has_standby(project)
+        if copies is not None and copies.ready and copies.known and name in volume_names(copies, project):
+            remove_volumes(copies, [name])
 
     def read(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.swarm import volume_files
@@ -50,7 +51,10 @@ class SwarmVolumes(Volumes):
     def write(self, volume: VolumeId) -> AbstractContextManager[IO[bytes]]:
         from stack.engines.swarm import volume_files
 
-        return volume_files.write(self._instance, self._there(volume, self._choose()), volume)
+        return volume_files.write(self._instance, self._there(volume, pin_data(self._instance)), volume)
+
+    def _node(self) -> Node | None:
+        return machine.read().has_data(self._instance.project)
 
     def copying(self, source: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
         raise StackError(

@@ -1,0 +1,256 @@
+"""A database has a standby on another node: no acknowledged visit is lost with the node of the primary.
+
+Nothing takes over by itself: `failover` does, once the primary can't serve any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.playground import __file__ as playground
+from tests.cli import Cli, eventually, get
+from tests.engine.swarm import Host, Swarm
+from tests.history import violations
+from tests.load import Load
+
+pytestmark = pytest.mark.swarm
+
+PAGE = "page"
+
+
+@pytest.fixture(scope="module")
+def guarded(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """The visit counter, up, with a standby of its database."""
+    folder = tmp_path_factory.mktemp("guarded")
+    source = Path(playground)
+    text = source.read_text(encoding="utf-8").replace('"../service', f'"{source.parents[1]}/service')
+    file = folder / "stackfile.py"
+    file.write_text(text.replace("migrations=", "standby=True, migrations="), encoding="utf-8")
+    cli = Cli(folder, file=file, engine="swarm")
+    # Both are on nodes that may be killed: the client asks the first one.
+    labels = {"host2": ("stackctl.data", "stackctl.standby"), "host3": ("stackctl.standby",)}
+    words = [(node, label) for node, named in labels.items() for label in named]
+    for node, label in words:
+        swarm.first.docker("node", "update", "--label-add", f"{label}=true", node)
+    try:
+        cli.up()
+        yield cli
+        eventually(lambda: all_ready(swarm))
+        assert cli.reset().exit_code == 0
+    finally:
+        for node, label in words:
+            swarm.first.docker("node", "update", "--label-rm", label, node)
+
+
+def standing(cli: Cli) -> dict[str, Any]:
+    found: dict[str, Any] = cli.data("status")["standbys"]["db"]
+    return found
+
+
+def host(swarm: Swarm, name: str) -> Host:
+    return next(each for each in swarm.hosts if each.name == name)
+
+
+def edit(cli: Cli, old: str, new: str) -> None:
+    assert cli.file is not None
+    text = cli.file.read_text(encoding="utf-8")
+    assert old in text
+    cli.file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def visiting(cli: Cli, swarm: Swarm, page: str) -> Load:
+    """Visitors who ask each node in turn."""
+    load = Load(lambda: [cli.port], [page], visitors=4, readers=0, hosts=[each.address for each in swarm.hosts])
+    load.start()
+    eventually(lambda: load.acknowledged() > 50)
+    return load
+
+
+def counted(cli: Cli, page: str) -> int:
+    query = f"SELECT visits FROM visit_counter WHERE page = '{page}'"
+    return int(cli.data("inspect", "db", "--query", query)["rows"][0][0])
+
+
+def nothing_lost(load: Load, cli: Cli, page: str) -> None:
+    assert violations(load.log, {page: counted(cli, page)}) == []
+
+
+def primaries(swarm: Swarm, cli: Cli) -> list[str]:
+    """Name the nodes on which a server of the database accepts writes."""
+    found = []
+    for each in swarm.hosts:
+        filters = ["--filter", f"name=stackctl-{cli.instance}-", "--filter", "status=running"]
+        names = each.docker("ps", *filters, "--format", "{{.ID}} {{.Image}}").splitlines() if each.process else []
+        for container in [name.split()[0] for name in names if " postgres:" in name]:
+            asked = ("psql", "-U", "stackctl_admin", "-d", "postgres", "-Atc", "SELECT pg_is_in_recovery()")
+            found += [each.name] if each.docker("exec", container, *asked) == "f" else []
+    return found
+
+
+def test_a_standby_follows_on_another_node_and_is_relied_on(guarded: Cli, swarm: Swarm) -> None:
+    found = standing(guarded)
+    assert (found["state"], found["mode"], found["protected"]) == ("streaming", "sync", True)
+    assert found["node"] != found["standby_node"]
+    assert found["behind_bytes"] < 1_000_000
+    assert primaries(swarm, guarded) == [found["node"]]
+    assert guarded.visit() > 0
+    assert guarded.up()["changed"] is False
+    notices = guarded.data("plan")["notices"]
+    assert f"db-standby follows on the node {found['standby_node']}" in notices
+    error = guarded.fails("failover", "cache", "--yes", code="usage", exit_code=2)
+    assert "has no standby" in error["message"]
+
+
+@pytest.mark.long
+def test_no_visit_is_lost_with_the_node_of_the_primary(guarded: Cli, swarm: Swarm) -> None:
+    before = standing(guarded)
+    lost, page = host(swarm, before["node"]), f"killed{time.time_ns()}"
+    load = visiting(guarded, swarm, page)
+    try:
+        lost.kill()
+        killed = time.monotonic()
+        eventually(lambda: not standing(guarded)["node_ready"], within=60)
+        began = time.monotonic()
+        moved = guarded.data("failover", "db", "--yes")
+        assert (moved["moved"], moved["from_node"], moved["to_node"]) == (["db"], lost.name, before["standby_node"])
+        eventually(lambda: any(each.outcome == "ok" and each.start > began for each in load.log))
+        served = min(each.end for each in load.log if each.outcome == "ok" and each.start > began)
+        print(f"served {served - began:.1f} s after failover began, {served - killed:.1f} s after the node was lost")
+    finally:
+        load.stop()
+        swarm.revive(lost)
+    nothing_lost(load, guarded, page)
+    eventually(lambda: all_ready(swarm), within=60)
+    assert primaries(swarm, guarded) == [before["standby_node"]]
+    assert standing(guarded)["state"] == "absent"
+    guarded.up()
+    after = standing(guarded)
+    assert (after["node"], after["standby_node"], after["protected"]) == (before["standby_node"], lost.name, True)
+    assert primaries(swarm, guarded) == [after["node"]]
+
+
+def all_ready(swarm: Swarm) -> bool:
+    states = swarm.first.docker("node", "ls", "--format", "{{.Status}}").split()
+    return states == ["Ready"] * len(swarm.hosts)
+
+
+@pytest.mark.long
+def test_a_primary_that_is_cut_off_acknowledges_nothing_more(guarded: Cli, swarm: Swarm) -> None:
+    before, page = standing(guarded), f"cut{time.time_ns()}"
+    apart = host(swarm, before["node"])
+    load = visiting(guarded, swarm, page)
+    try:
+        apart.cut_off()
+        eventually(lambda: not standing(guarded)["node_ready"], within=60)
+        assert primaries(swarm, guarded) == [apart.name], "it runs on, and what it would acknowledge is on one disk"
+        guarded.ok("failover", "db", "--yes")
+        goal = load.acknowledged() + 20
+        eventually(lambda: load.acknowledged() > goal)
+        apart.reconnect()
+        eventually(lambda: primaries(swarm, guarded) == [before["standby_node"]])
+        goal = load.acknowledged() + 20
+        eventually(lambda: load.acknowledged() > goal)
+    finally:
+        apart.reconnect()
+        load.stop()
+    nothing_lost(load, guarded, page)
+    eventually(lambda: all_ready(swarm), within=60)
+    guarded.up()
+    assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_a_primary_that_is_well_is_stopped_first_and_loses_nothing(guarded: Cli, swarm: Swarm) -> None:
+    before, page = standing(guarded), f"moved{time.time_ns()}"
+    load = visiting(guarded, swarm, page)
+    try:
+        moved = guarded.data("failover", "db", "--yes")
+        goal = load.acknowledged() + 20
+        eventually(lambda: load.acknowledged() > goal)
+    finally:
+        load.stop()
+    print(f"failover took {moved['seconds']:.1f} s")
+    nothing_lost(load, guarded, page)
+    assert primaries(swarm, guarded) == [before["standby_node"]]
+    guarded.up()
+    assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_data_that_is_replaced_is_followed_too(guarded: Cli) -> None:
+    page = f"saved{time.time_ns()}"
+    visits: Sequence[int] = [get(f"{guarded.url}/visits/{page}")[0] for _ in range(2)]
+    assert visits
+    guarded.ok("snapshot", "save", page)
+    guarded.ok("rotate", "db")
+    assert standing(guarded)["protected"]
+    guarded.ok("snapshot", "restore", page, "--yes")
+    assert standing(guarded)["protected"]
+    guarded.ok("undo", "--yes")
+    assert standing(guarded)["protected"]
+    assert guarded.visit() > 0
+
+
+@pytest.mark.long
+def test_a_migration_after_down_does_not_wait_for_ever(guarded: Cli) -> None:
+    guarded.ok("down")
+    edit(guarded, "standby=True", 'standby=True, databases=["more"]')
+    done = guarded.up()
+    assert done["components"]["db-standby"]["health"] == "healthy"
+    assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_a_standby_that_is_not_waited_for_is_declared_so(guarded: Cli) -> None:
+    edit(guarded, "standby=True", 'standby="async"')
+    guarded.up()
+    found = standing(guarded)
+    assert (found["mode"], found["state"], found["protected"]) == ("async", "streaming", False)
+    guarded.ok("stop", "db-standby")
+    assert guarded.visit() > 0
+    guarded.up()
+    edit(guarded, 'standby="async"', "standby=True")
+    guarded.up()
+    assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_a_database_without_its_standby_again_waits_for_nothing(guarded: Cli) -> None:
+    edit(guarded, "standby=True", "standby=False")
+    guarded.up()
+    assert guarded.data("status")["standbys"] == {}
+    assert guarded.visit() > 0
+    edit(guarded, "standby=False", "standby=True")
+    guarded.up()
+    assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_nothing_is_acknowledged_until_there_is_a_standby_again(guarded: Cli, swarm: Swarm) -> None:
+    before, page = standing(guarded), f"waits{time.time_ns()}"
+    lost = host(swarm, before["standby_node"])
+    load = visiting(guarded, swarm, page)
+    try:
+        lost.kill()
+        eventually(lambda: standing(guarded)["state"] == "absent", within=60)
+        waited = load.acknowledged()
+        said = guarded.ok("status").stdout
+        assert "db-standby does not follow" in " ".join(said.split())
+        assert load.acknowledged() == waited
+        guarded.fails("failover", "db", "--yes", code="standby-late")
+        eventually(lambda: not standing(guarded)["standby_node_ready"], within=60)
+        guarded.up()
+        eventually(lambda: load.acknowledged() > waited)
+    finally:
+        load.stop()
+        swarm.revive(lost)
+    eventually(lambda: all_ready(swarm), within=60)
+    nothing_lost(load, guarded, page)
+    after = standing(guarded)
+    assert after["standby_node"] not in (before["node"], lost.name)
+    assert after["protected"]
