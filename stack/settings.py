@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from stack.errors import UsageError
+from stack.worktrees import find_checkout
 
 PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
@@ -39,7 +40,8 @@ class Settings:
     folder that holds a folder for each instance, `engine` the name of the engine that was asked for (None: whichever
     fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
     file may run (None: as long as usual), `variables` the environment, from which parameters are taken, `chosen` those
-    of the command line, and `host` the server that was asked for, as it was typed (None: none was).
+    of the command line, and `host` the server that was asked for, as it was typed (None: none was). `worktree`: the
+    name of the Git worktree that the stack file is in, in the letters of an instance's; None for the main checkout.
     """
 
     file: Path
@@ -51,6 +53,7 @@ class Settings:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     host: str | None = None
+    worktree: str | None = None
 
     @classmethod
     def read(
@@ -69,6 +72,7 @@ class Settings:
         Raises `UsageError` for what is no number of seconds.
         """
         chosen = file or _path(environment, "STACKCTL_FILE") or _stack_file(folder)
+        project = _whole(folder / chosen).parent if chosen else folder
         where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
         return cls(
             file=_whole(folder / chosen) if chosen else PLAYGROUND,
@@ -78,6 +82,7 @@ class Settings:
             host=host or environment.get("STACKCTL_HOST") or None,
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
             variables=dict(environment),
+            worktree=checkout.name if (checkout := find_checkout(project)) else None,
         )
 
 
