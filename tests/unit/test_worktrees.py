@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stack.errors import StackError
 from stack.settings import Settings
 from stack.state import Record, State
 from stack.workflow.opening import look
+from stack.workflow.parents import find_parent
 from stack.worktrees import find_checkout, find_checkouts
 
 STACK = "from stack import Stack, WebApp\nstack = Stack('{}', [WebApp('web', source='.', command=['serve'])])\n"
@@ -103,3 +105,31 @@ def test_all_checkouts_are_found_from_each(main: Path) -> None:
         found = find_checkout(folder)
         assert found is not None
         assert [(each.root, each.branch) for each in find_checkouts(found)] == [(main, "main"), (other, "feature")]
+
+
+@pytest.mark.parametrize("asked", ["main", "shop"])
+def test_the_default_instance_of_the_main_checkout_is_found(main: Path, asked: str) -> None:
+    (main / ".stackctl" / "shop").mkdir(parents=True)
+    State(main / ".stackctl" / "shop").remember(Record("stackctl-shop-123456", {}, "embedded"))
+    theirs = find_parent(Settings.read({}, worktree(main, "other")), asked)
+    assert look(theirs).state.folder == main / ".stackctl" / "shop"
+
+
+@pytest.mark.parametrize("asked", ["cart", "Feature/cart"])
+def test_a_worktree_is_found_by_its_name_and_its_branch(main: Path, asked: str) -> None:
+    cart = worktree(main, "cart", "Feature/cart")
+    theirs = find_parent(Settings.read({}, worktree(main, "other", "other")), asked)
+    assert (theirs.file, look(theirs).state.folder) == (cart / "stackfile.py", cart / ".stackctl" / "shop-cart")
+
+
+def test_an_instance_here_comes_before_a_checkout_of_its_name(main: Path) -> None:
+    State(main / ".stackctl" / "main").remember(Record("stackctl-main-123456", {}, "embedded"))
+    here = Settings.read({}, main)
+    assert look(find_parent(here, "main")).state.folder == here.state_root / "main"
+
+
+def test_what_is_neither_instance_nor_checkout_is_refused(main: Path, tmp_path: Path) -> None:
+    for folder in (main, tmp_path):
+        with pytest.raises(StackError) as raised:
+            find_parent(Settings.read({}, folder), "nothing")
+        assert raised.value.code == "branch-unknown"
