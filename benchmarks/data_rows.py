@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +19,10 @@ _AS = ("-w", "-U", "student")
 _DATABASE = "student_notes"
 _OTHER = "beside"
 _EMPTY = f"CREATE DATABASE {_OTHER} OWNER student;\n"
+_EMPTY_AGAIN = f"DROP DATABASE IF EXISTS {_OTHER};\n{_EMPTY}"
+_BRANCH = "bench-branch"
 _PARALLEL = "pg_restore -j 2"
+_PIPED = "pg_dump | pg_restore"
 _IN_CONTAINER = Path("/var/lib/postgresql/to-restore.dump")
 
 
@@ -71,6 +75,27 @@ def restore_little(session: Session) -> Result:
     return Result("restore-little", f"snapshot restore of one table, {session.engine}", (time,), (target,))
 
 
+def branch(session: Session) -> Result:
+    """All data in an instance of its own that can be used, beside a dump that goes into a new database of the same."""
+    instance = session.filled
+    try:
+        return _result(
+            session,
+            "branch",
+            "branch",
+            {"branch": partial(_branch, instance), _PIPED: partial(_copy, session, instance)},
+            Target(1.5, "at least"),
+            "a branch is a whole instance that is up, with ports and passwords of its own",
+            {
+                "branch": partial(_forget, instance),
+                _PIPED: partial(instance.stackctl, "shell", "db", "--write", "--admin", text=_EMPTY_AGAIN),
+            },
+        )
+    finally:
+        _forget(instance)
+        _run(session, instance, "dropdb", "--if-exists", *_AS, _OTHER)
+
+
 def _result(
     session: Session,
     row: str,
@@ -88,6 +113,22 @@ def _result(
     own, plain = rates
     compared = ratio(plain.name, target, own, plain)
     return Result(row, f"{title} of {megabytes:,.0f} MB, {session.engine}", rates, (compared,), (note,))
+
+
+def _branch(instance: Instance) -> None:
+    instance.stackctl("branch", _BRANCH)
+
+
+def _forget(instance: Instance) -> None:
+    """Delete the branch of the round before, if there was one."""
+    if _BRANCH in instance.stackctl("branch", "list"):
+        instance.stackctl("branch", "delete", _BRANCH, "--yes", "--no-snapshot")
+
+
+def _copy(session: Session, instance: Instance) -> None:
+    dumped = shlex.join(["pg_dump", "-Fc", "-Z0", *_AS, "-d", _DATABASE])
+    loaded = shlex.join(["pg_restore", "--exit-on-error", *_AS, "-d", _OTHER])
+    _run(session, instance, "sh", "-c", f"{dumped} | {loaded}")
 
 
 def _save(instance: Instance, path: Path) -> None:

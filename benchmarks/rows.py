@@ -33,4 +33,5 @@ ROWS: Mapping[str, Row] = {
     "save": data_rows.save,
     "restore": data_rows.restore,
     "restore-little": data_rows.restore_little,
+    "branch": data_rows.branch,
 }

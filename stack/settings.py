@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from stack.errors import UsageError
+from stack.worktrees import find_checkout
 
 PLAYGROUND = Path(__file__).with_name("playground.py")
 STATE_FOLDER = ".stackctl"
@@ -40,7 +41,8 @@ class Settings:
     fits), `registry` the folder that lists this user's instances, `file_limit` the seconds that the stack
     file may run (None: as long as usual), `variables` the environment, from which parameters are taken, `chosen` those
     of the command line, `host` the server that was asked for, as it was typed (None: none was), and `images` the
-    registry for images that are built.
+    registry for images that are built. `worktree`: the name of the Git worktree that the stack file is in, in the
+    letters of an instance's; None for the main checkout.
     """
 
     file: Path
@@ -53,6 +55,7 @@ class Settings:
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     images: str | None = None
     host: str | None = None
+    worktree: str | None = None
 
     @classmethod
     def read(
@@ -71,6 +74,7 @@ class Settings:
         Raises `UsageError` for what is no number of seconds.
         """
         chosen = file or _path(environment, "STACKCTL_FILE") or _stack_file(folder)
+        project = _whole(folder / chosen).parent if chosen else folder
         where = _path(environment, "STACKCTL_STATE") or _default_state_root(folder, chosen)
         return cls(
             file=_whole(folder / chosen) if chosen else PLAYGROUND,
@@ -81,6 +85,7 @@ class Settings:
             file_limit=_seconds(environment, "STACKCTL_FILE_TIMEOUT"),
             variables=dict(environment),
             images=environment.get("STACKCTL_REGISTRY") or None,
+            worktree=checkout.name if (checkout := find_checkout(project)) else None,
         )
 
 

@@ -60,6 +60,14 @@ def up(
             help="Run it here as a process of this machine.",
         ),
     ] = None,
+    branch_of: Annotated[
+        str | None,
+        typer.Option(
+            "--branch-of",
+            metavar="NAME",
+            help="Begin a new instance with a copy of another's data: an instance, or a worktree or Git branch.",
+        ),
+    ] = None,
     system_binaries: Annotated[
         bool, typer.Option("--use-system-binaries", help="Embedded: use the servers on PATH.")
     ] = False,
@@ -86,6 +94,7 @@ def up(
       stackctl up --watch
       stackctl up --instance review
       stackctl up --engine embedded
+      stackctl up --branch-of main
     """
     from stack.commands.up import up
     from stack.workflow.asked import Switches
@@ -104,7 +113,7 @@ def up(
     ask, progress = session.question(), session.progress
 
     def make() -> Report[object]:
-        return up(settings, progress, ports, system_binaries, options, ask, groups, names, local)
+        return up(settings, progress, ports, system_binaries, options, ask, groups, names, local, branch_of)
 
     if local is None:
         return _watch(session, timeout, make) if watching else make()

@@ -12,11 +12,13 @@ from stack.report import Report
 from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.asked import AS_THEY_ARE, Switches
+from stack.workflow.beginning import branched
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.local import find_app, left_to_this_machine, needing, rest_of
-from stack.workflow.opening import change, default_engine, on_next_engine
+from stack.workflow.opening import change, default_engine, look, on_next_engine
 from stack.workflow.parameters import Ask
+from stack.workflow.parents import find_parent
 from stack.workflow.part import with_needed
 from stack.workflow.planning import check_sources
 from stack.workflow.ports import registered
@@ -32,15 +34,20 @@ def up(
     groups: Switches = AS_THEY_ARE,
     names: Sequence[str] = (),
     local: str | None = None,
+    branch_of: str | None = None,
 ) -> Report[UpResult]:
     """Plan, build, start and judge. `groups` are turned on and off from now on.
 
     `names`: nothing is made but these components and what they need; all else is left as it is. `local`: a component
     that is stopped and left to a process of this machine, and with it what needs it.
 
+    `branch_of`: a new instance begins with a copy of the data of this one.
+
     A new instance for which no engine was asked goes to the next one if an image is unavailable.
     """
     options = options or UpOptions()
+    if branch_of is not None:
+        settings = _begun(settings, branch_of, progress)
     with change(settings, progress, ports, system_binaries, ask=ask, groups=groups) as opened:
         if opened.choice.free and opened.engine.name != default_engine():
             progress.step(f"on the {opened.engine.name} engine ({opened.choice.reason})")
@@ -68,3 +75,15 @@ def up(
         opened.engine.destroy()
         with registered(other, settings) as ready:
             return converge(ready, journal, progress, options)
+
+
+def _begun(settings: Settings, parent: str, progress: Progress) -> Settings:
+    """Make a branch, unless the instance is there already; return the settings with its engine."""
+    opened = look(settings)
+    if opened.state.exists() and not opened.state.unfinished:
+        progress.step(f"{opened.instance.name}: is there already, so nothing is copied")
+        return settings
+    with branched(settings, find_parent(settings, parent), progress) as (new, copied):
+        for line in copied.differs:
+            progress.step(line)
+        return replace(settings, engine=new.engine.name)

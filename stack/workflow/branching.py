@@ -17,7 +17,7 @@ from stack.applied import Applied, Done, short_name
 from stack.capabilities import DataStore
 from stack.copying import FileCopy
 from stack.progress import Progress
-from stack.workflow.access import DataAccess, login_of, unsaved
+from stack.workflow.access import DataAccess, data_store, login_of, unsaved
 from stack.workflow.identities import secret_digests
 from stack.workflow.keeping import as_made, with_data
 from stack.workflow.opening import Opened, whole
@@ -49,7 +49,10 @@ def copy_data(source: Opened, branch: Opened, progress: Progress) -> Copied:
     copied = Copied()
     made, target = as_made(whole(source)), whole(branch)
     for name, data in with_data(made).items():
-        _copy(made, name, data, DataAccess(target.engine, name), copied, progress)
+        if _fits(made, target, name):
+            _copy(made, name, data, DataAccess(target.engine, name), copied, progress)
+        else:
+            copied.differs.append(f"{name} is not copied: it is declared otherwise in {branch.instance.name}")
     copied.differs += _left_out(made)
     return copied
 
@@ -68,7 +71,7 @@ def copying(source: Opened, branch: Opened, copied: Copied, progress: Progress) 
     What only the branch has data of begins empty.
     """
     made = as_made(whole(source))
-    stores = with_data(made)
+    stores = {name: data for name, data in with_data(made).items() if _fits(made, whole(branch), name)}
 
     def filling(name: str, data: DataStore) -> Fill:
         def fill(access: DataAccess) -> None:
@@ -106,6 +109,14 @@ def _settle(branch: Opened, name: str, data: DataStore, access: DataAccess, copi
     if login:
         progress.step(f"{name}: giving the copy a password of its own")
     copied.differs += data.settle(access, password)
+
+
+def _fits(source: Opened, branch: Opened, name: str) -> bool:
+    """Say whether a branch, whose declaration may be another one, has the same volumes of a component."""
+    theirs, ours = (set(each.engine.volumes.declared()) for each in (source, branch))
+    stacks = source.instance.stack, branch.instance.stack
+    kinds = {type(data_store(stack, name)) for stack in stacks}
+    return len(kinds) == 1 and {each for each in theirs if each.component == name} <= ours
 
 
 def _left_out(source: Opened) -> list[str]:

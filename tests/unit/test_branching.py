@@ -24,6 +24,7 @@ from stack.instance import Instance
 from stack.progress import Progress, Silence
 from stack.registry import Registry
 from stack.results.branches import BranchResult
+from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.state import State
 from stack.verdict.watch import Verdict
@@ -78,6 +79,9 @@ class Shop:
 
     def of(self, name: str | None) -> Settings:
         return replace(self.settings, instance=name)
+
+    def up(self, name: str, branch_of: str) -> UpResult:
+        return up(self.of(name), Silence(), branch_of=branch_of).data
 
     def state(self, name: str) -> State:
         return State(self.settings.state_root / name)
@@ -223,6 +227,18 @@ def test_a_branch_begins_again_from_its_parent_as_it_is_now(shop: Shop) -> None:
     assert not up(shop.of("feature"), Silence()).data.changed
 
 
+def test_a_branch_is_not_made_again_from_a_parent_that_was_moved(shop: Shop) -> None:
+    shop.branch("feature")
+    state = shop.state("shop")
+    record = state.record()
+    assert record is not None
+    state.remember(replace(record, host="ssh://deploy@shop.example.com"))
+    with pytest.raises(StackError, match="feature is on compose, and shop on ssh://deploy@shop.example.com") as raised:
+        reset_branch(shop.settings, "feature", Silence(), yes, saves=False)
+    assert raised.value.code == "engine-differs"
+    assert shop.rows("feature") == [41]
+
+
 def test_only_a_branch_is_reset_or_deleted_as_one(shop: Shop) -> None:
     for name in ("shop", "nothing"):
         with pytest.raises(StackError) as raised:
@@ -250,6 +266,37 @@ def test_a_copy_that_fails_leaves_nothing(shop: Shop, monkeypatch: pytest.Monkey
     with pytest.raises(StackError, match="no room"):
         shop.branch("feature")
     assert_nothing_left(shop)
+
+
+def test_up_begins_a_new_instance_with_a_copy_and_keeps_it(shop: Shop) -> None:
+    assert shop.up("feature", "shop").instance == "feature"
+    assert shop.rows("feature") == [41]
+    shop.world("feature").stores["db-pgdata"].rows = 1
+    shop.world("shop").stores["db-pgdata"].rows = 42
+    assert not shop.up("feature", "shop").changed
+    assert shop.rows("feature") == [1], "what is there already is not replaced"
+
+
+def test_up_refuses_a_branch_of_what_is_not_there(shop: Shop) -> None:
+    with pytest.raises(StackError) as raised:
+        shop.up("feature", "nothing")
+    assert raised.value.code == "branch-unknown"
+    assert not shop.state("feature").folder.exists()
+
+
+def test_a_branch_is_on_no_other_engine_than_its_parent(shop: Shop) -> None:
+    with pytest.raises(StackError) as raised:
+        up(replace(shop.of("feature"), engine="embedded"), Silence(), branch_of="shop")
+    assert raised.value.code == "engine-differs"
+    assert not shop.state("feature").folder.exists()
+
+
+def test_what_is_declared_otherwise_is_not_copied(shop: Shop) -> None:
+    other = shop.settings.file.with_name("other.py")
+    other.write_text(STACK.replace(", queue, files,", ", files,"))
+    up(replace(shop.of("feature"), file=other), Silence(), branch_of="shop")
+    assert shop.rows("feature") == [41]
+    assert "queue-data" not in shop.world("feature").files
 
 
 @pytest.mark.usefixtures("writes")
