@@ -16,6 +16,7 @@ from stack.commands.stop import stop
 from stack.engines import ENGINES
 from stack.engines.compose import files
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.process import FinishedJob
 from stack.errors import Interrupted, StackError, UsageError
 from stack.instance import Instance
@@ -213,6 +214,22 @@ def test_data_that_is_not_known_there_is_not_touched(shop: Shop) -> None:
     assert raised.value.code == "place-taken"
     assert shop.server.files == {"data": tar_of({"of": b"another"})}
     assert shop.running == ["here"]
+
+
+def test_keys_that_another_server_can_not_read_are_refused_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "embedded", lambda instance, **_: FakeEngine(shop.server, instance, EmbeddedEngine))
+    redis = 'from stack import Redis, Stack\nstack = Stack("shop", [Redis("queue", durable=True)])\n'
+    shop.settings.file.write_text(redis)
+    shop.up()
+    shop.here.files["queue-data"] = DATA
+    with pytest.raises(StackError, match="queue: the server on embedded is another one") as raised:
+        shop.move("embedded")
+    assert (raised.value.code, shop.running) == ("snapshot-loses", ["here"])
+    assert "stop queue" not in shop.steps
+    shown = shop.move("embedded", dry_run=True, accepts=True)
+    assert "queue begins EMPTY there" in shown.text
+    shop.move("embedded", accepts=True)
+    assert (shop.running, shop.server.files) == (["server"], {"queue-data": tar_of({})})
 
 
 def test_data_that_does_not_fit_what_is_declared_is_not_moved(shop: Shop) -> None:
