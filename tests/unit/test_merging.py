@@ -23,9 +23,7 @@ def test_what_differs_is_what_differs_between_dictionaries(
     before: dict[tuple[int, bytes], bytes], after: dict[tuple[int, bytes], bytes]
 ) -> None:
     found = list(differences(entries(before), entries(after)))
-    pairs = {
-        (one or other or Entry((), b"")).key: (one and one.token, other and other.token) for one, other in found
-    }
+    pairs = {(one or other or Entry((), b"")).key: (one and one.token, other and other.token) for one, other in found}
     assert pairs == {
         key: (before.get(key), after.get(key)) for key in {**before, **after} if before.get(key) != after.get(key)
     }
