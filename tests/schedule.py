@@ -14,6 +14,7 @@ SHARING = (
     "tests/conformance/test_thin_kinds.py",
     "tests/conformance/test_containers.py",
     "tests/conformance/test_databases.py",
+    "tests/conformance/test_diff.py",
     "tests/conformance/test_externals.py",
     "tests/conformance/test_fleet.py",
     "tests/conformance/test_jobs.py",

@@ -63,7 +63,10 @@ def _content(content: ContentDifference, found: ComponentDifference, style: Styl
         ("added", content.added), ("removed", content.removed), ("changed", content.changed),
     ]  # fmt: skip
     told = ", ".join(f"{count(amount, content.kind)} {change}" for change, amount in amounts if amount)
-    where = _in_database(content.group, content.name, found) if content.name else visible(content.group)
+    if content.kind == "key":
+        where = f"database {content.group}"
+    else:
+        where = _in_database(content.group, content.name, found) if content.name else visible(content.group)
     yield f"  {where}: {told}" if where else f"  {told}"
     for item in content.items:
         yield "  " + _painted(item.change, _item(item, content.kind), style)

@@ -233,7 +233,7 @@ def test_a_branch_is_not_made_again_from_a_parent_that_was_moved(shop: Shop) -> 
     record = state.record()
     assert record is not None
     state.remember(replace(record, host="ssh://deploy@shop.example.com"))
-    with pytest.raises(StackError, match="feature is on compose, and shop on ssh://deploy@shop.example.com") as raised:
+    with pytest.raises(StackError, match="feature is on compose, and shop on ssh:") as raised:
         reset_branch(shop.settings, "feature", Silence(), yes, saves=False)
     assert raised.value.code == "engine-differs"
     assert shop.rows("feature") == [41]

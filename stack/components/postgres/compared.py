@@ -23,7 +23,7 @@ _PARTS = 1024
 _TABLES = """\
 SELECT coalesce(json_agg(json_build_object(
     'name', format('%I.%I', nspname, relname), 'only', relkind = 'r', 'columns', columns, 'keys', keys,
-    'bytes', (SELECT sum(pg_table_size(relid)) FROM pg_partition_tree(t.oid))
+    'bytes', pg_table_size(t.oid) + (SELECT coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree(t.oid))
 ) ORDER BY nspname, relname), '[]')
 FROM pg_class AS t JOIN pg_namespace ON pg_namespace.oid = relnamespace
 CROSS JOIN LATERAL (SELECT EXISTS (
@@ -58,10 +58,13 @@ WHERE relpersistence <> 't' AND nspname NOT IN ('information_schema', 'stackctl'
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = t.oid AND deptype = 'e'
     );
 """
+# The parts come from a join: by it PostgreSQL knows how few there are, and needs not sort the rows to group them.
 _SUMS = """\
-SELECT coalesce(json_object_agg(part, json_build_array(rows, total)), '{{}}') FROM (
-    SELECT {key} & {last} AS part, count(*) AS rows, sum({row})::text AS total FROM {source} AS "the row" GROUP BY 1
-) AS parts;
+SELECT coalesce(json_object_agg(number, json_build_array(rows, total)), '{{}}') FROM (
+    SELECT parts.number, count(*) AS rows, sum({row})::text AS total
+    FROM {source} AS "the row" JOIN generate_series(0, {last}) AS parts (number) ON parts.number = {key} & {last}
+    GROUP BY parts.number
+) AS sums;
 """
 _ROWS = """\
 COPY (SELECT {key}, {row}, tableoid::int8, ctid FROM {source} AS "the row"{where} ORDER BY {order}) TO STDOUT;
@@ -161,7 +164,7 @@ def _shape(found: Mapping[str, Any]) -> Shape:
     columns = {each["name"]: Column(**each) for each in found["columns"]}
     keys = tuple(tuple(columns[name] for name in key) for key in found["keys"])
     compared = tuple(each for each in columns.values() if not each.generated)
-    return Shape(found["name"], found["only"], compared, keys, found["bytes"] or 0)
+    return Shape(found["name"], found["only"], compared, keys, found["bytes"])
 
 
 def count_rows(at: Session, shape: Shape) -> int:

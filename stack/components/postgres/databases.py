@@ -146,7 +146,7 @@ class _Table:
         if not self.before.key:
             # It is there on both sides, in another number.
             ((change, _),) = self._changes(one, other)
-            one, other = (None, one or other) if change == "added" else (one or other, None)
+            one, other = (None, other) if change == "added" else (one, None)
         elif one is not None and other is not None:
             was, now = (
                 read_digests(self.pair.before, self.before, one),

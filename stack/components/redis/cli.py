@@ -1,7 +1,8 @@
 """A small redis-cli for `stackctl exec`, where none is in a container: a script on top of redis-py.
 
 It writes what the real one writes to a pipe. The port and the file with the password come from the environment:
-STACKCTL_REDIS_PORT and STACKCTL_REDIS_PASSWORD_FILE.
+STACKCTL_REDIS_PORT and STACKCTL_REDIS_PASSWORD_FILE. A server that answers on the socket STACKCTL_REDIS_SOCKET is asked
+there, without a password.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from redis.backoff import NoBackoff
-from redis.connection import Connection
+from redis.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError
 from redis.retry import Retry
 
@@ -51,8 +52,12 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _connection(options: argparse.Namespace) -> Connection:
-    file = os.environ.get("STACKCTL_REDIS_PASSWORD_FILE")
+def _connection(options: argparse.Namespace) -> AbstractConnection:
+    file, socket = os.environ.get("STACKCTL_REDIS_PASSWORD_FILE"), os.environ.get("STACKCTL_REDIS_SOCKET", "")
+    if os.path.exists(socket):
+        return UnixDomainSocketConnection(  # type: ignore[abstract, no-untyped-call]
+            path=socket, db=options.n, protocol=3 if options.json else 2, retry=Retry(NoBackoff(), 0)
+        )
     return Connection(  # type: ignore[no-untyped-call]
         host=options.h,
         port=options.p,
@@ -65,7 +70,7 @@ def _connection(options: argparse.Namespace) -> Connection:
     )
 
 
-def _ask(connection: Connection, words: Sequence[str | bytes], options: argparse.Namespace) -> int:
+def _ask(connection: AbstractConnection, words: Sequence[str | bytes], options: argparse.Namespace) -> int:
     """Send a command and write the answer. Gives the exit code."""
     try:
         connection.connect()  # type: ignore[no-untyped-call]
@@ -87,7 +92,7 @@ def _ask(connection: Connection, words: Sequence[str | bytes], options: argparse
     return 0
 
 
-def _prompt(connection: Connection, options: argparse.Namespace) -> int:
+def _prompt(connection: AbstractConnection, options: argparse.Namespace) -> int:
     """Commands one by one, until `exit`, `quit` or the end of the input."""
     while True:
         try:

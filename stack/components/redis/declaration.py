@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from stack.calls import check_call
-from stack.capabilities import DataStore, Host, Programs, ProgramSearch
+from stack.capabilities import DataStore, Host, Programs, ProgramSearch, Serve
 from stack.checking import (
     checked_cpus,
     checked_image,
@@ -20,8 +20,10 @@ from stack.checking import (
     checked_text,
 )
 from stack.components.postgres import Postgres
-from stack.components.redis.local import RedisCheck, RedisClient
+from stack.components.redis.local import SOCKET, RedisCheck, RedisClient
 from stack.components.redis.programs import find
+from stack.differing import Differ
+from stack.errors import StackError
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Server
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload
@@ -188,6 +190,25 @@ class Redis(Server):
 
         # Containers run Redis and processes Valkey.
         return RedisFiles(self.name, ("",), USER, product="Redis", kept="keys", adopted=with_log)
+
+    @property
+    def differ(self) -> Differ | None:
+        if not self.durable:
+            return None
+        from stack.components.redis.differ import RedisDiffer
+
+        return RedisDiffer(self)
+
+    def serve(self, target: Target) -> Serve:
+        """How its data is served while it does not run, to those alone who can reach its container or its socket."""
+        command: tuple[Value, ...] = (*self._server(), "--bind", "127.0.0.1", "--port", str(PORT))
+        if target == "process":
+            socket = deferred(f"{Reference(self.name, 'socket')}/{SOCKET}")
+            where = ("--port", "0", "--unixsocket", socket, "--dir", Reference(self.name, "data"))
+            command = (*self._server(), *where)
+        problem = f"{self.name}: a Redis beside the instance did not start, or not end well"
+        hint = "fix what its last lines name, and run this again; the instance's data is as it was"
+        return Serve(command, ("redis-cli", "-e", "PING"), StackError("database-failed", problem, hint), self.role)
 
     @property
     def check(self) -> RedisCheck:

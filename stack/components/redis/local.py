@@ -13,6 +13,9 @@ from stack.references import SecretReference
 if TYPE_CHECKING:
     from stack.components.redis.declaration import Redis
 
+# Where one answers that serves the data while its component does not run.
+SOCKET = "redis.sock"
+
 
 @dataclass(frozen=True)
 class RedisCheck:
@@ -49,7 +52,7 @@ class RedisClient:
         return inspect(self.declared, ask, subject)
 
     def local_environment(self, host: Host) -> Mapping[str, str]:
-        return self.environment(host)
+        return {**self.environment(host), "STACKCTL_REDIS_SOCKET": str(host.socket / SOCKET)}
 
     def environment(self, host: Host) -> Mapping[str, str]:
         return {
