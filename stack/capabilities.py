@@ -191,12 +191,14 @@ class Serve:
 
     `command` takes the place of the component's own, and `ready` is one that succeeds once it serves. `failure` is the
     error if it does not, without the output. `role`: that of the component, to find the cause in the output.
+    `stop_signal`: repeated until the server has ended.
     """
 
     command: tuple[Value, ...]
     ready: tuple[str, ...]
     failure: StackError
     role: str = ""
+    stop_signal: str = "INT"
 
 
 class Access(Protocol):

@@ -16,11 +16,11 @@ from stack.errors import StackError
 # clients. A shell lets what it starts ignore SIGINT, but a server of PostgreSQL takes it up again; until it does, the
 # signal has to be repeated. A server that ends by itself ends the script. What a shell starts in the background reads
 # nothing, unless it is told what.
-RUN_WHILE_OPEN = """\
+_RUN_WHILE_OPEN = """\
 exec 3<&0
 "$@" 3<&- &
 server=$!
-{ cat <&3 > /dev/null; while kill -INT "$server" 2> /dev/null; do sleep 0.1; done; } &
+{{ cat <&3 > /dev/null; while kill -{signal} "$server" 2> /dev/null; do sleep 0.1; done; }} &
 stopper=$!
 wait "$server"
 ended=$?
@@ -40,6 +40,11 @@ _LAST_LINES = 15
 Explain = Callable[[Serve, str], StackError]
 
 
+def run_while_open(serve: Serve) -> str:
+    """Return the script that runs its arguments as a server until standard input closes."""
+    return _RUN_WHILE_OPEN.format(signal=serve.stop_signal)
+
+
 @contextlib.contextmanager
 def run_offline(
     serve: Serve,
@@ -49,7 +54,7 @@ def run_offline(
     log: IO[bytes],
     explain: Explain | None = None,
 ) -> Iterator[Session]:
-    """Run a server by `command`, which runs `RUN_WHILE_OPEN`, until the end of the block.
+    """Run a server by `command`, which runs `run_while_open`, until the end of the block.
 
     `session` gets the pid of `command`. The server writes to `log`; `explain` makes an error of its last lines if it
     does not start. It is stopped cleanly: all that was committed is on the disk then.

@@ -24,6 +24,8 @@ app = Container(
 )
 stack = Stack("twin", [db, queue, app])
 """
+# A process has its volumes elsewhere.
+IN_MEDIA = 'set -e; cd "${VOLUME_MEDIA:-/srv/media}"'
 SCHEMA = r"""
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TABLE kinds (id int PRIMARY KEY, title text, mood mood, data jsonb, raw bytea, real float8, tags text[],
@@ -99,7 +101,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Twi
         first.ok("seed", "-", stdin=SCHEMA)
         first.ok("exec", "queue", "--", "redis-cli", "HSET", "kept", "b", "2", "a", "1")
         first.ok("exec", "queue", "--", "redis-cli", "RPUSH", "jobs", "one", "two")
-        first.ok("exec", "app", "--", "sh", "-c", 'echo one > "$VOLUME_MEDIA/one"; echo two > "$VOLUME_MEDIA/two"')
+        first.ok("exec", "app", "--", "sh", "-c", f"{IN_MEDIA}; echo one > one; echo two > two")
         first.ok("snapshot", "save", "start")
         file = folder / ".stackctl" / ".snapshots" / first.instance / "start.zip"
         twins.second.ok("snapshot", "restore", "--yes", "--input", str(file))
@@ -202,7 +204,7 @@ def test_an_instance_that_is_stopped_is_compared_too(twins: Twins) -> None:
 def test_keys_of_a_queue_and_files_of_a_volume_are_compared(twins: Twins) -> None:
     for words in (["HSET", "kept", "a", "3"], ["DEL", "jobs"], ["-n", "2", "SET", "new", "1"]):
         twins.second.ok("exec", "queue", "--", "redis-cli", *words)
-    script = 'cd "$VOLUME_MEDIA"; echo 1 > one; chmod 600 one; rm two; mkdir three'
+    script = f"{IN_MEDIA}; echo 1 > one; chmod 600 one; rm two; mkdir three"
     twins.second.ok("exec", "app", "--", "sh", "-c", script)
     found = twins.diff()["components"]
     assert [(each["group"], changes(each)) for each in found["queue"]["contents"]] == [

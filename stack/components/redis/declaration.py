@@ -208,7 +208,9 @@ class Redis(Server):
             command = (*self._server(), *where)
         problem = f"{self.name}: a Redis beside the instance did not start, or not end well"
         hint = "fix what its last lines name, and run this again; the instance's data is as it was"
-        return Serve(command, ("redis-cli", "-e", "PING"), StackError("database-failed", problem, hint), self.role)
+        failure = StackError("database-failed", problem, hint)
+        # At a second SIGINT it would end without saving.
+        return Serve(command, ("redis-cli", "-e", "PING"), failure, self.role, stop_signal="TERM")
 
     @property
     def check(self) -> RedisCheck:

@@ -13,7 +13,7 @@ from stack.engines.compose.files import write_configuration
 from stack.engines.compose.one_off import remove_left
 from stack.engines.docker import arguments, client, failures, resolving
 from stack.engines.docker.objects import READ_TIMEOUT, listed
-from stack.engines.offline import RUN_WHILE_OPEN, run_offline
+from stack.engines.offline import run_offline, run_while_open
 from stack.errors import StackError
 from stack.instance import Instance
 
@@ -30,7 +30,7 @@ def serve_offline(
     name = f"{instance.project}-{component}-beside"
     project = Project(instance.project, write_configuration(instance, "beside.yaml"))
     server = [resolving.resolve(instance, value) for value in serve.command]
-    command = client.command(project.run_script(component, name, RUN_WHILE_OPEN, server))
+    command = client.command(project.run_script(component, name, run_while_open(serve), server))
     with (
         open(instance.configuration / "beside.log", "wb") as log,
         run_offline(

@@ -16,7 +16,7 @@ from stack.engines.embedded.layout import Layout
 from stack.engines.embedded.namespace import command_as
 from stack.engines.embedded.render import environment, preparation, process_of, resolve
 from stack.engines.embedded.user import RunAs
-from stack.engines.offline import RUN_WHILE_OPEN
+from stack.engines.offline import run_while_open
 from stack.engines.process import Pipe
 from stack.instance import Instance
 from stack.references import SecretReference
@@ -61,7 +61,7 @@ def offline_command(instance: Instance, layout: Layout, component: str, serve: S
     """Return the command that serves a volume while its component does not run, until standard input closes."""
     program, *words = (resolve(layout, value) for value in serve.command)
     prepare = preparation(layout, process_of(instance, component))
-    return ("sh", "-c", RUN_WHILE_OPEN, "sh", *prepare, layout.program(component, program), *words)
+    return ("sh", "-c", run_while_open(serve), "sh", *prepare, layout.program(component, program), *words)
 
 
 def with_tools(path: str, layout: Layout) -> str:

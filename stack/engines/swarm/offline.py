@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from stack.capabilities import Serve, Session
 from stack.engines.docker import client, failures
 from stack.engines.docker.resolving import resolve, workload_of
-from stack.engines.offline import RUN_WHILE_OPEN, run_offline
+from stack.engines.offline import run_offline, run_while_open
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.container import made
 from stack.engines.swarm.files import FOLDER
@@ -29,7 +29,7 @@ def serve_offline(instance: Instance, node: Node, component: str, serve: Serve) 
     State(instance.state).make_folder(FOLDER)
     name = f"{instance.project}-{component}-beside"
     server = [resolve(instance, value) for value in serve.command]
-    words = ["-c", RUN_WHILE_OPEN, "sh", *server]
+    words = ["-c", run_while_open(serve), "sh", *server]
     limit = workload_of(instance, component).limits.memory * 2**20
     with (
         made(
