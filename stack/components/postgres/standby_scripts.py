@@ -55,7 +55,7 @@ fi
 mode=$1
 shift
 if [ -e "$PGDATA/standby.signal" ]; then
-    echo "stackctl: $PGDATA is that of a standby; 'stackctl failover' makes a primary of it" >&2
+    echo "stackctl: $PGDATA is that of a standby, and only a failover makes a primary of it" >&2
     exit 1
 fi
 if [ -s "$PGDATA/PG_VERSION" ]; then
