@@ -135,7 +135,8 @@ class Preparation:
     def _replicate(self, timeout: float, progress: Progress) -> None:
         """Make the standbys with their primaries: a primary may wait for its standby, and with it all that writes."""
         found = replications(self._opened) if self._opened.engine.standbys is not None else {}
-        names = self._part.of(each for name, kept in found.items() for each in (name, kept.standby))
+        waiting = {name: each.standby for name, each in found.items() if each.synchronous}
+        names = self._part.of(each for pair in waiting.items() for each in pair)
         if self._kept.issuperset(names):
             return
         with self._make(names) as making:

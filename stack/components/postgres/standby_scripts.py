@@ -34,27 +34,28 @@ complete() {{ grep -qxF "$2" "$1" || printf '%s\\n' "$2" >> "$1"; }}
 statements() {{
     cat << END
 DO 'BEGIN IF to_regrole(''{ROLE}'') IS NULL THEN CREATE ROLE {ROLE}; END IF; END';
-SET log_statement = none;
 ALTER ROLE {ROLE} LOGIN REPLICATION PASSWORD '$(cat "${PASSWORD_VARIABLE}")';
 GRANT pg_monitor TO {ROLE};
 SELECT 'made ' || rolname FROM pg_roles WHERE rolname = '{ROLE}' AND rolreplication;
 END
 }}
 wanted=$(statements | sha256sum)
+# A password is in no log, not even if its statement fails.
+quiet="-c log_statement=none -c log_min_error_statement=panic"
 admit() {{
     complete "$PGDATA/pg_hba.conf" 'host replication {ROLE} all scram-sha-256'
     complete "$PGDATA/postgresql.conf" "include_if_exists = '{_SETTINGS}'"
 }}
 if [ "$1" = new ]; then
     admit
-    statements | psql -X -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres > /dev/null
+    statements | PGOPTIONS=$quiet psql -X -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres > /dev/null
     echo "$wanted" > "$mark"
     exit
 fi
 mode=$1
 shift
 if [ -e "$PGDATA/standby.signal" ]; then
-    echo "stackctl: $PGDATA is that of a standby, which a failover alone makes a primary" >&2
+    echo "stackctl: $PGDATA is that of a standby, and only a failover makes a primary of it" >&2
     exit 1
 fi
 if [ -s "$PGDATA/PG_VERSION" ]; then
@@ -62,7 +63,8 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
     admit
     if [ "$(cat "$mark" 2> /dev/null)" != "$wanted" ]; then
         (umask 077; statements > /tmp/stackctl-role.sql)
-        postgres --single -D "$PGDATA" postgres < /tmp/stackctl-role.sql > /tmp/stackctl-role.out 2>&1 || true
+        # shellcheck disable=SC2086
+        postgres --single -D "$PGDATA" $quiet postgres < /tmp/stackctl-role.sql > /tmp/stackctl-role.out 2>&1 || true
         rm /tmp/stackctl-role.sql
         if ! grep -q '"made {ROLE}"' /tmp/stackctl-role.out; then
             cat /tmp/stackctl-role.out >&2

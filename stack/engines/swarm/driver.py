@@ -23,7 +23,7 @@ from stack.engines.swarm.owners import give_to_users
 from stack.engines.swarm.placing import SwarmStandbys, forget, pin_data, pin_standby
 from stack.engines.swarm.revisions import SwarmRevisions
 from stack.engines.swarm.session import NodeSession
-from stack.engines.swarm.volumes import SwarmVolumes, remove_images, remove_volumes, volume_names
+from stack.engines.swarm.volumes import SwarmVolumes, own_volumes, remove_images, remove_volumes, volume_names
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
@@ -108,7 +108,7 @@ class SwarmEngine(Engine):
         owners = {name: resolving.workload_of(self._instance, name).image_of or name for name in names}
         images = {name: place.images[owner] for name, owner in owners.items() if owner in place.images}
         node = seen.cluster.has_data(self._instance.project)
-        stores = () if node is None else volume_names(node, self._instance.project)
+        stores = () if node is None else own_volumes(self._instance, node)
         return observe.observed(self._instance, seen, stores, images)
 
     @property

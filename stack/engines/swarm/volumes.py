@@ -31,7 +31,7 @@ class SwarmVolumes(Volumes):
 
     def existing(self) -> tuple[str, ...]:
         node = self._node()
-        return () if node is None else volume_names(node, self._instance.project)
+        return () if node is None else own_volumes(self._instance, node)
 
     def remove(self, name: str) -> None:
         cluster, project = machine.read(), self._instance.project
@@ -87,6 +87,17 @@ def volume_names(node: Node, project: str) -> tuple[str, ...]:
     except StackError as error:
         raise unreachable(node, error) from error
     return tuple(sorted(each["Name"] for each in found["Volumes"] or ()))
+
+
+def own_volumes(instance: Instance, node: Node) -> tuple[str, ...]:
+    """List those of the node that has the data. Raises `node-unreachable`, with what a standby is for."""
+    try:
+        return volume_names(node, instance.project)
+    except StackError as error:
+        copied = next(iter(render.copies(instance).values()), None)
+        if copied is None or node.answers:
+            raise
+        raise error.hinting(f"`stackctl failover {copied}` lets its standby take over; or {error.hint}") from error
 
 
 def remove_volumes(node: Node, names: Sequence[str]) -> None:
