@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -244,7 +244,10 @@ def await_ready(
             gave_up = look.seconds if gave_up is None else gave_up
             if look.seconds - gave_up >= _CLEAR_AFTER:
                 raise given_up(stack, watch.read_log, observed)
-        unverified = _verify(instance, watch, observed, unverified)
+        # What is about to be replaced may have another password than the one that is declared now.
+        old = {name for name in replaced if name not in fresh.components}
+        known = {name: state for name, state in observed.components.items() if name not in old}
+        unverified = _verify(instance, watch, replace(observed, components=known), unverified)
         if look.exit_code == 0 and (pending := undone(jobs, observed)):
             raise not_done(stack, pending)
         if look.exit_code == 0 and not unverified and settled(names, observed):
