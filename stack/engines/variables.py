@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
@@ -23,6 +24,9 @@ from stack.workload import Target
 Resolve = Callable[[Value, Callable[[SecretValue], str]], str]
 """Inserts all that a value refers to; the function gives the text of a secret."""
 
+# Stands for a secret of the state in what is kept longer than the secret is valid.
+_MARK = re.compile(r"\0(?P<id>[^\0|]+)(?P<encoded>\|encoded)?\0")
+
 
 def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Mapping[str, dict[str, str] | None]:
     """Resolve the variables with secrets and parameters of each component; None if one of these has no value."""
@@ -30,8 +34,13 @@ def given_variables(instance: Instance, target: Target, resolve: Resolve) -> Map
     return {name: given_of(instance, given, resolve) for name, given in found.items() if given}
 
 
-def given_of(instance: Instance, given: Mapping[str, Value], resolve: Resolve) -> dict[str, str] | None:
-    """Resolve variables with secrets and parameters; None if one of these has no value."""
+def given_of(
+    instance: Instance, given: Mapping[str, Value], resolve: Resolve, *, marked: bool = False
+) -> dict[str, str] | None:
+    """Resolve variables with secrets and parameters; None if one of these has no value.
+
+    With `marked` a mark takes the place of each secret of the state, for `with_secrets`.
+    """
     state = State(instance.state)
 
     def text_of(secret: SecretReference) -> str:
@@ -42,6 +51,8 @@ def given_of(instance: Instance, given: Mapping[str, Value], resolve: Resolve) -
         return state.secret(secret.id).reveal()
 
     def reveal(value: SecretValue) -> str:
+        if marked and not isinstance(value.secret, (FileSecret, ParameterSecret)):
+            return f"\0{value.secret.id}{'|encoded' if value.encoded else ''}\0"
         text = text_of(value.secret)
         return quote(text, safe="") if value.encoded else text
 
@@ -55,6 +66,17 @@ def given_of(instance: Instance, given: Mapping[str, Value], resolve: Resolve) -
     if not all(exists(reference) for value in given.values() for reference in references_in(value)):
         return None
     return {variable: resolve(value, reveal) for variable, value in given.items()}
+
+
+def with_secrets(instance: Instance, text: str) -> str:
+    """Put the secrets of the state, as they are now, in the place of their marks."""
+    state = State(instance.state)
+
+    def reveal(mark: re.Match[str]) -> str:
+        secret = state.secret(mark["id"]).reveal()
+        return quote(secret, safe="") if mark["encoded"] else secret
+
+    return _MARK.sub(reveal, text)
 
 
 def missing_value(component: str) -> StackError:

@@ -116,7 +116,7 @@ def rotate_parameter(opened: Opened, journal: Journal, name: str, progress: Prog
     if again:
         progress.step(f"{', '.join(again)}: recreating, because {name} changed; requests in flight end")
         with opened.engine.apply(again) as job:
-            await_ready(opened.instance, opened.engine, job, before, timeout, progress)
+            await_ready(opened.instance, opened.engine, job, before, timeout, progress, replaced=again)
         opened.engine.revisions.save()
         secret = ParameterSecret.to(needed.parameter)
         digests = {**journal.applied.secrets, secret.id: digest(secret.value(new.parameters))}

@@ -42,13 +42,24 @@ ON_A_SWARM = (
     "test_jobs.py::test_what_waits",
     "test_jobs.py::test_a_schedule",
     "test_jobs.py::test_an_up_that_is_cut_off_while_a_job",
+    "test_parameters.py",
     "test_replicas.py",
     "test_snapshots.py::test_a_snapshot",
 )
 
+_HERE = "its ports are those of nodes, and not of this machine"
+_OBJECTS = "secrets and files are objects of the Swarm, which new tasks alone get"
 # What can't be there, and why.
 NOT_ON_A_SWARM: Mapping[str, str] = {
     "test_use.py::test_a_component_that_does_not_run_is_told": "no variable leads Docker's own tools to a component",
+    "test_thin_kinds.py": _HERE,
+    "test_databases.py::test_a_published": _HERE,
+    "test_databases.py::test_a_public": _HERE,
+    "test_containers.py::test_all_of_it_is_up": _HERE,
+    "test_containers.py::test_a_public_port": _HERE,
+    "test_seeing.py::test_doctor": "doctor looks at nodes, and not at what this machine has",
+    "test_values.py::test_a_rotation_recreates_only": _OBJECTS,
+    "test_rotate.py::test_secrets_deleted_while_it_runs": _OBJECTS,
 }
 
 

@@ -40,7 +40,8 @@ def left(cli: Cli) -> list[str]:
     if cli.engine == "embedded":
         return [str(number) for number, run in belonging() if is_one_off(run.name) and cli.instance in str(run)]
     labels = ["--filter", f"label=stackctl.instance={cli.instance}", "--filter", "label=stackctl.run"]
-    listed = subprocess.run(["docker", "ps", "--all", "--quiet", *labels], capture_output=True, text=True, check=True)
+    words = ["docker", "ps", "--all", "--quiet", *labels]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True, env=cli.whole_environment)
     return listed.stdout.split()
 
 

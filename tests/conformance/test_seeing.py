@@ -75,7 +75,7 @@ def test_no_colour_where_the_user_said_so(up: Cli) -> None:
 
 def test_wait_is_done_at_once_when_all_is_ready(up: Cli) -> None:
     answer = up.data("wait", "--timeout", "20")
-    assert (answer["urls"], answer["engine"]) == ({"web": f"http://localhost:{up.port}"}, up.engine)
+    assert (answer["urls"], answer["engine"]) == ({"web": up.url.replace("127.0.0.1", "localhost")}, up.engine)
     assert {component["health"] for component in answer["components"].values()} == {"healthy"}
 
 
@@ -87,7 +87,7 @@ def test_wait_sees_what_another_terminal_starts(kept: Cli) -> None:
         kept.up()
         out, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, said
-    assert json.loads(out)["data"]["urls"] == {"web": f"http://localhost:{kept.port}"}
+    assert json.loads(out)["data"]["urls"] == {"web": kept.url.replace("127.0.0.1", "localhost")}
 
 
 def test_wait_ends_when_the_time_is_over(new_cli: Make) -> None:

@@ -11,6 +11,7 @@ from stack.components.postgres.compared import Column, Shape, unescaped
 from stack.components.redis.differ import compare_keys
 from stack.engines import ENGINES
 from stack.errors import StackError, UsageError
+from stack.record import Record
 from stack.results.differences import (
     ComparedSide,
     ComponentDifference,
@@ -21,7 +22,7 @@ from stack.results.differences import (
 )
 from stack.settings import Settings
 from stack.snapshots.volumes import File
-from stack.state import Record, State
+from stack.state import State
 from stack.style import PLAIN
 from stack.workflow.diff_text import diff_lines
 from stack.workflow.file_differences import compare_files

@@ -169,14 +169,21 @@ def test_an_update_that_was_taken_back_names_node_reason_and_lines() -> None:
     failed = task(
         "web", "failed", at=2, wanted="shutdown", spec=new, error="task: non-zero exit (1)", code=1, node="n1"
     )
-    there = seen([service("web", update="rollback_completed")], [failed, task("web", "running", at=3)])
-    job = deploying.Deployment([["web"]], lambda names: None, lambda: there, lambda *_: True, lambda task: f"of {task}")
+    taken_back = [service("web", update="rollback_completed")]
+    there = iter([seen([service("web")], []), seen(taken_back, [failed, task("web", "running", at=3)])])
+    job = deploying.Deployment([["web"]], lambda _: None, lambda: next(there), lambda *_: True, lambda id_: f"of {id_}")
     with job:
         assert job.wait(10) == 1
     error = job.explain()
     assert error.code == "update-taken-back"
     assert "web failed on the node host1: task: non-zero exit (1)" in error.message
     assert error.output == "of task-web-1-2"
+
+
+def test_how_the_last_update_went_says_nothing_of_what_runs_already() -> None:
+    there = seen([service("web", update="rollback_completed")], [task("web", "running")])
+    with deploying.Deployment([["web"]], lambda names: None, lambda: there, lambda *_: True, lambda _: "") as job:
+        assert job.wait(10) == 0
 
 
 NO_SPACE = "write /var/lib/docker/tmp/GetImageBlob31: no space left on device"
@@ -198,8 +205,9 @@ def test_a_node_that_lacks_an_image_is_asked_why(
     cluster = Cluster([replace(each, known=True) for each in CLUSTER.nodes], own="n1")
     lacking = task("web", "rejected", wanted="shutdown", error="No such image: web@sha256:1", node="n1")
     tasks = [lacking, task("web", "pending" if not update else "running", at=2)]
-    there = replace(seen([service("web", update=update)], tasks), cluster=cluster)
-    with deploying.Deployment([["web"]], lambda names: None, lambda: there, lambda *_: True, lambda task: "") as job:
+    there = iter([seen([service("web")], []), replace(seen([service("web", update=update)], tasks), cluster=cluster)])
+    look = lambda: next(there)  # noqa: E731
+    with deploying.Deployment([["web"]], lambda names: None, look, lambda *_: True, lambda task: "") as job:
         assert job.wait(10) == 1
     error = job.explain()
     assert (error.code, error.component) == (code, "web")

@@ -205,6 +205,24 @@ def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str
             judged()
 
 
+def test_a_database_that_is_being_replaced_is_asked_for_its_new_password_afterwards() -> None:
+    clock, asked = FakeClock(), []
+    engine = engine_of(world_of(scene(), scene(), scene(db=replace(UP, id="2", since=BORN + timedelta(seconds=9)))))
+    session = engine.session
+
+    def note(component: str, state: ComponentState | None = None) -> object:
+        assert state is not None
+        asked.append(state.id)
+        return session(component, state)
+
+    engine.session = note  # type: ignore[assignment, method-assign]
+    await_ready(
+        INSTANCE, engine, FakeJob(clock, looks=2), scene(), 30, Silence(),
+        probe=lambda url: YES, clock=clock, replaced=("db",),
+    )  # fmt: skip
+    assert asked == ["2"]
+
+
 @pytest.mark.parametrize("started", [BORN, datetime(2126, 1, 2, tzinfo=UTC)])
 def test_an_error_quotes_only_lines_of_this_run(started: datetime) -> None:
     world = world_of(scene(web=replace(UP, state="exited", exit_code=1, since=started)))

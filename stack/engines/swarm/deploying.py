@@ -91,8 +91,9 @@ class Deployment:
             for number, names in enumerate(self._steps, 1):
                 if self._cancelled.is_set():
                     return
+                before = {name: service.update_status for name, service in self._look().services.items()}
                 self._deploy(names)
-                self._await(names, well=number < len(self._steps))
+                self._await(names, before, well=number < len(self._steps))
         except StackError as error:
             self._error = error
         except BaseException as error:
@@ -100,15 +101,19 @@ class Deployment:
         finally:
             self._ended.set()
 
-    def _await(self, names: Collection[str], well: bool) -> None:
-        """Wait until the tasks of services are those that are declared; with `well` until they work too."""
+    def _await(self, names: Collection[str], before: Mapping[str, Mapping[str, object]], well: bool) -> None:
+        """Wait until the tasks of services are those that are declared; with `well` until they work too.
+
+        `before`: how the last update of each went until then.
+        """
         while not self._cancelled.wait(_POLL):
             seen = self._look()
             services = {name: service for name, service in seen.services.items() if name in names}
             for service in services.values():
-                if service.taken_back and not service.moving:
+                is_new = service.update_status != before.get(service.component)
+                if is_new and service.taken_back and not service.moving:
                     raise _taken_back(seen, service, self._read)
-                if not service.update:
+                if not (is_new and service.update):
                     self._check_images(seen, service)
             moving = any(
                 each.moving or len(each.slots) < each.wanted or _is_prepared(each) for each in services.values()

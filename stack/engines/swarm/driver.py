@@ -17,7 +17,7 @@ from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import FinishedJob, Job
 from stack.engines.swarm import arguments, builds, files, log_lines, losses, machine, objects, observe, render, spare
 from stack.engines.swarm.deploying import Deployment, steps
-from stack.engines.swarm.left import await_offline_servers
+from stack.engines.swarm.left import await_offline_servers, remove_commands
 from stack.engines.swarm.observe import Seen, Service
 from stack.engines.swarm.owners import give_to_users
 from stack.engines.swarm.placing import SwarmStandbys, forget, pin_data, pin_standby
@@ -212,6 +212,12 @@ class SwarmEngine(Engine):
         self._await_end(lambda seen: any(task["ServiceID"] in ids and observe.runs(task) for task in seen.tasks))
 
     def down(self) -> None:
+        cluster = machine.read()
+        # Commands run on these.
+        nodes = {each.id: each for each in (cluster.asked, cluster.has_data(self._instance.project)) if each}
+        for node in nodes.values():
+            if node.known and node.ready:
+                remove_commands(self._instance, node)
         if machine.listed("/services", self._label) or machine.listed("/networks", self._label):
             machine.change(arguments.remove_stack(self._instance.project), client.STOP_TIMEOUT)
         self._await_end(lambda seen: seen.busy or bool(machine.listed("/networks", self._label)))

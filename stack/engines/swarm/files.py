@@ -57,13 +57,16 @@ def write_stack(instance: Instance, names: Collection[str] | None = None) -> Pat
     return state.write(STACK if names is None else _PART, render.render(instance, place, names))
 
 
-def given_values(instance: Instance, names: Collection[str]) -> dict[str, str]:
-    """Return the variables of the client with the secrets and parameters of components. Raises `component-down`."""
+def given_values(instance: Instance, names: Collection[str], *, marked: bool = False) -> dict[str, str]:
+    """Return the variables of the client with the secrets and parameters of components. Raises `component-down`.
+
+    With `marked` a mark takes the place of each secret of the state.
+    """
     keys = render.given(instance)
     found: dict[str, str] = {}
     for name in names:
         declared = workload_of(instance, name).given_environment
-        values = given_of(instance, declared, functools.partial(resolve, instance)) if declared else {}
+        values = given_of(instance, declared, functools.partial(resolve, instance), marked=marked) if declared else {}
         if values is None:
             raise missing_value(name)
         found |= {keys[name, variable]: value for variable, value in values.items()}

@@ -29,6 +29,11 @@ def remove_left(instance: Instance, node: Node) -> None:
     _remove(node, [id_ for id_, each in found.items() if one_offs.is_left(instance.state, each["Labels"][LABEL_RUN])])
 
 
+def remove_commands(instance: Instance, node: Node) -> None:
+    """Remove the containers of all commands on a node: a network can't be removed while one is on it."""
+    _remove(node, [*_found(instance, node, LABEL_RUN)])
+
+
 def await_offline_servers(instance: Instance, node: Node) -> None:
     """Wait for an offline server left by a killed command; it exits once its standard input closes.
 

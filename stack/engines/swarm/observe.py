@@ -67,7 +67,12 @@ class Service:
     @property
     def update(self) -> str:
         """How its last update goes, in Swarm's word; empty if it had none."""
-        return str((self.service.get("UpdateStatus") or {}).get("State", ""))
+        return str(self.update_status.get("State", ""))
+
+    @property
+    def update_status(self) -> Mapping[str, Any]:
+        """What Swarm says of its last update, with the times of that; nothing if it had none."""
+        return self.service.get("UpdateStatus") or {}
 
     @property
     def moving(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stack.engines.base import Revisions
 from stack.engines.process import Job
 from stack.engines.swarm import files, render
+from stack.engines.variables import with_secrets
 from stack.instance import Instance
 from stack.state import State
 
@@ -31,7 +32,7 @@ class SwarmRevisions(Revisions):
         names = [name for name in self._instance.stack.lasting if name not in self._instance.stopped]
         text = render.render(self._instance, files.place_of(self._instance), names, configs_made=True)
         self._state.write(_GOOD, text)
-        self._state.write(_VALUES, json.dumps(files.given_values(self._instance, names)))
+        self._state.write(_VALUES, json.dumps(files.given_values(self._instance, names, marked=True)))
         self._clean()
 
     def exists(self) -> bool:
@@ -40,7 +41,8 @@ class SwarmRevisions(Revisions):
     def restore(self, only: Collection[str] = ()) -> Job:
         from stack.engines.docker.project_text import read_project, write_project
 
-        values: dict[str, str] = json.loads((self._state.folder / _VALUES).read_text(encoding="utf-8"))
+        kept: dict[str, str] = json.loads((self._state.folder / _VALUES).read_text(encoding="utf-8"))
+        values = {name: with_secrets(self._instance, text) for name, text in kept.items()}
         good = read_project((self._state.folder / _GOOD).read_text(encoding="utf-8"))
         services = {name: each for name, each in good["services"].items() if not only or name in only}
         # A password may have been rotated since, and the data has the new one.
