@@ -205,7 +205,7 @@ def test_what_is_being_replaced_is_not_judged_by_how_it_ends(replaced: tuple[str
             judged()
 
 
-def test_a_database_that_is_being_replaced_is_asked_for_its_new_password_afterwards() -> None:
+def test_a_database_is_asked_for_its_new_password_once_it_is_replaced() -> None:
     clock, asked = FakeClock(), []
     engine = engine_of(world_of(scene(), scene(), scene(db=replace(UP, id="2", since=BORN + timedelta(seconds=9)))))
     session = engine.session
