@@ -41,7 +41,8 @@ def left(cli: Cli) -> list[str]:
         return [str(number) for number, run in belonging() if is_one_off(run.name) and cli.instance in str(run)]
     labels = ["--filter", f"label=stackctl.instance={cli.instance}", "--filter", "label=stackctl.run"]
     words = ["docker", "ps", "--all", "--quiet", *labels]
-    listed = subprocess.run(words, capture_output=True, text=True, check=True, env=cli.whole_environment)
+    own = cli.whole_environment if cli.engine == "swarm" else None
+    listed = subprocess.run(words, capture_output=True, text=True, check=True, env=own)
     return listed.stdout.split()
 
 
