@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.engines.compose.render import LABEL_INSTANCE
+from stack.engines.docker.labels import LABEL_INSTANCE
 from stack.engines.embedded.layout import ROOT_HOMES, home_at
 from stack.instance import default_project
 from tests.cli import Cli, eventually

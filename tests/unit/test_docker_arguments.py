@@ -12,6 +12,7 @@ from stack.engines.compose import arguments as compose
 from stack.engines.compose import render
 from stack.engines.compose.arguments import ONE_OFF, SERVICES, Project, of_project, of_service
 from stack.engines.docker import arguments, client
+from stack.engines.docker.labels import LABEL_INSTANCE, LABEL_STATE
 
 SHOP = Project("stackctl-shop-abc", Path("/state/compose/compose.yaml"))
 OWN = of_project(SHOP.name)
@@ -43,8 +44,8 @@ DOCKER = {
     "volume ls --format {{.Name}}": arguments.list_volumes(),
     "volume ls --filter label=stackctl.state --format '{{.Name}} {{.Label \"stackctl.state\"}}'": (
         arguments.list_volumes(
-            arguments.labelled(render.LABEL_STATE),
-            layout=f"{arguments.NAME} {arguments.label(render.LABEL_STATE)}",
+            arguments.labelled(LABEL_STATE),
+            layout=f"{arguments.NAME} {arguments.label(LABEL_STATE)}",
         )
     ),
     "image ls --format '{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}'": arguments.list_images(
@@ -61,7 +62,7 @@ DOCKER = {
     "exec --interactive 63be psql -c 'SELECT 1'": arguments.execute("63be", ["psql", "-c", "SELECT 1"]),
     "exec --interactive --tty 63be sh": arguments.execute("63be", ["sh"], terminal=True),
     "volume create --label stackctl.instance=shop --label stackctl.state=/state shop_data": arguments.create_volume(
-        "shop_data", {render.LABEL_INSTANCE: "shop", render.LABEL_STATE: "/state"}
+        "shop_data", {LABEL_INSTANCE: "shop", LABEL_STATE: "/state"}
     ),
     "create --name copy --network none --pull never --label a=b "
     "--mount type=volume,src=shop_data,dst=/data,volume-nocopy redis:8 -": (

@@ -15,7 +15,8 @@ from stack import DeclarationError, Stack, Worker
 from stack.applied import Applied
 from stack.comparison import Declared, make_plan
 from stack.engines.compose.observe import observed as compose_observed
-from stack.engines.compose.render import LABEL_DECLARATION, render
+from stack.engines.compose.render import render
+from stack.engines.docker.labels import LABEL_DECLARATION
 from stack.engines.embedded import observe as embedded_observe
 from stack.engines.embedded import render as embedded
 from stack.engines.embedded.layout import Layout, component_of, home_of, number_of

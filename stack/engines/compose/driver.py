@@ -117,7 +117,7 @@ class ComposeEngine(Engine):
 
     def observe_all(self) -> Observed:
         # A group that is off may have data all the same.
-        stores = render.volumes(replace(self._instance, stack=self._instance.stack.whole))
+        stores = resolving.volumes(replace(self._instance, stack=self._instance.stack.whole))
         images = {**dict.fromkeys(render.images(self._instance).values()), **dict.fromkeys(self._instance.pins)}
         return observed(self._instance, inspect(self._container_ids(), [*images], [*stores.values()], self._host))
 

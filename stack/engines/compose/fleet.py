@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from stack.engines.compose import render
 from stack.engines.docker import arguments, client, removal
 from stack.engines.docker.arguments import label, labelled
+from stack.engines.docker.labels import LABEL_INSTANCE, LABEL_ONCE, LABEL_STATE
 from stack.errors import StackError
 from stack.instance import name_of_project
 from stack.observed import Found, Resources, StateWord, worst_of
@@ -29,7 +30,7 @@ _PUBLISHED = re.compile(r"(?:127(?:\.\d+){3}|0\.0\.0\.0):(\d+)(?:-(\d+))?->(\d+)
 _CONTAINER = (
     *(arguments.CONTAINER_NAME, "{{.State}}", "{{.Status}}", "{{.Ports}}", "{{.CreatedAt}}"),
     label(render.LABEL_SERVICE),
-    label(render.LABEL_ONCE),
+    label(LABEL_ONCE),
 )
 # Those of an object, its project, its instance and the state of that.
 _LABELS = 3
@@ -63,7 +64,7 @@ class ComposeFleet:
         self._host = host
 
     def holder(self, port: int, listener: Listener | None) -> Holder | None:
-        layout = "\t".join([arguments.CONTAINER_NAME, label(render.LABEL_INSTANCE), label(render.LABEL_STATE)])
+        layout = "\t".join([arguments.CONTAINER_NAME, label(LABEL_INSTANCE), label(LABEL_STATE)])
         try:
             listing = arguments.list_containers(f"publish={port}", layout=layout, stopped=False)
             answer = client.read(listing, _READ_TIMEOUT, host=self._host)
@@ -135,7 +136,7 @@ class ComposeFleet:
     def _rows(self, listing: Listing, own: Sequence[str]) -> Iterator[list[str]]:
         """List objects with our labels: each with the values of its own, the first of which is its name, and these."""
         state = render.state_label(self._host)
-        layout = "\t".join([*own, *map(label, (render.LABEL_PROJECT, render.LABEL_INSTANCE, state))])
+        layout = "\t".join([*own, *map(label, (render.LABEL_PROJECT, LABEL_INSTANCE, state))])
         for line in client.read(listing(labelled(state), layout=layout), _READ_TIMEOUT, host=self._host).splitlines():
             # Only the last one, a path, may hold a tab.
             yield line.split("\t", len(own) + _LABELS - 1)

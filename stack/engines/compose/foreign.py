@@ -21,6 +21,7 @@ from stack.engines import process
 from stack.engines.compose import render
 from stack.engines.compose.arguments import SERVICES, of_project
 from stack.engines.docker import arguments, client
+from stack.engines.docker.labels import LABEL_INSTANCE
 from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import Pipe
@@ -90,7 +91,7 @@ def find_project(name: str, host: str | None = None) -> ForeignProject:
     containers: dict[str, Mapping[str, Any]] = {}
     for each in inspect(container_ids(of_project(name), SERVICES, host=host), host=host):
         labels = each["Config"]["Labels"]
-        if render.LABEL_INSTANCE in labels:
+        if LABEL_INSTANCE in labels:
             raise StackError(
                 "project-unknown", f"{name} is an instance of stackctl", "`stackctl snapshot restore` takes its data"
             )

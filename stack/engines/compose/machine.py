@@ -12,6 +12,7 @@ from typing import Any
 from stack.engines.compose import arguments as compose
 from stack.engines.compose import checks, render
 from stack.engines.docker import answers, arguments, client, failures
+from stack.engines.docker.labels import LABEL_STATE
 from stack.engines.docker.objects import inspect
 from stack.findings import Finding, ok
 from stack.instance import Instance
@@ -78,7 +79,7 @@ def _image_times(instance: Instance) -> dict[str, datetime | None]:
 
 def _labelled() -> list[checks.Labelled]:
     """List the containers, networks and volumes of all instances on this machine."""
-    ours, state = arguments.labelled(render.LABEL_STATE), arguments.label(render.LABEL_STATE)
+    ours, state = arguments.labelled(LABEL_STATE), arguments.label(LABEL_STATE)
     listings = {
         "container": arguments.list_containers(ours, layout=f"{arguments.CONTAINER_NAME}\t{state}"),
         "network": arguments.list_networks(ours, layout=f"{arguments.NAME}\t{state}"),

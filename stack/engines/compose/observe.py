@@ -8,6 +8,7 @@ from typing import Any
 
 from stack.engines.compose import render
 from stack.engines.docker import answers, resolving
+from stack.engines.docker.labels import LABEL_DECLARATION, LABEL_ONCE
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed, together
 from stack.pins import pinned
@@ -72,13 +73,13 @@ def _component_state(instance: Instance, container: Mapping[str, Any]) -> tuple[
         health_output=log[-1].get("Output", "").strip() if log else "",
         process=state["Pid"] or None,
         memory_limit=container["HostConfig"]["Memory"] or None,
-        declaration=labels.get(render.LABEL_DECLARATION, ""),
+        declaration=labels.get(LABEL_DECLARATION, ""),
         image_id=labels.get(_IMAGE_LABEL, container["Image"]),
         live=_live(container),
         health_at=answers.time(log[-1]["Start"]) if log else None,
         number=int(labels.get(_NUMBER_LABEL, 1)),
-        once=render.LABEL_ONCE in labels,
-        ended=answers.time(state["FinishedAt"]) if render.LABEL_ONCE in labels else None,
+        once=LABEL_ONCE in labels,
+        ended=answers.time(state["FinishedAt"]) if LABEL_ONCE in labels else None,
     )
 
 

@@ -10,21 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stack.engines.compose import remote
-from stack.engines.docker.networks import Network, plan_networks
-from stack.engines.docker.resolving import build_of, literal, resolve, workload_of
-from stack.fields import fingerprint, flatten
+from stack.engines.docker import sections
+from stack.engines.docker.labels import LABEL_DECLARATION, LABEL_INSTANCE, LABEL_ONCE, LABEL_STATE
+from stack.engines.docker.networks import Network, joined, plan_networks
+from stack.engines.docker.resolving import build_of, literal, workload_of
+from stack.fields import fingerprint
 from stack.instance import Instance
 from stack.pins import pinned
-from stack.workload import Healthcheck, Mount, Restart, Volume, VolumeId, Workload
+from stack.workload import Mount, Restart, Volume, Workload
 
-LABEL_INSTANCE = "stackctl.instance"
-LABEL_STATE = "stackctl.state"
-# In place of the former on a server, where that folder is not.
+# In place of `LABEL_STATE` on a server, where that folder is not.
 LABEL_REMOTE_STATE = "stackctl.remote-state"
-# The fingerprint of what a container was made from.
-LABEL_DECLARATION = "stackctl.declaration"
-# Of a container that has to end.
-LABEL_ONCE = "stackctl.once"
 # What Compose calls the end of one with 0.
 _DONE = "service_completed_successfully"
 # Compose puts this label on everything that it creates; it identifies an instance whose state is lost.
@@ -48,10 +44,10 @@ def render(instance: Instance) -> str:
 
 def fields(instance: Instance) -> dict[str, dict[str, str]]:
     """Return the declaration of each service, field by field, as its container is made from it."""
-    joined = _joined(plan_networks(instance.stack))
+    on = joined(plan_networks(instance.stack))
     workloads = {name: workload_of(instance, name) for name in instance.stack.names}
     return {
-        name: _fields(instance, workload, _service(instance, name, workload, joined[name]))
+        name: _fields(instance, workload, _service(instance, name, workload, on[name]))
         for name, workload in workloads.items()
     }
 
@@ -59,15 +55,6 @@ def fields(instance: Instance) -> dict[str, dict[str, str]]:
 def networks(instance: Instance) -> frozenset[str]:
     """Return Docker's names of the networks of the instance."""
     return frozenset(f"{instance.project}_{name}" for name in plan_networks(instance.stack))
-
-
-def volumes(instance: Instance) -> dict[VolumeId, str]:
-    """Map each volume to Docker's name for it."""
-    return {
-        volume.id: f"{instance.project}_{instance.store_name(volume)}"
-        for name in instance.stack.names
-        for volume in workload_of(instance, name).volumes
-    }
 
 
 def images(instance: Instance) -> dict[str, str]:
@@ -84,25 +71,15 @@ def _image(instance: Instance, name: str, workload: Workload) -> str:
 def _fields(instance: Instance, workload: Workload, service: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a service to what makes another container of it; with `***` for each secret.
 
-    The paths of files of the state may change with a move of it, and a job that it waits for may be a new one. The
-    settings of its command stand for the command. Of its networks the names count, as the engine tells them.
+    The paths of files of the state may change with a move of it, and a job that it waits for may be a new one.
     """
-    service = {**service, "networks": list(service["networks"])}
-    given = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
-    if given:
-        environment = service.get("environment", {}) | {name: literal(text) for name, text in given.items()}
-        service = {**service, "environment": environment}
-    if workload.settings:
-        service = {**service, "settings": dict(workload.settings)}
-        del service["command"]
     files = {"configs": [each["target"] for each in service["configs"]]} if "configs" in service else {}
     contents = {"content": service[_CONTENTS]} if _CONTENTS in service else {}
     shown = {name: value for name, value in service.items() if name != _CONTENTS} | files | contents
     waits = {name: how for name, how in shown.pop("depends_on", {}).items() if how["condition"] != _DONE}
     if waits:
         shown["depends_on"] = waits
-    declared = {name: text for name, text in flatten(shown).items() if name not in _NO_FIELDS}
-    return {name: text.replace("$$", "$") for name, text in declared.items()}
+    return sections.declared_fields(instance, workload, shown, _NO_FIELDS)
 
 
 def _project(instance: Instance) -> dict[str, Any]:
@@ -110,11 +87,11 @@ def _project(instance: Instance) -> dict[str, Any]:
     volumes = [instance.store_name(volume) for workload in workloads.values() for volume in workload.volumes]
     secrets = instance.secret_files("container")
     networks = plan_networks(instance.stack)
-    joined = _joined(networks)
+    on = joined(networks)
     project: dict[str, Any] = {
         "name": instance.project,
         "services": {
-            name: _marked(instance, name, workload, _service(instance, name, workload, joined[name]))
+            name: _marked(instance, name, workload, _service(instance, name, workload, on[name]))
             for name, workload in workloads.items()
         },
         "networks": {name: _network(instance, network) for name, network in networks.items()},
@@ -131,15 +108,6 @@ def _project(instance: Instance) -> dict[str, Any]:
     return project
 
 
-def _joined(networks: Mapping[str, Network]) -> Mapping[str, list[str]]:
-    """Return the names of the networks that each component is on, in alphabetical order."""
-    joined: dict[str, list[str]] = {}
-    for name in sorted(networks):
-        for member in networks[name].members:
-            joined.setdefault(member, []).append(name)
-    return joined
-
-
 def _network(instance: Instance, network: Network) -> dict[str, Any]:
     # A container on internal networks alone can't publish a port (moby/moby#36174).
     internal = {"internal": True} if network.internal else {}
@@ -148,24 +116,14 @@ def _network(instance: Instance, network: Network) -> dict[str, Any]:
 
 def _service(instance: Instance, name: str, workload: Workload, networks: list[str]) -> dict[str, Any]:
     awaited = instance.stack.order.awaits(name)
-    service: dict[str, Any] = {}
+    hardening, service = workload.hardening, dict[str, Any]()
     if workload.image is not None or workload.image_of is not None:
         service["image"] = _image(instance, name, workload)
     else:
         service["build"] = build_of(instance, name)
-    if workload.init:
-        service["init"] = True
-    if workload.entrypoint is not None:
-        service["entrypoint"] = [literal(resolve(instance, word)) for word in workload.entrypoint]
-    if workload.words is not None:
-        service["command"] = [literal(resolve(instance, word)) for word in workload.words]
-    hardening = workload.hardening
-    if hardening.user is not None:
-        service["user"] = hardening.user
-    if workload.plain_environment:
-        service["environment"] = {
-            variable: literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()
-        }
+    service |= sections.started(instance, workload)
+    if plain := sections.plain_variables(instance, workload):
+        service["environment"] = plain
     if workload.given_environment:
         service["env_file"] = [literal(str(instance.variables_file(name)))]
     if awaited:
@@ -176,13 +134,8 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
             f"{'' if port.public else address}{instance.ports[port.id]}:{port.on_network.removesuffix('/tcp')}"
             for port in workload.published
         ]
-    if workload.hostname is not None:
-        service["hostname"] = workload.hostname
-    if workload.working_dir is not None:
-        service["working_dir"] = literal(workload.working_dir)
-    if workload.terminal:
-        service |= {"tty": True, "stdin_open": True}
-    service["networks"] = _named(networks, workload.hostname)
+    service |= sections.surrounded(workload)
+    service["networks"] = sections.on_networks(networks, workload.hostname)
     if mounted := _mounts(instance, workload):
         service["volumes"] = mounted
     if workload.secrets:
@@ -192,42 +145,32 @@ def _service(instance: Instance, name: str, workload: Workload, networks: list[s
     if tracked := [file for file in workload.files if file.tracked]:
         service[_CONTENTS] = {file.source or file.name: instance.content_digest(file) for file in tracked}
     if workload.healthcheck is not None:
-        service["healthcheck"] = _healthcheck(workload.healthcheck)
+        service["healthcheck"] = sections.healthcheck(workload.healthcheck, workload.healthcheck.start_period)
     if workload.stop_signal is not None:
         service["stop_signal"] = f"SIG{workload.stop_signal}"
     if hardening.shm is not None:
         service["shm_size"] = f"{hardening.shm}m"
-    if hardening.extra_hosts:
-        service["extra_hosts"] = [f"{name}={address}" for name, address in hardening.extra_hosts.items()]
-    if workload.limits.ulimits:
-        service["ulimits"] = dict(workload.limits.ulimits)
+    service |= sections.limited(workload)
     if workload.replicas > 1:
         service["scale"] = workload.replicas
-    added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
     return service | {
         "restart": _RESTARTS[workload.restart],
         "stop_grace_period": f"{workload.stop_grace}s",
         "read_only": hardening.read_only,
         "tmpfs": list(hardening.tmpfs),
-        "cap_drop": ["ALL"],
-        **added,
+        **sections.capabilities(workload),
         "security_opt": [] if hardening.new_privileges else ["no-new-privileges:true"],
         "mem_limit": f"{workload.limits.memory}m",
         "cpus": workload.limits.cpus,
         "pids_limit": workload.limits.pids,
-        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
-        "labels": {name: literal(value) for name, value in workload.labels.items()} | _marks(instance, workload),
+        "logging": sections.LOGGING,
+        "labels": sections.labels_of(workload) | _marks(instance, workload),
     }
 
 
 def _published_on(instance: Instance) -> str:
     """Return the address that ports are published on, of this machine or of a server."""
     return "127.0.0.1" if instance.host is None else remote.address(instance.project)
-
-
-def _named(networks: list[str], hostname: str | None) -> list[str] | dict[str, Any]:
-    """Join networks, with the name that a container has for itself if that is not its service's."""
-    return networks if hostname is None else {name: {"aliases": [hostname]} for name in networks}
 
 
 def _marks(instance: Instance, workload: Workload) -> dict[str, str]:
@@ -278,23 +221,6 @@ def _condition(instance: Instance, needed: str) -> str:
         return _DONE
     check = workload.healthcheck
     return "service_healthy" if check is not None and check.test else "service_started"
-
-
-def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    """Render a health check. Docker takes what is left out from the image, so its own check keeps its own numbers."""
-    if check.test == ():
-        return {"disable": True}
-    asked = (
-        {}
-        if check.test is None
-        else {
-            "test": [literal(word) for word in check.test],
-            "interval": f"{check.interval:g}s",
-            "timeout": f"{check.timeout:g}s",
-            "retries": check.retries,
-        }
-    )
-    return asked | {"start_period": f"{check.start_period:g}s", "start_interval": f"{check.start_interval:g}s"}
 
 
 def labels(instance: Instance) -> dict[str, str]:

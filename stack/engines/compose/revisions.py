@@ -9,6 +9,7 @@ from stack.engines.compose import render
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.files import CONFIGURATION, remove_spare_files
 from stack.engines.docker import arguments, client
+from stack.engines.docker.labels import LABEL_ONCE
 from stack.engines.docker.objects import READ_TIMEOUT, inspect, network_names
 from stack.engines.process import Job
 from stack.instance import Instance
@@ -79,10 +80,10 @@ def _lasting(text: str, only: Collection[str]) -> list[str]:
 
     What jobs did is not done again.
     """
-    if render.LABEL_ONCE not in text and not only:
+    if LABEL_ONCE not in text and not only:
         return []
     from stack.engines.docker.project_text import read_services
 
     services = read_services(text)
-    lasting = [name for name, service in services.items() if render.LABEL_ONCE not in service["labels"]]
+    lasting = [name for name, service in services.items() if LABEL_ONCE not in service["labels"]]
     return [name for name in lasting if not only or name in only]

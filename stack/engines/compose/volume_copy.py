@@ -75,9 +75,8 @@ def copying(source: Instance, target: Instance, volume: VolumeId) -> Iterator[Fi
     """Open the copy of a volume of one instance into the same of another; see `stack.engines.base.Volumes`."""
     store = volume_files.make_volume(target, volume)
     name = f"{target.project}-{volume.component}-branch"
-    command = arguments.run_copy(
-        name, _image(source, volume), render.volumes(source)[volume], store, volume_files.one_off_labels(target), _WAIT
-    )
+    theirs, labels = resolving.volumes(source)[volume], volume_files.one_off_labels(target)
+    command = arguments.run_copy(name, _image(source, volume), theirs, store, labels, _WAIT)
     with Pipe(client.command(command), client.environment(target.host), feed=True, take=True) as waiting:
         try:
             if waiting.output.readline():

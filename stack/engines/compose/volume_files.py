@@ -50,7 +50,7 @@ def _mounted(instance: Instance, volume: VolumeId) -> Iterator[Mounted]:
 def make_volume(instance: Instance, volume: VolumeId) -> str:
     """Make a declared volume if it does not exist; return Docker's name for it."""
     await_offline_servers(instance)
-    store = render.volumes(instance)[volume]
+    store = resolving.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
     labels = project | {"com.docker.compose.volume": instance.store_name(_declared(instance, volume))}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)

@@ -8,10 +8,10 @@ from typing import IO
 
 from stack.copying import FileCopy
 from stack.engines.base import Volumes
-from stack.engines.compose import machine, render
+from stack.engines.compose import machine
 from stack.engines.compose.arguments import of_project
 from stack.engines.compose.offline import await_offline_servers
-from stack.engines.docker import arguments, client
+from stack.engines.docker import arguments, client, resolving
 from stack.engines.docker.objects import READ_TIMEOUT, volume_names
 from stack.engines.docker.owners import give_new
 from stack.instance import Instance
@@ -27,7 +27,7 @@ class ComposeVolumes(Volumes):
         self._instance = instance
 
     def declared(self) -> Mapping[VolumeId, str]:
-        return render.volumes(self._instance)
+        return resolving.volumes(self._instance)
 
     def existing(self) -> tuple[str, ...]:
         return volume_names(of_project(self._instance.project), host=self._instance.host)
@@ -64,4 +64,4 @@ def give_to_users(instance: Instance) -> None:
 
         volume_files.give(instance, volume, user)
 
-    give_new(instance, instance.generated(_GIVEN), render.volumes(instance), give)
+    give_new(instance, instance.generated(_GIVEN), resolving.volumes(instance), give)

@@ -30,6 +30,15 @@ class Network:
     internal: bool = True
 
 
+def joined(planned: Mapping[str, Network]) -> Mapping[str, list[str]]:
+    """Return the names of the networks that each component is on, in alphabetical order."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(planned):
+        for member in planned[name].members:
+            found.setdefault(member, []).append(name)
+    return found
+
+
 def plan_networks(stack: Stack) -> Mapping[str, Network]:
     """Plan the networks of a stack, by name. A dot separates a user from what it uses: no component has one."""
     workloads = {name: stack.workload(name, "container") for name in stack.names}

@@ -20,6 +20,15 @@ def workload_of(instance: Instance, name: str) -> Workload:
     return instance.stack.workload(name, "container")
 
 
+def volumes(instance: Instance) -> dict[VolumeId, str]:
+    """Map each volume to Docker's name for it."""
+    return {
+        volume.id: f"{instance.project}_{instance.store_name(volume)}"
+        for name in instance.stack.names
+        for volume in workload_of(instance, name).volumes
+    }
+
+
 def variables(instance: Instance, name: str) -> dict[str, str]:
     """Return the variables that a container gets beside those of its image, with `***` for each secret."""
     environment = instance.stack.workload(name, "container").environment

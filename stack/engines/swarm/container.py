@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stack.engines.docker import arguments, client
 from stack.engines.docker.networks import plan_networks
 from stack.engines.docker.objects import READ_TIMEOUT
-from stack.engines.docker.resolving import resolve, workload_of
+from stack.engines.docker.resolving import resolve, volumes, workload_of
 from stack.engines.process import Pipe
 from stack.engines.swarm import files, objects, render
 from stack.engines.swarm.api import on_host
@@ -109,7 +109,7 @@ def _options(instance: Instance, component: str) -> list[str]:
 
 def _mount(instance: Instance, volume: Volume) -> str:
     read_only = ",readonly" if volume.read_only else ""
-    return f"type=volume,src={render.volumes(instance)[volume.id]},dst={volume.target}{read_only}"
+    return f"type=volume,src={volumes(instance)[volume.id]},dst={volume.target}{read_only}"
 
 
 def _environment(instance: Instance, component: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stack.engines.docker import answers
+from stack.engines.docker.labels import LABEL_STATE
 from stack.observed import Found, Resources
 from stack.ports import Holder, Listener
 from stack.registry import Entry
@@ -82,9 +83,9 @@ def _found(
     tasks: Sequence[Mapping[str, Any]],
     kept: Sequence[str],
 ) -> Found:
-    from stack.engines.swarm import observe, render
+    from stack.engines.swarm import observe
 
-    states = [each["Spec"].get("Labels", {}).get(render.LABEL_STATE) for each in services]
+    states = [each["Spec"].get("Labels", {}).get(LABEL_STATE) for each in services]
     components = observe.read_services(entry.project, services, tasks)
     published = [port for each in services for port in each["Spec"].get("EndpointSpec", {}).get("Ports", ())]
     numbers = {port["PublishedPort"] for port in published}

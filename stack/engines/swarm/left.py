@@ -9,8 +9,9 @@ from typing import Any
 
 from stack.engines import one_offs
 from stack.engines.docker import client
+from stack.engines.docker.labels import LABEL_STATE
 from stack.engines.docker.objects import READ_TIMEOUT
-from stack.engines.swarm import api, render
+from stack.engines.swarm import api
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.instance import Instance
@@ -47,7 +48,7 @@ def await_offline_servers(instance: Instance, node: Node) -> None:
 
 
 def _found(instance: Instance, node: Node, label: str) -> Mapping[str, Mapping[str, Any]]:
-    filters = {"label": [label, f"{render.LABEL_STATE}={instance.state}"]}
+    filters = {"label": [label, f"{LABEL_STATE}={instance.state}"]}
     found = api.daemon(node.host).get("/containers/json", filters, everything=True)
     return {each["Id"]: each for each in found}
 

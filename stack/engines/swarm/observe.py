@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from stack.engines.docker import answers
+from stack.engines.docker.labels import LABEL_DECLARATION, LABEL_ONCE
 from stack.engines.docker.resolving import workload_of
-from stack.engines.swarm import render
 from stack.engines.swarm.cluster import Cluster, Node
 from stack.fields import digest
 from stack.instance import Instance
@@ -176,7 +176,7 @@ def _reason(task: Mapping[str, Any]) -> str:
 
 def is_once(service: Mapping[str, Any]) -> bool:
     """Say whether the tasks of a service have to end."""
-    return render.LABEL_ONCE in (service["Spec"].get("Labels") or {})
+    return LABEL_ONCE in (service["Spec"].get("Labels") or {})
 
 
 def wanted(service: Mapping[str, Any]) -> int:
@@ -232,7 +232,7 @@ def _resting(instance: Instance, service: Service) -> ComponentState:
         since=None,
         image=container["Image"],
         ports=_ports(instance, service),
-        declaration=(container.get("Labels") or {}).get(render.LABEL_DECLARATION, ""),
+        declaration=(container.get("Labels") or {}).get(LABEL_DECLARATION, ""),
         image_id=container["Image"],
         once=service.once,
     )
@@ -260,7 +260,7 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
         ports=_ports(instance, service),
         reason=_reason(ran) if state == "created" or (state in ("restarting", "exited") and _exit_code(ran)) else "",
         memory_limit=(task["Spec"].get("Resources") or {}).get("Limits", {}).get("MemoryBytes"),
-        declaration=(container.get("Labels") or {}).get(render.LABEL_DECLARATION, ""),
+        declaration=(container.get("Labels") or {}).get(LABEL_DECLARATION, ""),
         image_id=container["Image"],
         number=slot.number,
         once=service.once,

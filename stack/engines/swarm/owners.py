@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from stack.engines.docker import resolving
 from stack.engines.docker.owners import give_new
-from stack.engines.swarm import render
 from stack.engines.swarm.cluster import Node
 from stack.instance import Instance
 from stack.workload import VolumeId
@@ -21,5 +21,5 @@ def give_to_users(instance: Instance, node: Node) -> None:
         node.require_known()
         volume_files.give(instance, node, volume, user)
 
-    stores = {volume: f"{node.id} {store}" for volume, store in render.volumes(instance).items()}
+    stores = {volume: f"{node.id} {store}" for volume, store in resolving.volumes(instance).items()}
     give_new(instance, _GIVEN, stores, give)

@@ -10,19 +10,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from stack.engines.docker.networks import Network, plan_networks
-from stack.engines.docker.resolving import literal, resolve, workload_of
+from stack.engines.docker import sections
+from stack.engines.docker.labels import LABEL_DECLARATION, LABEL_INSTANCE, LABEL_ONCE, LABEL_STATE
+from stack.engines.docker.networks import Network, joined, plan_networks
+from stack.engines.docker.resolving import literal, workload_of
 from stack.engines.swarm.cluster import HERE, data_label, standby_label
 from stack.engines.swarm.objects import Carried, Place, carried_files, carried_secrets
-from stack.fields import fingerprint, flatten
+from stack.fields import fingerprint
 from stack.instance import Instance
 from stack.pins import pinned
-from stack.workload import Healthcheck, Port, Restart, VolumeId, Workload
+from stack.workload import Healthcheck, Port, Restart, Workload
 
-LABEL_INSTANCE = "stackctl.instance"
-LABEL_STATE = "stackctl.state"
-LABEL_DECLARATION = "stackctl.declaration"
-LABEL_ONCE = "stackctl.once"
 # Docker puts this label on all that belongs to a stack.
 LABEL_NAMESPACE = "com.docker.stack.namespace"
 _VERSION = "3.13"
@@ -57,15 +55,6 @@ def fields(instance: Instance, place: Place) -> dict[str, dict[str, str]]:
 
 def service_name(instance: Instance, component: str) -> str:
     return f"{instance.project}_{component}"
-
-
-def volumes(instance: Instance) -> dict[VolumeId, str]:
-    """Map each volume to Docker's name for it."""
-    return {
-        volume.id: f"{instance.project}_{instance.store_name(volume)}"
-        for name in instance.stack.names
-        for volume in workload_of(instance, name).volumes
-    }
 
 
 def networks(instance: Instance) -> frozenset[str]:
@@ -115,20 +104,10 @@ def copies(instance: Instance) -> dict[str, str]:
 def _fields(instance: Instance, place: Place, name: str, service: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a service to what makes other tasks of it; with `***` for each secret.
 
-    The names of the objects with its files say what is in these. The settings of its command stand for the command.
+    The names of the objects with its files say what is in these.
     """
     workload = workload_of(instance, name)
     shown = {key: value for key, value in service.items() if key not in ("secrets", "logging")}
-    shown["networks"] = [*service["networks"]]
-    if workload.given_environment:
-        values = {variable: resolve(instance, value) for variable, value in workload.given_environment.items()}
-        shown["environment"] = {
-            **service.get("environment", {}),
-            **{key: literal(text) for key, text in values.items()},
-        }
-    if workload.settings:
-        shown["settings"] = dict(workload.settings)
-        del shown["command"]
     if "configs" in service:
         shown["configs"] = {
             target: carried.name for carried, target, _ in carried_files(instance, place, name).values()
@@ -138,15 +117,14 @@ def _fields(instance: Instance, place: Place, name: str, service: Mapping[str, A
     if workload.image is None:
         # Of what is built the sources say what changed, and the digest is known only afterwards.
         del shown["image"]
-    declared = {key: text for key, text in flatten(shown).items() if key not in _NO_FIELDS}
-    return {key: text.replace("$$", "$") for key, text in declared.items()}
+    return sections.declared_fields(instance, workload, shown, _NO_FIELDS)
 
 
 def _stack(instance: Instance, place: Place, names: Collection[str], configs_made: bool) -> dict[str, Any]:
     planned = plan_networks(instance.stack)
-    joined = _joined(planned)
+    on = joined(planned)
     wanted = [name for name in instance.stack.names if name in names]
-    used = {network for name in wanted for network in joined[name]}
+    used = {network for name in wanted for network in on[name]}
     workloads = {name: workload_of(instance, name) for name in wanted}
     stores = dict.fromkeys(instance.store_name(volume) for each in workloads.values() for volume in each.volumes)
     secrets = carried_secrets(instance, place)
@@ -156,7 +134,7 @@ def _stack(instance: Instance, place: Place, names: Collection[str], configs_mad
     stack: dict[str, Any] = {
         "version": _VERSION,
         "services": {
-            name: _marked(instance, place, name, _service(instance, place, name, joined[name])) for name in wanted
+            name: _marked(instance, place, name, _service(instance, place, name, on[name])) for name in wanted
         },
         "networks": {
             _network_name(name): _network(network, labels) for name, network in planned.items() if name in used
@@ -189,45 +167,22 @@ def _network_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _joined(planned: Mapping[str, Network]) -> Mapping[str, list[str]]:
-    """Return the names of the networks that each component is on, in alphabetical order."""
-    joined: dict[str, list[str]] = {}
-    for name in sorted(planned):
-        for member in planned[name].members:
-            joined.setdefault(member, []).append(name)
-    return joined
-
-
 def _services(instance: Instance, place: Place, names: Collection[str]) -> dict[str, dict[str, Any]]:
-    joined = _joined(plan_networks(instance.stack))
-    return {name: _service(instance, place, name, joined[name]) for name in names}
+    on = joined(plan_networks(instance.stack))
+    return {name: _service(instance, place, name, on[name]) for name in names}
 
 
-def _service(instance: Instance, place: Place, name: str, joined: Sequence[str]) -> dict[str, Any]:
+def _service(instance: Instance, place: Place, name: str, networks: Sequence[str]) -> dict[str, Any]:
     workload = workload_of(instance, name)
     hardening = workload.hardening
     service: dict[str, Any] = {"image": image(instance, place, name)}
-    if workload.init:
-        service["init"] = True
-    if workload.entrypoint is not None:
-        service["entrypoint"] = [literal(resolve(instance, word)) for word in workload.entrypoint]
-    if workload.words is not None:
-        service["command"] = [literal(resolve(instance, word)) for word in workload.words]
-    if hardening.user is not None:
-        service["user"] = hardening.user
+    service |= sections.started(instance, workload)
     if environment := _environment(instance, name, workload):
         service["environment"] = environment
     if workload.published:
         service["ports"] = [_port(instance, place, port) for port in workload.published]
-    if workload.hostname is not None:
-        service["hostname"] = workload.hostname
-    if workload.working_dir is not None:
-        service["working_dir"] = literal(workload.working_dir)
-    if workload.terminal:
-        service |= {"tty": True, "stdin_open": True}
-    names = [_network_name(each) for each in joined]
-    own_name = workload.hostname
-    service["networks"] = names if own_name is None else {each: {"aliases": [own_name]} for each in names}
+    service |= sections.surrounded(workload)
+    service["networks"] = sections.on_networks([_network_name(each) for each in networks], workload.hostname)
     if mounted := [*_mounts(instance, workload)]:
         service["volumes"] = mounted
     if workload.secrets:
@@ -240,24 +195,19 @@ def _service(instance: Instance, place: Place, name: str, joined: Sequence[str])
         service["healthcheck"] = _healthcheck(workload.healthcheck, bool(workload.volumes))
     if workload.stop_signal is not None:
         service["stop_signal"] = f"SIG{workload.stop_signal}"
-    if hardening.extra_hosts:
-        service["extra_hosts"] = [f"{host}={address}" for host, address in hardening.extra_hosts.items()]
-    if workload.limits.ulimits:
-        service["ulimits"] = dict(workload.limits.ulimits)
-    added = {"cap_add": list(hardening.capabilities)} if hardening.capabilities else {}
+    service |= sections.limited(workload)
     return service | {
         "stop_grace_period": f"{workload.stop_grace}s",
         "read_only": hardening.read_only,
-        "cap_drop": ["ALL"],
-        **added,
+        **sections.capabilities(workload),
         "deploy": _deploy(instance, place, workload),
-        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
-        "labels": {key: literal(value) for key, value in workload.labels.items()},
+        "logging": sections.LOGGING,
+        "labels": sections.labels_of(workload),
     }
 
 
 def _environment(instance: Instance, name: str, workload: Workload) -> dict[str, str]:
-    plain = {variable: literal(resolve(instance, value)) for variable, value in workload.plain_environment.items()}
+    plain = sections.plain_variables(instance, workload)
     names = given(instance) if workload.given_environment else {}
     return plain | {variable: f"${{{names[name, variable]}}}" for variable in workload.given_environment}
 
@@ -333,20 +283,8 @@ def _healthcheck(check: Healthcheck, has_data: bool) -> dict[str, Any]:
 
     A task that is not healthy in time is replaced. An app is given less time than a database, which may recover.
     """
-    if check.test == ():
-        return {"disable": True}
-    asked = (
-        {}
-        if check.test is None
-        else {
-            "test": [literal(word) for word in check.test],
-            "interval": f"{check.interval:g}s",
-            "timeout": f"{check.timeout:g}s",
-            "retries": check.retries,
-        }
-    )
     period = check.start_period if has_data else min(check.start_period, _APP_STARTS_WITHIN)
-    return asked | {"start_period": f"{period:g}s", "start_interval": f"{check.start_interval:g}s"}
+    return sections.healthcheck(check, period)
 
 
 def labels(instance: Instance) -> dict[str, str]:

@@ -9,11 +9,12 @@ from typing import IO
 
 from stack.engines.docker import arguments, client
 from stack.engines.docker.empty_image import empty_image
+from stack.engines.docker.labels import LABEL_INSTANCE
 from stack.engines.docker.mounted import Mounted
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.docker.resolving import workload_of
 from stack.engines.process import Pipe
-from stack.engines.swarm import api, render
+from stack.engines.swarm import api
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.volumes import create_volume
@@ -47,7 +48,7 @@ def declared(instance: Instance, volume: VolumeId) -> Volume:
 def _mounted(instance: Instance, node: Node, volume: VolumeId) -> Iterator[Mounted]:
     """Create a container on the volume, which is made if it does not exist."""
     name, target = f"{instance.project}-{volume.component}-copy", declared(instance, volume).target
-    store, labels = create_volume(instance, node, volume), {render.LABEL_INSTANCE: instance.name}
+    store, labels = create_volume(instance, node, volume), {LABEL_INSTANCE: instance.name}
     image = _empty_image(instance, node, labels)
     client.run([*on_host(node.host), *arguments.remove_containers([name])], READ_TIMEOUT)
     created = arguments.create_container(name, image, store, target, labels)

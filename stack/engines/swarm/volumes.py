@@ -8,7 +8,7 @@ from typing import IO
 
 from stack.copying import FileCopy
 from stack.engines.base import Volumes
-from stack.engines.docker import arguments, client
+from stack.engines.docker import arguments, client, resolving
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.swarm import api, machine, render
 from stack.engines.swarm.api import on_host
@@ -27,7 +27,7 @@ class SwarmVolumes(Volumes):
         self._instance = instance
 
     def declared(self) -> Mapping[VolumeId, str]:
-        return render.volumes(self._instance)
+        return resolving.volumes(self._instance)
 
     def existing(self) -> tuple[str, ...]:
         node = self._node()
@@ -73,7 +73,7 @@ class SwarmVolumes(Volumes):
 
 def create_volume(instance: Instance, node: Node, volume: VolumeId) -> str:
     """Make a volume unless it exists, with the labels that Swarm would give it; return its name."""
-    store = render.volumes(instance)[volume]
+    store = resolving.volumes(instance)[volume]
     labels = {**render.labels(instance), render.LABEL_NAMESPACE: instance.project}
     client.read([*on_host(node.host), *arguments.create_volume(store, labels)], READ_TIMEOUT)
     return store
