@@ -331,3 +331,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace")
+
+
+class StartPipe(Protocol):
+    """Starts a command of the docker client at a certain daemon."""
+
+    def __call__(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe: ...

@@ -15,7 +15,7 @@ from stack.engines.docker.mounted import Mounted
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
 from stack.instance import Instance
-from stack.workload import Volume, VolumeId
+from stack.workload import VolumeId
 
 # Compose's own label for what is not one of the project's services: it is removed if a command leaves it.
 _ONE_OFF = "com.docker.compose.oneoff"
@@ -42,7 +42,7 @@ def give(instance: Instance, volume: VolumeId, user: str) -> None:
 def _mounted(instance: Instance, volume: VolumeId) -> Iterator[Mounted]:
     """Create a container on the volume, which is made if it does not exist."""
     name = f"{instance.project}-{volume.component}-copy"
-    store, target = make_volume(instance, volume), _declared(instance, volume).target
+    store, target = make_volume(instance, volume), resolving.volume_of(instance, volume).target
     with container_on(instance, name, store, target):
         yield Mounted(name, target, volume, partial(start_pipe, instance))
 
@@ -52,7 +52,7 @@ def make_volume(instance: Instance, volume: VolumeId) -> str:
     await_offline_servers(instance)
     store = resolving.volumes(instance)[volume]
     project = render.labels(instance) | {render.LABEL_PROJECT: instance.project}
-    labels = project | {"com.docker.compose.volume": instance.store_name(_declared(instance, volume))}
+    labels = project | {"com.docker.compose.volume": instance.store_name(resolving.volume_of(instance, volume))}
     client.read(arguments.create_volume(store, labels), READ_TIMEOUT, host=instance.host)
     return store
 
@@ -60,11 +60,6 @@ def make_volume(instance: Instance, volume: VolumeId) -> str:
 def one_off_labels(instance: Instance) -> dict[str, str]:
     """Return the labels of a container that is removed with the next change if a command leaves it."""
     return {render.LABEL_PROJECT: instance.project, _ONE_OFF: "True"}
-
-
-def _declared(instance: Instance, volume: VolumeId) -> Volume:
-    workloads = (resolving.workload_of(instance, component) for component in instance.stack.names)
-    return next(each for workload in workloads for each in workload.volumes if each.id == volume)
 
 
 @contextlib.contextmanager

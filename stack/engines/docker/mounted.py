@@ -11,25 +11,19 @@ import io
 import posixpath
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
 from stack.engines.docker import arguments
 from stack.engines.docker.owners import ANY
-from stack.engines.process import Pipe
+from stack.engines.process import StartPipe
 from stack.errors import StackError
 from stack.workload import VolumeId
 
 _FOLDER_MODE, _OPEN_MODE = 0o750, 0o777
 # More than the headers of the first entry of a tar.
 _HEAD = 64 * 1024
-
-
-class StartPipe(Protocol):
-    """Starts a command of the docker client at the daemon that has the container."""
-
-    def __call__(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe: ...
 
 
 @contextlib.contextmanager

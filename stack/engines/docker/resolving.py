@@ -10,7 +10,7 @@ from typing import Any
 
 from stack.instance import Instance
 from stack.references import ParameterReference, Reference, SecretReference, SecretValue, Value, hide, resolved
-from stack.workload import VolumeId, Workload
+from stack.workload import Volume, VolumeId, Workload
 
 # Nothing but the container itself reaches its loopback address.
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of its networks
@@ -27,6 +27,11 @@ def volumes(instance: Instance) -> dict[VolumeId, str]:
         for name in instance.stack.names
         for volume in workload_of(instance, name).volumes
     }
+
+
+def volume_of(instance: Instance, volume: VolumeId) -> Volume:
+    workloads = (workload_of(instance, name) for name in instance.stack.names)
+    return next(each for workload in workloads for each in workload.volumes if each.id == volume)
 
 
 def variables(instance: Instance, name: str) -> dict[str, str]:

@@ -364,9 +364,6 @@ class SwarmEngine(Engine):
             spare.remove(kind, self._label, self._look().services.values())
         spare.remove_networks(self._label, render.networks(self._instance))
 
-    def _remove_spare_secrets(self) -> None:
-        spare.remove(spare.SECRETS, self._label, self._look().services.values())
-
     def _await_end(self, goes_on: Callable[[Seen], bool]) -> None:
         """Wait until nothing of what was ended is left. Raises `docker-failed` if it takes too long."""
         deadline, pause = time.monotonic() + _ENDS_WITHIN, threading.Event()
