@@ -28,6 +28,8 @@ SHARING = (
 )
 # And what these share takes so long to make that both engines use the same.
 _SHARING_MORE = ("tests/conformance/test_readme.py",)
+# These take the port that the playground declares, of which there is one.
+_ON_ITS_PORT = ("tests/conformance/test_branching.py", "tests/conformance/test_branching_at_length.py")
 # There is one Swarm at a time on a machine, and it takes seconds to make.
 _ON_A_SWARM = "tests/swarm/"
 # What takes longest begins first, so that no worker is left alone with it at the end.
@@ -61,6 +63,8 @@ def together(nodeid: str) -> str:
         return _ON_A_SWARM
     if file in _SHARING_MORE:
         return file
+    if file in _ON_ITS_PORT:
+        return "on the port of the playground"
     if nodeid.startswith(ALONE) and file not in SHARING:
         return nodeid
     engine = re.search(r"\[(compose|embedded|server)\b", nodeid)
