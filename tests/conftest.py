@@ -84,41 +84,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: begins(item.nodeid))
-    _need_docker(items)
-    _need_swarm(items)
-    _need_ssh(items)
+    _need(items, "docker", _why_no_docker, "no Docker Engine", "; `tests/engine/start` brings an engine")
+    _need(items, "swarm", why_not, "no Swarm")
+    _need(items, "ssh", lambda: sshd.MISSING, "no SSH server")
 
 
-def _need_docker(items: list[pytest.Item]) -> None:
-    wanted = [item for item in items if item.get_closest_marker("docker")]
-    reason = _why_no_docker() if wanted else None
+def _need(items: list[pytest.Item], marker: str, missing: Callable[[], str | None], what: str, fix: str = "") -> None:
+    """Skip the tests with a marker if what they need is missing, or refuse to run if it is required."""
+    wanted = [item for item in items if item.get_closest_marker(marker)]
+    reason = missing() if wanted else None
     if reason is None:
         return
-    if os.environ.get("STACKCTL_REQUIRE_DOCKER") == "1":
-        raise pytest.UsageError(f"STACKCTL_REQUIRE_DOCKER=1, but {reason}; `tests/engine/start` brings an engine")
+    required = f"STACKCTL_REQUIRE_{marker.upper()}"
+    if os.environ.get(required) == "1":
+        raise pytest.UsageError(f"{required}=1, but {reason}{fix}")
     for item in wanted:
-        item.add_marker(pytest.mark.skip(reason=f"no Docker Engine: {reason}"))
-
-
-def _need_swarm(items: list[pytest.Item]) -> None:
-    wanted = [item for item in items if item.get_closest_marker("swarm")]
-    reason = why_not() if wanted else None
-    if reason is None:
-        return
-    if os.environ.get("STACKCTL_REQUIRE_SWARM") == "1":
-        raise pytest.UsageError(f"STACKCTL_REQUIRE_SWARM=1, but no Swarm can be made: {reason}")
-    for item in wanted:
-        item.add_marker(pytest.mark.skip(reason=f"no Swarm: {reason}"))
-
-
-def _need_ssh(items: list[pytest.Item]) -> None:
-    wanted = [item for item in items if item.get_closest_marker("ssh")]
-    if not wanted or sshd.MISSING is None:
-        return
-    if os.environ.get("STACKCTL_REQUIRE_SSH") == "1":
-        raise pytest.UsageError(f"STACKCTL_REQUIRE_SSH=1, but {sshd.MISSING}")
-    for item in wanted:
-        item.add_marker(pytest.mark.skip(reason=sshd.MISSING))
+        item.add_marker(pytest.mark.skip(reason=f"{what}: {reason}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,6 +117,15 @@ def _clean(cli: Cli, request: pytest.FixtureRequest) -> None:
         (ARTIFACTS / f"{name}-{cli.instance}.txt").write_text(cli.saved_logs(), encoding="utf-8")
     result = cli.reset()
     assert result.exit_code == 0, result
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[sshd.Server]:
+    """An SSH server with a Docker daemon, for a test of its own."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with sshd.serving(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,11 @@ def judged(cli: Cli, load: Load | None = None, *, exact_reads: bool = True) -> I
         go_on(load)
     finally:
         load.stop()
+    judge(cli, load, exact_reads=exact_reads)
+
+
+def judge(cli: Cli, load: Load, *, exact_reads: bool = True) -> None:
+    """Compare what a load that is over was answered with what the database holds."""
     found = violations(load.log, counts(cli, load.pages), exact_reads=exact_reads)
     assert not found, f"{len(found)} impossible of {len(load.log)}, the first: {json.dumps(found[:5])}"
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +69,6 @@ def test_a_return_leads_to_the_data_of_then_and_forth_again(cli: Cli) -> None:
         cli.ok("move", "--back", "--yes")
         cli.engine = engine
         assert cli.visit() == number
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[sshd.Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with sshd.serving(folder) as server:
-        yield server
 
 
 @pytest.fixture

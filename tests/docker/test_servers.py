@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.ssh]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[sshd.Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with sshd.serving(folder) as server:
-        yield server
-
-
-@pytest.fixture
 def new(server: sshd.Server, tmp_path: Path) -> Cli:
     """An instance that was never up, whose server is named. It need not be deleted."""
     return Cli(tmp_path, environment=server.environment)
