@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import functools
 import gc
 import importlib
@@ -33,7 +34,7 @@ PROGRAM = str(ROOT / "stackctl.py")
 def run(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: str, limit: float
 ) -> subprocess.CompletedProcess[str]:
-    """As `subprocess.run` of `stackctl.py` with these words."""
+    """As `subprocess.run` of `stackctl.py` with these words; if it takes longer than `limit`, tell where it is."""
     ours, theirs = socket.socketpair()
     given, out, err = os.pipe(), os.pipe(), os.pipe()
     with ours, theirs:
@@ -52,8 +53,9 @@ def run(
             try:
                 code = int(answers.readline())
             except TimeoutError:
-                os.kill(process, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(words, limit) from None
+                os.kill(process, signal.SIGABRT)
+                out_text, err_text = (reader.text(limit) for reader in readers)
+                raise AssertionError(f"{words} goes on after {limit:g} s:\n{out_text}\n{err_text}") from None
         return subprocess.CompletedProcess(words, code, *(reader.text(limit) for reader in readers))
 
 
@@ -146,6 +148,7 @@ def _become(words: list[str], folder: str, environment: Mapping[str, str], strea
     os.environ.update(environment)
     sys.path[1:1] = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = [PROGRAM, *words]
+    faulthandler.enable()
     code: object = 1
     try:
         code = importlib.import_module("stackctl").main()
