@@ -290,6 +290,10 @@ class Engine(ABC):
         """Give the bytes that each container or process uses now, by its id, if that can be known."""
         return {}
 
+    def prepares(self, state: ComponentState) -> bool:
+        """Say whether what runs so far only prepares the start of a component's program."""
+        return False
+
     def processor_demand(self, state: ComponentState) -> float | None:
         """Give the seconds that one container or process took or waited for a processor, if that can be known."""
         return None

@@ -47,6 +47,8 @@ class Loading:
     def _is_loading(self, replica: ComponentState) -> bool:
         if not replica.running or replica.health != "none" or age(replica, datetime.now(UTC)) >= _LOADS_WITHIN:
             return False
+        if self._engine.prepares(replica):
+            return True
         started, now = identity(replica), self._now()
         before = self._loads.get(started)
         if before is not None and now - before.at < _WINDOW:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from stack.engines.embedded import launch, logs, namespace, strays
 from stack.engines.embedded.driver import EmbeddedEngine
 from stack.engines.embedded.namespace import BindMounts, plan_mounts
 from stack.engines.embedded.search import Search
-from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.start_log import is_program, read_start_log
 from stack.engines.embedded.user import make_private
 from stack.errors import StackError
 from stack.instance import Instance
@@ -287,6 +288,20 @@ def test_each_start_is_noted_and_its_process_known_while_it_lives(tmp_path: Path
             process.kill()
         assert read_start_log(run).pid is None
     assert len(ids) == 1, "the same one, started again"
+
+
+def test_a_start_that_waits_for_another_is_no_program_yet(tmp_path: Path) -> None:
+    assert not is_program(None)
+    run = tmp_path / "worker"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        words = ["--run", str(run), "--reach", f"127.0.0.1:{other.getsockname()[1]}", "--folder", "/", "--", "/bin/cat"]
+        with subprocess.Popen([sys.executable, "-I", "-S", launch.__file__, *words], stdin=subprocess.PIPE) as process:
+            pid = eventually(lambda: read_start_log(run).pid)
+            assert not is_program(pid)
+            other.listen()
+            eventually(lambda: is_program(pid))
+            process.kill()
 
 
 def test_the_lines_of_a_run_are_known_beyond_the_end_of_a_part_of_the_log(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ class Machine:
     def __init__(self) -> None:
         self.taken: dict[str, float | None] = {"one": 0.0, "two": 0.0}
         self.seconds = 0.0
+        self.preparing = False
+
+    def prepares(self, state: ComponentState) -> bool:
+        return self.preparing
 
     def processor_demand(self, state: ComponentState) -> float | None:
         return self.taken[state.id]
@@ -101,6 +105,17 @@ def test_what_is_asked_has_loaded_once_it_answers(machine: Machine, loading: Loa
 
 def test_what_can_not_be_measured_has_loaded(machine: Machine, loading: Loading) -> None:
     machine.taken["one"] = None
+    assert not loading.found(seen(YOUNG))
+
+
+def test_what_prepares_its_start_is_loading_though_it_takes_nothing(machine: Machine, loading: Loading) -> None:
+    machine.preparing = True
+    assert loading.found(seen(YOUNG))
+    machine.spend(1)
+    assert loading.found(seen(YOUNG))
+    machine.preparing = False
+    assert loading.found(seen(YOUNG)), "its program is measured from here on"
+    machine.spend(1)
     assert not loading.found(seen(YOUNG))
 
 

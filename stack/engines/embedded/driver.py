@@ -34,7 +34,7 @@ from stack.engines.embedded.render import copied_files, fields, process_of, rend
 from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
-from stack.engines.embedded.start_log import read_start_log
+from stack.engines.embedded.start_log import is_program, read_start_log
 from stack.engines.embedded.strays import end_strays
 from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.embedded.user import make_private
@@ -164,6 +164,9 @@ class EmbeddedEngine(Engine):
     def _memory(self, replicas: Sequence[ComponentState]) -> Mapping[str, int]:
         used = {each.id: memory.of_processes(each.process) for each in replicas if each.process}
         return {id_: amount for id_, amount in used.items() if amount is not None}
+
+    def prepares(self, state: ComponentState) -> bool:
+        return not is_program(state.process)
 
     def processor_demand(self, state: ComponentState) -> float | None:
         return processor.of_processes(state.process) if state.process else None

@@ -14,6 +14,8 @@ _LINUX = "hhqqi"
 _MACOS = "qqihh"
 # The times in a file are rounded.
 _TICK = 0.001
+# In so many words at the beginning of a command the name of its script is found.
+_WORDS_OF_PYTHON = 5
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,20 @@ def read_start_log(path: Path) -> StartLog:
         return StartLog(path.name, 0, None, pid)
     starts = tuple(Start(float(time), Position(*map(int, log)) if log else None) for _, time, *log in whole)
     return StartLog("-".join([path.name, *whole[0][:2]]), len(whole), starts[-1].time, pid, starts)
+
+
+def is_program(pid: int | None) -> bool:
+    """Say whether the process is a component's program, and not still `launch`, which the program then replaces.
+
+    There is no pid while a view of the file system is made for it. Without /proc it is taken for the program.
+    """
+    if pid is None:
+        return False
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True
+    return not any(word.endswith(b"/launch.py") for word in words[:_WORDS_OF_PYTHON])
 
 
 def _lock_owner(descriptor: int) -> int | None:
