@@ -17,7 +17,7 @@ from tests import sshd
 from tests.cli import ROOT, Cli
 from tests.engine.swarm import Swarm, why_not
 from tests.engine.swarm import swarm as brought_swarm
-from tests.schedule import Scheduling, begins
+from tests.schedule import Scheduling, begins, part
 
 GOLDEN = Path(__file__).parent / "golden"
 ARTIFACTS = ROOT / "test-artifacts"
@@ -31,6 +31,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; review the diff")
+    parser.addoption("--part", metavar="K/N", help="run the K-th of N parts of the chosen tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,9 +82,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
     return Scheduling(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     items.sort(key=lambda item: begins(item.nodeid))
+    yield
+    if config.option.part:
+        chosen = part(config.option.part, [item.nodeid for item in items])
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]
     _need(items, "docker", _why_no_docker, "no Docker Engine", "; `tests/engine/start` brings an engine")
     _need(items, "swarm", why_not, "no Swarm")
     _need(items, "ssh", lambda: sshd.MISSING, "no SSH server")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Any worker can run a test of these at any time: it has instances of its own, or that of its worker.
@@ -69,6 +71,20 @@ def together(nodeid: str) -> str:
         return nodeid
     engine = re.search(r"\[(compose|embedded|server)\b", nodeid)
     return f"{file}-{engine[1]}" if engine else file
+
+
+def part(wanted: str, nodeids: Sequence[str]) -> frozenset[str]:
+    """Choose the K-th of N parts of these tests by "K/N"; what one worker runs together is in one part.
+
+    They are dealt out in this order, so that each part has its share of those that take longest.
+    """
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", wanted)
+    if found is None or int(found[1]) > int(found[2]):
+        raise pytest.UsageError(f"--part is {wanted!r}, and not K/N with K from 1 to N")
+    number, of = int(found[1]), int(found[2])
+    groups = list(dict.fromkeys(map(together, nodeids)))
+    chosen = frozenset(groups[number - 1 :: of])
+    return frozenset(nodeid for nodeid in nodeids if together(nodeid) in chosen)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]

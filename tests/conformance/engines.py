@@ -19,8 +19,8 @@ _AT_LENGTH = pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.long
 
 # For what no engine does in a way of its own: on one of them, which takes half as long.
 on_one_engine = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True, scope="module")
-# The same, if it has to be right on every engine all the same: on Docker in the long run of the tests.
-on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH], indirect=True, scope="module")
+# For what has to be right on every engine, and on others than this one in the long run of the tests.
+on_docker_at_length = pytest.mark.parametrize("engine", [EMBEDDED, _AT_LENGTH, SWARM], indirect=True, scope="module")
 # For what has to be right on a server too: what passes data, files or a terminal through SSH.
 on_a_server_too = pytest.mark.parametrize("engine", [COMPOSE, EMBEDDED, SERVER], indirect=True, scope="module")
 # The same, if on a server it is enough in the long run of the tests.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_at_length
+from tests.conformance.engines import on_containers_at_length
 
 # How long a request to the parent may take while it is copied.
 _PAUSE = 1.0
@@ -71,7 +71,7 @@ def branch_of(cli: Cli, *options: str) -> Iterator[Cli]:
         branch.reset()
 
 
-@on_a_server_at_length
+@on_containers_at_length
 def test_a_branch_of_a_busy_instance_lacks_nothing_and_costs_it_nothing(kept: Cli) -> None:
     first = kept.visit()
     with visited(kept) as visits:

@@ -18,7 +18,7 @@ from tests.conformance.engines import on_one_engine
 
 pytestmark = pytest.mark.long
 
-POINTS = int(os.environ.get("STACKCTL_POINTS", "20"))
+POINTS = int(os.environ.get("STACKCTL_POINTS", "4"))
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 _MANY = 20
 _STACK = """\

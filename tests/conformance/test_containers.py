@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import outer_address, own_port
 from tests.project import below, make_project
 
@@ -167,6 +168,7 @@ def test_a_worker_shares_the_volume_of_its_app(shop: Shop) -> None:
     assert [each["effect"] for each in shop.data("plan")["data"]] == ["keep"] * 4
 
 
+@on_docker_at_length
 def test_files_and_keys_are_saved_restored_and_brought_back(shop: Shop) -> None:
     shop.put("first")
     shop.redis("RPUSH", "jobs", "1", "2")
@@ -191,6 +193,7 @@ def test_keys_outlive_a_stop_and_a_new_container(shop: Shop) -> None:
     assert shop.redis("GET", "lasting") == "yes\n"
 
 
+@on_docker_at_length
 def test_a_reset_instance_comes_back_though_its_image_is_gone(shop: Shop) -> None:
     shop.put("kept")
     before = shop.files

@@ -190,6 +190,7 @@ def test_a_snapshot_is_compared_without_touching_the_instance(twins: Twins) -> N
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_an_instance_that_is_stopped_is_compared_too(twins: Twins) -> None:
     before = twins.diff()
     twins.second.ok("stop")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
-from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_docker_at_length, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -32,7 +32,7 @@ def piped(cli: Cli, *words: str, given: bytes = b"") -> subprocess.CompletedProc
     )
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_dump_comes_in_again_in_the_place_of_what_is_there(up: Cli, tmp_path: Path) -> None:
     file = tmp_path / "notes.dump"
     count = up.visit()
@@ -145,6 +145,7 @@ def test_what_ends_the_transaction_is_refused_by_name(up: Cli, tmp_path: Path, p
     ],
 )
 @on_one_engine
+@pytest.mark.long
 def test_a_file_is_data_and_runs_no_program(up: Cli, tmp_path: Path, told: str, text: str) -> None:
     mark, file = tmp_path / "mark", tmp_path / "program.sql"
     tmp_path.chmod(0o777)

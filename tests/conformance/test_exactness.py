@@ -21,6 +21,7 @@ stack = Stack("playground", [web, db, cache])
 """
 
 
+@on_docker_at_length
 def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
     new_cli: Callable[..., Cli], tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
     assert cli.data("inspect", "cache")["agreement"] == "agrees"
 
 
+@on_docker_at_length
 def test_a_database_that_was_emptied_is_followed_at_once(cli: Cli) -> None:
     cli.up()
     with judged(cli, exact_reads=False):

@@ -126,6 +126,7 @@ TOLD_BY_THE_ENGINE = (
 )  # fmt: skip
 
 
+@on_docker_at_length
 @pytest.mark.parametrize("way", TOLD_BY_THE_ENGINE)
 def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_path: Path) -> None:
     _fails(way, new_cli, tmp_path)
@@ -133,6 +134,7 @@ def test_an_app_that_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_p
 
 @on_docker_at_length
 @pytest.mark.parametrize("way", [way for way in WAYS if way not in TOLD_BY_THE_ENGINE])
+@pytest.mark.long
 def test_an_app_that_says_why_it_fails_is_told_with_its_cause(way: str, new_cli: Make, tmp_path: Path) -> None:
     _fails(way, new_cli, tmp_path)
 
@@ -163,6 +165,7 @@ LISTENS = """
     """
 
 
+@on_docker_at_length
 @pytest.mark.parametrize(
     ("family", "address", "other_port", "message"),
     [
@@ -195,6 +198,7 @@ FALLS = """
     """
 
 
+@on_docker_at_length
 def test_an_app_that_crashes_later_is_not_up_and_can_be_fixed(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, textwrap.dedent(FALLS) + answering(200)))
     cli.up()
@@ -217,6 +221,7 @@ LOADS = """
     """
 
 
+@on_docker_at_length
 def test_a_worker_that_ends_once_it_has_loaded_is_not_called_up(new_cli: Make, tmp_path: Path) -> None:
     source(tmp_path, "app", LOADS)
     file = tmp_path / "shop.py"
@@ -247,6 +252,7 @@ def test_an_app_that_answers_no_more_is_not_called_up(new_cli: Make, tmp_path: P
     cli.ok("wait", "--timeout", "30")
 
 
+@on_docker_at_length
 def test_a_password_that_was_changed_behind_its_back_is_told_at_once(kept: Cli) -> None:
     count = kept.visit()
     secret = kept.state / "secrets" / "db_password"
@@ -271,6 +277,7 @@ def _login(cli: Cli) -> str:
     return str(next(each["level"] for each in checks if each["check"] == "db login"))
 
 
+@on_docker_at_length
 def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
     cli.up()
     inside = ["psql", "-U", "student", "-d", "postgres"]
@@ -282,6 +289,7 @@ def test_a_database_whose_first_start_was_cut_off_is_told(cli: Cli) -> None:
     assert " reset" in error["hint"]
 
 
+@on_docker_at_length
 def test_a_database_of_another_version_is_the_culprit(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("down")
@@ -332,6 +340,7 @@ def test_a_database_that_may_not_read_its_data_is_told(kept: Cli) -> None:
     assert kept.visit() == count + 1, "the data was not touched"
 
 
+@on_docker_at_length
 def test_an_error_answer_of_an_app_is_shown_at_the_timeout(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, answering(503, "no licence")))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "6", code="not-ready")
@@ -340,6 +349,7 @@ def test_an_error_answer_of_an_app_is_shown_at_the_timeout(new_cli: Make, tmp_pa
     assert " logs web" in error["hint"]
 
 
+@on_docker_at_length
 def test_the_component_that_never_answers_is_the_culprit(new_cli: Make, tmp_path: Path) -> None:
     source(tmp_path, "api", "import threading; print('I listen to nobody', flush=True); threading.Event().wait()")
     source(tmp_path, "web", answering(200))
@@ -355,6 +365,7 @@ def test_the_component_that_never_answers_is_the_culprit(new_cli: Make, tmp_path
     assert error["output"] == "I listen to nobody"
 
 
+@on_docker_at_length
 def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp_path: Path) -> None:
     def declared(more: str) -> Path:
         return stack_file(

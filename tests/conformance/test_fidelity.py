@@ -136,6 +136,7 @@ def test_what_a_server_can_not_have_is_named_before_anything_is_replaced(kept: C
 
 
 @on_one_engine
+@pytest.mark.long
 def test_settings_that_keep_a_server_from_starting_are_named_before(kept: Cli, tmp_path: Path) -> None:
     count = kept.visit()
     path = tmp_path / "saved.zip"
@@ -185,6 +186,7 @@ def test_a_reset_deletes_nothing_that_undo_could_not_bring_back(kept: Cli) -> No
 
 
 @on_one_engine
+@pytest.mark.long
 def test_what_a_restore_replaced_is_kept_until_it_is_undone(kept: Cli) -> None:
     kept.ok("snapshot", "save", "plain")
     psql(kept, _NEVER_COMES_BACK)

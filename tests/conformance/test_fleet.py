@@ -76,6 +76,7 @@ def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make, elsewhere
     assert one.visit() == 3
 
 
+@on_docker_at_length
 def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, new_cli: Make, elsewhere: Path) -> None:
     cli = new_cli(file=elsewhere)
     error = cli.fails("up", "--port", str(up.port), code="port-taken")
@@ -124,6 +125,7 @@ def test_a_command_that_waits_says_for_which(kept: Cli) -> None:
     assert kept.data("status")["state"] == "stopped"
 
 
+@on_docker_at_length
 def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
     assert cli.data("ls")["instances"] == []
     cli.up()
@@ -262,6 +264,7 @@ def test_an_instance_that_is_there_is_never_touched(kept: Cli) -> None:
     assert kept.visit() == count + 1
 
 
+@on_docker_at_length
 def test_an_instance_whose_folder_was_moved_is_there_as_soon_as_it_was_up(new_cli: Make, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()

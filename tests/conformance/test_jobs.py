@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import own_port
 from tests.project import below, make_project
 
@@ -142,6 +143,7 @@ def test_a_job_is_done_before_its_app_starts_and_once(shop: Shop) -> None:
     assert shop.components["fill"]["state"] == "done"
 
 
+@on_docker_at_length
 def test_a_job_runs_again_after_a_change_and_its_app_runs_on(shop: Shop) -> None:
     shop.open(FILL)
     before, since = shop.runs, shop.components["web"]["since"]
@@ -156,6 +158,7 @@ def test_a_job_runs_again_after_a_change_and_its_app_runs_on(shop: Shop) -> None
     assert "the new job was here" in shop.ok("logs", "fill").stdout
 
 
+@on_docker_at_length
 def test_a_job_that_needs_its_app_runs_after_it_at_each_up(shop: Shop) -> None:
     shop.open(FILL, SMOKE)
     assert shop.runs[-1] == "smoke"
@@ -182,6 +185,7 @@ def test_what_waits_for_a_failed_job_is_not_started(shop: Shop) -> None:
     assert shop.components["worker"]["state"] == "running"
 
 
+@on_docker_at_length
 def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
     shop.open(FILL)
     shop.declare(FILL.replace("first", "wait").replace("before", "timeout=2, before"))
@@ -191,6 +195,7 @@ def test_a_job_that_does_not_end_is_stopped(shop: Shop) -> None:
     assert shop.components["web"]["health"] == "healthy"
 
 
+@on_docker_at_length
 def test_a_schedule_runs_at_its_times_and_tells_what_it_missed(shop: Shop) -> None:
     shop.open(FILL, TICK, TOCK)
     assert shop.data("status")["state"] == "up"

@@ -53,7 +53,7 @@ def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> N
     assert kept.data("up")["urls"] == {"web": f"http://localhost:{kept.port}"}
 
 
-@on_a_server_at_length
+@on_containers_at_length
 def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
     cli.up()
     count = max(up.visit() for _ in range(3))
@@ -107,7 +107,7 @@ def test_a_taken_port_is_told_before_anything_changes(cli: Cli) -> None:
     assert all(each["instance"] != cli.instance for each in cli.data("ls")["instances"])
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli) -> None:
     with cli.start("up", "--port", str(cli.port)) as up:
         assert up.stderr is not None
@@ -149,7 +149,7 @@ def test_a_lost_password_is_told_and_the_data_kept(kept: Cli) -> None:
     assert kept.visit() == count + 1
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None:
     shutil.rmtree(kept.state)
     assert kept.data("status")["state"] == "up"
@@ -159,6 +159,7 @@ def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None
 
 @on_containers_at_length
 @outside_its_state
+@pytest.mark.long
 def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
     cli.up()
     cli.visit()
@@ -174,6 +175,7 @@ def test_reset_and_undo_keep_restored_data_of_a_lost_state(cli: Cli) -> None:
 
 @on_docker_at_length
 @outside_its_state
+@pytest.mark.long
 def test_data_of_which_the_revision_is_unknown_is_not_touched(cli: Cli) -> None:
     cli.up()
     cli.ok("snapshot", "save", "early")

@@ -178,6 +178,7 @@ def test_a_migration_that_gets_no_lock_names_what_to_end(schema: Schema) -> None
 
 
 @on_one_engine
+@pytest.mark.long
 def test_of_two_programs_that_apply_migrations_one_waits(schema: Schema) -> None:
     cli = schema.cli
     cli.up()
@@ -262,6 +263,7 @@ def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_snapshot_knows_which_migrations_it_has_had(schema: Schema) -> None:
     cli = schema.cli
     cli.up()
@@ -290,6 +292,7 @@ def test_a_folder_that_has_no_order_is_told(new_cli: Make, tmp_path: Path, files
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_role_that_may_only_read_hinders_no_work_of_stackctl(schema: Schema) -> None:
     cli = schema.cli
     cli.up()

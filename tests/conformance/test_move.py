@@ -42,6 +42,7 @@ def delete_old(cli: Cli) -> None:
     assert cli.data("status")["elsewhere"] is None
 
 
+@pytest.mark.long
 def test_no_visit_is_lost_on_the_way_to_another_engine_and_back(cli: Cli) -> None:
     cli.up()
     password = cli.state.joinpath("secrets", "db_password").read_text()
@@ -58,6 +59,7 @@ def test_no_visit_is_lost_on_the_way_to_another_engine_and_back(cli: Cli) -> Non
     assert cli.pending() == []
 
 
+@pytest.mark.long
 def test_a_return_leads_to_the_data_of_then_and_forth_again(cli: Cli) -> None:
     cli.up()
     assert cli.visit() == 1
@@ -80,6 +82,7 @@ def leaving(server: sshd.Server, new_cli: Callable[..., Cli]) -> Cli:
 
 
 @pytest.mark.ssh
+@pytest.mark.long
 def test_no_visit_is_lost_on_the_way_to_a_server(leaving: Cli, server: sshd.Server) -> None:
     with judged(leaving, exact_reads=False) as load:
         moved = leaving.data("move", "--to", str(server.server), "--yes")

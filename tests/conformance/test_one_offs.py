@@ -19,7 +19,7 @@ from stack.engines.docker.forward import Forwarded, forwarded
 from stack.engines.embedded.strays import belonging
 from stack.engines.one_offs import is_one_off
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_at_length, on_a_server_too, on_compose
+from tests.conformance.engines import on_a_server_at_length, on_compose, on_docker_at_length
 from tests.terminal import on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -62,7 +62,7 @@ def begun(cli: Cli, script: str) -> subprocess.Popen[str]:
     return running
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_one_off_command_has_what_its_component_has(up: Cli) -> None:
     count, before = up.visit(), processes(up)
     result = up.ok("run", "web", "--", "python", "-c", COUNT)
@@ -83,6 +83,7 @@ def test_a_one_off_command_is_interactive_on_a_terminal(up: Cli) -> None:
     assert (typed.exit_code, typed.screen.text.split()) == (5, ["40", "97"])
 
 
+@on_docker_at_length
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_one_off_command_ends_with_its_stackctl(up: Cli, number: signal.Signals) -> None:
     with begun(up, "sleep 600 & exec sleep 600") as running:
@@ -102,6 +103,7 @@ def test_what_is_left_of_a_killed_stackctl_is_removed_next(up: Cli) -> None:
     assert eventually(lambda: not left(up))
 
 
+@on_docker_at_length
 def test_a_one_off_command_needs_what_its_component_uses(kept: Cli) -> None:
     variables = kept.whole_environment | kept.data("env")
     subprocess.run([*STOP[kept.engine], "web"], env=variables, check=True, capture_output=True)
@@ -116,7 +118,7 @@ def test_a_one_off_command_needs_what_its_component_uses(kept: Cli) -> None:
     assert kept.fails("run", "web", "--", "true", code="instance-down")
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_local_command_reaches_the_database_from_this_machine(up: Cli) -> None:
     count, before = up.visit(), processes(up)
     result = up.ok("run", "--local", "--", sys.executable, "-c", COUNT)
@@ -145,6 +147,7 @@ def test_a_port_is_forwarded_without_the_address_of_its_container(up: Cli) -> No
     assert up.ok("exec", "cache", "--", "redis-cli", "PING").stdout == "PONG\n", "the end of a relay ends nothing else"
 
 
+@on_docker_at_length
 def test_an_app_runs_as_a_local_process_beside_the_rest(kept: Cli) -> None:
     count = kept.visit()
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"

@@ -217,6 +217,7 @@ def test_what_was_changed_by_hand_is_drift_and_made_good(up: Cli) -> None:
     assert up.pending() == []
 
 
+@on_docker_at_length
 def test_stop_and_down_are_no_drift(up: Cli) -> None:
     up.ok("stop")
     plan = up.data("plan")
@@ -243,6 +244,7 @@ def test_a_component_more_and_less(up: Cli, declared: Declared) -> None:
     assert set(up.data("status")["components"]) == {"web", "db", "cache"}
 
 
+@on_docker_at_length
 def test_source_that_changed_is_named_and_runs_after_up(up: Cli, declared: Declared) -> None:
     module = declared.source / "routes.py"
     module.write_text(module.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
@@ -274,6 +276,7 @@ def test_a_saved_plan_is_applied_only_while_it_holds(up: Cli, declared: Declared
     up.up()
 
 
+@on_docker_at_length
 def test_what_fails_leaves_what_ran_or_puts_it_back(up: Cli, declared: Declared) -> None:
     count = up.visit()
     declared.write(CACHE_TTL="never")

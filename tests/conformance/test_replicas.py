@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tests.cli import Cli
+from tests.conformance.engines import on_docker_at_length
 
 STACK = """\
 from stack import Stack, Worker
@@ -29,6 +30,7 @@ class Team(Cli):
         return state
 
 
+@on_docker_at_length
 def test_replicas_are_scaled_seen_and_judged_one_by_one(engine: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "app").mkdir()

@@ -231,6 +231,7 @@ def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> None:
     notes.ok("up")
     make_old(notes)
@@ -251,6 +252,7 @@ def test_a_conversion_that_is_killed_is_finished_by_the_next_up(notes: Cli) -> N
 
 @on_docker_at_length
 @pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.long
 def test_a_snapshot_of_a_superuser_comes_back_to_an_ordinary_user(notes: Cli, moved: bool) -> None:
     notes.ok("up")
     make_old(notes)
@@ -270,6 +272,7 @@ def test_a_snapshot_of_a_superuser_comes_back_to_an_ordinary_user(notes: Cli, mo
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_snapshot_of_before_databases_had_owners_comes_back_whole(new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "notes.py"
     file.write_text(STACK.format(fields="").replace("student_notes", "postgres"), encoding="utf-8")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_too, on_one_engine
+from tests.conformance.engines import on_a_server_at_length, on_docker_at_length, on_one_engine
 
 Make = Callable[..., Cli]
 
@@ -22,7 +22,7 @@ def with_password(cli: Cli, value: str) -> int:
     return cli.run("exec", "db", "--", "sh", "-c", script).exit_code
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_a_rotation_loses_no_request(kept: Cli) -> None:
     old, count = password(kept), kept.visit()
     statuses: list[int] = []
@@ -67,6 +67,7 @@ def test_a_lost_password_is_replaced_from_inside(kept: Cli) -> None:
     assert kept.pending() == []
 
 
+@on_docker_at_length
 def test_secrets_deleted_while_it_runs_are_replaced(kept: Cli) -> None:
     count = kept.visit()
     # The folder stays: on the engine that mounts single files, these are what a container holds on to.

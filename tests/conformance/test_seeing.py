@@ -79,6 +79,7 @@ def test_wait_is_done_at_once_when_all_is_ready(up: Cli) -> None:
     assert {component["health"] for component in answer["components"].values()} == {"healthy"}
 
 
+@on_docker_at_length
 def test_wait_sees_what_another_terminal_starts(kept: Cli) -> None:
     kept.ok("down")
     with kept.start("wait", "--json", "--timeout", "120") as waiting:
@@ -202,6 +203,7 @@ def test_doctor_names_what_is_broken_and_the_fix(up: Cli) -> None:
     assert checks(up)["db"]["level"] == "ok"
 
 
+@on_docker_at_length
 def test_doctor_names_what_runs_although_its_folder_is_gone(cli: Cli) -> None:
     cli.up()
     embedded = cli.engine == "embedded"

@@ -17,6 +17,7 @@ import pytest
 from tests.cli import Cli, eventually
 from tests.conformance.engines import (
     on_a_server_at_length,
+    on_containers_at_length,
     on_docker_at_length,
     on_one_engine,
 )
@@ -57,7 +58,7 @@ def inside(cli: Cli, sql: str, database: str = "student_notes") -> str:
     return cli.ok("shell", "db", "--write", "--admin", stdin=quiet + sql).stdout.strip()
 
 
-@on_a_server_at_length
+@on_containers_at_length
 def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     cli.up()
     inside(cli, "CREATE DATABASE \"the other's\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
@@ -90,6 +91,7 @@ def test_a_snapshot_brings_all_back_and_undo_what_came_after(cli: Cli) -> None:
     assert reasons == ["undo", "undo", "restore", "asked"]
 
 
+@on_docker_at_length
 def test_a_snapshot_holds_no_database_that_is_as_in_a_new_server(snapshot: Path) -> None:
     with zipfile.ZipFile(snapshot) as archive:
         assert {*archive.namelist()} == {"manifest.json", "db/roles.sql", "db/1.dump.zst"}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import own_port
 
 ECHO = """\
@@ -236,6 +237,7 @@ def test_other_routes_and_buckets_are_planned_and_applied(shop: Shop) -> None:
     assert shop.s3('"GET", "/uploads/a/hello.txt"') == "hello"
 
 
+@on_docker_at_length
 def test_a_target_that_is_down_is_the_culprit_and_not_the_proxy(shop: Shop) -> None:
     declared = (shop.folder / "shop.py").read_text()
     shop.declare(declared.replace('echo("api")', BROKEN))
@@ -250,6 +252,7 @@ def test_a_target_that_is_down_is_the_culprit_and_not_the_proxy(shop: Shop) -> N
     assert through(shop, "/api")[0] == 200
 
 
+@on_docker_at_length
 def test_objects_are_in_snapshots_and_in_the_question_of_reset(shop: Shop) -> None:
     shop.ok("snapshot", "save", "one")
     shop.s3('"DELETE", "/uploads/a/hello.txt"')

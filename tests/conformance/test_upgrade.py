@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_a_server_at_length, on_one_engine
+from tests.conformance.engines import on_containers_at_length, on_one_engine
 from tests.history import violations
 from tests.load import Load
 
@@ -61,7 +61,7 @@ def own(new_cli: Make, tmp_path: Path) -> Own:
     return Own(new_cli(file=tmp_path / "versioned.py"))
 
 
-@on_a_server_at_length
+@on_containers_at_length
 def test_an_upgrade_keeps_the_data_and_undo_restores_the_old(own: Own) -> None:
     cli = own.cli
     cli.up()
@@ -93,6 +93,7 @@ def test_an_upgrade_keeps_the_data_and_undo_restores_the_old(own: Own) -> None:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_the_old_data_of_an_upgrade_is_kept_through_an_undo_of_it(own: Own) -> None:
     cli = own.cli
     cli.up()
@@ -109,6 +110,7 @@ def test_the_old_data_of_an_upgrade_is_kept_through_an_undo_of_it(own: Own) -> N
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_kill_after_the_switch_leaves_an_upgraded_instance(own: Own) -> None:
     cli = own.cli
     cli.up()

@@ -164,7 +164,7 @@ def test_logs_of_one_and_of_all(up: Cli) -> None:
     assert "elsewhere" in up.fails("logs", "db", "elsewhere", code="service-unknown", exit_code=2)["message"]
 
 
-@on_a_server_too
+@on_a_server_at_length
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_logs_follow_until_interrupted(up: Cli, number: signal.Signals) -> None:
     grep = "relation .a_line_for_the_log"

@@ -13,6 +13,7 @@ import pytest
 
 from tests import leaks
 from tests.cli import Cli, Result, eventually
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import own_port
 from tests.project import below, make_project
 
@@ -179,6 +180,7 @@ def test_a_changed_text_is_a_difference_without_the_secret(shop: Shop) -> None:
     assert shop.variables["DATABASE_URL"] in shop.ok("exec", "web", "--", "env").stdout
 
 
+@on_docker_at_length
 def test_a_rollback_brings_the_variables_back(shop: Shop) -> None:
     before = shop.variables
     assert shop.file is not None

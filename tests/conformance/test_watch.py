@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually, get
+from tests.conformance.engines import on_docker_at_length
 from tests.ports import own_port
 from tests.project import make_project
 from tests.terminal import terminal_that_closes
@@ -75,6 +76,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_project(tmp_path_factory, "watched", files)
 
 
+@on_docker_at_length
 def test_changes_are_applied_and_a_broken_one_is_not(project: Path, new_cli: Callable[..., Cli], engine: str) -> None:
     port = own_port()
     file = project / "stackfile.py"

@@ -138,6 +138,7 @@ def _check(cli: Cli) -> None:
         cli.ok("exec", name, "--", "test", "-O", "/data")
 
 
+@pytest.mark.long
 def test_an_adoption_that_ends_early_leaves_all_of_the_data_or_nothing(
     project: Project, new_cli: Callable[..., Cli], tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_an_adoption_that_ends_early_leaves_all_of_the_data_or_nothing(
 
 
 @pytest.mark.parametrize("command", ["cp -a", "docker-entrypoint.sh"])
+@pytest.mark.long
 def test_a_copy_of_stopped_data_is_removed_on_ctrl_c(
     project: Project, new_cli: Callable[..., Cli], tmp_path: Path, command: str
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_changed_source_is_rebuilt(new_cli: Make, tmp_path: Path) -> None:
     assert cli.get("/health")[1] == {"version": 2}
 
 
+@pytest.mark.long
 def test_an_app_that_never_answers_is_told_when_the_time_is_over(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, 'health="/nowhere", stop_grace=1'))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "5", code="not-ready")
@@ -153,6 +154,7 @@ def test_a_daemon_that_goes_in_the_middle_is_told_at_once(new_cli: Make, tmp_pat
     assert direct.data("status")["components"]["web"]["state"] == "running", "what runs was left as it is"
 
 
+@pytest.mark.long
 def test_a_database_whose_first_start_was_killed_is_told(cli: Cli) -> None:
     cli.up()
     store = cli.data("down")["kept"][0]

@@ -78,6 +78,7 @@ def test_what_an_earlier_declaration_made_is_removed(new_cli: Callable[..., Cli]
     assert subprocess.run(volumes, capture_output=True, text=True, check=True).stdout == ""
 
 
+@pytest.mark.long
 def test_an_offline_server_that_never_started_blocks_nothing(cli: Cli) -> None:
     """What a `snapshot restore` leaves that is killed, with its Compose, in between."""
     cli.up()

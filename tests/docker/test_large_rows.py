@@ -26,6 +26,7 @@ stack = Stack("playground", [web, db, cache])
 ROW = "CREATE TABLE \"big one\" AS SELECT 1 AS id, repeat('x', 150000000) AS text"
 
 
+@pytest.mark.long
 def test_a_row_that_is_too_large_to_save_is_named_and_the_server_goes_on(
     new_cli: Callable[..., Cli], tmp_path: Path
 ) -> None:

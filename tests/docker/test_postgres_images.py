@@ -53,6 +53,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         docker("image", "rm", cli.image)
 
 
+@pytest.mark.long
 def test_what_does_not_fit_makes_no_data_and_can_be_mended(shop: Shop) -> None:
     shop.declare(version=17)
     error = shop.fails("up", code="image-differs")

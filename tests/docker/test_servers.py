@@ -31,6 +31,7 @@ def test_a_server_is_examined_and_asked_without_a_daemon_here(new: Cli) -> None:
     assert checks["docker daemon"]["level"] == "ok"
 
 
+@pytest.mark.long
 def test_a_connection_that_died_unnoticed_is_replaced(new: Cli, server: sshd.Server) -> None:
     assert new.data("status")["state"] == "absent"
     server.freeze()

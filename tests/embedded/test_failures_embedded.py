@@ -26,6 +26,7 @@ def one(tmp_path: Path) -> Iterator[Running]:
         yield made
 
 
+@pytest.mark.long
 def test_a_frozen_database_is_the_culprit_and_not_those_who_wait_for_it(
     one: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

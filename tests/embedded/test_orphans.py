@@ -40,6 +40,7 @@ def test_a_frozen_supervisor_and_its_servers_are_ended(cli: Cli) -> None:
     assert cli.get("/livez")[0] == 0
 
 
+@pytest.mark.long
 def test_a_supervisor_without_a_home_is_found_by_its_command(cli: Cli) -> None:
     cli.up()
     ((home, number),) = own_supervisors(cli)

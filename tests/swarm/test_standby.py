@@ -90,6 +90,7 @@ def primaries(swarm: Swarm, cli: Cli) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_a_standby_follows_on_another_node_and_is_relied_on(guarded: Cli, swarm: Swarm) -> None:
     found = standing(guarded)
     assert (found["state"], found["mode"], found["protected"]) == ("streaming", "sync", True)

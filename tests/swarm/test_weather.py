@@ -65,6 +65,7 @@ def edit(cli: Cli, old: str, new: str) -> None:
     source.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -> None:
     edit(shop, 'print("serving"', 'raise SystemExit("boom: no such setting")\nprint("serving"')
     error = shop.fails("up", code="update-taken-back")
@@ -88,6 +89,7 @@ def test_a_registry_that_refuses_is_named_and_nothing_built_runs(crew: Cli) -> N
     assert crew.data("status")["state"] == "up"
 
 
+@pytest.mark.long
 def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(crew: Cli, swarm: Swarm) -> None:
     host = swarm.hosts[2]
     crew.ok("up")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.cli import ROOT
-from tests.schedule import ALONE, SHARING, together
+from tests.schedule import ALONE, SHARING, part, together
 
 # A fixture of the module itself; one that a test is given indirectly is a parameter and makes nothing.
 _MAKES = re.compile(r'^@pytest\.fixture\(scope="module"', re.MULTILINE)
@@ -38,3 +38,21 @@ def test_a_module_is_kept_together_on_each_engine() -> None:
 def test_the_clone_of_the_readme_is_made_once() -> None:
     file = "tests/conformance/test_readme.py"
     assert together(f"{file}::test_a[compose]") == together(f"{file}::test_a[embedded]")
+
+
+def test_the_parts_are_all_tests_once_and_share_nothing() -> None:
+    files = (SHARING[0], "tests/swarm/test_a.py", "tests/swarm/test_b.py", "tests/docker/test_compose.py")
+    engines = ("compose", "embedded")
+    nodeids = [f"{file}::test_{name}[{engine}]" for file in files for name in "abc" for engine in engines]
+    parts = [part(f"{number}/3", nodeids) for number in (1, 2, 3)]
+    assert sorted(nodeid for each in parts for nodeid in each) == sorted(nodeids)
+    for one in parts:
+        for other in parts:
+            assert one is other or not {*map(together, one)} & {*map(together, other)}
+    assert all(parts), "none is empty"
+
+
+@pytest.mark.parametrize("wanted", ["0/3", "4/3", "1", "1/0", "one/3", "1/3 "])
+def test_a_part_that_is_none_is_refused(wanted: str) -> None:
+    with pytest.raises(pytest.UsageError, match="K/N"):
+        part(wanted, [])
