@@ -27,11 +27,18 @@ ended=$?
 kill "$stopper" 2> /dev/null
 exit "$ended"
 """
-# Asks there until it is answered: to get in takes longer than to ask.
-_ASK_UNTIL_ANSWERED = 'until "$@" > /dev/null 2>&1; do sleep 0.05; done'
+# Asks there until it is answered, for to get in takes longer than to ask: for a second at least, since a process that
+# begins may still enter the place in which its programs are reached. It ends by itself, because in a container it would
+# outlive the client that is ended.
+_ASK_FOR_A_WHILE = """\
+tries=20
+until "$@" > /dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || exit 1
+    sleep 0.05
+done
+"""
 _POLL = 0.1
-# So long from one place: a process that begins may still enter the one in which its programs are reached.
-_ASKED_FOR = 1.0
 _START_TIMEOUT = 120.0
 # A clean shutdown writes all that is in memory.
 _STOP_TIMEOUT = 300.0
@@ -82,8 +89,7 @@ def _becomes_ready(opened: Session, serve: Serve, running: Pipe) -> bool:
 
 
 def _answers(opened: Session, serve: Serve, running: Pipe, deadline: float) -> bool:
-    deadline = min(deadline, time.monotonic() + _ASKED_FOR)
-    with opened.pipe(["sh", "-c", _ASK_UNTIL_ANSWERED, "sh", *serve.ready]) as asking:
+    with opened.pipe(["sh", "-c", _ASK_FOR_A_WHILE, "sh", *serve.ready]) as asking:
         try:
             while not running.ended() and time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError):

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from stack.engines.docker import api, objects
-from stack.engines.docker.objects import container_ids, inspect, network_names, volume_names
+from stack.engines.docker.objects import (
+    api_version,
+    container_ids,
+    container_names,
+    image_names,
+    inspect,
+    network_names,
+    volume_names,
+)
 from tests.cli import Cli
 
 pytestmark = pytest.mark.docker
@@ -29,6 +37,10 @@ def test_both_ways_to_look_up_find_the_same(kept: Cli, monkeypatch: pytest.Monke
             "running": {each[:12] for each in container_ids(own, stopped=False)},
             "volumes": volume_names(own),
             "networks": network_names(own),
+            "names": container_names(own),
+            "running names": container_names(own, stopped=False),
+            "images": sorted(image_names(own)),
+            "API": api_version(30),
             "objects": objects,
         }
 

@@ -16,9 +16,16 @@ from stack.engines.compose.arguments import SERVICES, Project, of_project, of_se
 from stack.engines.compose.observe import observed
 from stack.engines.compose.revisions import ComposeRevisions
 from stack.engines.compose.volumes import ComposeVolumes, give_to_users
-from stack.engines.docker import arguments, client, failures, listening, memory, processor, removal, resolving
+from stack.engines.docker import client, failures, listening, memory, processor, removal, resolving
 from stack.engines.docker.builds import write_builds
-from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect, listed, network_names
+from stack.engines.docker.objects import (
+    READ_TIMEOUT,
+    container_ids,
+    container_names,
+    image_names,
+    inspect,
+    network_names,
+)
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
@@ -163,10 +170,10 @@ class ComposeEngine(Engine):
 
     def resources(self) -> Resources:
         return Resources(
-            containers=listed(arguments.list_containers(self._own, layout=arguments.CONTAINER_NAME), self._host),
+            containers=container_names(self._own, host=self._host),
             networks=network_names(self._own, host=self._host),
             volumes=self.volumes.existing(),
-            images=listed(arguments.list_images(self._own, layout=arguments.IMAGE_NAME), self._host),
+            images=image_names(self._own, host=self._host),
         )
 
     def log_lines(self, component: str, tail: int | None, since: datetime | None = None) -> tuple[str, ...]:

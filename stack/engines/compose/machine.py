@@ -13,7 +13,7 @@ from stack.engines.compose import arguments as compose
 from stack.engines.compose import checks, render
 from stack.engines.docker import answers, arguments, client, failures
 from stack.engines.docker.labels import LABEL_STATE
-from stack.engines.docker.objects import inspect
+from stack.engines.docker.objects import api_version, inspect
 from stack.findings import Finding, ok
 from stack.instance import Instance
 
@@ -34,10 +34,10 @@ def check(timeout: float, host: str | None = None) -> None:
     docker = client.find()
     if (docker, host) in _NEW_ENOUGH:
         return
-    server = client.read(arguments.api_version(), timeout, host=host)
+    server = api_version(timeout, host)
     needed = _API if host is None else _API_OF_A_SERVER
     if failures.version_of(server)[:2] < needed:
-        raise failures.too_old("docker-old", "Docker's API version", server.strip(), _dotted(needed))
+        raise failures.too_old("docker-old", "Docker's API version", server, _dotted(needed))
     plugin = client.read(compose.version(), timeout, host=host)
     if failures.version_of(plugin) < checks.COMPOSE:
         raise failures.too_old("compose-old", "Docker Compose", plugin.strip(), _dotted(checks.COMPOSE))

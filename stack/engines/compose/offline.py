@@ -12,7 +12,7 @@ from stack.engines.compose.arguments import ONE_OFF, Project, of_project
 from stack.engines.compose.files import write_configuration
 from stack.engines.compose.one_off import remove_left
 from stack.engines.docker import arguments, client, failures, resolving
-from stack.engines.docker.objects import READ_TIMEOUT, listed
+from stack.engines.docker.objects import READ_TIMEOUT, container_names
 from stack.engines.offline import run_offline, run_while_open
 from stack.errors import StackError
 from stack.instance import Instance
@@ -59,7 +59,7 @@ def await_offline_servers(instance: Instance) -> None:
 
 def _running(instance: Instance) -> set[str]:
     own = (of_project(instance.project), ONE_OFF)
-    return {*listed(arguments.list_containers(*own, layout=arguments.CONTAINER_NAME, stopped=False), instance.host)}
+    return {*container_names(*own, stopped=False, host=instance.host)}
 
 
 def _failed(serve: Serve, output: str) -> StackError:

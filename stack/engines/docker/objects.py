@@ -27,6 +27,23 @@ def container_ids(*filters: str, stopped: bool = True, host: str | None = None) 
     return tuple(each["Id"] for each in found.found)
 
 
+def container_names(*filters: str, stopped: bool = True, host: str | None = None) -> tuple[str, ...]:
+    """List containers by name, the newest first; with `stopped` also those that do not run."""
+    found = _ask("/containers/json", filters, {"all": "1"} if stopped else {}, host)
+    if found is None:
+        command = arguments.list_containers(*filters, layout=arguments.CONTAINER_NAME, stopped=stopped)
+        return listed(command, host)
+    return tuple(each["Names"][0].removeprefix("/") for each in found.found)
+
+
+def image_names(*filters: str, host: str | None = None) -> tuple[str, ...]:
+    """List images by name and tag, the newest first; one without a name by the beginning of its id."""
+    found = _ask("/images/json", filters, host=host)
+    if found is None:
+        return listed(arguments.list_images(*filters, layout=arguments.IMAGE_NAME), host)
+    return tuple(name for each in found.found for name in each["RepoTags"] or (_short(each["Id"]),))
+
+
 def volume_names(*filters: str, host: str | None = None) -> tuple[str, ...]:
     """List volumes in alphabetical order."""
     found = _ask("/volumes", filters, host=host)
@@ -62,6 +79,15 @@ def inspect(
     return [each.found for each in found if each is not None and each.found is not None]
 
 
+def api_version(timeout: float, host: str | None = None) -> str:
+    """Return the newest version of the API that the daemon speaks. Raises what `client.read` raises."""
+    daemon = api.behind(host)
+    found = daemon.get("/version", timeout) if daemon is not None else None
+    if found is None or found.found is None:
+        return client.read(arguments.api_version(), timeout, host=host).strip()
+    return str(found.found["ApiVersion"])
+
+
 def _existing(names: Sequence[str], host: str | None) -> list[str]:
     """Return those of the names that an image or a volume has.
 
@@ -71,6 +97,10 @@ def _existing(names: Sequence[str], host: str | None) -> list[str]:
         return []
     present = {*listed(arguments.list_images(layout=arguments.IMAGE_TAGS), host), *volume_names(host=host)}
     return [name for name in names if name in present or answers.tagged(name) in present]
+
+
+def _short(identifier: str) -> str:
+    return identifier.removeprefix("sha256:")[:12]
 
 
 def _ask(

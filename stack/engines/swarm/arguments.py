@@ -17,8 +17,12 @@ def deploy(file: Path, project: str) -> list[str]:
 
 
 def remove_stack(project: str) -> list[str]:
-    """Remove all services of a stack, and wait for the end of their tasks."""
-    return ["stack", "rm", "--detach=false", project]
+    """Remove all services and networks of a stack, whose tasks end later.
+
+    With `--detach=false` the client waits, but it counts the tasks that have ended again at each look, and goes on for
+    ever once these are more than there are tasks.
+    """
+    return ["stack", "rm", project]
 
 
 def remake(service: str) -> list[str]:
