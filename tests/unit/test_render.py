@@ -187,6 +187,11 @@ def test_every_service_is_hardened(name: str) -> None:
         assert ways_out == ([service] if "ports" in settings else []), where
 
 
+def test_beside_the_services_docker_checks_no_health() -> None:
+    shown = yaml.safe_load(render(CASES["two-apps"], checked=False))["services"]
+    assert {name: service["healthcheck"] for name, service in shown.items()} == dict.fromkeys(shown, {"disable": True})
+
+
 def test_a_container_is_relaxed_only_as_it_is_declared() -> None:
     services = yaml.safe_load(render(CASES["containers"]))["services"]
     assert {name for name, each in services.items() if not each["read_only"]} == {"files"}

@@ -18,10 +18,13 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "$": r"\$", "\n": r"\n", "\r"
 
 
 def write_configuration(instance: Instance, name: str = CONFIGURATION) -> Path:
-    """Write the project file under a name, and what its containers read."""
+    """Write the project file under a name, and what its containers read.
+
+    Under another name it is for a container beside the services, which is asked by what starts it.
+    """
     _write_mounted(instance)
     declared = _write_variables(instance)
-    path = State(instance.state).write(instance.generated(name), render.render(instance))
+    path = State(instance.state).write(instance.generated(name), render.render(instance, checked=name == CONFIGURATION))
     if instance.host is not None:
         # Only for a server is it loaded.
         from stack.engines.compose.carrying import carry

@@ -34,11 +34,15 @@ _RESTARTS: Mapping[Restart, str] = {"always": "unless-stopped", "on-failure": "o
 _NO_FIELDS = ("build.dockerfile", "env_file", "scale")
 
 
-def render(instance: Instance) -> str:
-    """Return the text of `compose.yaml`."""
+def render(instance: Instance, checked: bool = True) -> str:
+    """Return the text of `compose.yaml`; if not `checked`, Docker checks the health of nothing."""
     from stack.engines.docker.project_text import write_project
 
-    text = write_project(_project(instance))
+    project = _project(instance)
+    if not checked:
+        for service in project["services"].values():
+            service["healthcheck"] = {"disable": True}
+    text = write_project(project)
     return f"# Made by stackctl from the stack {instance.stack.name!r}; `stackctl up` rewrites it.\n{text}"
 
 
