@@ -20,7 +20,8 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import backup_notice, save, with_data
-from stack.workflow.opening import Opened, change, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change, look
 from stack.workflow.ports import registered
 from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, switch_data
 

@@ -26,8 +26,10 @@ from stack.report import Report, as_json
 from stack.results.machine import BundledDoctorResult
 from stack.settings import Settings
 from stack.style import Style
+from stack.workflow.choosing import default_unseen
 from stack.workflow.identities import secret_parameters, secrets_of_files
-from stack.workflow.opening import Opened, default_unseen, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 
 _LOG_LINES = 300
 # Shorter parts of a value are in too many words.

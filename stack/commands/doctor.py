@@ -35,7 +35,8 @@ from stack.workflow.access import unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.externals import external_statuses
 from stack.workflow.identities import identities, secret_digests
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workflow.planning import relaxations
 from stack.workflow.ports import holder_of, port_is_free, tunnelled_ports
 from stack.workload import PortId

@@ -20,8 +20,9 @@ from stack.settings import Settings
 from stack.snapshots.archive import RESERVE, explained, require_space
 from stack.snapshots.streams import Kind, packing
 from stack.workflow.access import DataAccess
+from stack.workflow.finding import pick_database
 from stack.workflow.keeping import as_made
-from stack.workflow.opening import change, pick_database
+from stack.workflow.opening import change
 
 Write = Callable[[IO[bytes], bool, Progress], int]
 """Writes a dump to a target that packs it or not; gives the bytes."""

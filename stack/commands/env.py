@@ -9,7 +9,9 @@ from stack.report import Report
 from stack.results.access import Variables, VariablesResult
 from stack.settings import Settings
 from stack.style import Column, Style, table
-from stack.workflow.opening import default_unseen, find_component, look
+from stack.workflow.choosing import default_unseen
+from stack.workflow.finding import find_component
+from stack.workflow.opening import look
 from stack.workflow.origins import variables_of
 from stack.workflow.ports import preview
 

@@ -19,7 +19,8 @@ from stack.settings import Settings
 from stack.verdict.health import observe
 from stack.verdict.watch import await_ready
 from stack.workflow.externals import external_statuses
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workflow.summary import overall
 
 Until = Literal["ready", "down"]

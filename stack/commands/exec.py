@@ -8,7 +8,8 @@ from stack.report import Report
 from stack.results.access import ExecResult
 from stack.results.nothing import Nothing
 from stack.settings import Settings
-from stack.workflow.opening import find_component, look, require_running
+from stack.workflow.finding import find_component, require_running
+from stack.workflow.opening import look
 
 
 def execute(settings: Settings, service: str, command: Sequence[str], capture: bool) -> Report[ExecResult | Nothing]:

@@ -20,8 +20,10 @@ from stack.settings import Settings
 from stack.style import Style
 from stack.verdict.watch import await_well
 from stack.workflow.confirming import Confirm
+from stack.workflow.finding import find_component
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.standbys import replications
 
 

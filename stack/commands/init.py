@@ -21,7 +21,8 @@ from stack.scaffolding.target import check_target, next_commands, target_exists
 from stack.settings import STACK_FILE, STATE_FOLDER, Settings
 from stack.style import BOLD, GREEN, YELLOW, Style
 from stack.workflow.asked import Switches
-from stack.workflow.opening import default_engine, default_unseen, look
+from stack.workflow.choosing import default_engine, default_unseen
+from stack.workflow.opening import look
 from stack.workflow.origins import with_each
 from stack.workflow.ports import preview
 

@@ -12,7 +12,9 @@ from stack.results.access import Inspected
 from stack.settings import Settings
 from stack.style import BOLD, Style
 from stack.workflow.clients import find_client, pick_client
-from stack.workflow.opening import Opened, look, require_running
+from stack.workflow.finding import require_running
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 
 _ORDER = ("db", "cache")
 

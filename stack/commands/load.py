@@ -17,9 +17,11 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.snapshots.streams import Kind, Peekable, unpacked
 from stack.workflow.confirming import Confirm
+from stack.workflow.finding import pick_database, require_running
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import backup_notice, save, with_data
-from stack.workflow.opening import Opened, change, pick_database, require_running
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Replacement, replace_data
 

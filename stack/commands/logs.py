@@ -15,7 +15,9 @@ from stack.results.access import LogEntry, LogLines
 from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.style import BLUE, CYAN, DIM, GREEN, MAGENTA, PLAIN, YELLOW, Style
-from stack.workflow.opening import Opened, find_component, look, require_up
+from stack.workflow.finding import find_component, require_up
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 
 # Red is for errors.
 _COLOURS = (CYAN, YELLOW, GREEN, MAGENTA, BLUE)

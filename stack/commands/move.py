@@ -16,7 +16,8 @@ from stack.workflow.access import data_owners, unsaved
 from stack.workflow.confirming import Confirm
 from stack.workflow.keeping import data_stores, with_data
 from stack.workflow.moving import Moved, carry_over, clean_up, make_ready, rehearse, return_to
-from stack.workflow.opening import Opened, change, whole
+from stack.workflow.opened import Opened, whole
+from stack.workflow.opening import change
 from stack.workflow.places import (
     CHOICE,
     at,

@@ -9,7 +9,8 @@ from stack.instance import Instance
 from stack.report import Report
 from stack.results.access import OpenResult
 from stack.settings import Settings
-from stack.workflow.opening import find_component, look, require_running
+from stack.workflow.finding import find_component, require_running
+from stack.workflow.opening import look
 from stack.workflow.summary import located, page_urls
 from stack.workload import PortId
 

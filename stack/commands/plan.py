@@ -17,7 +17,8 @@ from stack.style import DIM, Style
 from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.externals import external_lines
 from stack.workflow.losses import loss_lines
-from stack.workflow.opening import Opened, change, look, with_parameters
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change, look, with_parameters
 from stack.workflow.part import EVERYTHING, with_needed
 from stack.workflow.plan_result import planned_changes
 from stack.workflow.plan_text import plan_lines

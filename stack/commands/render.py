@@ -6,7 +6,8 @@ from stack.observed import Observed
 from stack.report import Report
 from stack.results.access import RenderResult
 from stack.settings import Settings
-from stack.workflow.opening import default_unseen, look
+from stack.workflow.choosing import default_unseen
+from stack.workflow.opening import look
 from stack.workflow.origins import with_each
 from stack.workflow.ports import preview
 

@@ -10,9 +10,10 @@ from stack.report import Report
 from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
+from stack.workflow.finding import require_up
 from stack.workflow.journal import Journal
 from stack.workflow.local import require_used
-from stack.workflow.opening import change, require_up
+from stack.workflow.opening import change
 from stack.workflow.part import with_jobs
 from stack.workflow.planning import check_sources
 from stack.workflow.ports import registered

@@ -12,8 +12,10 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.lifecycle import RotateResult
 from stack.settings import Settings
+from stack.workflow.finding import find_component
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.rotation import Rotated, holds, lost_passwords, named, readers, rotate_all, rotate_parameter
 
 

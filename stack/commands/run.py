@@ -12,8 +12,10 @@ from stack.report import Report
 from stack.results.access import ExecResult
 from stack.results.nothing import Nothing
 from stack.settings import Settings
+from stack.workflow.finding import find_component, require_up
 from stack.workflow.local import require_used
-from stack.workflow.opening import Opened, find_component, look, require_up
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workflow.planning import read_sources
 
 

@@ -8,8 +8,9 @@ from stack.report import Report
 from stack.results.access import ExecResult
 from stack.results.nothing import Nothing
 from stack.settings import Settings
+from stack.workflow.finding import require_up
 from stack.workflow.local import find_app, require_used, run_here
-from stack.workflow.opening import look, require_up
+from stack.workflow.opening import look
 
 
 def run_local(

@@ -6,7 +6,8 @@ from stack.report import Report
 from stack.results.nothing import Nothing
 from stack.settings import Settings
 from stack.workflow.clients import find_client
-from stack.workflow.opening import look, require_running
+from stack.workflow.finding import require_running
+from stack.workflow.opening import look
 
 
 def shell(settings: Settings, name: str, write: bool, admin: bool = False) -> Report[Nothing]:

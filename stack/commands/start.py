@@ -13,9 +13,11 @@ from stack.settings import Settings
 from stack.style import GREEN, Style
 from stack.verdict.ready import remember_ready
 from stack.verdict.watch import Verdict, await_ready
+from stack.workflow.finding import require_up
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
-from stack.workflow.opening import Opened, change, require_up
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.part import noting_stopped, with_needed
 from stack.workflow.summary import component_statuses, located, url_lines
 

@@ -21,7 +21,8 @@ from stack.style import GREEN, RED, YELLOW, Column, Style, table, width_of
 from stack.verdict.health import observe
 from stack.workflow.externals import external_statuses
 from stack.workflow.local import runs_locally
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workflow.places import elsewhere_line
 from stack.workflow.schedules import run_line, schedule_runs
 from stack.workflow.standbys import standby_lines, standby_statuses

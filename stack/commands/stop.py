@@ -8,8 +8,10 @@ from stack.progress import Progress
 from stack.report import Report, with_note
 from stack.results.lifecycle import StopResult
 from stack.settings import Settings
+from stack.workflow.finding import find_component, require_up
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, change, find_component, require_up
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.part import noting_stopped
 
 

@@ -13,10 +13,12 @@ from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.asked import AS_THEY_ARE, Switches
 from stack.workflow.beginning import branched
+from stack.workflow.choosing import default_engine
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
 from stack.workflow.local import find_app, left_to_this_machine, needing, rest_of
-from stack.workflow.opening import change, default_engine, look, on_next_engine
+from stack.workflow.opened import on_next_engine
+from stack.workflow.opening import change, look
 from stack.workflow.parameters import Ask
 from stack.workflow.parents import find_parent
 from stack.workflow.part import with_needed

@@ -11,7 +11,10 @@ from stack.report import Report
 from stack.results.images import ImageUpdate, UpdateResult
 from stack.settings import PLAYGROUND, Settings
 from stack.style import DIM, GREEN, YELLOW, Style
-from stack.workflow.opening import default_unseen, find_component, look, whole
+from stack.workflow.choosing import default_unseen
+from stack.workflow.finding import find_component
+from stack.workflow.opened import whole
+from stack.workflow.opening import look
 
 _SHOWN = len("sha256:") + 12
 

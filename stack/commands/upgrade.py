@@ -14,10 +14,12 @@ from stack.results.stored import NothingToUpgrade, UpgradeResult
 from stack.settings import Settings
 from stack.snapshots.archive import opened as open_archive
 from stack.snapshots.store import SnapshotStore
+from stack.workflow.finding import find_component
 from stack.workflow.identities import data_version
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import save
-from stack.workflow.opening import Opened, change, find_component
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.ports import registered
 from stack.workflow.replacing import fill_new_stores, quiesced, require_room, switch_data
 from stack.workflow.restoring import loading

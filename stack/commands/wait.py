@@ -17,7 +17,8 @@ from stack.verdict.health import observe
 from stack.verdict.judge import judge
 from stack.verdict.watch import Clock, SystemClock, await_ready
 from stack.workflow.externals import external_statuses
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workflow.summary import component_statuses, located, overall, problem, url_lines
 
 _INTERVAL = 0.5

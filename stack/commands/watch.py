@@ -13,8 +13,9 @@ from stack.progress import Progress
 from stack.report import Report
 from stack.results.nothing import Nothing
 from stack.settings import Settings
+from stack.workflow.finding import require_up
 from stack.workflow.finishing import finishing
-from stack.workflow.opening import look, require_up
+from stack.workflow.opening import look
 from stack.workflow.reacting import Reaction, react
 from stack.workflow.sensing import Sensor
 from stack.workflow.watched import Changes, Watched, watched

@@ -21,7 +21,7 @@ from stack.snapshots.manifest import Manifest
 from stack.snapshots.store import SnapshotStore
 from stack.version import __version__
 from stack.workflow.keeping import data_stores, writers
-from stack.workflow.opening import Opened, whole
+from stack.workflow.opened import Opened, whole
 from stack.workload import Target, Volume
 
 

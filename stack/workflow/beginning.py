@@ -13,7 +13,8 @@ from stack.settings import Settings
 from stack.workflow.asked import Switches
 from stack.workflow.branching import Copied, copy_data, inherited, settle_data
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, change, look, with_parameters
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change, look, with_parameters
 from stack.workflow.parameters import find_parameters, inherit_secrets
 from stack.workflow.ports import registered
 

@@ -9,7 +9,7 @@ from stack.applied import Applied
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.workflow.identities import data_version, origin
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 
 
 def find_blocker(opened: Opened, applied: Applied, identities: Mapping[str, Fields]) -> StackError | None:

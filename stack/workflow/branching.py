@@ -20,7 +20,7 @@ from stack.progress import Progress
 from stack.workflow.access import DataAccess, data_store, login_of, unsaved
 from stack.workflow.identities import secret_digests
 from stack.workflow.keeping import as_made, with_data
-from stack.workflow.opening import Opened, whole
+from stack.workflow.opened import Opened, whole
 from stack.workflow.replacing import Fill
 from stack.workload import VolumeId
 

@@ -9,7 +9,7 @@ from stack.applied import Files
 from stack.model import Stack
 from stack.progress import Progress
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.planning import PlanContext
 

@@ -7,7 +7,7 @@ from typing import get_args
 from stack.capabilities import Client, ClientKind
 from stack.errors import UsageError
 from stack.instance import Instance
-from stack.workflow.opening import find_component
+from stack.workflow.finding import find_component
 
 
 def find_client(instance: Instance, name: str) -> tuple[str, Client]:

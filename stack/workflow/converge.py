@@ -25,7 +25,7 @@ from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.loops import restart_lines, stop_loops
 from stack.workflow.losses import tell_losses
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.parameters import keep_secrets
 from stack.workflow.part import EVERYTHING, Part, left_out, noting_stopped
 from stack.workflow.plan_result import planned_changes

@@ -9,7 +9,7 @@ from stack.external import External
 from stack.results.instances import ExternalStatus
 from stack.urls import address_of, kind_of, part_of
 from stack.verdict.externals import problems_of
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.part import EVERYTHING, Part
 
 # Where Docker's default network has this machine.

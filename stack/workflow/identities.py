@@ -8,7 +8,7 @@ from stack.applied import Applied, short_name
 from stack.fields import Fields, digest
 from stack.model import Stack
 from stack.references import FileSecret, ParameterSecret, secrets_in
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workload import TARGETS
 
 # Of data that asks for none.

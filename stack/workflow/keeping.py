@@ -21,7 +21,7 @@ from stack.verdict.watch import await_ready
 from stack.version import __version__
 from stack.workflow.access import DataAccess, data_owners, data_store, unsaved
 from stack.workflow.identities import data_version
-from stack.workflow.opening import Opened, whole, with_instance
+from stack.workflow.opened import Opened, whole, with_instance
 
 _STARTED_WITHIN = 60.0
 

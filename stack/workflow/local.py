@@ -12,7 +12,8 @@ from stack.engines import one_offs, process
 from stack.errors import StackError, UsageError
 from stack.observed import Observed
 from stack.program import Program
-from stack.workflow.opening import Opened, find_component
+from stack.workflow.finding import find_component
+from stack.workflow.opened import Opened
 from stack.workflow.part import Part, noting_stopped
 from stack.workflow.ports import holder_of, port_is_free
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack.errors import ExitCode, StackError
 from stack.progress import Progress
 from stack.style import Style
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 
 
 def loss_lines(opened: Opened, style: Style) -> list[str]:

@@ -32,7 +32,7 @@ from stack.workflow.externals import check_externals
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, with_data
-from stack.workflow.opening import Opened, whole, with_instance
+from stack.workflow.opened import Opened, whole, with_instance
 from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.places import delete_elsewhere, here, now, with_elsewhere
 from stack.workflow.planning import compute_plan

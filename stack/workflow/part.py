@@ -9,7 +9,8 @@ from stack.applied import Applied
 from stack.errors import UsageError
 from stack.instance import Instance
 from stack.observed import Observed
-from stack.workflow.opening import Opened, find_component, with_instance
+from stack.workflow.finding import find_component
+from stack.workflow.opened import Opened, with_instance
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from stack.progress import Progress
 from stack.record import Place
 from stack.registry import Registry
 from stack.settings import Settings
-from stack.workflow.opening import Choice, Opened, with_instance
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened, with_instance
 
 CHOICE = "`stackctl move --back` returns to it, `stackctl move --delete-old` deletes it"
 """What can be done about data that is kept, for people."""

@@ -20,7 +20,7 @@ from stack.sources import check_names, check_source, options, read_files
 from stack.workflow.access import DataAccess, unsaved
 from stack.workflow.blockers import find_blocker
 from stack.workflow.identities import identities, secret_digests
-from stack.workflow.opening import Opened, whole
+from stack.workflow.opened import Opened, whole
 from stack.workflow.part import EVERYTHING, Part
 from stack.workload import VolumeId
 

@@ -15,7 +15,7 @@ from stack.observed import Observed
 from stack.ports import AUTO, Holder, Listener, is_free, listener, next_free
 from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, STATE_FOLDER, Settings
-from stack.workflow.opening import Opened, with_ports
+from stack.workflow.opened import Opened, with_ports
 from stack.workflow.part import EVERYTHING, Part
 from stack.workload import WEB, PortId
 

@@ -18,7 +18,7 @@ from stack.style import PLAIN
 from stack.verdict.jobs import await_done
 from stack.verdict.watch import await_verified
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.planning import PlanContext
 from stack.workflow.standbys import protect, replications

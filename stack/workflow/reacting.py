@@ -13,8 +13,10 @@ from stack.progress import Progress
 from stack.results.plans import PlannedAction
 from stack.settings import Settings
 from stack.workflow.converge import UpOptions, converge
+from stack.workflow.finding import require_up
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, change, require_up
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workflow.part import EVERYTHING, Part
 from stack.workflow.plan_text import DONE
 from stack.workflow.ports import registered

@@ -10,7 +10,7 @@ from stack.style import Style
 from stack.workflow.access import DataAccess
 from stack.workflow.branching import Copied, copying
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.planning import PlanContext
 from stack.workflow.replacing import Fill, fill_new_stores, remove_new_stores
 

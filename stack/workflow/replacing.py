@@ -24,7 +24,7 @@ from stack.workflow.converge import UpOptions, converge
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, data_stores
-from stack.workflow.opening import Opened, whole, with_instance
+from stack.workflow.opened import Opened, whole, with_instance
 from stack.workload import VolumeId
 
 _STARTED_WITHIN = 60.0

@@ -22,7 +22,8 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.externals import external_lines
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
-from stack.workflow.opening import Opened, change, whole
+from stack.workflow.opened import Opened, whole
+from stack.workflow.opening import change
 from stack.workflow.places import at, delete_elsewhere
 from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_stores, require_room
 from stack.workflow.restoring import loading

@@ -26,7 +26,7 @@ from stack.workflow.confirming import Confirm
 from stack.workflow.identities import secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import backup_notice, save, with_data
-from stack.workflow.opening import Opened, whole, with_instance
+from stack.workflow.opened import Opened, whole, with_instance
 from stack.workflow.ports import registered
 from stack.workflow.replacing import Fill, Replacement, kept_stores, quiesced, replace_data, switch_data
 from stack.workload import VolumeId

@@ -22,7 +22,7 @@ from stack.references import ParameterSecret
 from stack.verdict.watch import await_ready
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, with_instance
+from stack.workflow.opened import Opened, with_instance
 from stack.workflow.parameters import GENERATED, generated, keep_secrets
 from stack.workflow.planning import secrets_read
 from stack.workflow.standbys import protect

@@ -8,7 +8,7 @@ from stack.errors import StackError
 from stack.observed import Observed
 from stack.report import count, duration
 from stack.results.instances import Runs
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 
 _TIMEOUT = 5.0
 

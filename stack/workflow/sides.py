@@ -24,7 +24,8 @@ from stack.state import State
 from stack.workflow.access import DataAccess, differ_of
 from stack.workflow.journal import Journal
 from stack.workflow.keeping import as_made, with_data
-from stack.workflow.opening import Opened, change, look, whole, with_instance
+from stack.workflow.opened import Opened, whole, with_instance
+from stack.workflow.opening import change, look
 from stack.workflow.replacing import fill_new_stores, require_room
 from stack.workflow.restoring import check_fits, loading
 from stack.workflow.servers import machine

@@ -10,7 +10,7 @@ from stack.observed import Observed
 from stack.progress import Progress
 from stack.replication import Following, Replication
 from stack.results.instances import StandbyStatus
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.part import EVERYTHING, Part
 
 _CAUGHT_UP_WITHIN = 60.0

@@ -13,7 +13,7 @@ from stack.ignored import Ignored, combined
 from stack.pins import LOCK_FILE
 from stack.settings import Settings
 from stack.sources import ignore_text
-from stack.workflow.opening import Opened
+from stack.workflow.opened import Opened
 from stack.workflow.parameters import FILE
 
 Kind = Literal["source", "mount", "file"]

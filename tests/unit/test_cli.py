@@ -24,7 +24,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Observed
 from stack.version import __version__
 from stack.workflow.clients import find_client
-from stack.workflow.opening import require_running
+from stack.workflow.finding import require_running
 
 ROOT = Path(__file__).parents[2]
 ENDED = ComponentState("1", "exited", "none", 0, 0, False, datetime(2026, 1, 2, tzinfo=UTC), "image")

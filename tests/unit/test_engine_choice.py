@@ -13,7 +13,9 @@ from stack.progress import Silence
 from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
-from stack.workflow.opening import Choice, change, default_unseen, look, on_next_engine
+from stack.workflow.choosing import Choice, default_unseen
+from stack.workflow.opened import on_next_engine
+from stack.workflow.opening import change, look
 
 NO_DAEMON = StackError("docker-daemon", "the Docker daemon does not answer")
 Docker = Callable[[StackError | None], list[float]]

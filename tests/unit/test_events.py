@@ -21,7 +21,8 @@ from stack.record import Record
 from stack.results.instances import ExternalStatus
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from tests.schemas import first_problem
 from tests.unit.fake_engine import FakeEngine, World
 

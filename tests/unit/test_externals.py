@@ -18,7 +18,8 @@ from stack.settings import Settings
 from stack.urls import address_of, part_of, problem_of_url
 from stack.verdict import externals
 from stack.workflow.externals import check_externals, external_statuses
-from stack.workflow.opening import find_component, look
+from stack.workflow.finding import find_component
+from stack.workflow.opening import look
 
 url = Parameter("DATABASE_URL", secret=True)
 db = External("db", url=url)

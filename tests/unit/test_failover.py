@@ -21,7 +21,8 @@ from stack.progress import Silence
 from stack.record import Record
 from stack.results.lifecycle import FailoverResult
 from stack.state import State
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from tests.unit.fake_engine import FakeEngine, World
 
 RUNS = ComponentState("1", "running", "healthy", 0, 0, False, None, "")

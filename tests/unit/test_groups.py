@@ -25,7 +25,8 @@ from stack.verdict.watch import Verdict
 from stack.workflow import converge, keeping
 from stack.workflow.asked import Switches
 from stack.workflow.converge import UpOptions
-from stack.workflow.opening import find_component, look
+from stack.workflow.finding import find_component
+from stack.workflow.opening import look
 from tests.ports import own_port
 from tests.unit.fake_engine import FakeEngine, World, tar_of
 

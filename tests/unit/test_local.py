@@ -31,8 +31,9 @@ from stack.parameters import Given
 from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
+from stack.workflow.choosing import Choice
 from stack.workflow.local import find_app, local_name, needing, rest_of
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.opened import Opened
 from stack.workload import PortId
 from tests.unit.fake_engine import FakeEngine, World
 

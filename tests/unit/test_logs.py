@@ -26,7 +26,8 @@ from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
 from stack.style import Style
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from tests.unit.fake_engine import FakeEngine, World
 
 WEB = WebApp("web", source=".", uses=["db"])

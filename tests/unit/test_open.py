@@ -19,7 +19,8 @@ from stack.observed import ComponentState
 from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from tests.unit.fake_engine import FakeEngine, World
 
 WEB, DB = WebApp("web", source=".", port=8100), Postgres("db", publish=5433)

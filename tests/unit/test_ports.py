@@ -29,7 +29,8 @@ from stack.registry import Entry, Registry
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
 from stack.workflow import ports as operation
-from stack.workflow.opening import Opened, change
+from stack.workflow.opened import Opened
+from stack.workflow.opening import change
 from stack.workload import PortId
 
 DECLARED = 8000

@@ -11,7 +11,8 @@ from stack.errors import UsageError
 from stack.record import Record
 from stack.settings import Settings
 from stack.workflow.asked import Switches
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from stack.workload import PortId
 
 SHOP = """

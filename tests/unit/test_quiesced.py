@@ -15,7 +15,8 @@ from stack.progress import Silence
 from stack.settings import Settings
 from stack.workflow import replacing
 from stack.workflow.journal import Journal
-from stack.workflow.opening import Opened, look
+from stack.workflow.opened import Opened
+from stack.workflow.opening import look
 from tests.unit.fake_engine import FakeEngine, World
 
 UP = ComponentState("1", "running", "healthy", 0, 0, False, None, "")

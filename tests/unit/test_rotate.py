@@ -21,8 +21,9 @@ from stack.model import Stack
 from stack.observed import ComponentState, Observed, together
 from stack.record import Record
 from stack.state import State
+from stack.workflow.choosing import Choice
 from stack.workflow.identities import secret_digests
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.opened import Opened
 from stack.workflow.rotation import Rotated, to_restart
 from tests.unit.fake_engine import FakeEngine, World
 

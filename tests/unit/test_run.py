@@ -25,7 +25,8 @@ from stack.observed import ComponentState
 from stack.record import Record
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from stack.workflow.planning import read_sources
 from tests.cli import ROOT, eventually
 from tests.unit.fake_engine import FakeEngine, World

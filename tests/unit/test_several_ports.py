@@ -32,7 +32,8 @@ from stack.state import State
 from stack.style import PLAIN
 from stack.workflow import ports
 from stack.workflow.asked import chosen_ports
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from stack.workflow.plan_text import plan_lines
 from stack.workflow.planning import compute_plan
 from stack.workload import Hardening, Limits, Port, PortId, Target, Volume, VolumeId, Workload

@@ -23,7 +23,8 @@ from stack.results.instances import MemoryUse
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
 from stack.style import PLAIN, Style
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from stack.workflow.summary import overall
 from stack.workload import PortId
 from tests.unit.fake_engine import FakeEngine, World

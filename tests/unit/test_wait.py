@@ -23,7 +23,8 @@ from stack.results.lifecycle import WaitResult
 from stack.settings import PLAYGROUND, Settings
 from stack.state import State
 from stack.verdict.watch import Verdict
-from stack.workflow.opening import Choice, Opened
+from stack.workflow.choosing import Choice
+from stack.workflow.opened import Opened
 from tests.unit.clocks import FakeClock
 from tests.unit.fake_engine import FakeEngine, World
 
