@@ -30,7 +30,7 @@ on_a_server_at_length = pytest.mark.parametrize(
 )
 # The same, if on this machine's Docker it is enough there too.
 on_containers_at_length = pytest.mark.parametrize(
-    "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH], indirect=True, scope="module"
+    "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH, SWARM], indirect=True, scope="module"
 )
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")
@@ -38,6 +38,7 @@ on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="
 # By file, or by a test of it.
 ON_A_SWARM = (
     "test_any_component.py",
+    "test_branching.py",
     "test_jobs.py::test_a_job",
     "test_jobs.py::test_what_waits",
     "test_jobs.py::test_a_schedule",

@@ -22,17 +22,19 @@ from stack.components.postgres.password import password_statement
 from stack.components.postgres.properties import identifier, literal
 from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.server import Server
+from stack.components.postgres.standby_scripts import NOTES
 from stack.controls import visible
 from stack.copying import FileCopy, OpenCopy, require_space, told
 from stack.errors import StackError
 from stack.progress import Progress
 
 _WAL = "pg_wal"
-# What a server makes by itself, and what belongs to the one that is copied alone: its log, its slots, its processes.
+# What a server makes by itself, and what belongs to the one that is copied alone: its log, its slots, its processes,
+# and what it knows of its standby.
 _LEFT_OUT = (
     _WAL, "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans",
     "postmaster.pid", "postmaster.opts", "current_logfiles", "backup_label", "backup_label.old", "tablespace_map",
-    "tablespace_map.old",
+    "tablespace_map.old", *NOTES,
 )  # fmt: skip
 _ASKED = """\
 SELECT json_build_object(

@@ -21,6 +21,9 @@ PROTECTED = "stackctl-protected"
 HOLDS_ALL = "stackctl-holds-all"
 """In the data of a standby that has all that was acknowledged, and will have."""
 
+NOTES = (COPY, PROTECTED, HOLDS_ALL)
+"""What a server knows of the other one: a copy of its data is of another pair."""
+
 # Where only the server of this container reads it: the data itself may be served without a standby one day.
 _SETTINGS = "/tmp/stackctl-standby.conf"  # noqa: S108 - in the container
 

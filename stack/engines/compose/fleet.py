@@ -134,10 +134,14 @@ class ComposeFleet:
         removal.remove_images(images, self._host)
 
     def _rows(self, listing: Listing, own: Sequence[str]) -> Iterator[list[str]]:
-        """List objects with our labels: each with the values of its own, the first of which is its name, and these."""
+        """List objects of our projects: each with the values of its own, the first of which is its name, and labels.
+
+        What has our labels and no project of Compose is of an instance on a Swarm.
+        """
         state = render.state_label(self._host)
+        wanted = (labelled(state), labelled(render.LABEL_PROJECT))
         layout = "\t".join([*own, *map(label, (render.LABEL_PROJECT, LABEL_INSTANCE, state))])
-        for line in client.read(listing(labelled(state), layout=layout), _READ_TIMEOUT, host=self._host).splitlines():
+        for line in client.read(listing(*wanted, layout=layout), _READ_TIMEOUT, host=self._host).splitlines():
             # Only the last one, a path, may hold a tab.
             yield line.split("\t", len(own) + _LABELS - 1)
 

@@ -78,12 +78,13 @@ def _image_times(instance: Instance) -> dict[str, datetime | None]:
 
 
 def _labelled() -> list[checks.Labelled]:
-    """List the containers, networks and volumes of all instances on this machine."""
-    ours, state = arguments.labelled(LABEL_STATE), arguments.label(LABEL_STATE)
+    """List the containers, networks and volumes of all projects on this machine."""
+    ours = (arguments.labelled(LABEL_STATE), arguments.labelled(render.LABEL_PROJECT))
+    state = arguments.label(LABEL_STATE)
     listings = {
-        "container": arguments.list_containers(ours, layout=f"{arguments.CONTAINER_NAME}\t{state}"),
-        "network": arguments.list_networks(ours, layout=f"{arguments.NAME}\t{state}"),
-        "volume": arguments.list_volumes(ours, layout=f"{arguments.NAME}\t{state}"),
+        "container": arguments.list_containers(*ours, layout=f"{arguments.CONTAINER_NAME}\t{state}"),
+        "network": arguments.list_networks(*ours, layout=f"{arguments.NAME}\t{state}"),
+        "volume": arguments.list_volumes(*ours, layout=f"{arguments.NAME}\t{state}"),
     }
     return [
         checks.Labelled(kind, *line.split("\t", 1))

@@ -1,199 +1,26 @@
-"""Copy a volume of a project into that of another, in a container of its own that has both.
-
-It is made of the image of a component that has the volume, so that nothing has to be pulled; the programs of an image
-without a shell or `cp` can't do it, and then the files pass through this process as a tar.
-"""
+"""Copy a volume of a project into that of another on its daemon; see `stack.engines.docker.volume_copy`."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import AbstractContextManager
+from functools import partial
 
 from stack.copying import FileCopy
-from stack.engines import process
 from stack.engines.compose import render, volume_files
-from stack.engines.docker import arguments, client, failures, resolving
-from stack.engines.docker.objects import READ_TIMEOUT
-from stack.engines.process import Pipe
-from stack.errors import StackError
+from stack.engines.docker import resolving, volume_copy
 from stack.instance import Instance
 from stack.workload import VolumeId
 
-# It says that it runs, and ends with its standard input, however this process ends.
-_WAIT = "type cp > /dev/null || exit 127; echo; exec cat > /dev/null"
-# How `cp` clones where it can: it is tried on a file that is there.
-_FACTS = """\
-file=$(find /from -type f -size +0 2> /dev/null | head -n 1)
-how=copies
-if [ -n "$file" ] && cp --reflink=always "$file" /to/.stackctl-trial 2> /dev/null; then how=clones; fi
-rm -f /to/.stackctl-trial
-set -- $(df -Pk /to | tail -n 1)
-echo "$how $4"
-"""
-# The whole, and what of it is left out.
-_SIZE = """\
-cd /from
-set -- $(du -sk . 2> /dev/null) 0 "$@"
-whole=$1 left=0
-shift 3
-for each in "$@"; do [ ! -d "$each" ] || left=$((left + $(du -sk "$each" | cut -f 1))); done
-echo "$whole $left"
-"""
-# All but what is left out; of that, each folder is made with its owner and mode, empty.
-_COPY = """\
-own() { chown "$(stat -c %u:%g "$1")" "$2" && chmod "$(stat -c %a "$1")" "$2"; }
-how=$1 from=/from/$2 to=/to/$2 out=" $3 " failed=0
-cd "$from" || exit 1
-mkdir -p "$to"
-for each in * .[!.]* ..?*; do
-    [ -e "$each" ] || [ -L "$each" ] || continue
-    case $out in
-    *" $each "*)
-        [ -d "$each" ] || continue
-        mkdir "$to/$each" && own "$each" "$to/$each" ;;
-    *) cp -a $how -- "$each" "$to/" ;;
-    esac || failed=1
-done
-own . "$to" || failed=1
-exit $failed
-"""
-_COPY_FILES = """\
-how=$1 from=/from/$2 to=/to/$2
-shift 2
-cd "$from" && cp -a $how -- "$@" "$to/"
-"""
-_WRITE = 'cat > "/to/$1" && chown "$(stat -c %u:%g "/to/$(dirname "$1")")" "/to/$1" && chmod 600 "/to/$1"'
-_VANISHED = "No such file or directory"
-_WITHOUT_PROGRAMS = (126, 127)
 
-
-@contextlib.contextmanager
-def copying(source: Instance, target: Instance, volume: VolumeId) -> Iterator[FileCopy]:
+def copying(source: Instance, target: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
     """Open the copy of a volume of one instance into the same of another; see `stack.engines.base.Volumes`."""
-    store = volume_files.make_volume(target, volume)
-    name = f"{target.project}-{volume.component}-branch"
-    theirs, labels = resolving.volumes(source)[volume], volume_files.one_off_labels(target)
-    command = arguments.run_copy(name, _image(source, volume), theirs, store, labels, _WAIT)
-    with Pipe(client.command(command), client.environment(target.host), feed=True, take=True) as waiting:
-        try:
-            if waiting.output.readline():
-                yield _InContainer(name, volume, target.host)
-                return
-        finally:
-            client.run(arguments.remove_containers([name]), READ_TIMEOUT, host=target.host)
-        if waiting.finish(READ_TIMEOUT) not in _WITHOUT_PROGRAMS:
-            raise client.failed("run", waiting.complaint, target.host)
-    yield _ThroughHere(source, target, volume)
-
-
-def _image(source: Instance, volume: VolumeId) -> str:
-    """Return an image of the instance that is copied: that of the owner of the volume, else of one that has it."""
-    images = render.images(source)
-    having = [name for name in images if any(each.id == volume for each in resolving.workload_of(source, name).volumes)]
-    return images[volume.component if volume.component in images else having[0]]
-
-
-@dataclass(frozen=True)
-class _InContainer:
-    """See `stack.copying.FileCopy`. `container` has the volume that is copied at /from, and the new one at /to."""
-
-    container: str
-    volume: VolumeId
-    host: str | None
-
-    @cached_property
-    def _facts(self) -> tuple[str, int]:
-        how, free = self._run(_FACTS).split()
-        return how, int(free) * 1024
-
-    @property
-    def clones(self) -> bool:
-        return self._facts[0] == "clones"
-
-    @property
-    def free(self) -> int | None:
-        return self._facts[1]
-
-    def size(self, leave_out: Collection[str] = ()) -> int:
-        whole, left_out = map(int, self._run(_SIZE, *leave_out).split())
-        return (whole - left_out) * 1024
-
-    def copy(self, folder: str = "", leave_out: Collection[str] = ()) -> None:
-        self._run(_COPY, self._how, folder, " ".join(leave_out))
-
-    def copy_files(self, folder: str, names: Sequence[str]) -> None:
-        if names:
-            self._run(_COPY_FILES, self._how, folder, *names)
-
-    def read(self, path: str) -> str | None:
-        answer = process.run(self._command('cat -- "/from/$1"', path), client.environment(self.host), READ_TIMEOUT)
-        return answer.stdout if answer.ok else None
-
-    def write(self, path: str, text: str) -> None:
-        with Pipe(self._command(_WRITE, path), client.environment(self.host), feed=True) as writing:
-            with contextlib.suppress(BrokenPipeError):
-                writing.input.write(text.encode())
-            if writing.finish(READ_TIMEOUT):
-                raise self._failed(writing.complaint)
-
-    @property
-    def _how(self) -> str:
-        return "--reflink=auto" if self.clones else ""
-
-    def _run(self, script: str, *words: str) -> str:
-        answer = process.run(self._command(script, *words), client.environment(self.host), None)
-        complaints = [line for line in answer.stderr.splitlines() if line.strip()]
-        if not answer.ok and not (complaints and all(line.endswith(_VANISHED) for line in complaints)):
-            raise self._failed(answer.stderr)
-        return answer.stdout
-
-    def _command(self, script: str, *words: str) -> list[str]:
-        return client.command(arguments.execute(self.container, ["env", "LC_ALL=C", "sh", "-c", script, "sh", *words]))
-
-    def _failed(self, output: str) -> StackError:
-        client.check_connection(self.host)
-        return failed(self.volume, output)
-
-
-@dataclass(frozen=True)
-class _ThroughHere:
-    """See `stack.copying.FileCopy`: of the files of an image without programs, which nothing but a whole copy is of."""
-
-    source: Instance
-    target: Instance
-    volume: VolumeId
-    clones: bool = False
-    free: None = None
-
-    def size(self, leave_out: Collection[str] = ()) -> int:
-        return 0
-
-    def copy(self, folder: str = "", leave_out: Collection[str] = ()) -> None:
-        if folder or leave_out:
-            raise self._unable()
-        with (
-            volume_files.read(self.source, self.volume) as reading,
-            volume_files.write(self.target, self.volume) as writing,
-        ):
-            shutil.copyfileobj(reading, writing)
-
-    def copy_files(self, folder: str, names: Sequence[str]) -> None:
-        raise self._unable()
-
-    def read(self, path: str) -> str | None:
-        raise self._unable()
-
-    def write(self, path: str, text: str) -> None:
-        raise self._unable()
-
-    def _unable(self) -> StackError:
-        return failed(self.volume, "its image has neither a shell nor `cp`")
-
-
-def failed(volume: VolumeId, output: str) -> StackError:
-    """Return the error of a volume that can't be copied, by what was said."""
-    hint = "see what it names, and run this again"
-    return failures.classify(output, "branch-failed", f"the volume {volume} can't be copied", hint)
+    theirs, own = resolving.volumes(source)[volume], volume_files.make_volume(target, volume)
+    return volume_copy.copying(
+        volume_copy.Place(target.host),
+        volume_copy.Volumes(volume, theirs, own),
+        volume_copy.image_with(source, volume, render.images(source)),
+        f"{target.project}-{volume.component}-branch",
+        volume_files.one_off_labels(target),
+        partial(volume_files.read, source, volume),
+        partial(volume_files.write, target, volume),
+    )

@@ -99,10 +99,12 @@ def create_container(name: str, image: str, volume: str, target: str, labels: Ma
     ]
 
 
-def run_copy(name: str, image: str, source: str, target: str, labels: Mapping[str, str], script: str) -> list[str]:
+def run_copy(
+    name: str, image: str, source: str, target: str, labels: Mapping[str, str], script: str, pull: str
+) -> list[str]:
     """Run a shell script in a container that has one volume at /from, which it only reads, and another at /to."""
     return [
-        "run", "--rm", "--interactive", "--name", name, "--network", "none", "--pull", "never", "--user", "0:0",
+        "run", "--rm", "--interactive", "--name", name, "--network", "none", "--pull", pull, "--user", "0:0",
         *_labels(labels), "--mount", f"type=volume,src={source},dst=/from,readonly,volume-nocopy",
         "--mount", f"type=volume,src={target},dst=/to,volume-nocopy", "--entrypoint", "sh", image, "-c", script,
     ]  # fmt: skip

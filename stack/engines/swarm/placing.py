@@ -17,16 +17,18 @@ _ENDS_WITHIN = 90.0
 _POLL = 0.1
 
 
-def pin_data(instance: Instance) -> Node | None:
+def pin_data(instance: Instance, wanted: Node | None = None) -> Node | None:
     """Choose the node that has the data, if there is any: its label says so from then on.
 
-    Raises `failover-unfinished` if it was given up, and no other has taken its place.
+    It is `wanted` unless another one has the data already. Raises `failover-unfinished` if it was given up, and no
+    other has taken its place.
     """
     project = instance.project
     if not any(render.has_data(instance, name) for name in instance.stack.whole.names):
         return None
     cluster = machine.read()
-    node, label = cluster.data_node(project), data_label(project)
+    label = data_label(project)
+    node = wanted if wanted is not None and cluster.has_data(project) is None else cluster.data_node(project)
     if node.labels.get(label) == FENCED:
         name = next(iter(render.copies(instance).values()), "NAME")
         raise StackError(

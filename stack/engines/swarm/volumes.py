@@ -57,12 +57,10 @@ class SwarmVolumes(Volumes):
         return machine.read().has_data(self._instance.project)
 
     def copying(self, source: Instance, volume: VolumeId) -> AbstractContextManager[FileCopy]:
-        raise StackError(
-            "branch-refused",
-            f"volumes on a Swarm are not copied: {volume} of {source.name}; nothing was changed",
-            "`stackctl snapshot save --output FILE` saves them, and `stackctl --instance NAME snapshot restore --input "
-            "FILE` makes another instance of it",
-        )
+        from stack.engines.swarm import volume_copy
+
+        node = self._there(volume, machine.read().has_data(source.project))
+        return volume_copy.copying(source, node, self._instance, volume)
 
     def _there(self, volume: VolumeId, node: Node | None) -> Node:
         if node is None:
