@@ -18,8 +18,8 @@ from stack.merging import Entry, counted
 # The rows of a table are divided by their keys into so many parts: a few rows that differ are in a few parts.
 _PARTS = 1024
 # What is compared: each table with its rows, and a partitioned one as a whole. pg_dump saves the same, but no row of a
-# materialized view; those of an extension come with it, and what stackctl notes is not the user's. The rows of a foreign
-# table are another server's: beside a partition that is one, each of the others is a table of its own.
+# materialized view; those of an extension come with it, and what stackctl notes is not the user's. The rows of a
+# foreign table are another server's: beside a partition that is one, each of the others is a table of its own.
 _TABLES = """\
 SELECT coalesce(json_agg(json_build_object(
     'name', format('%I.%I', nspname, relname), 'only', relkind = 'r', 'derived', relkind = 'm',
