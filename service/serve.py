@@ -70,7 +70,7 @@ def _build_server() -> _Server:
     Config.from_environment(os.environ)  # raises ConfigError once, and not in every worker
     host, port = os.environ.get("BIND") or "127.0.0.1", _number("PORT", 8000, most=65535)
     workers = _number("WEB_CONCURRENCY", 2, most=1024)
-    _check_address(host, port)
+    claim = _claim(host, port)
     server = _Server(
         "service:create_app",
         host,
@@ -85,6 +85,7 @@ def _build_server() -> _Server:
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
+    server.claim = claim
 
     @server.on_startup
     def started() -> None:
@@ -97,7 +98,9 @@ def _build_server() -> _Server:
 
 
 class _Server(MPServer):
-    """A server whose workers receive SIGTERM at any point of their life."""
+    """A server whose workers receive SIGTERM at any point of their life. `claim` keeps its address while it is open."""
+
+    claim: socket.socket | None = None
 
     def signal_handler_interrupt(self, *_: object) -> None:
         if os.getpid() != self.pid:
@@ -148,8 +151,30 @@ def _number(name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def _claim(host: str, port: int) -> socket.socket | None:
+    """Claim an address for this server and its workers while the socket is open. Raises ValueError if it is taken.
+
+    granian's workers share the port, and would with another server too. One that listens shows by the port itself; one
+    that is only about to, by a name in the kernel, where there are such names.
+    """
+    claim = None
+    if sys.platform == "linux":
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0visit-counter {host} {port}")
+        except OSError as error:
+            claim.close()
+            raise _taken(host, port, error) from None
+    _check_address(host, port)
+    return claim
+
+
+def _taken(host: str, port: int, error: OSError) -> ValueError:
+    return ValueError(f"cannot listen on {host}, port {port}: {error.strerror}")
+
+
 def _check_address(host: str, port: int) -> None:
-    """Raise ValueError if the port is taken: granian's workers share it, and would with another granian too."""
+    """Raise ValueError if something else listens there, or this is no address of this machine."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -159,7 +184,7 @@ def _check_address(host: str, port: int) -> None:
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise ValueError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+            raise _taken(host, port, error) from None
 
 
 @contextmanager

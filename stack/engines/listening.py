@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from psutil import Process
 
 
-def of_processes(process: int) -> frozenset[tuple[str, int]] | None:
-    """Find the addresses and ports of a process and all below it; None if it is gone or can't be seen."""
+def of_processes(process: int, others: Collection[int] = ()) -> frozenset[tuple[str, int]] | None:
+    """Find the addresses and ports of a process and all below it, and of others that belong to it.
+
+    None if it is gone or can't be seen.
+    """
     # 6 ms: only for what needs it.
     import psutil
 
     try:
         root = psutil.Process(process)
-        return frozenset(each for one in (root, *root.children(recursive=True)) for each in _of_process(one))
+        below = [root, *root.children(recursive=True)]
+        beside = [psutil.Process(other) for other in {*others}.difference(each.pid for each in below)]
+        return frozenset(each for one in (*below, *beside) for each in _of_process(one))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 

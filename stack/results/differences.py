@@ -41,7 +41,7 @@ class ItemDifference:
 
     `change`: what happened to it.
     `key`: the values of its key as text, by column; the name of a key; the path of a file. Empty for a row without one.
-    `columns`: what of it changed: the columns of a row; empty unless it changed.
+    `columns`: what of it changed: the columns of a row, `value` or `expiry` of a key; empty unless it changed.
     `before`: with --values, its values in the first as text; of a changed row those that changed. Else null.
     `after`: the same of the second.
     """

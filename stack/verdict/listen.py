@@ -1,11 +1,14 @@
-"""Watch where the apps listen that do not answer, until it is certain that no request will ever reach them."""
+"""Watch where the apps listen that do not answer, until it is certain that no request will ever reach them.
+
+And tell the answers of an app from those of another program at its port.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
 from stack.engines.base import Engine
-from stack.observed import Observed
+from stack.observed import Listening, Observed
 from stack.verdict.judge import Answer, Failure, Misplaced, misplaced
 
 # Before that hardly an app listens, and most answer.
@@ -14,6 +17,22 @@ _BEGINS_AFTER = 1.0
 # on another port, after this part of the timeout: it may listen there first, and on its own after a long start.
 _WRONG_ADDRESS_AFTER = 2.0
 _WRONG_PORT_AFTER = 0.25
+
+
+def own_answers(engine: Engine, observed: Observed, answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
+    """Take away the good answers that another program gave, which has the port of a process that still starts.
+
+    A container has its published port for itself before it is started.
+    """
+    if engine.traits.target != "process":
+        return answers
+    return {name: _own(answer, engine.listening(name, observed.components[name])) for name, answer in answers.items()}
+
+
+def _own(answer: Answer, listening: Listening | None) -> Answer:
+    if not answer.ok or listening is None or any(port == listening.port for _, port in listening.found):
+        return answer
+    return Answer(False, f"another program answers at port {listening.port}")
 
 
 class ListenCheck:

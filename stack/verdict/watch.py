@@ -41,7 +41,7 @@ from stack.verdict.judge import (
     undone,
     unhealthy,
 )
-from stack.verdict.listen import ListenCheck
+from stack.verdict.listen import ListenCheck, own_answers
 from stack.verdict.loading import Loading
 from stack.verdict.probe import Probe, accepts, ask, ask_url, urls
 from stack.verdict.ready import found_ready
@@ -260,7 +260,8 @@ def await_ready(
                     and not loading.found(changed(before, observed), urls(instance, observed))
                 )
                 # Asked twice, for one answer of an app may be good and the next one bad.
-                watch.answers = ask(instance, observed, probe) if stable else watch.answers
+                if stable:
+                    watch.answers = own_answers(engine, observed, ask(instance, observed, probe))
                 if stable and all(answer.ok for answer in watch.answers.values()):
                     return Verdict(watch.seconds, watch.report(observed), restarted(before, observed))
         if watch.late:

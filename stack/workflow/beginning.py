@@ -16,7 +16,7 @@ from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened
 from stack.workflow.opening import change, look, with_parameters
 from stack.workflow.parameters import find_parameters, inherit_secrets
-from stack.workflow.ports import registered
+from stack.workflow.ports import registered, registered_again
 
 
 @contextmanager
@@ -49,8 +49,11 @@ def branched(settings: Settings, theirs: Settings, progress: Progress) -> Iterat
                 ready.state.remember(ready.record)
                 copied = _copied(theirs, ready, progress)
                 settle_data(ready, copied, progress)
-                ready.state.finish()
-                yield ready, copied
+                # A copy can take minutes, in which nothing keeps a port free.
+                with registered_again(ready, own) as again:
+                    again.state.remember(again.record)
+                    again.state.finish()
+                    yield again, copied
 
 
 def require_parent(parent: Opened, name: str | None) -> None:

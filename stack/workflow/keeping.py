@@ -95,10 +95,12 @@ def save(
     progress: Progress,
     output: Path | None = None,
     online: bool = False,
+    proven: bool = True,
 ) -> tuple[Path, Manifest]:
     """Make a snapshot of all databases that have data, at `output` or else in the snapshots, where `name` is its name.
 
-    `online`: only of what can run meanwhile.
+    `online`: only of what can run meanwhile. If not `proven`, no older one is deleted for it: the caller does that with
+    `make_room`, once it knows that this one can be restored.
 
     Hold the lock. Raises `snapshot-exists`, `nothing-to-save`, `disk-full`, and what else prevents it.
     """
@@ -138,8 +140,8 @@ def save(
         )
         taken = archive.finish(manifest)
     progress.step(f"saved as {path.name if output is None else path} ({manifest.holds}, {size(taken)})")
-    if manifest.automatic:
-        _make_room(snapshots, now)
+    if manifest.automatic and proven:
+        make_room(snapshots, now)
     return path, manifest
 
 
@@ -149,7 +151,7 @@ def writers(stack: Stack, owners: Collection[str]) -> list[str]:
     return [name for name, used in volumes.items() if any(each.id.component in owners for each in used)]
 
 
-def _make_room(snapshots: SnapshotStore, now: datetime) -> None:
+def make_room(snapshots: SnapshotStore, now: datetime) -> None:
     """Delete the oldest automatic snapshots; those that a user made are kept."""
     for item in superfluous(snapshots.items(), now):
         item.path.unlink()

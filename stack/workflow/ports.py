@@ -48,6 +48,18 @@ def registered(opened: Opened, settings: Settings) -> Iterator[Opened]:
             registry.remove(project)
 
 
+@contextmanager
+def registered_again(opened: Opened, settings: Settings) -> Iterator[Opened]:
+    """Choose others for the ports that were chosen for an instance that does not run yet, if they are taken since."""
+    taken = [name for name in opened.automatic if not _may_be_taken(opened, name, opened.instance.ports[name])]
+    if not taken:
+        yield opened
+        return
+    left = {name: port for name, port in opened.record.ports.items() if name not in taken}
+    with registered(replace(opened, record=replace(opened.record, ports=left)), settings) as ready:
+        yield replace(ready, automatic=opened.automatic)
+
+
 def resolve_ports(opened: Opened, reserved: Collection[int], observe: Callable[[], Observed]) -> Opened:
     """Return the instance with a port for each component that is to get one automatically, not one of `reserved`.
 

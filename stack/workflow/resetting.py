@@ -21,7 +21,7 @@ from stack.workflow.branches import branches_of
 from stack.workflow.confirming import Confirm
 from stack.workflow.externals import external_lines
 from stack.workflow.journal import Journal
-from stack.workflow.keeping import as_made, save, unsaved_lines, with_data
+from stack.workflow.keeping import as_made, make_room, save, unsaved_lines, with_data
 from stack.workflow.opened import Opened, whole
 from stack.workflow.opening import change
 from stack.workflow.places import at, delete_elsewhere
@@ -86,15 +86,15 @@ def _chosen_ports(instance: Instance) -> dict[PortId, int]:
 
 def _save(settings: Settings, opened: Opened, journal: Journal, accepts: bool, progress: Progress) -> Path:
     try:
+        snapshots = SnapshotStore(settings.state_root, opened.instance.name)
         with quiesced(opened, journal, progress):
-            path, manifest = save(
-                opened, SnapshotStore(settings.state_root, opened.instance.name), None, "reset", progress
-            )
+            path, manifest = save(opened, snapshots, None, "reset", progress, proven=False)
             try:
                 _prove(as_made(whole(opened)), journal, path, manifest, accepts, progress)
             except BaseException:
                 path.unlink()
                 raise
+            make_room(snapshots, manifest.made)
     except StackError as error:
         raise error.hinting(
             f"nothing was deleted; `stackctl reset --no-snapshot` deletes without saving; {error.hint}"

@@ -45,6 +45,9 @@ CREATE TABLE february PARTITION OF days FOR VALUES FROM ('2026-02-01') TO ('2026
 INSERT INTO days VALUES ('2026-01-02', 1, 'x'), ('2026-02-02', 1, 'x');
 CREATE TABLE old (id int PRIMARY KEY);
 INSERT INTO old VALUES (1), (2);
+CREATE MATERIALIZED VIEW listed AS SELECT word, count(*) AS number FROM words GROUP BY word;
+CREATE UNIQUE INDEX ON listed (word);
+CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS n WITH NO DATA;
 """
 ROWS = r"""
 UPDATE kinds SET title = NULL, real = 'NaN' WHERE id = -3;
@@ -58,6 +61,7 @@ INSERT INTO moods VALUES ('ok', '00000000-0000-0000-0000-000000000002');
 DELETE FROM lines WHERE line = 'once';
 INSERT INTO lines VALUES ('twice', NULL), (NULL, NULL);
 UPDATE days SET note = 'y' WHERE day = '2026-02-02';
+REFRESH MATERIALIZED VIEW listed;
 SELECT lo_from_bytea(4711, 'large');
 """
 DDL = """
@@ -101,6 +105,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Twi
         first.ok("seed", "-", stdin=SCHEMA)
         first.ok("exec", "queue", "--", "redis-cli", "HSET", "kept", "b", "2", "a", "1")
         first.ok("exec", "queue", "--", "redis-cli", "RPUSH", "jobs", "one", "two")
+        first.ok("exec", "queue", "--", "redis-cli", "SET", "short", "1", "EX", "86400")
         first.ok("exec", "app", "--", "sh", "-c", f"{IN_MEDIA}; echo one > one; echo two > two")
         first.ok("snapshot", "save", "start")
         file = folder / ".stackctl" / ".snapshots" / first.instance / "start.zip"
@@ -134,6 +139,7 @@ def test_a_copy_is_the_same_until_a_row_of_it_changes(twins: Twins) -> None:
         "public.days": (0, 0, 1),
         "public.kinds": (1, 1, 2),
         "public.lines": (2, 1, 0),
+        "public.listed": (1, 1, 0),
         "public.moods": (1, 0, 0),
         "public.words": (1, 1, 3),
     }
@@ -185,6 +191,7 @@ def test_a_snapshot_is_compared_without_touching_the_instance(twins: Twins) -> N
     assert told["after"] == {"kind": "snapshot", "name": file}
     back = told["components"]["db"]["contents"]
     assert {each["name"]: amounts(each) for each in back}["public.words"] == (1, 1, 3)
+    assert "public.listed" not in {each["name"] for each in back}, "a snapshot has none of its rows"
     assert changes(next(each for each in back if each["name"] == "public.moods")) == [("removed", "ok")]
     assert not [each for each in (here.folder / ".stackctl").iterdir() if "_diff" in each.name], "nothing is left"
 
@@ -203,13 +210,13 @@ def test_an_instance_that_is_stopped_is_compared_too(twins: Twins) -> None:
 
 @on_docker_at_length
 def test_keys_of_a_queue_and_files_of_a_volume_are_compared(twins: Twins) -> None:
-    for words in (["HSET", "kept", "a", "3"], ["DEL", "jobs"], ["-n", "2", "SET", "new", "1"]):
+    for words in (["HSET", "kept", "a", "3"], ["DEL", "jobs"], ["-n", "2", "SET", "new", "1"], ["PERSIST", "short"]):
         twins.second.ok("exec", "queue", "--", "redis-cli", *words)
     script = f"{IN_MEDIA}; echo 1 > one; chmod 600 one; rm two; mkdir three"
     twins.second.ok("exec", "app", "--", "sh", "-c", script)
     found = twins.diff()["components"]
     assert [(each["group"], changes(each)) for each in found["queue"]["contents"]] == [
-        ("0", [("removed", "jobs"), ("changed", "kept")]),
+        ("0", [("removed", "jobs"), ("changed", "kept", "value"), ("changed", "short", "expiry")]),
         ("2", [("added", "new")]),
     ]
     (media,) = found["media"]["contents"]

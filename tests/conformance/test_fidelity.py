@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stack.snapshots.store import KEPT
 from tests.cli import Cli
 from tests.conformance.engines import COMPOSE, on_one_engine
 from tests.manifests import older
@@ -174,6 +176,7 @@ INSERT INTO amounts VALUES (1);
 @on_one_engine
 def test_a_reset_deletes_nothing_that_undo_could_not_bring_back(kept: Cli) -> None:
     count = kept.visit()
+    _have_automatic_ones(kept)
     psql(kept, _NEVER_COMES_BACK)
     before = kept.data("snapshot", "list")
     error = kept.fails("reset", "--yes", code="restore-failed")
@@ -181,8 +184,18 @@ def test_a_reset_deletes_nothing_that_undo_could_not_bring_back(kept: Cli) -> No
     assert "nothing was deleted" in error["hint"]
     assert "--no-snapshot" in error["hint"]
     assert kept.visit() == count + 1, "what was stopped for it was started again"
-    assert kept.data("snapshot", "list") == before
+    assert kept.data("snapshot", "list") == before, "no older one went for one that is worth nothing"
     psql(kept, "DROP TABLE amounts, limits; DROP FUNCTION most")
+
+
+def _have_automatic_ones(cli: Cli) -> None:
+    """Make as many automatic snapshots as are kept, so that another one takes the place of the oldest."""
+    cli.ok("snapshot", "save", "one")
+    saved = cli.folder / ".stackctl" / ".snapshots" / cli.instance / "one.zip"
+    for number in range(KEPT):
+        path = saved.with_name(f"before-load-{number}.zip")
+        shutil.copy(saved, path)
+        rewrite(path, lambda manifest: manifest.update(reason="load"))
 
 
 @on_one_engine

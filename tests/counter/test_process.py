@@ -111,6 +111,24 @@ def test_two_do_not_share_a_port(service: ServiceServer, environment: dict[str, 
     assert service.get("/livez").status == 200
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the kernel keeps such names")
+def test_of_those_that_start_at_once_one_gets_the_port(environment: dict[str, str], service_folder: Path) -> None:
+    servers = [ServiceServer(service_folder, environment, workers=1) for _ in range(4)]
+    for number, server in enumerate(servers):
+        server.log = service_folder / f"{number}.log"
+        server.environment["PORT"] = str(servers[0].port)
+    try:
+        for server in servers:
+            server.launch()
+        eventually(lambda: servers[0].get("/livez").status == 200, "one answers")
+        taken = f"cannot listen on 127.0.0.1, port {servers[0].port}: Address already in use"
+        eventually(lambda: [taken in each.log.read_text() for each in servers].count(True) == 3, "the others end")
+        assert servers[0].get("/livez").status == 200
+    finally:
+        for server in servers:
+            server.stop()
+
+
 def test_the_health_check_of_a_container_is_its_services(service: ServiceServer, postgres: PostgresServer) -> None:
     assert _asked_as_in_a_container(service) == (0, "")
     postgres.stop()

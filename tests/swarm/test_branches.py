@@ -30,7 +30,9 @@ def guarded(swarm: Swarm, tmp_path: Path) -> Iterator[Cli]:
 
 
 def inside(cli: Cli, sql: str) -> str:
-    return cli.ok("shell", "db", "--write", stdin=f"\\set QUIET on\n\\t on\n\\a\n{sql};\n").stdout.strip().split("\n")[-1]
+    return (
+        cli.ok("shell", "db", "--write", stdin=f"\\set QUIET on\n\\t on\n\\a\n{sql};\n").stdout.strip().split("\n")[-1]
+    )
 
 
 def standing(cli: Cli) -> dict[str, Any]:

@@ -268,6 +268,27 @@ def test_a_copy_that_fails_leaves_nothing(shop: Shop, monkeypatch: pytest.Monkey
     assert_nothing_left(shop)
 
 
+@pytest.mark.parametrize("taken", [None, 8001, 8002])
+def test_a_port_that_is_taken_while_it_is_copied_is_chosen_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, taken: int | None
+) -> None:
+    def slow(*arguments: Any) -> int:
+        is_taken.update({taken} if taken else ())
+        return copy(*arguments)
+
+    is_taken: set[int] = set()
+    shop.settings.file.write_text(
+        STACK.replace(", Job(", ", Container('page', image='i', ports={'http': 80}, publish={'http': 8001}), Job(")
+    )
+    up(shop.settings, Silence())
+    monkeypatch.setattr(ports, "is_free", lambda port, _: port not in is_taken)
+    monkeypatch.setattr(ports, "next_free", lambda *_: next(n for n in (8002, 8003) if n not in is_taken))
+    monkeypatch.setattr(PostgresData, "copy", slow)
+    made = shop.branch("feature")
+    assert made.up.automatic_ports == {"page:http": 8003 if taken == 8002 else 8002}
+    assert not up(shop.of("feature"), Silence()).data.changed, "it is remembered"
+
+
 def test_up_begins_a_new_instance_with_a_copy_and_keeps_it(shop: Shop) -> None:
     assert shop.up("feature", "shop").instance == "feature"
     assert shop.rows("feature") == [41]

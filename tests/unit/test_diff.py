@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.components.postgres.compared import Column, Shape, unescaped
-from stack.components.redis.differ import compare_keys
+from stack.components.redis.differ import Key, compare_keys
 from stack.engines import ENGINES
 from stack.errors import StackError, UsageError
 from stack.record import Record
@@ -109,9 +109,19 @@ def test_files_are_compared_by_content_kind_and_permissions() -> None:
 
 
 def test_a_key_of_any_bytes_has_a_name() -> None:
-    found = compare_keys("0", {b"\xff": "string 1", b"a": "set 1"}, {b"\xff": "string 2", b"b": "set 1"}, 9)
+    one, two = Key("string 1"), Key("string 2")
+    found = compare_keys("0", {b"\xff": one, b"a": one}, {b"\xff": two, b"b": one}, 9)
     assert [(each.change, each.key["key"]) for each in found.items] == [
         ("removed", "a"), ("added", "b"), ("changed", "\\xff"),
+    ]  # fmt: skip
+
+
+def test_what_changed_of_a_key_is_told() -> None:
+    before = {b"a": Key("1"), b"b": Key("1", 5), b"c": Key("1", 5), b"d": Key("1", 5)}
+    after = {b"a": Key("2"), b"b": Key("1", 6), b"c": Key("2"), b"d": Key("1", 5)}
+    found = compare_keys("0", before, after, 9)
+    assert [(each.key["key"], each.columns) for each in found.items] == [
+        ("a", ("value",)), ("b", ("expiry",)), ("c", ("value", "expiry")),
     ]  # fmt: skip
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from stack import Postgres, Stack, WebApp
 from stack.capabilities import Completed
+from stack.engines.base import Engine
 from stack.engines.compose.driver import ComposeEngine
+from stack.engines.embedded.driver import EmbeddedEngine
 from stack.errors import StackError
 from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed
@@ -345,6 +347,23 @@ def test_an_unreachable_app_is_reported_as_soon_as_it_is_certain(
     assert raised.value.code == "not-ready"
     assert raised.value.message.startswith(message)
     assert clock.time == pytest.approx(seconds, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("ports", "problem"),
+    [((), "another program answers at port 8000"), ((9999,), "web listens on 9999, not on 8000")],
+)
+def test_an_answer_of_another_program_is_not_that_of_a_process(ports: tuple[int, ...], problem: str) -> None:
+    def judged(like: type[Engine], *listens: int) -> Verdict:
+        clock, found = FakeClock(), frozenset(("127.0.0.1", port) for port in listens)
+        world = World(scenes=[scene()], log=[], listens=Listening(found, 8000, inside=False))
+        engine = FakeEngine(world, INSTANCE, like=like)
+        return await_ready(INSTANCE, engine, FakeJob(clock), NOTHING, 5, Silence(), probe=lambda _: YES, clock=clock)
+
+    with pytest.raises(StackError, match=problem):
+        judged(EmbeddedEngine, *ports)
+    assert judged(EmbeddedEngine, *ports, 8000).observed == scene()
+    assert judged(ComposeEngine, *ports).observed == scene(), "its port is its own before it starts"
 
 
 def test_what_was_started_again_meanwhile_is_told_with_the_verdict() -> None:

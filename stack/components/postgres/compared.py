@@ -17,12 +17,13 @@ from stack.merging import Entry, counted
 
 # The rows of a table are divided by their keys into so many parts: a few rows that differ are in a few parts.
 _PARTS = 1024
-# What is compared: each table with its rows, and a partitioned one as a whole. pg_dump saves the same; those of an
-# extension come with it, and what stackctl notes is not the user's. The rows of a foreign table are another server's:
-# beside a partition that is one, each of the others is a table of its own.
+# What is compared: each table with its rows, and a partitioned one as a whole. pg_dump saves the same, but no row of a
+# materialized view; those of an extension come with it, and what stackctl notes is not the user's. The rows of a
+# foreign table are another server's: beside a partition that is one, each of the others is a table of its own.
 _TABLES = """\
 SELECT coalesce(json_agg(json_build_object(
-    'name', format('%I.%I', nspname, relname), 'only', relkind = 'r', 'columns', columns, 'keys', keys,
+    'name', format('%I.%I', nspname, relname), 'only', relkind = 'r', 'derived', relkind = 'm',
+    'columns', columns, 'keys', keys,
     'bytes', pg_table_size(t.oid) + (SELECT coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree(t.oid))
 ) ORDER BY nspname, relname), '[]')
 FROM pg_class AS t JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -53,7 +54,7 @@ CROSS JOIN LATERAL (
 ) AS all_keys
 WHERE relpersistence <> 't' AND nspname NOT IN ('information_schema', 'stackctl') AND nspname NOT LIKE 'pg\\_%'
     AND CASE relkind WHEN 'p' THEN NOT relispartition AND NOT beside_foreign
-        WHEN 'r' THEN NOT relispartition OR beside_foreign ELSE false END
+        WHEN 'r' THEN NOT relispartition OR beside_foreign WHEN 'm' THEN relispopulated ELSE false END
     AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = t.oid AND deptype = 'e'
     );
@@ -154,9 +155,13 @@ _LARGE_OBJECTS = Shape(
 )
 
 
-def read_shapes(at: Session) -> dict[str, Shape]:
-    """Return the tables of a database by their names. Raises `query-failed`."""
-    shapes = [*map(_shape, json.loads(at.ask(_TABLES))), _LARGE_OBJECTS]
+def read_shapes(at: Session, derived: bool) -> dict[str, Shape]:
+    """Return the tables of a database by their names, and if `derived` the materialized views that are filled.
+
+    Raises `query-failed`.
+    """
+    tables = [each for each in json.loads(at.ask(_TABLES)) if derived or not each["derived"]]
+    shapes = [*map(_shape, tables), _LARGE_OBJECTS]
     return {each.name: each for each in shapes}
 
 

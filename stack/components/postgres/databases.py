@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from stack.components.postgres.catalog import WITH_PARTS, read_schema
@@ -37,13 +38,17 @@ _LARGE = 50 * 10**6
 
 @dataclass(frozen=True)
 class Pair:
-    """A database of a component on both sides, each in a transaction."""
+    """A database of a component on both sides, each in a transaction.
+
+    `stored`: one side is a snapshot, whose materialized views were filled when it was loaded.
+    """
 
     component: str
     name: str
     encoding: str
     before: Session
     after: Session
+    stored: bool = False
 
     def ask(self, before: Callable[[Session], Answer], after: Callable[[Session], Answer]) -> tuple[Answer, Answer]:
         """Ask both servers at the same time."""
@@ -73,7 +78,7 @@ def compare_rows(pair: Pair, wanted: Wanted, progress: Progress) -> Iterator[Con
     for session in (pair.before, pair.after):
         if pair.encoding != "SQL_ASCII":
             session.ask("SET client_encoding = 'UTF8'; SELECT 1;\n")
-    before, after = pair.ask(read_shapes, read_shapes)
+    before, after = pair.ask(*[partial(read_shapes, derived=not pair.stored)] * 2)
     for name in sorted({*before, *after}):
         one, other = before.get(name), after.get(name)
         if max(each.bytes for each in (one, other) if each is not None) >= _LARGE:

@@ -27,7 +27,8 @@ class PostgresDiffer:
 
     def compare(self, before: Side, after: Side, wanted: Wanted, progress: Progress) -> ComponentDifference:
         with _serving(before) as one, _serving(after) as other:
-            return _compare(one, other, wanted, progress)
+            stored = before.stored is not None or after.stored is not None
+            return _compare(one, other, stored, wanted, progress)
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def _serving(side: Side) -> Iterator[Server]:
         yield Server(database, opened)
 
 
-def _compare(before: Server, after: Server, wanted: Wanted, progress: Progress) -> ComponentDifference:
+def _compare(before: Server, after: Server, stored: bool, wanted: Wanted, progress: Progress) -> ComponentDifference:
     one, other = read_cluster(before), read_cluster(after)
     schema, contents, notices = list[SchemaDifference](), list[ContentDifference](), list[str]()
     for name in dict.fromkeys([*_databases(one), *_databases(other)]):
@@ -50,7 +51,7 @@ def _compare(before: Server, after: Server, wanted: Wanted, progress: Progress) 
             notices.append(f"{visible(name)} allows no connections, and was not compared")
         elif was is not None:
             with session(before, name, one.major) as first, session(after, name, other.major) as second:
-                pair = Pair(before.database.name, name, was.encoding, first, second)
+                pair = Pair(before.database.name, name, was.encoding, first, second, stored)
                 schema += compare_schema(pair)
                 contents += compare_rows(pair, wanted, progress)
     return ComponentDifference(None, tuple(schema), tuple(contents), tuple(notices))

@@ -47,19 +47,31 @@ for _, key in ipairs(page[2]) do
   end
   if kind == 'hash' or kind == 'set' then table.sort(value) end
   local name = key:gsub('.', function(letter) return string.format('%02x', letter:byte()) end)
-  found[#found + 1] = {name, kind .. ' ' .. redis.sha1hex(plain(value))}
+  found[#found + 1] = {name, kind .. ' ' .. redis.sha1hex(plain(value)), redis.call('PEXPIRETIME', key)}
 end
 return {page[1], found}
 """
 _TOLD_EVERY = 50_000
 
-Keys = Mapping[bytes, str]
-"""The keys of a database, each with a text that stands for its kind and value."""
+
+@dataclass(frozen=True)
+class Key:
+    """What is compared of a key. `value`: a text that stands for its kind and value.
+
+    `expiry`: the milliseconds since the epoch at which it expires, -1 if it does not.
+    """
+
+    value: str
+    expiry: int = -1
+
+
+Keys = Mapping[bytes, Key]
+"""The keys of a database."""
 
 
 @dataclass(frozen=True)
 class RedisDiffer:
-    """The keys of each database of a durable server, with their values, but not when they expire."""
+    """The keys of each database of a durable server, with their values and the times at which they expire."""
 
     redis: Redis
     loads: bool = True
@@ -81,9 +93,20 @@ def compare_keys(database: str, before: Keys, after: Keys, limit: int) -> Conten
     changes = [(key, change_between(before.get(key), after.get(key))) for key in different]
     counts = Counter[Change](change for _, change in changes)
     items = tuple(
-        ItemDifference(change, {"key": key.decode("utf-8", "backslashreplace")}) for key, change in changes[:limit]
+        ItemDifference(
+            change, {"key": key.decode("utf-8", "backslashreplace")}, _parts(before.get(key), after.get(key))
+        )
+        for key, change in changes[:limit]
     )
     return ContentDifference(database, "", "key", counts["added"], counts["removed"], counts["changed"], items)
+
+
+def _parts(before: Key | None, after: Key | None) -> tuple[str, ...]:
+    """Say what of a key changed that is on both sides."""
+    if before is None or after is None:
+        return ()
+    changed = {"value": before.value != after.value, "expiry": before.expiry != after.expiry}
+    return tuple(part for part, differs in changed.items() if differs)
 
 
 def _read(side: Side, progress: Progress) -> dict[str, Keys]:
@@ -94,13 +117,13 @@ def _read(side: Side, progress: Progress) -> dict[str, Keys]:
         return {each: dict(_keys(session, each, progress)) for each in databases}
 
 
-def _keys(session: Session, database: str, progress: Progress) -> Iterator[tuple[bytes, str]]:
+def _keys(session: Session, database: str, progress: Progress) -> Iterator[tuple[bytes, Key]]:
     cursor, number = "0", 0
     while True:
         cursor, page = json.loads(_ask(session, "--json", "-n", database, "EVAL_RO", _READ, "0", cursor))
-        for key, value in page:
+        for key, value, expiry in page:
             number += 1
-            yield bytes.fromhex(key), value
+            yield bytes.fromhex(key), Key(value, expiry)
             if number % _TOLD_EVERY == 0:
                 progress.states({session.component: f"comparing {count(number, 'key')}"})
         if cursor == "0":

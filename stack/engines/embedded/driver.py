@@ -35,7 +35,7 @@ from stack.engines.embedded.revisions import EmbeddedRevisions
 from stack.engines.embedded.search import Search
 from stack.engines.embedded.session import ProcessSession, offline_command, open_session, with_tools
 from stack.engines.embedded.start_log import is_program, read_start_log
-from stack.engines.embedded.strays import end_strays
+from stack.engines.embedded.strays import belonging, end_strays
 from stack.engines.embedded.supervisor import Supervisor
 from stack.engines.embedded.user import make_private
 from stack.engines.embedded.volumes import EmbeddedVolumes
@@ -172,7 +172,8 @@ class EmbeddedEngine(Engine):
         return processor.of_processes(state.process) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
-        found = listening.of_processes(state.process) if state.process else None
+        marked = [process for process, run in belonging() if run == self._home.run(component)]
+        found = listening.of_processes(state.process, marked) if state.process else None
         if found is None:
             return None
         asked = self._instance.stack.own_workload(component, "container").asked
