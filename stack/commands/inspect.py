@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from stack.capabilities import Client, ClientKind, Inspection
 from stack.errors import StackError, UsageError
 from stack.report import Report
-from stack.results.access import Inspected
+from stack.results.access import Inspected, TableRows
 from stack.settings import Settings
 from stack.style import BOLD, Style
 from stack.workflow.clients import find_client, pick_client
 from stack.workflow.finding import require_running
 from stack.workflow.opened import Opened
 from stack.workflow.opening import look
+from stack.workflow.standbys import standby_lines, standby_statuses
 
 _ORDER = ("db", "cache")
 
@@ -24,7 +26,7 @@ def inspect(settings: Settings) -> Report[Mapping[str, Inspected]]:
     opened = look(settings)
     clients = {each.name: each.client for each in opened.instance.stack if each.client is not None}
     names = sorted(clients, key=lambda name: _ORDER.index(clients[name].kind))
-    parts = {name: _inspect(opened, clients[name], None) for name in names}
+    parts = {name: _inspect(opened, name, clients[name], None) for name in names}
 
     def text(style: Style) -> str:
         return "\n\n".join(f"{style.paint(name, BOLD)}\n{part.text(style)}" for name, part in parts.items())
@@ -35,7 +37,7 @@ def inspect(settings: Settings) -> Report[Mapping[str, Inspected]]:
 def inspect_one(settings: Settings, kind: ClientKind, name: str | None, subject: str | None) -> Report[Inspected]:
     """Show what one component of a kind holds: its declared part, or the `subject`, a query or a key."""
     opened = look(settings)
-    return _report(opened, pick_client(opened.instance, kind, name)[1], subject)
+    return report(opened, *pick_client(opened.instance, kind, name), subject)
 
 
 def inspect_component(settings: Settings, name: str, query: str | None, key: str | None) -> Report[Inspected]:
@@ -49,16 +51,27 @@ def inspect_component(settings: Settings, name: str, query: str | None, key: str
         if given is not None:
             role = opened.instance.stack[name].role
             raise UsageError(f"{other.split()[0]}: {name!r} is a {role}", f"leave it out, or write {own}")
-    return _report(opened, client, subject)
+    return report(opened, name, client, subject)
 
 
-def _report(opened: Opened, client: Client, subject: str | None) -> Report[Inspected]:
-    part = _inspect(opened, client, subject)
+def report(opened: Opened, name: str, client: Client, subject: str | None) -> Report[Inspected]:
+    """Show what a component of an instance that is open holds."""
+    part = _inspect(opened, name, client, subject)
     return Report.drawn(f"inspect {client.kind}", part.text, part.data, verbatim=True)
 
 
-def _inspect(opened: Opened, client: Client, subject: str | None) -> Inspection:
-    return client.inspect(partial(_ask, opened), subject)
+def _inspect(opened: Opened, name: str, client: Client, subject: str | None) -> Inspection:
+    part = client.inspect(partial(_ask, opened), subject)
+    if not isinstance(part.data, TableRows) or opened.instance.stack[name].replication is None:
+        return part
+    statuses = standby_statuses(opened, opened.engine.observe(), [name])
+    if name not in statuses:
+        return part
+
+    def text(style: Style) -> str:
+        return "\n".join([*(style.wrapped(line, "", "  ") for line in standby_lines(statuses)), part.text(style)])
+
+    return Inspection(replace(part.data, standby=statuses[name]), text)
 
 
 def _ask(opened: Opened, name: str, command: Sequence[str], timeout: float | None) -> str:

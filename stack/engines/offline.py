@@ -27,17 +27,10 @@ ended=$?
 kill "$stopper" 2> /dev/null
 exit "$ended"
 """
-# Asks there until it is answered, for to get in takes longer than to ask: for a second at least, since a process that
-# begins may still enter the place in which its programs are reached. It ends by itself, because in a container it would
-# outlive the client that is ended.
-_ASK_FOR_A_WHILE = """\
-tries=20
-until "$@" > /dev/null 2>&1; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || exit 1
-    sleep 0.05
-done
-"""
+# Asks some times from there: to get in takes longer than to ask. Not for ever, because what runs in a container
+# outlives the client that started it; and from one place no longer, because a process that begins may still enter the
+# one in which its programs are reached.
+_ASK_SOME_TIMES = 'for _ in 1 2 3 4 5 6 7 8 9 10; do "$@" > /dev/null 2>&1 && exit; sleep 0.05; done; exit 1'
 _POLL = 0.1
 _START_TIMEOUT = 120.0
 # A clean shutdown writes all that is in memory.
@@ -89,7 +82,7 @@ def _becomes_ready(opened: Session, serve: Serve, running: Pipe) -> bool:
 
 
 def _answers(opened: Session, serve: Serve, running: Pipe, deadline: float) -> bool:
-    with opened.pipe(["sh", "-c", _ASK_FOR_A_WHILE, "sh", *serve.ready]) as asking:
+    with opened.pipe(["sh", "-c", _ASK_SOME_TIMES, "sh", *serve.ready]) as asking:
         try:
             while not running.ended() and time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError):

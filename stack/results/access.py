@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from stack.results.instances import StandbyStatus
+
 Variables = Mapping[str, str]
 """By name, as `env` reports them."""
 
@@ -140,12 +142,14 @@ class TableRows:
     `exists`: whether the table exists.
     `columns`: the names of its columns.
     `rows`: each row: its values as text, null for NULL.
+    `standby`: how its standby follows on another node, and which node is whose; null if it has none.
     """
 
     table: str | None
     exists: bool
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
+    standby: StandbyStatus | None = None
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class StandbyStatus:
 
     `standby`: the name of the standby.
     `mode`: `sync` if the component acknowledges nothing that the standby does not have, else `async`.
-    `node`: the node of the component, or null.
+    `node`: the node of the component, which is the primary, or null.
     `node_ready`: whether that node takes what is to run.
     `standby_node`: the node of the standby, or null.
     `standby_node_ready`: likewise.

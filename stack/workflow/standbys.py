@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from stack.engines.base import Standbys
 from stack.errors import StackError
@@ -36,12 +36,15 @@ def protect(opened: Opened, observed: Observed, progress: Progress, part: Part =
     standbys.note(all(not each.synchronous or name in waiting for name, each in found.items()))
 
 
-def standby_statuses(opened: Opened, observed: Observed) -> dict[str, StandbyStatus]:
-    """Tell how each standby follows, by the name of its primary."""
+def standby_statuses(
+    opened: Opened, observed: Observed, primaries: Collection[str] | None = None
+) -> dict[str, StandbyStatus]:
+    """Tell how the standby of each of these primaries follows, or of all, by the name of the primary."""
     standbys, found = opened.engine.standbys, replications(opened)
-    if standbys is None or not found:
+    wanted = [name for name in found if primaries is None or name in primaries]
+    if standbys is None or not wanted:
         return {}
-    return {name: _status(opened, observed, standbys, name, each) for name, each in found.items()}
+    return {name: _status(opened, observed, standbys, name, found[name]) for name in wanted}
 
 
 def standby_lines(statuses: Mapping[str, StandbyStatus]) -> list[str]:
@@ -87,7 +90,9 @@ def _following(opened: Opened, observed: Observed, name: str, replication: Repli
 
 def _lines(name: str, status: StandbyStatus) -> list[str]:
     kind = "synchronous" if status.mode == "sync" else "asynchronous"
-    where = f"{name} on {status.node or 'no node'}, {status.standby} on {status.standby_node or 'no node'}"
+    where = (
+        f"primary {name} on {status.node or 'no node'}, standby {status.standby} on {status.standby_node or 'no node'}"
+    )
     if status.state == "unknown":
         lost = "" if status.node_ready else f": {status.node} is down"
         return [

@@ -97,6 +97,10 @@ def test_a_standby_follows_on_another_node_and_is_relied_on(guarded: Cli, swarm:
     assert found["node"] != found["standby_node"]
     assert found["behind_bytes"] < 1_000_000
     assert primaries(swarm, guarded) == [found["node"]]
+    shown = guarded.data("inspect", "db")["standby"]
+    assert (shown["node"], shown["standby_node"], shown["state"]) == (found["node"], found["standby_node"], "streaming")
+    said = " ".join(guarded.ok("inspect", "db").stdout.split())
+    assert f"primary db on {found['node']}, standby db-standby on {found['standby_node']} (synchronous)" in said
     assert guarded.visit() > 0
     assert guarded.up()["changed"] is False
     notices = guarded.data("plan")["notices"]

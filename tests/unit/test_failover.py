@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from stack import Postgres, Redis, Stack
 from stack.capabilities import Completed
 from stack.commands.failover import take_over
+from stack.commands.inspect import report as inspected
 from stack.component import Component
 from stack.engines.base import Machine, Standbys
 from stack.engines.swarm.driver import SwarmEngine
@@ -19,6 +21,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState
 from stack.progress import Silence
 from stack.record import Record
+from stack.results.access import QueryRows, TableRows
 from stack.results.lifecycle import FailoverResult
 from stack.state import State
 from stack.workflow.choosing import Choice
@@ -148,3 +151,27 @@ def test_a_standby_that_may_lack_something_is_not_promoted(
 def test_a_database_without_a_standby_has_nothing_to_promote(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'db' has no standby"):
         moved(opened(tmp_path, FakeStandbys(), World(), Postgres("db")))
+
+
+def test_inspect_tells_where_the_primary_and_its_standby_are(tmp_path: Path) -> None:
+    follows = {"state": "streaming", "sync": "sync", "behind": 7, "seconds": 0.25}
+    answers = iter(["page,visits\nhome,3\n", json.dumps({"armed": True, "waiting": 0, "standby": follows})])
+    world, database = World(), replace(DB, inspect="pages")
+    shop = opened(tmp_path, FakeStandbys(at=Machine("one", ready=True)), world, database)
+    world.step = lambda step: setattr(world, "answer", Completed(0, next(answers), "")) if step == "query" else None
+    client = database.client
+    assert client is not None
+    shown = inspected(shop, "db", client, None)
+    assert isinstance(shown.data, TableRows)
+    assert shown.data.rows == (("home", "3"),)
+    standby = shown.data.standby
+    assert standby is not None
+    assert (standby.node, standby.standby_node, standby.behind_bytes, standby.protected) == ("one", "two", 7, True)
+    assert "primary db on one, standby db-standby on two (synchronous): 7 bytes and 0.2 s behind" in shown.text
+
+
+def test_a_query_is_answered_with_its_rows_alone(tmp_path: Path) -> None:
+    shop = opened(tmp_path, FakeStandbys(), World(answer=Completed(0, "count\n1\n", "")), DB)
+    client = DB.client
+    assert client is not None
+    assert inspected(shop, "db", client, "SELECT count(*) FROM pages").data == QueryRows(True, ("count",), (("1",),))

@@ -222,7 +222,7 @@ def test_what_a_primary_says_of_its_standby_is_read(said: str, synchronous: bool
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (STATUS, "db on one, db-standby on two (synchronous): 0 bytes and 0.0 s behind"),
+        (STATUS, "primary db on one, standby db-standby on two (synchronous): 0 bytes and 0.0 s behind"),
         (replace(STATUS, state="absent", protected=False, waiting=2), "2 sessions wait for it; bring it back, let"),
         (replace(STATUS, protected=False), "db does not rely on it yet; `stackctl up` lets it"),
         (
