@@ -17,8 +17,8 @@ def deploy(file: Path, project: str) -> list[str]:
 
 
 def remove_stack(project: str) -> list[str]:
-    """Remove all services of a stack, and wait for the end of their tasks."""
-    return ["stack", "rm", "--detach=false", project]
+    """Remove all services and networks of a stack. Its tasks end later."""
+    return ["stack", "rm", "--detach=true", project]
 
 
 def remake(service: str) -> list[str]:
