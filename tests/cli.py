@@ -152,9 +152,9 @@ class Cli:
 
     @property
     def url(self) -> str:
-        return self.url_of(self.port)
+        return self.url_at(self.port)
 
-    def url_of(self, port: int) -> str:
+    def url_at(self, port: int) -> str:
         """Where a published port answers."""
         if self.on_a_swarm:
             # Where its tasks are, only the Swarm knows.

@@ -18,7 +18,7 @@ _ACTIVE = ("running", "starting", "preparing")
 def remove_stack(project: str) -> None:
     """Remove all services and networks of an instance, and wait until they are gone. Raises `docker-failed`.
 
-    The client of Docker would wait for tasks too, but without an end if one of them is on a node that is gone.
+    The client of Docker would wait for tasks too, but sometimes does not notice that they are gone, and waits for ever.
     """
     label = f"{render.LABEL_NAMESPACE}={project}"
     if machine.listed("/services", label) or machine.listed("/networks", label):
