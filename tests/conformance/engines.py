@@ -56,6 +56,7 @@ NOT_ON_A_SWARM: Mapping[str, str] = {
     "test_use.py::test_a_component_that_does_not_run_is_told": _NO_TOOL,
     "test_one_offs.py::test_a_one_off_command_needs": _NO_TOOL,
     "test_one_offs.py::test_an_app_runs_as_a_local_process": "no process of this machine can be reached by its nodes",
+    "test_thin_kinds.py::test_a_target_that_is_down": "the version before runs again there, so the target answers",
     "test_databases.py::test_a_published": _HERE,
     "test_databases.py::test_a_public": _HERE,
     "test_containers.py::test_all_of_it_is_up": _HERE,
