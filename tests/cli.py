@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -151,13 +152,15 @@ class Cli:
 
     @property
     def url(self) -> str:
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """Where a published port answers."""
         if self.on_a_swarm:
             # Where its tasks are, only the Swarm knows.
             urls: dict[str, str] = self.data("status")["urls"]
-            return next(
-                (url for url in urls.values() if url.endswith(f":{self.port}")), f"http://127.0.0.1:{self.port}"
-            )
-        return f"http://127.0.0.1:{self.port}"
+            return next((url for url in urls.values() if url.endswith(f":{port}")), f"http://127.0.0.1:{port}")
+        return f"http://127.0.0.1:{port}"
 
     def get(self, path: str = "/") -> tuple[int, dict[str, Any]]:
         return get(self.url + path)
@@ -192,7 +195,7 @@ def get(url: str) -> tuple[int, dict[str, Any]]:
         with contextlib.suppress(ValueError):
             return error.code, json.load(error)
         return error.code, {}
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return 0, {"error": str(error)}
 
 

@@ -43,17 +43,21 @@ ON_A_SWARM = (
     "test_jobs.py::test_what_waits",
     "test_jobs.py::test_a_schedule",
     "test_jobs.py::test_an_up_that_is_cut_off_while_a_job",
+    "test_one_offs.py::test_a_one_off_command_ends_with_its",
     "test_parameters.py",
     "test_replicas.py",
     "test_snapshots.py::test_a_snapshot",
 )
 
+_NO_TOOL = "no variable leads Docker's own tools to a component"
 _HERE = "its ports are those of nodes, and not of this machine"
 _OBJECTS = "secrets and files are objects of the Swarm, which new tasks alone get"
 # What can't be there, and why.
 NOT_ON_A_SWARM: Mapping[str, str] = {
-    "test_use.py::test_a_component_that_does_not_run_is_told": "no variable leads Docker's own tools to a component",
-    "test_thin_kinds.py": _HERE,
+    "test_use.py::test_a_component_that_does_not_run_is_told": _NO_TOOL,
+    "test_one_offs.py::test_a_one_off_command_needs": _NO_TOOL,
+    "test_one_offs.py::test_an_app_runs_as_a_local_process": "no process of this machine can be reached by its nodes",
+    "test_thin_kinds.py::test_a_target_that_is_down": "the version before runs again there, so the target answers",
     "test_databases.py::test_a_published": _HERE,
     "test_databases.py::test_a_public": _HERE,
     "test_containers.py::test_all_of_it_is_up": _HERE,

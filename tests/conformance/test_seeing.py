@@ -301,5 +301,5 @@ def test_commands_on_a_terminal_fit_it_and_move(up: Cli) -> None:
     assert started.screen.widest <= 80, started.screen.text
     # Each component has one line, however often its state changed.
     assert re.findall(r"✔ +\d+\.\d s  (web|db|cache) +healthy", started.screen.text) == ["web", "db", "cache"]
-    assert f"\x1b[1;4mhttp://localhost:{up.port}" in started.written
+    assert f"\x1b[1;4m{up.url.replace('127.0.0.1', 'localhost')}" in started.written
     assert "\x1b" not in str(up.run("status")), "plain on a pipe"

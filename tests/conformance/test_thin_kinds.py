@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -140,8 +141,8 @@ class Shop(Cli):
     def s3(self, call: str) -> str:
         return self.python(f"{S3}print(ask({call}))")
 
-    def text(self, path: str, port: int | None = None, method: str = "GET") -> str:
-        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", method=method)
+    def text(self, path: str, method: str = "GET") -> str:
+        request = urllib.request.Request(f"{self.url}{path}", method=method)
         with urllib.request.urlopen(request) as answer:
             return str(answer.read().decode())
 
@@ -181,7 +182,7 @@ def test_a_mail_is_sent_and_read(shop: Shop) -> None:
 
 def through(shop: Shop, path: str, **headers: str) -> tuple[int, Any]:
     """Ask the proxy, and read what an app was asked for."""
-    request = urllib.request.Request(f"http://127.0.0.1:{shop.front}{path}", headers=headers)
+    request = urllib.request.Request(f"{shop.url_at(shop.front)}{path}", headers=headers)
     try:
         with urllib.request.urlopen(request) as answer:
             return answer.status, json.loads(answer.read())
@@ -200,7 +201,8 @@ def test_a_request_arrives_at_the_app_of_its_path(shop: Shop) -> None:
 
 
 def test_a_connection_of_a_web_socket_is_passed_on(shop: Shop) -> None:
-    with socket.create_connection(("127.0.0.1", shop.front), timeout=10) as connection:
+    front = urlsplit(shop.url_at(shop.front))
+    with socket.create_connection((front.hostname, front.port), timeout=10) as connection:
         connection.sendall(b"GET /api/live HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         answer = connection.makefile("rb")
         assert b" 101 " in answer.readline()
@@ -227,7 +229,8 @@ def test_other_routes_and_buckets_are_planned_and_applied(shop: Shop) -> None:
     plan = shop.data("plan")
     changed = {each["component"]: each for each in plan["actions"] if each["action"] != "keep"}
     assert changed.keys() == {"proxy", "files"}
-    assert "content.proxy.caddyfile" in {each["field"] for each in changed["proxy"]["differences"]}
+    file = "configs./etc/caddy/Caddyfile" if shop.on_a_swarm else "content.proxy.caddyfile"
+    assert file in {each["field"] for each in changed["proxy"]["differences"]}
     assert [each["field"] for each in changed["files"]["differences"]] == ["environment.BUCKETS"]
     assert [each["effect"] for each in plan["data"]] == ["keep"]
     shop.open()

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli, get
+from tests.cli import Cli, eventually, get
 from tests.engine.swarm import Swarm
 
 pytestmark = pytest.mark.swarm
 
 # Nothing of it is pinned to a node.
 FREE = ', volumes={"/app/media": Volume("media")}'
+CLIENTS = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of a client: how many nodes it asked, whether the last one answered, and after how many seconds."""
+
+    asked: int
+    served: bool
+    seconds: float
 
 
 @pytest.fixture
@@ -40,26 +53,56 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.long
-def test_an_update_leaves_no_moment_without_an_answer(team: Cli, swarm: Swarm) -> None:
-    assert served(swarm, team) == ["one", "one", "one"]
-    rounds: list[list[str]] = []
+def ask_in_turn(urls: Sequence[str]) -> Request:
+    """Ask the first one, and the next one if it does not serve, as a load balancer does."""
+    began = time.monotonic()
+    for asked, url in enumerate(urls, 1):
+        if get(url)[0] == 200:
+            return Request(asked, True, time.monotonic() - began)
+    return Request(len(urls), False, time.monotonic() - began)
+
+
+@contextmanager
+def asking(urls: Sequence[str]) -> Iterator[list[Request]]:
+    """Ask all the time during the block, each client another one first each time; note each request."""
+    requests: list[Request] = []
     over = threading.Event()
 
-    def ask() -> None:
+    def ask(first: int) -> None:
         while not over.is_set():
-            rounds.append(served(swarm, team))
+            first = (first + 1) % len(urls)
+            requests.append(ask_in_turn([*urls[first:], *urls[:first]]))
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
+    for each in clients:
+        each.start()
     try:
-        edit(team.folder / "web" / "web.py", 'VERSION = "one"', 'VERSION = "two"')
-        team.up()
+        yield requests
     finally:
         over.set()
-        asking.join(60)
-    assert len(rounds) > 20
-    assert all(any(answers) for answers in rounds), "a client that asks the next node is always served"
+        for each in clients:
+            each.join(60)
+            assert not each.is_alive(), "a request does not end"
+
+
+@pytest.mark.long
+def test_an_update_under_load_fails_no_request(team: Cli, swarm: Swarm) -> None:
+    assert served(swarm, team) == ["one", "one", "one"]
+    with asking([f"http://{host.address}:{team.port}/" for host in swarm.hosts]) as requests:
+        eventually(lambda: len(requests) > 100)
+        edit(team.folder / "web" / "web.py", 'VERSION = "one"', 'VERSION = "two"')
+        began, before = time.monotonic(), len(requests)
+        team.up()
+        took, after = time.monotonic() - began, len(requests)
+        eventually(lambda: len(requests) > after + 100)
+    failed = sum(not each.served for each in requests)
+    passed_on = sum(each.asked > 1 for each in requests)
+    print(
+        f"{len(requests)} requests, {after - before} of them in the {took:.1f} s of the update: {failed} failed, "
+        f"{passed_on} were served by another node, the slowest took {max(each.seconds for each in requests):.2f} s"
+    )
+    assert passed_on > 0, "the load met each of the moments in which a node did not serve"
+    assert failed == 0
     assert served(swarm, team) == ["two", "two", "two"]
 
 

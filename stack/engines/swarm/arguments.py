@@ -17,11 +17,7 @@ def deploy(file: Path, project: str) -> list[str]:
 
 
 def remove_stack(project: str) -> list[str]:
-    """Remove all services and networks of a stack, whose tasks end later.
-
-    With `--detach=false` the client waits, but it counts the tasks that have ended again at each look, and goes on for
-    ever once these are more than there are tasks.
-    """
+    """Remove all services and networks of a stack. Its tasks end later."""
     return ["stack", "rm", project]
 
 

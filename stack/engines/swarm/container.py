@@ -17,7 +17,7 @@ from stack.engines.docker.networks import plan_networks
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.docker.resolving import resolve, volumes, workload_of
 from stack.engines.process import Pipe
-from stack.engines.swarm import files, objects, render
+from stack.engines.swarm import api, files, objects, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.volumes import create_volume
@@ -38,6 +38,10 @@ class Made:
     def start(self) -> list[str]:
         """Start it, and pass this process's streams to and from it."""
         return client.command([*on_host(self.node.host), "start", "--attach", "--interactive", self.name])
+
+    def runs(self) -> bool:
+        found = api.daemon(self.node.host).get(f"/containers/{self.name}/json")
+        return found is not None and bool(found["State"]["Running"])
 
 
 @contextlib.contextmanager

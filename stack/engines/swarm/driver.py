@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -15,7 +13,19 @@ from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Trai
 from stack.engines.docker import client, failures, resolving
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import FinishedJob, Job
-from stack.engines.swarm import arguments, builds, files, log_lines, losses, machine, objects, observe, render, spare
+from stack.engines.swarm import (
+    arguments,
+    builds,
+    ending,
+    files,
+    log_lines,
+    losses,
+    machine,
+    objects,
+    observe,
+    render,
+    spare,
+)
 from stack.engines.swarm.deploying import Deployment, steps
 from stack.engines.swarm.left import await_offline_servers, remove_commands
 from stack.engines.swarm.observe import Seen, Service
@@ -30,9 +40,6 @@ from stack.findings import Finding
 from stack.instance import Instance
 from stack.observed import ComponentState, Observed, Resources
 
-# Swarm ends tasks and removes networks after the command that asks for it.
-_ENDS_WITHIN = 120.0
-_POLL = 0.1
 _LAST_LINES = 12
 _INCOMPLETE = "incomplete log stream"
 
@@ -209,7 +216,7 @@ class SwarmEngine(Engine):
         if counts:
             machine.change(arguments.scale(counts), READ_TIMEOUT)
         ids = {each.service["ID"] for each in wanted}
-        self._await_end(lambda seen: any(task["ServiceID"] in ids and observe.runs(task) for task in seen.tasks))
+        self._await_end(ids)
 
     def down(self) -> None:
         cluster = machine.read()
@@ -218,9 +225,7 @@ class SwarmEngine(Engine):
         for node in nodes.values():
             if node.known and node.ready:
                 remove_commands(self._instance, node)
-        if machine.listed("/services", self._label) or machine.listed("/networks", self._label):
-            machine.change(arguments.remove_stack(self._instance.project), client.STOP_TIMEOUT)
-        self._await_end(lambda seen: seen.busy or bool(machine.listed("/networks", self._label)))
+        ending.remove_stack(self._instance.project)
         self._remove_spare_objects()
 
     def destroy(self) -> None:
@@ -356,7 +361,7 @@ class SwarmEngine(Engine):
             services = self._look().services
             ids = {services[name].service["ID"] for name in names if name in services}
             machine.change(arguments.remove_services([self._service(name) for name in names]), READ_TIMEOUT)
-            self._await_end(lambda seen: any(task["ServiceID"] in ids and observe.runs(task) for task in seen.tasks))
+            self._await_end(ids)
 
     def _remove_spare_objects(self) -> None:
         """Remove what no service has any more: secrets, configs, and networks of an earlier declaration."""
@@ -364,17 +369,11 @@ class SwarmEngine(Engine):
             spare.remove(kind, self._label, self._look().services.values())
         spare.remove_networks(self._label, render.networks(self._instance))
 
-    def _await_end(self, goes_on: Callable[[Seen], bool]) -> None:
-        """Wait until nothing of what was ended is left. Raises `docker-failed` if it takes too long."""
-        deadline, pause = time.monotonic() + _ENDS_WITHIN, threading.Event()
-        while goes_on(self._look()):
-            if time.monotonic() > deadline:
-                raise StackError(
-                    "docker-failed",
-                    f"the Swarm has not ended what was to end within {_ENDS_WITHIN:g} s",
-                    "look at `docker node ls`: a node that is down ends nothing; run this again when it is back",
-                )
-            pause.wait(_POLL)
+    def _await_end(self, services: Collection[str]) -> None:
+        """Wait until no task of services runs, by their ids."""
+        ending.await_end(
+            lambda: any(task["ServiceID"] in services and observe.runs(task) for task in self._look().tasks)
+        )
 
 
 def _runs(service: Service) -> bool:

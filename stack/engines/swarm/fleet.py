@@ -55,11 +55,10 @@ class SwarmFleet:
         return {}
 
     def remove(self, found: Found, data: bool) -> None:
-        from stack.engines.docker import client
-        from stack.engines.swarm import arguments, machine, placing, volumes
+        from stack.engines.swarm import ending, machine, placing, volumes
 
         if found.resources.containers or found.resources.networks:
-            machine.change(arguments.remove_stack(found.project), client.STOP_TIMEOUT)
+            ending.remove_stack(found.project)
         if data:
             cluster = machine.read()
             for node in cluster.nodes:

@@ -98,11 +98,6 @@ class Seen:
     cluster: Cluster
     tasks: Sequence[Mapping[str, Any]] = field(default=())
 
-    @property
-    def busy(self) -> bool:
-        """Whether any container runs, also of a service that is gone."""
-        return any(task["Status"]["State"] in ("running", "starting", "preparing") for task in self.tasks)
-
     def node_of(self, task: Mapping[str, Any]) -> Node | None:
         return self.cluster.named(task.get("NodeID", ""))
 

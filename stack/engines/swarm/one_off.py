@@ -12,7 +12,7 @@ from stack.engines.swarm import render
 from stack.engines.swarm.container import made
 from stack.engines.swarm.left import LABEL_RUN, remove_left
 from stack.engines.swarm.observe import Seen
-from stack.errors import StackError
+from stack.errors import ExitCode, StackError
 from stack.instance import Instance
 
 
@@ -40,4 +40,6 @@ def run_one_off(instance: Instance, seen: Seen, component: str, command: Sequenc
     ):
         if capture:
             return process.ask(component, there.start, client.environment(), None)
-        return Completed(process.attach(there.start, client.environment()), "", "")
+        exit_code = process.attach(there.start, client.environment())
+        # An interrupted client gives 0, and leaves the command to run on.
+        return Completed(ExitCode.INTERRUPTED if exit_code == 0 and there.runs() else exit_code, "", "")
