@@ -18,7 +18,7 @@ def deploy(file: Path, project: str) -> list[str]:
 
 def remove_stack(project: str) -> list[str]:
     """Remove all services and networks of a stack. Its tasks end later."""
-    return ["stack", "rm", project]
+    return ["stack", "rm", "--detach=true", project]
 
 
 def remake(service: str) -> list[str]:

@@ -18,7 +18,8 @@ _ACTIVE = ("running", "starting", "preparing")
 def remove_stack(project: str) -> None:
     """Remove all services and networks of an instance, and wait until they are gone. Raises `docker-failed`.
 
-    The client of Docker would wait for tasks too, but sometimes does not notice that they are gone, and waits for ever.
+    The client of Docker would wait for tasks too, but at each look it counts those that have ended again, and waits for
+    ever once these are more than there are tasks.
     """
     label = f"{render.LABEL_NAMESPACE}={project}"
     if machine.listed("/services", label) or machine.listed("/networks", label):
