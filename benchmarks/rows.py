@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import command_rows, data_rows, life_rows, service_rows
+from benchmarks import command_rows, data_rows, fixture_rows, life_rows, service_rows
 from benchmarks.figures import Result
 from benchmarks.session import Session
 
@@ -34,4 +34,5 @@ ROWS: Mapping[str, Row] = {
     "restore": data_rows.restore,
     "restore-little": data_rows.restore_little,
     "branch": data_rows.branch,
+    "fresh-database": fixture_rows.fresh_database,
 }

@@ -17,7 +17,7 @@ from stack.snapshots.store import SnapshotStore
 from stack.workflow.finding import find_component
 from stack.workflow.identities import data_version
 from stack.workflow.journal import Journal
-from stack.workflow.keeping import save
+from stack.workflow.keeping import make_room, save
 from stack.workflow.opened import Opened
 from stack.workflow.opening import change
 from stack.workflow.ports import registered
@@ -90,12 +90,14 @@ def _upgrade(
     timeout: float,
 ) -> Report[UpResult]:
     with quiesced(opened, journal, progress):
-        path, manifest = save(opened, snapshots, None, "upgrade", progress)
+        path, manifest = save(opened, snapshots, None, "upgrade", progress, proven=False)
         try:
             require_room(opened, manifest.size)
             with open_archive(path) as archive:
                 fill = {name: loading(opened, archive, name, accepts, progress)}
                 new = fill_new_stores(opened, journal, fill, progress)
+            if keeps:
+                make_room(snapshots, manifest.made)
         except BaseException:
             path.unlink()
             raise

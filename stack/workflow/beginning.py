@@ -11,9 +11,12 @@ from stack.progress import Progress
 from stack.registry import Registry
 from stack.settings import Settings
 from stack.workflow.asked import Switches
+from stack.workflow.blockers import version_differs
 from stack.workflow.branching import Copied, copy_data, inherited, settle_data
+from stack.workflow.identities import data_version
 from stack.workflow.journal import Journal
-from stack.workflow.opened import Opened
+from stack.workflow.keeping import with_data
+from stack.workflow.opened import Opened, whole
 from stack.workflow.opening import change, look, with_parameters
 from stack.workflow.parameters import find_parameters, inherit_secrets
 from stack.workflow.ports import registered, registered_again
@@ -23,8 +26,8 @@ from stack.workflow.ports import registered, registered_again
 def branched(settings: Settings, theirs: Settings, progress: Progress) -> Iterator[tuple[Opened, Copied]]:
     """Make the branch that `settings` name of the instance that `theirs` name, and hold its lock for the block.
 
-    It has its data then, and was never up. Raises `branch-exists`, `branch-refused`, `branch-failed` and `disk-full`,
-    and leaves nothing of it.
+    It has its data then, and was never up. Raises `branch-exists`, `data-version`, `branch-refused`, `branch-failed`,
+    and `disk-full`, and leaves nothing of it.
     """
     parent = look(theirs)
     require_parent(parent, settings.instance)
@@ -40,6 +43,7 @@ def branched(settings: Settings, theirs: Settings, progress: Progress) -> Iterat
     with change(own, progress, system_binaries=parent.record.system_binaries, parameters=False, groups=groups) as new:
         _require_free(new)
         new.engine.check()
+        _require_its_version(new, parent)
         with _unfinished(new, own):
             inherit_secrets(new.state, parent.state, new.instance.stack)
             new = _inheriting(new, own, parent, theirs)
@@ -91,6 +95,21 @@ def _require_free(new: Opened) -> None:
             f"there is data of an instance {name} whose state is lost: {', '.join(left)}; nothing was changed",
             f"choose another name; or if none of it is needed, `stackctl --instance {name} reset` first",
         )
+
+
+def _require_its_version(new: Opened, parent: Opened) -> None:
+    """Raise `data-version` if a branch would run another major version than that of the data of its parent."""
+    made, own, stack = whole(parent), parent.instance.name, whole(new).instance.stack
+    for name in with_data(made):
+        data = stack[name].data if name in stack.names else None
+        version = data_version(made, parent.state.applied(), name) if data is not None else None
+        declared = whole(new).engine.version(name) if data is not None else None
+        if data is None or version is None or declared is None or version == declared:
+            continue
+        hint = f"declare version={version} again"
+        if version < declared:
+            hint = f"`stackctl --instance {own} upgrade {name} --to {declared}` first; or {hint}"
+        raise version_differs(name, data.product, version, str(declared)).hinting(hint)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli, eventually
-from tests.conformance.engines import on_one_engine
+from tests.conformance.engines import on_containers_at_length, on_one_engine
 
 pytestmark = pytest.mark.long
 
@@ -37,6 +37,8 @@ GRANT ALL ON notes TO app;
 SELECT pg_create_physical_replication_slot('theirs', true);
 BEGIN; DELETE FROM notes; PREPARE TRANSACTION 'pending';
 """
+_VERSIONED = 'from stack import Postgres, Stack\nstack = Stack("shop", [Postgres("db", version={version})])\n'
+_NOTES = "SELECT string_agg(n::text, ' ' ORDER BY n) FROM notes"
 # More than a gigabyte, of which nothing can be packed.
 _LARGE = """
 CREATE TABLE large AS SELECT n, (SELECT string_agg(md5(n::text || m), '') FROM generate_series(1, 32) AS m) AS text
@@ -184,3 +186,42 @@ def test_a_database_that_archives_its_log_is_refused(new_cli: Callable[..., Cli]
     error = cli.fails("branch", "feature", code="branch-refused")
     assert "archive_mode" in error["message"]
     assert not (cli.folder / ".stackctl" / "feature").exists()
+
+
+@on_containers_at_length
+def test_a_branch_outlives_the_upgrade_and_the_end_of_its_parent(
+    new_cli: Callable[..., Cli], new_branch: Callable[[Cli], Cli], tmp_path: Path
+) -> None:
+    cli = new_cli(file=tmp_path / "versioned.py")
+    assert cli.file is not None
+    old = 16 if cli.engine == "embedded" else 17
+    cli.file.write_text(_VERSIONED.format(version=old))
+    cli.ok("up")
+    inside(cli, "CREATE TABLE notes AS SELECT 1 AS n")
+    branch, second = new_branch(cli), new_branch(cli)
+    cli.ok("branch", branch.instance)
+    inside(branch, "INSERT INTO notes VALUES (2)")
+
+    cli.file.write_text(_VERSIONED.format(version=18))
+    error = cli.fails("branch", second.instance, code="data-version")
+    assert f"--instance {cli.instance} upgrade db --to 18" in error["hint"]
+    assert not second.state.exists(), "nothing is left of a branch that could not be up"
+    assert second.data("ls", "--all")["instances"] == []
+    cli.ok("upgrade", "db", "--to", "18")
+    inside(cli, "INSERT INTO notes VALUES (3)")
+    told = branch.fails("up", code="data-version")
+    assert f"--instance {branch.instance} upgrade db --to 18" in told["hint"]
+    assert inside(branch, _NOTES) == "1 2", "what runs was not touched"
+    branch.ok("upgrade", "db", "--to", "18")
+    assert inside(branch, _NOTES) == "1 2"
+    cli.ok("branch", "reset", branch.instance, "--yes", "--no-snapshot")
+    assert inside(branch, _NOTES) == "1 3"
+
+    cli.reset()
+    assert [each["parent_gone"] for each in branch.data("branch", "list")["branches"]] == [True]
+    gone = branch.fails("branch", "reset", branch.instance, "--yes", code="instance-down")
+    assert f"{cli.instance} does not exist" in gone["message"]
+    assert inside(branch, _NOTES) == "1 3"
+    branch.ok("down")
+    branch.ok("up")
+    assert inside(branch, _NOTES) == "1 3"
