@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from stack.copying import require_space, told
-from stack.engines.embedded import folder_copy
+from stack.engines.embedded import folder_copy, user
 from stack.engines.embedded.folder_copy import FolderCopy
+from stack.engines.embedded.user import RunAs
 from stack.errors import StackError
 
 
@@ -150,3 +155,55 @@ def test_a_file_system_that_clones_takes_no_room(cloning: Path) -> None:
     assert (target / "large").read_bytes() == (source / "large").read_bytes()
     assert free - shutil.disk_usage(cloning).free < 2**20
     assert paths(target) == ["large"], "nothing is left of the trial"
+
+
+class _Interruption:
+    """Ctrl-C in front of a line, or at a call or return, of what changes the rights of this process."""
+
+    def __init__(self, moment: int) -> None:
+        self.left = moment
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> _Interruption | None:
+        if frame.f_code.co_filename not in (user.__file__, contextlib.__file__):
+            return self
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self
+
+
+def _is_cut_off(copy: FolderCopy, moment: int) -> bool:
+    """Copy, and say whether the interruption came before the end."""
+    before = sys.gettrace()
+    sys.settrace(_Interruption(moment))
+    try:
+        copy.copy()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can act as others")
+def test_whenever_it_is_interrupted_the_caller_has_its_own_rights_again() -> None:
+    nobody = RunAs(65534, 65534)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "source").mkdir()
+        (folder / "source" / "one").write_text("one")
+        for path in (folder / "source", folder / "source" / "one"):
+            os.chown(path, 65534, 65534)
+
+        def is_cut_off(moment: int) -> bool:
+            target = folder / f"target-{moment}"
+            target.mkdir()
+            os.chown(target, 65534, 65534)
+            rights = (os.geteuid(), os.getegid(), os.getgroups())
+            cut = _is_cut_off(FolderCopy(folder / "source", nobody, target, nobody), moment)
+            assert (os.geteuid(), os.getegid(), os.getgroups()) == rights, f"cut off at moment {moment}"
+            return cut
+
+        moments = next(moment for moment in range(1, 10_000) if not is_cut_off(moment))
+        assert moments > 50, "it acted as another"

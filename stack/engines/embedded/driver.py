@@ -259,6 +259,9 @@ class EmbeddedEngine(Engine):
 
     def destroy(self) -> None:
         self.down()
+        for store in self.volumes.existing():
+            # A server that runs by itself ends a moment after a command that was killed, and writes until then.
+            data_folders.await_unused(self._instance.stack, Path(store))
         self._files.remove_home()
 
     def renew_secrets(self) -> frozenset[str]:

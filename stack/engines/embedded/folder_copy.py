@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stack.engines.embedded.user import RunAs, acting_as
+from stack.engines.embedded.user import RunAs, acting_as, returning
 from stack.errors import StackError
 
 # `FICLONE` of <linux/fs.h>: both files share their blocks until one of them changes.
@@ -204,7 +204,8 @@ def _date(folder: Path, status: os.stat_result) -> None:
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     try:
-        yield
+        with returning():
+            yield
     except OSError as error:
         problem = f"{error.filename or folder}: {error.strerror or error}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

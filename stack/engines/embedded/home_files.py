@@ -18,7 +18,7 @@ from stack.engines.embedded.host import LocalHost
 from stack.engines.embedded.layout import Home, Layout
 from stack.engines.embedded.render import copied_files, declared_process, resolve
 from stack.engines.embedded.search import package_folder
-from stack.engines.embedded.user import RunAs, acting_as, make_private
+from stack.engines.embedded.user import RunAs, acting_as, make_private, returning
 from stack.engines.variables import given_variables
 from stack.files import explaining, update_text
 from stack.instance import Instance
@@ -42,7 +42,7 @@ class HomeFiles:
     def changing(self) -> Iterator[None]:
         """Change files as the servers' user. Do nothing else: modules that Python would import may be root's alone."""
         hint = "check the folder's permissions and free space"
-        with acting_as(self.run_as), explaining("state-unusable", self._home.folder, hint, inside=True):
+        with returning(), acting_as(self.run_as), explaining("state-unusable", self._home.folder, hint, inside=True):
             yield
 
     def make(self) -> None:

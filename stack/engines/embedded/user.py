@@ -38,15 +38,35 @@ def acting_as(run_as: RunAs | None) -> Iterator[None]:
         yield
         return
     groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(run_as.group)
-    os.seteuid(run_as.user)
+    try:
+        # What cleans up after Ctrl-C may begin before the way back that it cut off has ended.
+        os.seteuid(0)
+        os.setgroups([])
+        os.setegid(run_as.group)
+        os.seteuid(run_as.user)
+        yield
+    finally:
+        _become_root(groups)
+
+
+@contextlib.contextmanager
+def returning() -> Iterator[None]:
+    """Have the caller's rights again after the block, in which there is `acting_as`.
+
+    Ctrl-C may cut off that itself, on its way in or out: the more often the block acts, the more likely.
+    """
+    groups = os.getgroups()
     try:
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
+        if os.getuid() == 0:
+            _become_root(groups)
+
+
+def _become_root(groups: list[int]) -> None:
+    os.seteuid(0)
+    os.setegid(0)
+    os.setgroups(groups)
 
 
 def make_private(folder: Path, run_as: RunAs | None) -> None:
