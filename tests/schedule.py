@@ -52,8 +52,15 @@ _FIRST = (
 _LAST = "tests/unit/"
 
 
+def is_on_a_swarm(nodeid: str) -> bool:
+    """Whether a test needs the Swarm: those of its folder, and those whose parameters name it."""
+    return nodeid.startswith(_ON_A_SWARM) or re.search(r"[\[-]swarm(?:-[^\]]*)?\]$", nodeid) is not None
+
+
 def begins(nodeid: str) -> int:
-    """By this number tests are begun, from small to large."""
+    """By this number tests are begun, from small to large. Those on a Swarm are first: they wait for each other."""
+    if is_on_a_swarm(nodeid):
+        return -1
     found = [place for place, start in enumerate(_FIRST) if nodeid.startswith(start)]
     return found[0] if found else len(_FIRST) + nodeid.startswith(_LAST)
 
@@ -61,7 +68,7 @@ def begins(nodeid: str) -> int:
 def together(nodeid: str) -> str:
     """The same for all tests that one worker runs: those of a module on one engine share what it made."""
     file = nodeid.partition("::")[0]
-    if file.startswith(_ON_A_SWARM) or "[swarm" in nodeid:
+    if is_on_a_swarm(nodeid):
         return _ON_A_SWARM
     if file in _SHARING_MORE:
         return file
@@ -74,7 +81,7 @@ def together(nodeid: str) -> str:
 
 
 def part(wanted: str, nodeids: Sequence[str]) -> frozenset[str]:
-    """Choose the K-th of N parts of these tests by "K/N"; what one worker runs together is in one part.
+    """Choose the K-th of N parts of these tests by "K/N"; what shares what its module made is in one part.
 
     They are dealt out in this order, so that each part has its share of those that take longest.
     """
@@ -82,9 +89,14 @@ def part(wanted: str, nodeids: Sequence[str]) -> frozenset[str]:
     if found is None or int(found[1]) > int(found[2]):
         raise pytest.UsageError(f"--part is {wanted!r}, and not K/N with K from 1 to N")
     number, of = int(found[1]), int(found[2])
-    groups = list(dict.fromkeys(map(together, nodeids)))
+    groups = list(dict.fromkeys(map(_dealt, nodeids)))
     chosen = frozenset(groups[number - 1 :: of])
-    return frozenset(nodeid for nodeid in nodeids if together(nodeid) in chosen)
+    return frozenset(nodeid for nodeid in nodeids if _dealt(nodeid) in chosen)
+
+
+def _dealt(nodeid: str) -> str:
+    """The same for all tests that are in one part. Those on a Swarm take one worker too long to be in one."""
+    return f"{nodeid.partition('::')[0]} on a Swarm" if is_on_a_swarm(nodeid) else together(nodeid)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]

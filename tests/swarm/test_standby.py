@@ -84,8 +84,8 @@ def primaries(swarm: Swarm, cli: Cli) -> list[str]:
             try:
                 found += [each.name] if each.docker("exec", container, *asked) == "f" else []
             except Problem as problem:
-                # One that has ended since accepts none.
-                if "is not running" not in str(problem):
+                # One that has ended since, or is about to, accepts none.
+                if not any(words in str(problem) for words in ("is not running", "is shutting down")):
                     raise
     return found
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.cli import ROOT
-from tests.schedule import ALONE, SHARING, part, together
+from tests.schedule import ALONE, SHARING, is_on_a_swarm, part, together
 
 # A fixture of the module itself; one that a test is given indirectly is a parameter and makes nothing.
 _MAKES = re.compile(r'^@pytest\.fixture\(scope="module"', re.MULTILINE)
@@ -40,16 +40,32 @@ def test_the_clone_of_the_readme_is_made_once() -> None:
     assert together(f"{file}::test_a[compose]") == together(f"{file}::test_a[embedded]")
 
 
-def test_the_parts_are_all_tests_once_and_share_nothing() -> None:
+def test_the_parts_are_all_tests_once_and_share_nothing_of_a_module() -> None:
     files = (SHARING[0], "tests/swarm/test_a.py", "tests/swarm/test_b.py", "tests/docker/test_compose.py")
-    engines = ("compose", "embedded")
+    engines = ("compose", "embedded", "swarm")
     nodeids = [f"{file}::test_{name}[{engine}]" for file in files for name in "abc" for engine in engines]
     parts = [part(f"{number}/3", nodeids) for number in (1, 2, 3)]
     assert sorted(nodeid for each in parts for nodeid in each) == sorted(nodeids)
-    for one in parts:
-        for other in parts:
-            assert one is other or not {*map(together, one)} & {*map(together, other)}
+    for file in files[:3]:
+        on_a_swarm = [number for number, each in enumerate(parts) if f"{file}::test_a[swarm]" in each]
+        assert all(f"{file}::test_{name}[swarm]" in parts[on_a_swarm[0]] for name in "bc")
     assert all(parts), "none is empty"
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "on_it"),
+    [
+        ("tests/swarm/test_a.py::test_b", True),
+        ("tests/conformance/test_a.py::test_b[swarm]", True),
+        ("tests/conformance/test_a.py::test_b[swarm-2]", True),
+        ("tests/conformance/test_a.py::test_b[a swarm of bees-swarm]", True),
+        ("tests/conformance/test_a.py::test_b[compose]", False),
+        ("tests/conformance/test_a.py::test_b[a swarm of bees-compose]", False),
+        ("tests/conformance/test_swarm.py::test_b", False),
+    ],
+)
+def test_a_test_on_a_swarm_is_known_by_its_folder_or_its_engine(nodeid: str, on_it: bool) -> None:
+    assert is_on_a_swarm(nodeid) is on_it
 
 
 @pytest.mark.parametrize("wanted", ["0/3", "4/3", "1", "1/0", "one/3", "1/3 "])
