@@ -44,6 +44,7 @@ ON_A_SWARM = (
     "test_jobs.py::test_a_schedule",
     "test_jobs.py::test_an_up_that_is_cut_off_while_a_job",
     "test_one_offs.py::test_a_one_off_command_ends_with_its",
+    "test_thin_kinds.py",
     "test_parameters.py",
     "test_replicas.py",
     "test_snapshots.py::test_a_snapshot",

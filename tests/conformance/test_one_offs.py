@@ -20,6 +20,7 @@ from stack.engines.embedded.strays import belonging
 from stack.engines.one_offs import is_one_off
 from tests.cli import Cli, eventually
 from tests.conformance.engines import on_a_server_at_length, on_compose, on_docker_at_length
+from tests.engine.swarm import NAMES, daemon
 from tests.terminal import on_a_terminal
 
 # With the engine's own tools, behind the back of stackctl.
@@ -40,10 +41,10 @@ def left(cli: Cli) -> list[str]:
     if cli.engine == "embedded":
         return [str(number) for number, run in belonging() if is_one_off(run.name) and cli.instance in str(run)]
     labels = ["--filter", f"label=stackctl.instance={cli.instance}", "--filter", "label=stackctl.run"]
-    words = ["docker", "ps", "--all", "--quiet", *labels]
-    own = cli.whole_environment if cli.engine == "swarm" else None
-    listed = subprocess.run(words, capture_output=True, text=True, check=True, env=own)
-    return listed.stdout.split()
+    hosts = [["--host", daemon(name)] for name in NAMES] if cli.on_a_swarm else [[]]
+    asked = [["docker", *host, "ps", "--all", "--quiet", *labels] for host in hosts]
+    listed = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in asked]
+    return "".join(listed).split()
 
 
 def processes(cli: Cli) -> dict[str, object]:

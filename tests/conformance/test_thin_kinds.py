@@ -212,8 +212,12 @@ def test_a_connection_of_a_web_socket_is_passed_on(shop: Shop) -> None:
         assert answer.readline() == b"HELLO\n"
 
 
-def test_an_object_is_kept_listed_and_fetched_in_a_bucket_that_is_there(shop: Shop) -> None:
+def put_hello(shop: Shop) -> None:
     assert shop.s3('"PUT", "/uploads/a/hello.txt", body=b"hello"') == ""
+
+
+def test_an_object_is_kept_listed_and_fetched_in_a_bucket_that_is_there(shop: Shop) -> None:
+    put_hello(shop)
     assert "<Key>a/hello.txt</Key>" in shop.s3('"GET", "/uploads", "list-type=2"')
     assert "<Key>" not in shop.s3('"GET", "/avatars", "list-type=2"'), "the other one is there too"
     assert shop.s3('"GET", "/uploads/a/hello.txt"') == "hello"
@@ -224,6 +228,7 @@ def test_an_object_is_kept_listed_and_fetched_in_a_bucket_that_is_there(shop: Sh
 
 
 def test_other_routes_and_buckets_are_planned_and_applied(shop: Shop) -> None:
+    put_hello(shop)
     more = STACK.replace('"/api": api', '"/api": api, "/v2": api').replace('"avatars"', '"avatars", "reports"')
     shop.declare(more)
     plan = shop.data("plan")
@@ -257,6 +262,7 @@ def test_a_target_that_is_down_is_the_culprit_and_not_the_proxy(shop: Shop) -> N
 
 @on_docker_at_length
 def test_objects_are_in_snapshots_and_in_the_question_of_reset(shop: Shop) -> None:
+    put_hello(shop)
     shop.ok("snapshot", "save", "one")
     shop.s3('"DELETE", "/uploads/a/hello.txt"')
     assert shop.s3('"GET", "/uploads/a/hello.txt"') == "HTTP 404"

@@ -39,6 +39,13 @@ NETWORK = f"{SUBNET}.0/24"
 GATEWAY = f"{SUBNET}.254"
 REGISTRY = f"{GATEWAY}:5000"
 NAMES = ("host1", "host2", "host3")
+
+
+def daemon(name: str) -> str:
+    """Return the address of the daemon of a host, as the docker client takes it."""
+    return f"unix://{SOCKETS}/{name}.sock"
+
+
 # By this label stackctl finds the daemon of a node.
 HOST_LABEL = "stackctl.host"
 
@@ -52,7 +59,7 @@ shift 2
 "$@" &
 wait $!
 """
-ENVIRONMENT_OF_CLIENTS = {"DOCKER_HOST": f"unix://{SOCKETS}/{NAMES[0]}.sock", "STACKCTL_REGISTRY": f"{REGISTRY}/tests"}
+ENVIRONMENT_OF_CLIENTS = {"DOCKER_HOST": daemon(NAMES[0]), "STACKCTL_REGISTRY": f"{REGISTRY}/tests"}
 """With these `stackctl` and the docker client find the Swarm while there is one."""
 
 _WITH_THIS_PROGRAM = ("setpriv", "--pdeathsig", "KILL")
@@ -88,7 +95,7 @@ class Host:
 
     @property
     def url(self) -> str:
-        return f"unix://{SOCKETS}/{self.name}.sock"
+        return daemon(self.name)
 
     @property
     def link(self) -> str:

@@ -15,6 +15,7 @@ from stack.engines.docker import client
 from stack.engines.swarm import deploying, log_lines, machine, observe
 from stack.engines.swarm.cluster import Cluster, Node, read_cluster
 from stack.engines.swarm.observe import Seen
+from stack.engines.swarm.one_off import node_for
 from stack.errors import StackError
 from stack.instance import Instance, default_ports
 from stack.observed import ComponentState
@@ -283,3 +284,21 @@ def test_a_daemon_that_can_tell_nothing_of_its_swarm_says_why(words: str, said: 
     error = machine.no_manager(words)
     assert error.code == "no-swarm"
     assert said in error.message
+
+
+def chosen(component: str, reached: set[str], *tasks: dict[str, Any]) -> str:
+    """The node of a one-off command, if `n1` is asked and a label leads to the daemons of `reached`."""
+    cluster = replace(CLUSTER, nodes=[replace(each, known=each.id in {"n1", *reached}) for each in CLUSTER.nodes])
+    found = observe.read_services(PROJECT, [service("web"), service("db")], tasks, STACK.names)
+    return node_for(Seen(found, cluster, tasks), SHOP, component).id
+
+
+def test_a_one_off_command_runs_where_its_component_does() -> None:
+    assert chosen("web", {"n2"}, task("web", "running", node="n2")) == "n2"
+    assert chosen("web", {"n2"}, task("web", "running", node="n2"), task("web", "running", slot=2, node="n1")) == "n1"
+    assert chosen("web", set(), task("web", "running", node="n2")) == "n1", "nothing leads to the other"
+    assert chosen("web", {"n2"}, task("web", "failed", node="n2")) == "n1", "it does not run"
+
+
+def test_a_one_off_command_of_data_runs_on_the_node_that_has_it() -> None:
+    assert chosen("db", {"n2"}, task("db", "running", node="n2")) == "n1", "no node is labelled, so it is the one asked"

@@ -219,11 +219,8 @@ class SwarmEngine(Engine):
         self._await_end(ids)
 
     def down(self) -> None:
-        cluster = machine.read()
-        # Commands run on these.
-        nodes = {each.id: each for each in (cluster.asked, cluster.has_data(self._instance.project)) if each}
-        for node in nodes.values():
-            if node.known and node.ready:
+        for node in machine.read().nodes:
+            if node.known and node.answers:
                 remove_commands(self._instance, node)
         ending.remove_stack(self._instance.project)
         self._remove_spare_objects()
