@@ -11,6 +11,7 @@ from typing import Any
 
 from stack.engines.compose import arguments as compose
 from stack.engines.compose import checks, render
+from stack.engines.compose.plugin import remembered
 from stack.engines.docker import answers, arguments, client, failures
 from stack.engines.docker.labels import LABEL_STATE
 from stack.engines.docker.objects import api_version, inspect
@@ -21,7 +22,7 @@ from stack.instance import Instance
 _API = (1, 44)
 # A part of a volume can be mounted from Docker Engine 26 (API 1.45) on: so a server gets files.
 _API_OF_A_SERVER = (1, 45)
-# The clients that were checked already: asking Compose for its version takes 0.1 s, and it stays the same.
+# The clients that this process has checked already.
 _NEW_ENOUGH: set[tuple[str, str | None]] = set()
 _TIMEOUT = 10.0
 
@@ -38,10 +39,14 @@ def check(timeout: float, host: str | None = None) -> None:
     needed = _API if host is None else _API_OF_A_SERVER
     if failures.version_of(server)[:2] < needed:
         raise failures.too_old("docker-old", "Docker's API version", server, _dotted(needed))
-    plugin = client.read(compose.version(), timeout, host=host)
-    if failures.version_of(plugin) < checks.COMPOSE:
+    plugin = remembered(docker, lambda: client.read(compose.version(), timeout, host=host), _is_new_enough)
+    if not _is_new_enough(plugin):
         raise failures.too_old("compose-old", "Docker Compose", plugin.strip(), _dotted(checks.COMPOSE))
     _NEW_ENOUGH.add((docker, host))
+
+
+def _is_new_enough(plugin: str) -> bool:
+    return failures.version_of(plugin) >= checks.COMPOSE
 
 
 def examine(instance: Instance, own: bool) -> Iterator[Finding]:

@@ -89,13 +89,19 @@ def local() -> Daemon | None:
     return Daemon(address.removeprefix(_UNIX)) if address.startswith(_UNIX) else None
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return the folder with what the docker client keeps for this user."""
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def configuration() -> dict[str, Any]:
+    """Return what the docker client is configured to do; empty if nothing is."""
+    return read_object(folder() / "config.json")
 
 
 def _context() -> str:
     """Return the name of the context in use, as the client chooses it."""
-    chosen = os.environ.get("DOCKER_CONTEXT") or _read(_folder() / "config.json").get("currentContext")
+    chosen = os.environ.get("DOCKER_CONTEXT") or configuration().get("currentContext")
     return chosen if isinstance(chosen, str) and chosen else "default"
 
 
@@ -105,13 +111,14 @@ def address_of(context: str) -> str:
         return _DEFAULT
     # The client names the folder of a context so (docker/cli, cli/context/store).
     named = hashlib.sha256(context.encode()).hexdigest()
-    address: Any = _read(_folder() / "contexts" / "meta" / named / "meta.json")
+    address: Any = read_object(folder() / "contexts" / "meta" / named / "meta.json")
     for key in ("Endpoints", "docker", "Host"):
         address = address.get(key) if isinstance(address, dict) else None
     return address if isinstance(address, str) else ""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; anything else, and no file, gives an empty one."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
