@@ -12,7 +12,6 @@ from stack.report import Report
 from stack.results.lifecycle import UpResult
 from stack.settings import Settings
 from stack.workflow.asked import AS_THEY_ARE, Switches
-from stack.workflow.beginning import branched
 from stack.workflow.choosing import default_engine
 from stack.workflow.converge import UpOptions, converge
 from stack.workflow.journal import Journal
@@ -81,6 +80,9 @@ def up(
 
 def _begun(settings: Settings, parent: str, progress: Progress) -> Settings:
     """Make a branch, unless the instance is there already; return the settings with its engine."""
+    # It takes a while to import, and few begin so.
+    from stack.workflow.beginning import branched
+
     opened = look(settings)
     if opened.state.exists() and not opened.state.unfinished:
         progress.step(f"{opened.instance.name}: is there already, so nothing is copied")

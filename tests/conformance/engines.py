@@ -71,6 +71,6 @@ NOT_ON_A_SWARM: Mapping[str, str] = {
 
 def runs_on_a_swarm(nodeid: str, everything: bool) -> bool:
     """Say whether a test runs on a Swarm: if it is in ON_A_SWARM, or with `everything` if it can."""
-    if everything:
-        return not any(each in nodeid for each in NOT_ON_A_SWARM)
-    return any(each in nodeid for each in ON_A_SWARM)
+    if any(each in nodeid for each in NOT_ON_A_SWARM):
+        return False
+    return everything or any(each in nodeid for each in ON_A_SWARM)

@@ -1,27 +1,26 @@
-"""Save and load the data of a PostgreSQL; see `stack.capabilities.DataStore`."""
+"""Save and load the data of a PostgreSQL; see `stack.capabilities.DataStore`.
+
+What does that takes a while to import, and every command has this module: few copy data, and they import it then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stack.capabilities import Access
-from stack.components.postgres.branching import copy_cluster, settle_cluster
 from stack.components.postgres.declaration import Postgres
-from stack.components.postgres.loading import load_component
-from stack.components.postgres.password import password_statement
 from stack.components.postgres.rows import read_rows
-from stack.components.postgres.saved import pack, unpack
-from stack.components.postgres.saving import save_component
 from stack.components.postgres.server import Server
-from stack.components.postgres.starting import unfit_settings
-from stack.components.postgres.transfer import LOADING
 from stack.copying import OpenCopy
 from stack.progress import Progress
 from stack.report import count, size
-from stack.snapshots.archive import Archive, Writer
-from stack.snapshots.manifest import Saved
+
+if TYPE_CHECKING:
+    from stack.snapshots.archive import Archive, Writer
+    from stack.snapshots.manifest import Saved
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,21 @@ class PostgresData:
         return size(values[0]) if values else ""
 
     def save(self, access: Access, archive: Writer, progress: Progress) -> Saved:
+        from stack.components.postgres.saved import pack
+        from stack.components.postgres.saving import save_component
+
         with access.session(self.database.serve(access.target)) as session:
             server = Server(self.database, session)
             return pack(save_component(server, access.volumes[""], archive, access.free_space, progress))
 
     def major(self, saved: Saved) -> int:
+        from stack.components.postgres.saved import unpack
+
         return unpack(self.database.name, saved).major
 
     def misfit(self, saved: Saved, major: int | None) -> tuple[str, str] | None:
+        from stack.components.postgres.saved import unpack
+
         name, found = self.database.name, unpack(self.database.name, saved)
         for field, there, here in (
             ("user", found.user, self.database.user),
@@ -72,6 +78,12 @@ class PostgresData:
     def load(
         self, access: Access, archive: Archive, saved: Saved, password: str, accepts: bool, progress: Progress
     ) -> None:
+        from stack.components.postgres.loading import load_component
+        from stack.components.postgres.password import password_statement
+        from stack.components.postgres.saved import unpack
+        from stack.components.postgres.starting import unfit_settings
+        from stack.components.postgres.transfer import LOADING
+
         found = unpack(self.database.name, saved)
 
         @contextmanager
@@ -85,7 +97,11 @@ class PostgresData:
             load_component(opened, archive, found, closing, accepts, progress, unfit)
 
     def copy(self, source: Access, opening: OpenCopy, progress: Progress) -> int:
+        from stack.components.postgres.branching import copy_cluster
+
         return copy_cluster(self.database, source, opening, progress)
 
     def settle(self, access: Access, password: str) -> tuple[str, ...]:
+        from stack.components.postgres.branching import settle_cluster
+
         return settle_cluster(self.database, access, password)
