@@ -77,6 +77,8 @@ _RULES = (
 
 _READY_WITHIN = 60.0
 _GONE_WITHIN = 20.0
+# The images of a host are gigabytes in a hundred thousand files.
+_DELETED_WITHIN = 180.0
 _POLL = 0.05
 _PAUSE = threading.Event()
 
@@ -276,9 +278,9 @@ def _clean_up(tree: Path, hosts: Sequence[Host]) -> None:
 
 def _remove(folder: Path) -> None:
     """Remove a folder, in which processes that were killed may have mounts for a moment yet."""
-    deadline = time.monotonic() + _GONE_WITHIN
+    deadline = time.monotonic() + _DELETED_WITHIN
     while folder.exists():
-        problem = answer(["rm", "-rf", "--one-file-system", str(folder)]).stderr
+        problem = answer(["rm", "-rf", "--one-file-system", str(folder)], _DELETED_WITHIN).stderr
         if folder.exists():
             if time.monotonic() > deadline:
                 raise Problem(f"{folder} can't be removed:\n{tail(problem)}")
