@@ -30,7 +30,7 @@ from stack.commands.reset import reset
 from stack.commands.snapshot import delete_snapshot, save_snapshot
 from stack.commands.start import start
 from stack.commands.stop import stop
-from stack.components.postgres import data, login
+from stack.components.postgres import loading, login, password, saving
 from stack.components.postgres.dumps import PostgresDumps
 from stack.components.postgres.saved import SavedComponent, SavedDatabase, Table
 from stack.engines import ENGINES
@@ -173,10 +173,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         (replacing, "await_well"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, judge)
-    for module in (data, login):
+    for module in (password, login):
         monkeypatch.setattr(module, "password_statement", lambda _, password: f"PASSWORD {password}")
-    monkeypatch.setattr(data, "save_component", save_component)
-    monkeypatch.setattr(data, "load_component", load_component)
+    monkeypatch.setattr(saving, "save_component", save_component)
+    monkeypatch.setattr(loading, "load_component", load_component)
     monkeypatch.setattr(PostgresDumps, "load", fill)
     for owner, name in ((State, "write"), (State, "delete"), (State, "settle_secret"), (Registry, "enter")):
         monkeypatch.setattr(owner, name, stepping(calls, name, getattr(owner, name)))

@@ -134,9 +134,21 @@ def script_of(cron: str) -> str:
     return file.text
 
 
-@pytest.mark.parametrize("shell", SHELLS, ids=[each[0].rpartition("/")[2] for each in SHELLS])
+OF_CRON = ["*/7 3,15 1-10 */2 1-5", "5 4 29 2,3 MON", "0 0 1 1 *", "30 23 31 * *", "0 12 * * 7", "1-9/4 0 */9 * sun"]
+
+
 @pytest.mark.parametrize(
-    "cron", ["*/7 3,15 1-10 */2 1-5", "5 4 29 2,3 MON", "0 0 1 1 *", "30 23 31 * *", "0 12 * * 7", "1-9/4 0 */9 * sun"]
+    ("shell", "cron"),
+    [
+        # Each line in one of the shells, and in the others in the long run of the tests.
+        pytest.param(
+            *(shell, line),
+            marks=[] if number % len(SHELLS) == position else [pytest.mark.long],
+            id=f"{shell[0].rpartition('/')[2]}-{line}",
+        )
+        for number, line in enumerate(OF_CRON)
+        for position, shell in enumerate(SHELLS)
+    ],
 )
 def test_the_script_finds_the_times_that_the_library_finds(shell: list[str], cron: str, tmp_path: Path) -> None:
     start = datetime(2023, 12, 30, tzinfo=UTC)
