@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stack.capabilities import Session
+from stack.references import SecretReference
 
 StandbyState = Literal["absent", "catching-up", "streaming"]
 """Whether a standby follows, and has all that there is; it is absent too while it is filled."""
@@ -17,7 +18,7 @@ class Following:
 
     `protected`: nothing is acknowledged that the standby does not have. `behind`: the bytes that it has not on its disk
     yet, and `seconds` how long ago the last of what it shows was written; None if it is absent. `waiting`: the
-    sessions that wait for it.
+    sessions that wait for it. `armed`: the primary acknowledges nothing without a standby, whether there is one or not.
     """
 
     state: StandbyState
@@ -25,6 +26,12 @@ class Following:
     behind: int | None = None
     seconds: float | None = None
     waiting: int = 0
+    armed: bool = False
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the primary acknowledges nothing, because no standby follows."""
+        return self.armed and self.state == "absent"
 
 
 class Replication(Protocol):
@@ -37,6 +44,10 @@ class Replication(Protocol):
     @property
     def synchronous(self) -> bool:
         """Whether nothing is to be acknowledged before the standby has it too."""
+
+    @property
+    def secret(self) -> SecretReference:
+        """The password with which the standby logs in; both servers take another one when they start with it."""
 
     def protect(self, primary: Session, standby: Session, within: float) -> None:
         """Acknowledge nothing from now on that the standby does not have. Raises `standby-late`."""

@@ -44,6 +44,8 @@ def text_of(opened: Opened, database: Component, rotated: Rotated) -> str:
     also = [name for name in rotated.databases if name != database.name]
     if also:
         lines.append(f"  also changed, because its file was gone: the password of {', '.join(also)}")
+    if database.replication is not None:
+        lines.append(f"  {database.replication.standby} logs in with another one too")
     if rotated.restarted:
         lines.append(f"  restarted: {', '.join(rotated.restarted)}; requests in flight ended")
         secret = [database.login.secret.id] if database.login else []

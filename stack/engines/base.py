@@ -385,8 +385,8 @@ class Engine(ABC):
         )
 
     @abstractmethod
-    def renew_secrets(self) -> frozenset[str]:
-        """Hand the secrets, as they are now, to what runs. Give the components that get them only when recreated."""
+    def renew_secrets(self) -> Mapping[str, str]:
+        """Hand the secrets, as they are now, to what runs. Say why components get them only when recreated, by name."""
 
     @property
     def standbys(self) -> Standbys | None:

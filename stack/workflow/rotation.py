@@ -18,14 +18,14 @@ from stack.fields import digest
 from stack.instance import Instance
 from stack.observed import Observed
 from stack.progress import Progress
-from stack.references import ParameterSecret
+from stack.references import ParameterSecret, SecretReference
 from stack.verdict.watch import await_ready
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened, with_instance
 from stack.workflow.parameters import GENERATED, generated, keep_secrets
 from stack.workflow.planning import secrets_read
-from stack.workflow.standbys import protect
+from stack.workflow.standbys import await_standbys, protect
 
 _INTERVAL = 0.25
 
@@ -69,6 +69,7 @@ def rotate_all(
         with engine.apply() as job:
             for database in down:
                 _await_inside(opened, database, job, timeout)
+    await_standbys(opened, [*logins], progress, timeout)
     for name, login in logins.items():
         new = state.coming_secret(login.secret.id)
         progress.step(f"{name}: changing the password")
@@ -80,6 +81,10 @@ def rotate_all(
                 "nothing else was changed",
                 answer.stderr,
             )
+    # The password of a database comes last: a run after a kill goes by whether it is settled.
+    for secret in _of_standbys(databases):
+        state.coming_secret(secret.id)
+        state.settle_secret(secret.id)
     for login in logins.values():
         state.settle_secret(login.secret.id)
     secrets = secret_digests(opened)
@@ -127,19 +132,19 @@ def rotate_parameter(opened: Opened, journal: Journal, name: str, progress: Prog
 def to_restart(
     opened: Opened,
     databases: Sequence[Component],
-    stale: Collection[str],
+    stale: Mapping[str, str],
     before: Mapping[str, str],
     now: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the components that work with the new secrets only after a restart, and why.
 
-    `before` and `now`: the digest of each secret. `stale`: the components that see another file.
+    `before` and `now`: the digest of each secret. `stale`: the components that see another file, and why.
     """
     rotated = {each.login.secret.id for each in databases if each.login}
     changed = changed_secrets(secrets_read(opened), before, now)
     others = {name: [each for each in ids if each not in rotated] for name, ids in changed.items()}
     why = {name: f"the secret {' and '.join(ids)} changed" for name, ids in others.items() if ids}
-    why |= dict.fromkeys(stale, "the file of its secret was deleted while it ran")
+    why |= stale
     for app in (each for database in databases for each in readers(opened.instance, database)):
         if holds(opened, app, rotated):
             why[app.name] = "it holds the password as a variable; its requests in flight end"
@@ -165,6 +170,11 @@ def finish_rotations(opened: Opened, journal: Journal, progress: Progress, timeo
     ]
     if begun:
         rotate_all(opened, journal, begun, progress, timeout)
+
+
+def _of_standbys(databases: Sequence[Component]) -> list[SecretReference]:
+    """Return the passwords with which the standbys of databases log in, which both servers take when they start."""
+    return [each.replication.secret for each in databases if each.replication is not None]
 
 
 def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Collection, Mapping
 
 from stack.engines.base import Standbys
@@ -14,6 +16,7 @@ from stack.workflow.opened import Opened
 from stack.workflow.part import EVERYTHING, Part
 
 _CAUGHT_UP_WITHIN = 60.0
+_POLL = 0.25
 
 
 def replications(opened: Opened) -> dict[str, Replication]:
@@ -34,6 +37,30 @@ def protect(opened: Opened, observed: Observed, progress: Progress, part: Part =
         progress.step(f"{name}: waiting until {each.standby} has all of its data")
         each.protect(primary, opened.engine.session(each.standby), _CAUGHT_UP_WITHIN)
     standbys.note(all(not each.synchronous or name in waiting for name, each in found.items()))
+
+
+def await_standbys(opened: Opened, primaries: Collection[str], progress: Progress, timeout: float) -> None:
+    """Let each of these primaries that acknowledges nothing have a standby again. Raises `standby-late`."""
+    found = {name: each for name, each in replications(opened).items() if name in primaries}
+
+    def stuck() -> list[str]:
+        return [name for name, each in found.items() if each.following(opened.engine.session(name)).stuck]
+
+    if not (waiting := stuck()):
+        return
+    progress.step(f"{', '.join(waiting)}: waiting for a standby, without which nothing is acknowledged")
+    deadline, pause = time.monotonic() + timeout, threading.Event()
+    with opened.engine.apply(only=[*waiting, *(found[name].standby for name in waiting)]) as job:
+        while waiting := stuck():
+            if job.wait(_POLL):
+                raise job.explain()
+            if time.monotonic() > deadline:
+                raise StackError(
+                    "standby-late",
+                    f"{', '.join(waiting)} acknowledges nothing, because no standby follows after {timeout:g} s",
+                    "bring its node back, or a third one; then run this again",
+                )
+            pause.wait(_POLL)
 
 
 def standby_statuses(

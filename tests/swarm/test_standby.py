@@ -6,7 +6,7 @@ Nothing takes over by itself: `failover` does, once the primary can't serve any 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,60 @@ def test_a_primary_that_is_well_is_stopped_first_and_loses_nothing(guarded: Cli,
     assert primaries(swarm, guarded) == [before["standby_node"]]
     guarded.up()
     assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_after_a_rotation_only_the_new_passwords_work(guarded: Cli, swarm: Swarm) -> None:
+    before, old, page = standing(guarded), secrets(guarded), f"rotated{time.time_ns()}"
+    load = visiting(guarded, swarm, page)
+    try:
+        guarded.ok("rotate", "db")
+        new = secrets(guarded)
+        assert set(new.values()).isdisjoint(old.values())
+        assert standing(guarded)["protected"]
+        _disconnect(guarded)
+        eventually(lambda: standing(guarded)["protected"])
+        assert _let_in(guarded, new) == dict.fromkeys(new, True)
+        assert _let_in(guarded, old) == dict.fromkeys(old, False)
+        guarded.ok("failover", "db", "--yes")
+        goal = load.acknowledged() + 20
+        eventually(lambda: load.acknowledged() > goal)
+    finally:
+        load.stop()
+    judge(guarded, load)
+    assert primaries(swarm, guarded) == [before["standby_node"]]
+    assert _let_in(guarded, new) == dict.fromkeys(new, True)
+    assert _let_in(guarded, old) == dict.fromkeys(old, False)
+    guarded.up()
+    assert standing(guarded)["protected"]
+
+
+def secrets(cli: Cli) -> dict[str, str]:
+    """Return the passwords of the declared user and of the standby."""
+    folder = cli.state / "secrets"
+    return {name: (folder / name).read_text(encoding="utf-8") for name in ("db_password", "db_standby")}
+
+
+def _disconnect(cli: Cli) -> None:
+    """End the connection of the standby, so that it has to log in again."""
+    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_replication"
+    done = cli.ok("exec", "db", "--", "psql", "-U", "stackctl_admin", "-d", "postgres", "-Atc", ended)
+    assert done.stdout.strip() == "1", done
+
+
+def _let_in(cli: Cli, passwords: Mapping[str, str]) -> dict[str, bool]:
+    """Say which passwords the primary takes over the network."""
+    accounts = {
+        "db_password": ("user=student dbname=student_notes", "SELECT 1"),
+        "db_standby": ("user=stackctl_standby replication=true", "IDENTIFY_SYSTEM"),
+    }
+    found = {}
+    for name, (account, question) in accounts.items():
+        script = f'PGPASSFILE=/dev/null PGPASSWORD={passwords[name]} psql -w -d "host=db {account}" -c "{question}"'
+        asked = cli.run("exec", "db", "--", "sh", "-c", script)
+        assert asked.exit_code == 0 or "password authentication failed" in asked.stderr, asked
+        found[name] = asked.exit_code == 0
+    return found
 
 
 @pytest.mark.long

@@ -391,8 +391,8 @@ class FakeEngine(Engine):
         self._world.stores.clear()
         self._world.files.clear()
 
-    def renew_secrets(self) -> frozenset[str]:
-        return frozenset()
+    def renew_secrets(self) -> Mapping[str, str]:
+        return {}
 
     def session(self, component: str, state: ComponentState | None = None) -> FakeSession:
         self._world.step("session")

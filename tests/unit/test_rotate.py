@@ -69,20 +69,21 @@ READS_AGAIN = WebApp("web", source=".", port=2, uses=[DB], rereads_secrets=True)
 
 def test_only_an_app_that_reads_its_secrets_once_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
-    why = to_restart(shop, [DB], stale=(), before={}, now=secret_digests(shop))
+    why = to_restart(shop, [DB], stale={}, before={}, now=secret_digests(shop))
     assert list(why) == ["worker"]
     assert "requests in flight end" in why["worker"]
 
 
 def test_a_component_that_holds_a_deleted_file_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_AGAIN)
-    assert list(to_restart(shop, [DB], stale=("db", "web"), before={}, now=secret_digests(shop))) == ["web", "db"]
+    why = to_restart(shop, [DB], stale={"db": "gone", "web": "gone"}, before={}, now=secret_digests(shop))
+    assert why == {"web": "gone", "db": "gone"}
 
 
 def test_what_reads_another_secret_that_was_replaced_is_restarted(tmp_path: Path) -> None:
     shop = opened(tmp_path, READS_ONCE, READS_AGAIN)
     before = {"db_password": "before", "orders_password": "before"}
-    why = to_restart(shop, [DB], stale=(), before=before, now=secret_digests(shop))
+    why = to_restart(shop, [DB], stale={}, before=before, now=secret_digests(shop))
     assert list(why) == ["worker", "orders"], "db has its password from inside, and web reads it again"
     assert why["orders"] == "the secret orders_password changed"
 

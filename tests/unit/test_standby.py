@@ -192,11 +192,11 @@ def answer(armed: bool = True, standby: dict[str, Any] | None = None, waiting: i
 @pytest.mark.parametrize(
     ("said", "synchronous", "found"),
     [
-        (answer(waiting=3), True, Following("absent", protected=False, waiting=3)),
+        (answer(waiting=3), True, Following("absent", protected=False, waiting=3, armed=True)),
         (
             answer(standby={"state": "streaming", "sync": "sync", "behind": 5, "seconds": 0.5}),
             True,
-            Following("streaming", protected=True, behind=5, seconds=0.5),
+            Following("streaming", protected=True, behind=5, seconds=0.5, armed=True),
         ),
         (
             answer(armed=False, standby={"state": "streaming", "sync": "async", "behind": 0, "seconds": 0}),
@@ -206,17 +206,24 @@ def answer(armed: bool = True, standby: dict[str, Any] | None = None, waiting: i
         (
             answer(standby={"state": "catchup", "sync": "potential", "behind": 9, "seconds": 2}),
             True,
-            Following("catching-up", protected=False, behind=9, seconds=2),
+            Following("catching-up", protected=False, behind=9, seconds=2, armed=True),
         ),
         (
             answer(standby={"state": "streaming", "sync": "sync", "behind": 0, "seconds": 0}),
             False,
-            Following("streaming", protected=False, behind=0, seconds=0),
+            Following("streaming", protected=False, behind=0, seconds=0, armed=True),
         ),
     ],
 )
 def test_what_a_primary_says_of_its_standby_is_read(said: str, synchronous: bool, found: Following) -> None:
     assert read_following(said, synchronous) == found
+
+
+def test_a_primary_is_stuck_if_it_waits_for_a_standby_that_is_gone() -> None:
+    assert read_following(answer(waiting=3), synchronous=True).stuck
+    assert not read_following(answer(armed=False), synchronous=True).stuck
+    here = {"state": "catchup", "sync": "potential", "behind": 9, "seconds": 2}
+    assert not read_following(answer(standby=here), synchronous=True).stuck
 
 
 @pytest.mark.parametrize(

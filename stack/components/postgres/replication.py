@@ -11,6 +11,7 @@ from stack.capabilities import Session
 from stack.components.postgres.fields import ADMIN
 from stack.components.postgres.standby_scripts import COPY, HOLDS_ALL, PROMOTE, PROTECT, STANDBY_PLACE
 from stack.errors import StackError
+from stack.references import SecretReference
 from stack.replication import Following, StandbyState
 
 _POLL = 0.2
@@ -36,6 +37,7 @@ class PostgresReplication:
 
     standby: str
     synchronous: bool
+    secret: SecretReference
 
     def protect(self, primary: Session, standby: Session, within: float) -> None:
         if not (self.following(primary).protected and self.holds_all(standby)):
@@ -94,9 +96,9 @@ class PostgresReplication:
 def read_following(answer: str, synchronous: bool) -> Following:
     """Interpret what a primary says of its standby: pure."""
     found = json.loads(answer)
-    standby = found["standby"]
+    standby, armed = found["standby"], bool(found["armed"])
     if standby is None:
-        return Following("absent", protected=False, waiting=found["waiting"])
+        return Following("absent", protected=False, waiting=found["waiting"], armed=armed)
     state: StandbyState = "streaming" if standby["state"] == "streaming" else "catching-up"
-    protected = synchronous and bool(found["armed"]) and standby["sync"] == "sync"
-    return Following(state, protected, int(standby["behind"]), float(standby["seconds"]), found["waiting"])
+    protected = synchronous and armed and standby["sync"] == "sync"
+    return Following(state, protected, int(standby["behind"]), float(standby["seconds"]), found["waiting"], armed)

@@ -50,7 +50,7 @@ class Primary(Postgres):
     def replication(self) -> Replication:
         from stack.components.postgres.replication import PostgresReplication
 
-        return PostgresReplication(standby_name(self), self.standby != "async")
+        return PostgresReplication(standby_name(self), self.standby != "async", _password(self))
 
     def secrets(self, target: Target) -> tuple[SecretReference, ...]:
         return (*super().secrets(target), _password(self))
@@ -93,11 +93,6 @@ class Standby(Component):
     @property
     def major(self) -> int:
         return self.of.major
-
-    @property
-    def rereads_secrets(self) -> bool:
-        # It logs in with a password of its own.
-        return True
 
     def workload(self, target: Target) -> Workload:
         if target != "container":

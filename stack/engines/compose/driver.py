@@ -267,15 +267,16 @@ class ComposeEngine(Engine):
 
             remove(self._instance)
 
-    def renew_secrets(self) -> frozenset[str]:
+    def renew_secrets(self) -> Mapping[str, str]:
         """Find outdated secrets: a container sees the files of the state, unless one was deleted while it ran."""
         if self._host is not None:
             from stack.engines.compose.carrying import carry
 
             carry(self._instance)
-        return mounts.stale(
+        stale = mounts.stale(
             self._instance, self.observe(), lambda name, state, command: self.session(name, state).run(command)
         )
+        return dict.fromkeys(stale, "the file of its secret was deleted while it ran")
 
     @property
     def revisions(self) -> Revisions:

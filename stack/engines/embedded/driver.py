@@ -264,9 +264,9 @@ class EmbeddedEngine(Engine):
             data_folders.await_unused(self._instance.stack, Path(store))
         self._files.remove_home()
 
-    def renew_secrets(self) -> frozenset[str]:
+    def renew_secrets(self) -> Mapping[str, str]:
         self._files.write_all(self._layout(self._ports))
-        return frozenset()
+        return {}
 
     @property
     def revisions(self) -> Revisions:

@@ -237,8 +237,8 @@ class SwarmEngine(Engine):
                 remove_images(each, self._instance)
         forget(cluster, project)
 
-    def renew_secrets(self) -> frozenset[str]:
-        """Name what reads a secret that has another value now: Swarm gives it only to new tasks."""
+    def renew_secrets(self) -> Mapping[str, str]:
+        """Name what reads a secret that has another value now."""
         place = files.place_of(self._instance)
         carried = objects.carried_secrets(self._instance, place)
         found = set()
@@ -248,7 +248,7 @@ class SwarmEngine(Engine):
                 wanted = {carried[secret.id].name for secret in read if secret.id in carried}
                 if not wanted <= service.secrets:
                     found.add(name)
-        return frozenset(found)
+        return dict.fromkeys(found, "Swarm gives another value of a secret only to new tasks")
 
     @property
     def standbys(self) -> SwarmStandbys | None:

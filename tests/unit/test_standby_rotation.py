@@ -1,0 +1,110 @@
+"""A rotation gives a standby another password too, and waits for one without which nothing is acknowledged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack import Postgres, WebApp
+from stack.capabilities import Completed
+from stack.commands.rotate import text_of
+from stack.errors import StackError
+from stack.progress import Silence
+from stack.state import State
+from stack.workflow import rotation
+from stack.workflow.identities import secret_digests
+from stack.workflow.journal import Journal
+from stack.workflow.opened import Opened
+from stack.workflow.rotation import Rotated, finish_rotations, rotate_all
+from tests.unit.fake_engine import Store, World
+from tests.unit.test_failover import FakeStandbys, opened
+from tests.unit.test_interrupted_up import found_ready
+
+DB = Postgres("db", standby=True)
+WEB = WebApp("web", source=".", port=8000, uses=[DB])
+FOLLOWS = {"state": "streaming", "sync": "sync", "behind": 0, "seconds": 0}
+SECRETS = ("db_password", "db_standby")
+
+
+def said(standby: dict[str, Any] | None) -> Completed:
+    return Completed(0, json.dumps({"armed": True, "waiting": 0, "standby": standby}), "")
+
+
+@pytest.fixture
+def world() -> World:
+    return World(answer=said(FOLLOWS))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """An instance that is up, with a primary and its standby."""
+    monkeypatch.setattr(rotation, "await_ready", found_ready)
+    shop = opened(tmp_path, FakeStandbys(), world, DB, WEB)
+    for secret in shop.instance.stack.secrets("container"):
+        shop.state.provide_secret(secret.id)
+    world.stores |= {store: Store(18, "") for store in shop.engine.volumes.declared().values()}
+    journal = Journal(shop.state)
+    journal.save(replace(journal.applied, secrets=secret_digests(shop)))
+    return shop
+
+
+def values(shop: Opened) -> dict[str, str]:
+    return {each: shop.state.secret(each).reveal() for each in SECRETS}
+
+
+def rotate(shop: Opened, timeout: float = 5) -> Rotated:
+    return rotate_all(shop, Journal(shop.state), [shop.instance.stack["db"]], Silence(), timeout)
+
+
+def test_both_servers_start_with_another_password_of_the_standby(shop: Opened) -> None:
+    before = values(shop)
+    done = rotate(shop)
+    assert set(values(shop).values()).isdisjoint(before.values())
+    assert set(done.restarted) == {"db", "db-standby", "web"}
+    assert Journal(shop.state).applied.secrets == secret_digests(shop)
+    told = text_of(shop, shop.instance.stack["db"], done)
+    assert "db-standby logs in with another one too" in told
+
+
+def test_a_rotation_that_was_cut_off_is_carried_on_with_both(shop: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, settle = values(shop), State.settle_secret
+
+    def cut_off(state: State, secret_id: str) -> None:
+        if secret_id == "db_password":
+            raise KeyboardInterrupt
+        settle(state, secret_id)
+
+    monkeypatch.setattr(State, "settle_secret", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        rotate(shop)
+    assert shop.state.has_coming_secret("db_password"), "this is what the next command goes by"
+    monkeypatch.setattr(State, "settle_secret", settle)
+    finish_rotations(shop, Journal(shop.state), Silence(), 5)
+    assert set(values(shop).values()).isdisjoint(before.values())
+    assert not any(shop.state.has_coming_secret(each) for each in SECRETS)
+
+
+def test_a_standby_that_is_gone_is_made_before_the_password_changes(shop: Opened, world: World) -> None:
+    steps: list[str] = []
+
+    def note(step: str) -> None:
+        if step.startswith("apply"):
+            steps.append(step)
+            world.answer = said(FOLLOWS)
+
+    world.step, world.answer = note, said(None)
+    assert set(rotate(shop).restarted) == {"db", "db-standby", "web"}
+    assert steps[:2] == ["apply db", "apply db-standby"]
+
+
+def test_without_a_standby_that_is_waited_for_no_password_changes(shop: Opened, world: World) -> None:
+    world.answer, before = said(None), values(shop)
+    with pytest.raises(StackError, match="no standby follows") as raised:
+        rotate(shop, timeout=0)
+    assert raised.value.code == "standby-late"
+    assert values(shop) == before
+    assert not any(shop.state.has_coming_secret(each) for each in SECRETS)
