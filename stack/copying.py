@@ -9,8 +9,9 @@ from typing import Protocol
 from stack.errors import StackError
 from stack.report import size
 
-# What is left free for what serves meanwhile.
+# What has to be free besides the copy, for what serves meanwhile; and what is left of that if it takes some.
 _RESERVE = 256 * 2**20
+LEAST_FREE = _RESERVE // 2
 
 
 class FileCopy(Protocol):

@@ -6,6 +6,7 @@ A process that is killed while it writes leaves at most a hidden file beside the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -90,7 +91,7 @@ def final_name(partial: str) -> str | None:
 
 @contextlib.contextmanager
 def explaining(code: str, path: Path, hint: str, *, inside: bool = False) -> Iterator[None]:
-    """Turn an `OSError` of the block into a `StackError` about `path`.
+    """Turn an `OSError` of the block into a `StackError` about `path`: `disk-full` if it is that, else `code`.
 
     With `inside`, `path` is a folder, and the error is about the file in it that the system names, if it names one.
     """
@@ -98,7 +99,10 @@ def explaining(code: str, path: Path, hint: str, *, inside: bool = False) -> Ite
         yield
     except OSError as error:
         named = error.filename if inside else None
-        raise StackError(code, f"{named or path}: {error.strerror or error}", hint) from error
+        problem = f"{named or path}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StackError("disk-full", problem, "make room there, and run this again") from error
+        raise StackError(code, problem, hint) from error
 
 
 def _encoded(text: str) -> bytes:

@@ -114,7 +114,7 @@ def _locked(state: Path, progress: Progress) -> Iterator[None]:
         try:
             stack.enter_context(State(state).locked(progress))
         except StackError as error:
-            if error.code != "state-unusable":
+            if error.code not in ("state-unusable", "disk-full"):
                 raise
         yield
     for folder in made:

@@ -52,14 +52,13 @@ def run_offline(
     command: Sequence[str],
     environment: Mapping[str, str],
     log: IO[bytes],
-    explain: Explain | None = None,
+    explain: Explain,
 ) -> Iterator[Session]:
     """Run a server by `command`, which runs `run_while_open`, until the end of the block.
 
     `session` gets the pid of `command`. The server writes to `log`; `explain` makes an error of its last lines if it
     does not start. It is stopped cleanly: all that was committed is on the disk then.
     """
-    explain = explain or failed
     with Pipe(command, environment, feed=True, log=log) as running:
         opened = session(running.process)
         if not _becomes_ready(opened, serve, running):
@@ -90,10 +89,6 @@ def _answers(opened: Session, serve: Serve, running: Pipe, deadline: float) -> b
         finally:
             asking.end()
     return False
-
-
-def failed(serve: Serve, output: str) -> StackError:
-    return StackError(serve.failure.code, serve.failure.message, serve.failure.hint, output)
 
 
 def _last_lines(path: str) -> str:

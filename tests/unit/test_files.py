@@ -169,3 +169,10 @@ def test_an_error_inside_a_folder_names_the_file_in_it(tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised, explaining("state-unusable", tmp_path, "look there", inside=True):
         (tmp_path / "none").read_bytes()
     assert raised.value.message == f"{tmp_path / 'none'}: No such file or directory"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_an_error_of_its_own(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StackError) as raised, explaining("state-unusable", tmp_path, "look there"):
+        raise OSError(number, "full")
+    assert (raised.value.code, raised.value.message) == ("disk-full", f"{tmp_path}: full")

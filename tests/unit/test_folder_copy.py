@@ -105,6 +105,26 @@ def test_a_full_disk_is_told(copy: FolderCopy, monkeypatch: pytest.MonkeyPatch) 
     assert raised.value.code == "disk-full"
 
 
+def test_a_copy_ends_before_it_fills_the_disk(copy: FolderCopy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_copy, "LEAST_FREE", 2**60)
+    with pytest.raises(StackError, match="is left there, which what serves meanwhile may need") as raised:
+        copy.copy()
+    assert raised.value.code == "disk-full"
+    assert not [path for path in copy.target.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_holes_in_a_file_take_no_room_in_the_copy(copy: FolderCopy) -> None:
+    with open(copy.source / "sparse", "wb") as file:
+        for place in (2**20, 2**26):
+            file.seek(place)
+            file.write(b"text")
+        file.truncate(2**28)
+    copy.copy()
+    copied, source = copy.target / "sparse", copy.source / "sparse"
+    assert copied.read_bytes() == source.read_bytes()
+    assert copied.stat().st_blocks <= max(source.stat().st_blocks, 2**12), "no more than what is in it"
+
+
 def test_files_are_read_and_written(copy: FolderCopy) -> None:
     assert copy.read("sub/deep/two") == "two"
     assert copy.read("nothing") is None

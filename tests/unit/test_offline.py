@@ -40,7 +40,10 @@ def served(session: DetachedSession, log: Path, server: str, ready: str) -> None
     """Serve by a shell script for as long as it takes until another one says that it is ready."""
     serve = Serve((), ("sh", "-c", ready), FAILURE, stop_signal="TERM")
     command = ["sh", "-c", run_while_open(serve), "sh", "sh", "-c", server]
-    with log.open("wb") as written, run_offline(serve, lambda pid: session, command, os.environ, written):
+    with (
+        log.open("wb") as written,
+        run_offline(serve, lambda pid: session, command, os.environ, written, lambda serve, output: serve.failure),
+    ):
         pass
 
 

@@ -49,6 +49,10 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.workload import PortId
 
+_NO_SPACE = "No space left on device"
+# Less is left of a disk on which not even the log could be written.
+_NOTHING = 2**16
+
 
 class EmbeddedEngine(Engine):
     """An instance as processes under supervisord; see `stack.engines.base.Engine`.
@@ -314,7 +318,14 @@ class EmbeddedEngine(Engine):
                 log = opened.enter_context(open(self._home.log(f"{component}-beside"), "wb"))
             variables = {"PATH": os.defpath, "LC_ALL": "C"}
             session = functools.partial(open_session, self._instance, layout, component, run_as)
-            yield opened.enter_context(run_offline(serve, session, entering, variables, log))
+            yield opened.enter_context(run_offline(serve, session, entering, variables, log, self._offline_failed))
+
+    def _offline_failed(self, serve: Serve, output: str) -> StackError:
+        free, failure = self.volumes.free_space(), serve.failure
+        if _NO_SPACE in output or (free is not None and free < _NOTHING):
+            problem = f"{failure.message}: there is no space left on the disk of its data"
+            return StackError("disk-full", problem, "make room there, and run this again", output)
+        return StackError(failure.code, failure.message, failure.hint, output)
 
     # Logs
 

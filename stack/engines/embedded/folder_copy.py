@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from stack.copying import LEAST_FREE
 from stack.engines.embedded.user import RunAs, acting_as, returning
-from stack.errors import StackError
+from stack.files import explaining
+from stack.report import size
 
 # `FICLONE` of <linux/fs.h>: both files share their blocks until one of them changes.
 _CLONE = 0x40049409
-_CHUNK = 2**26
+_CHUNK, _BUFFER = 2**26, 2**20
 _VANISHED = (FileNotFoundError, NotADirectoryError)
 # What a file system says that does not copy by itself, or not between these two.
 _UNABLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -182,17 +184,51 @@ def _cloned(source: int, target: int) -> bool:
 
 
 def _fill(source: int, target: int) -> None:
-    """Copy a file as it is now, in the kernel where it can."""
+    """Copy a file as it is now, without the holes in it, for as long as there is room for what serves meanwhile."""
+    for begin, end in _parts(source):
+        at = begin
+        while at < end:
+            _require_room(target)
+            if not (copied := _copy_part(source, target, at, min(end - at, _CHUNK))):
+                break
+            at += copied
+    os.truncate(target, os.fstat(source).st_size)
+
+
+def _parts(source: int) -> Iterator[tuple[int, int]]:
+    """Yield where each part of a file begins and ends; between them are holes, which take no room."""
+    end = 0
+    while end < (size := os.fstat(source).st_size):
+        begin, end = _next_part(source, end, size) if sys.platform == "linux" else (end, size)
+        yield begin, end
+
+
+def _next_part(source: int, at: int, size: int) -> tuple[int, int]:
+    try:
+        begin = os.lseek(source, at, os.SEEK_DATA)
+        return begin, os.lseek(source, begin, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return size, size
+
+
+def _copy_part(source: int, target: int, at: int, count: int) -> int:
+    """Copy some bytes of a file to the same place of another one, in the kernel if it can; return how many."""
     if sys.platform == "linux":
         try:
-            while os.copy_file_range(source, target, _CHUNK):
-                continue
-            return
+            return os.copy_file_range(source, target, count, at, at)
         except OSError as error:
-            if error.errno not in _UNABLE or os.lseek(target, 0, os.SEEK_CUR):
+            if error.errno not in _UNABLE:
                 raise
-    with open(source, "rb", closefd=False) as reading, open(target, "wb", closefd=False) as writing:
-        shutil.copyfileobj(reading, writing, _CHUNK)
+    return os.pwrite(target, os.pread(source, min(count, _BUFFER), at), at)
+
+
+def _require_room(target: int) -> None:
+    """Raise what a full disk raises, before it is one: what serves on the same disk would fail there too."""
+    disk = os.fstatvfs(target)
+    if disk.f_bavail * disk.f_frsize < LEAST_FREE:
+        raise OSError(errno.ENOSPC, f"less than {size(LEAST_FREE)} is left there, which what serves meanwhile may need")
 
 
 def _date(folder: Path, status: os.stat_result) -> None:
@@ -203,11 +239,5 @@ def _date(folder: Path, status: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    try:
-        with returning():
-            yield
-    except OSError as error:
-        problem = f"{error.filename or folder}: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StackError("disk-full", problem, "make room there, and run this again") from error
-        raise StackError("branch-failed", problem, "see what it is, and run this again") from error
+    with returning(), explaining("branch-failed", folder, "see what it is, and run this again", inside=True):
+        yield
