@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "stackctl_file", f"the stack file, relative to the root of the tests ({_STACK_FILE})", default=_STACK_FILE
     )
     parser.addini("stackctl_engine", "the engine: compose, embedded, or auto", default="")
+    parser.addini(
+        "stackctl_database", "the component whose database is copied for a test, if the stack has several", default=""
+    )
     group = parser.getgroup("stackctl")
     group.addoption("--stack-engine", metavar="ENGINE", help="the engine of the stack: compose, embedded, or auto")
     group.addoption(
@@ -50,18 +53,32 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     from stack.testing.running import running
 
     config = request.config
-    file = Path(os.path.abspath(config.rootpath / str(config.getini("stackctl_file"))))
     engine = config.getoption("--stack-engine") or config.getini("stackctl_engine") or None
     keep = bool(config.getoption("--stack-keep"))
-    with _plain_errors(), running(file, config.stash[_NAME], engine, keep) as found:
+    with _plain_errors(), running(_file(config), config.stash[_NAME], engine, keep) as found:
         yield found
 
 
+def _file(config: pytest.Config) -> Path:
+    return Path(os.path.abspath(config.rootpath / str(config.getini("stackctl_file"))))
+
+
 @pytest.fixture(scope="session")
-def _stack_databases(stack: RunningStack) -> Iterator[Databases]:
+def _stack_component(request: pytest.FixtureRequest) -> str:
+    """The component whose database is copied, found out before the stack is brought up."""
+    from stack.declaration import load_stack
+    from stack.testing.databases import SETTING, choose_component
+
+    with _plain_errors():
+        return choose_component(load_stack(_file(request.config)), str(request.config.getini(SETTING)))
+
+
+@pytest.fixture(scope="session")
+def _stack_databases(_stack_component: str, stack: RunningStack) -> Iterator[Databases]:
     from stack.testing.databases import Databases
 
-    with _plain_errors(), Databases.opened(stack, os.environ.get("PYTEST_XDIST_WORKER", "main")) as found:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    with _plain_errors(), Databases.opened(stack, _stack_component, worker) as found:
         yield found
 
 

@@ -15,12 +15,15 @@ from urllib.parse import quote
 
 from stack.declaration import load_stack
 from stack.errors import StackError
+from stack.model import Stack
 from stack.testing.running import RunningStack
 from stack.workflow.access import data_store, login_of
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
+# In the configuration of pytest.
+SETTING = "stackctl_database"
 # Any number will do that nothing else locks in this database.
 _LOCK = 7_355_608
 _TEMPLATE = "stackctl_template"
@@ -69,15 +72,12 @@ class Databases:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, stack: RunningStack, worker: str) -> Iterator[Databases]:
-        """Prepare the only database of a stack to be copied, once for all workers.
-
-        Raises `StackError` if the stack has none, or several.
-        """
-        base = _only_database(stack)
+    def opened(cls, stack: RunningStack, component: str, worker: str) -> Iterator[Databases]:
+        """Prepare the database of a component to be copied, once for all workers. Raises `StackError`."""
+        base = _database_of(stack, component)
         with contextlib.closing(_connect(replace(base, name=_OTHER))) as session:
             session.autocommit = True
-            _prepare(stack, base, session)
+            _prepare(stack, component, base, session)
             yield cls(base, worker, session)
 
     @contextlib.contextmanager
@@ -103,30 +103,41 @@ def _connect(base: Database) -> Connection:
         raise StackError("query-failed", what, "look at `stackctl logs` of the instance", str(error)) from None
 
 
-def _only_database(stack: RunningStack) -> Database:
-    declared = load_stack(stack.file)
+def choose_component(declared: Stack, named: str) -> str:
+    """Return the component whose database is copied: the one that is `named`, else the only one.
+
+    Raises `usage` if there is no such one, or several and none is named.
+    """
     found = [each.name for each in declared if each.dumps is not None]
-    if len(found) != 1:
-        raise StackError(
-            "usage",
-            f"which database? The stack has: {', '.join(found) or 'none'}",
-            "a test of a stack with another number of them copies databases by itself, with `stack.ports`",
-        )
-    (name,) = found
-    data, login = data_store(declared, name), login_of(declared, name)
+    if named in found or (len(found) == 1 and not named):
+        return named or found[0]
+    if not found:
+        problem = f"{declared.name} has no database that could be copied for a test"
+        raise StackError("usage", problem, "declare a `Postgres` in its stack file")
+    listed = ", ".join(found)
+    problem = f"{declared.name} has several databases: {listed}"
+    if named:
+        problem = f"{declared.name} has no database {named}, which `{SETTING}` names; it has: {listed}"
+    hint = f"write `{SETTING} = {found[0]}` into the configuration of pytest, with the name of the one to copy"
+    raise StackError("usage", problem, hint)
+
+
+def _database_of(stack: RunningStack, component: str) -> Database:
+    declared = load_stack(stack.file)
+    data, login = data_store(declared, component), login_of(declared, component)
     assert data is not None  # noqa: S101 - what has dumps has data,
     assert login is not None  # noqa: S101 - and a user.
-    account = data.identity()
-    return Database("127.0.0.1", stack.ports[name], account["database"], account["user"], stack.secret(login.secret.id))
+    account, password = data.identity(), stack.secret(login.secret.id)
+    return Database("127.0.0.1", stack.ports[component], account["database"], account["user"], password)
 
 
-def _prepare(stack: RunningStack, base: Database, session: Connection) -> None:
+def _prepare(stack: RunningStack, component: str, base: Database, session: Connection) -> None:
     """Copy the database of the stack unless another worker has. If that fails, the session ends, and the lock too."""
     with session.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,))
         if cursor.fetchone() is None:
-            stack.administer(f'ALTER ROLE "{base.user}" CREATEDB')
+            stack.administer(component, f'ALTER ROLE "{base.user}" CREATEDB')
             _copy_when_quiet(base, session)
         cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 

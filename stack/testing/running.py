@@ -42,14 +42,17 @@ class RunningStack:
         """
         return _command(self.file, self.name, self.engine, *words)
 
-    def administer(self, sql: str) -> None:
-        """Run SQL on the only PostgreSQL of the stack as its administrator. Raises `StackError`."""
-        words = ["shell", "db", "--admin", "--write"]
+    def administer(self, component: str, sql: str) -> None:
+        """Run SQL on a PostgreSQL of the stack as its administrator. Raises `StackError`."""
+        words = ["shell", component, "--admin", "--write"]
         command = [sys.executable, "-m", "stackctl", *_arguments(self.file, self.name, self.engine), *words]
         ended = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
         if ended.returncode:
             raise StackError(
-                "query-failed", f"the administrator may not: {sql}", "see what PostgreSQL says", ended.stderr
+                "query-failed",
+                f"the administrator of {component} may not: {sql}",
+                "see what PostgreSQL says",
+                ended.stderr,
             )
 
     def secret(self, name: str) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli import ROOT, eventually
-from tests.conformance.engines import on_docker_at_length
+from tests.conformance.engines import on_docker_at_length, on_one_engine
 from tests.project import make_project
 
 STACK = """
 from stack import Postgres, Stack
-stack = Stack("shop", [Postgres("db", user="shop", database="shop", migrations="migrations")])
+stack = Stack("shop", [Postgres("orders", user="shop", database="shop", migrations="migrations")])
 """
 MIGRATION = "CREATE TABLE item (name text PRIMARY KEY);\nINSERT INTO item VALUES ('given');\n"
 TESTS = """
@@ -47,7 +47,7 @@ def test_a_worker_keeps_its_database(stack_worker_database, number):
 
 def test_commands_run_on_it(stack):
     assert stack.run("status")["state"] == "up"
-    assert stack.urls["db"].endswith("/shop")
+    assert stack.urls["orders"].endswith("/shop")
 """
 ENDLESS = """
 import threading
@@ -130,4 +130,25 @@ def test_a_stack_that_does_not_start_is_one_clear_error(project: Path, engine: s
     assert ended.returncode == 1
     assert 'column "nothing" does not exist' in ended.stdout
     assert "Traceback" not in ended.stdout
+    assert instances(project, engine) == []
+
+
+@on_one_engine
+def test_of_several_databases_one_has_to_be_named(project: Path, engine: str) -> None:
+    several = STACK.replace("[Postgres(", '[Postgres("users"), Postgres(')
+    (project / "stackfile.py").write_text(several)
+    words = ("-k", "begins_with and 0")
+    ended = subprocess.run(
+        command(engine, *words), cwd=project, env=environment(project, engine),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "shop has several databases: users, orders\nwrite `stackctl_database = users`" in ended.stdout, ended.stdout
+    assert list(project.glob(".state/*/")) == [], "nothing was brought up"
+    ended = subprocess.run(
+        command(engine, *words, "-o", "stackctl_database=orders"), cwd=project, env=environment(project, engine),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout
+    assert "1 passed" in ended.stdout
     assert instances(project, engine) == []
