@@ -5,8 +5,9 @@ All data of an instance is on one machine, so all of its primaries move together
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stack.engines.base import Machine, Standbys
@@ -25,6 +26,8 @@ from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened
 from stack.workflow.opening import change
 from stack.workflow.standbys import replications
+
+_POLL = 0.25
 
 
 def failover(
@@ -47,22 +50,32 @@ def take_over(
         )
     moving = replications(opened)
     left = _left_behind(opened, moving)
-    _check(opened, standbys, moving, home, spare, left)
+    again = standbys.given_up()
+    if not spare.ready:
+        raise StackError(
+            "standby-late",
+            f"the node {spare.name} is down, so what follows {', '.join(moving)} there can't take over",
+            "bring it back",
+        )
+    if not again:
+        _check(opened, standbys, moving, home, left)
     if not confirm(_announcement(moving, home, spare, left)):
         raise StackError("cancelled", "nothing was done", "answer y, or say --yes")
     began = time.monotonic()
     progress.step(f"{', '.join(moving)}: given up on {home.name}")
     standbys.fence([*moving])
+    if again:
+        _start_again(opened, [each.standby for each in moving.values()], timeout)
     for each in moving.values():
         progress.step(f"{each.standby}: taking over")
         each.promote(opened.engine.session(each.standby))
+    # What `undo` may need of earlier data is on the other node, or a copy: it takes the snapshot then.
+    journal = Journal(opened.state)
+    journal.save(replace(journal.applied, kept={}))
     progress.step(f"{', '.join(moving)}: starting on {spare.name}")
     standbys.take_over([*moving], [each.standby for each in moving.values()])
     with FinishedJob() as nothing:
         await_well(opened.engine, nothing, timeout, progress, only=[*moving])
-    # What `undo` may need of earlier data is on the other node, or a copy: it takes the snapshot then.
-    journal = Journal(opened.state)
-    journal.save(replace(journal.applied, kept={}))
     seconds = time.monotonic() - began
     data = FailoverResult(opened.instance.name, tuple(moving), home.name, spare.name, tuple(left), seconds)
     return Report.drawn("failover", lambda style: _text(data, style), data)
@@ -88,24 +101,47 @@ def _left_behind(opened: Opened, moving: Mapping[str, Replication]) -> list[str]
     return [name for name in kept if name not in moving]
 
 
-def _check(
-    opened: Opened,
-    standbys: Standbys,
-    moving: Mapping[str, Replication],
-    home: Machine,
-    spare: Machine,
-    left: list[str],
-) -> None:
-    """Raise if a standby can't take over, lacks something, or data that is well would be left behind."""
+def _start_again(opened: Opened, names: Sequence[str], timeout: float) -> None:
+    """Let standbys run that an interrupted failover had stopped. Raises `standby-late`."""
+    if not (stopped := _resting(opened, names)):
+        return
+    deadline, pause = time.monotonic() + timeout, threading.Event()
+    # They may be ending yet.
+    opened.engine.stop(stopped)
+    with opened.engine.start(stopped) as job:
+        while _resting(opened, stopped):
+            if job.wait(_POLL):
+                raise job.explain()
+            if time.monotonic() > deadline:
+                raise StackError(
+                    "standby-late",
+                    f"{', '.join(stopped)} did not start within {timeout:g} s",
+                    f"look at `stackctl logs {stopped[0]}`, and run this again",
+                )
+            pause.wait(_POLL)
+
+
+def _resting(opened: Opened, names: Sequence[str]) -> list[str]:
+    """Name those that do not run."""
     observed = opened.engine.observe()
+    states = {name: observed.components.get(name) for name in names}
+    return [name for name, state in states.items() if state is None or not state.running]
+
+
+def _check(
+    opened: Opened, standbys: Standbys, moving: Mapping[str, Replication], home: Machine, left: list[str]
+) -> None:
+    """Raise if a standby can't take over, lacks something, or data that is well would be left behind.
+
+    A failover that was interrupted has found out all that, and nothing has happened to the data since.
+    """
+    resting = _resting(opened, [each.standby for each in moving.values()])
     for name, each in moving.items():
-        state = observed.components.get(each.standby)
-        if state is None or not state.running or not spare.ready:
-            where = f"the node {spare.name} is down" if not spare.ready else f"look at `stackctl logs {each.standby}`"
+        if each.standby in resting:
             raise StackError(
                 "standby-late",
                 f"{each.standby} does not run, so it can't take the place of {name}",
-                f"{where}; bring it back",
+                f"look at `stackctl logs {each.standby}`; bring it back",
             )
         if each.synchronous and not (standbys.holds_all() and each.holds_all(opened.engine.session(each.standby))):
             raise StackError(
@@ -116,8 +152,7 @@ def _check(
     if home.ready and left:
         raise StackError(
             "data-left-behind",
-            f"the node {home.name} is up, and {', '.join(left)} has its data there alone, which would start empty "
-            f"on {spare.name}",
+            f"the node {home.name} is up, and {', '.join(left)} has its data there alone, which would start empty",
             "stop the node first if it is to be given up, and save a snapshot before: `stackctl snapshot save`",
         )
 

@@ -174,6 +174,10 @@ class Standbys(ABC):
         """Remember that."""
 
     @abstractmethod
+    def given_up(self) -> bool:
+        """Say whether the machine with the data was given up, and no other has taken its place yet."""
+
+    @abstractmethod
     def fence(self, primaries: Sequence[str]) -> None:
         """Let these never run again on the machine that has the data. Raises `not-fenced`."""
 

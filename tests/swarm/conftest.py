@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli
+from stack.playground import __file__ as playground
+from tests.cli import Cli, eventually
 from tests.engine.swarm import Swarm
+from tests.swarm.nodes import all_ready
 
 DOCKERFILE = """\
 FROM python:3.14-slim
@@ -84,3 +86,27 @@ def shop(new_shop: Callable[[], Cli]) -> Cli:
     cli = new_shop()
     cli.up()
     return cli
+
+
+@pytest.fixture(scope="module")
+def guarded(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """The visit counter, up, with a standby of its database."""
+    folder = tmp_path_factory.mktemp("guarded")
+    source = Path(playground)
+    text = source.read_text(encoding="utf-8").replace('"../service', f'"{source.parents[1]}/service')
+    file = folder / "stackfile.py"
+    file.write_text(text.replace("migrations=", "standby=True, migrations="), encoding="utf-8")
+    cli = Cli(folder, file=file, engine="swarm")
+    # Both are on nodes that may be killed: the client asks the first one.
+    labels = {"host2": ("stackctl.data", "stackctl.standby"), "host3": ("stackctl.standby",)}
+    words = [(node, label) for node, named in labels.items() for label in named]
+    for node, label in words:
+        swarm.first.docker("node", "update", "--label-add", f"{label}=true", node)
+    try:
+        cli.up()
+        yield cli
+        eventually(lambda: all_ready(swarm))
+        assert cli.reset().exit_code == 0
+    finally:
+        for node, label in words:
+            swarm.first.docker("node", "update", "--label-rm", label, node)

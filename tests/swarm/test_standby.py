@@ -6,56 +6,17 @@ Nothing takes over by itself: `failover` does, once the primary can't serve any 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from stack.playground import __file__ as playground
 from tests.cli import Cli, eventually, get
-from tests.engine.machine import Problem
-from tests.engine.swarm import Host, Swarm
+from tests.engine.swarm import Swarm
 from tests.judging import judge
-from tests.load import Load
 from tests.swarm.nodes import all_ready
+from tests.swarm.standing import host, nodes_ready, primaries, standing, visiting
 
 pytestmark = pytest.mark.swarm
-
-PAGE = "page"
-
-
-@pytest.fixture(scope="module")
-def guarded(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    """The visit counter, up, with a standby of its database."""
-    folder = tmp_path_factory.mktemp("guarded")
-    source = Path(playground)
-    text = source.read_text(encoding="utf-8").replace('"../service', f'"{source.parents[1]}/service')
-    file = folder / "stackfile.py"
-    file.write_text(text.replace("migrations=", "standby=True, migrations="), encoding="utf-8")
-    cli = Cli(folder, file=file, engine="swarm")
-    # Both are on nodes that may be killed: the client asks the first one.
-    labels = {"host2": ("stackctl.data", "stackctl.standby"), "host3": ("stackctl.standby",)}
-    words = [(node, label) for node, named in labels.items() for label in named]
-    for node, label in words:
-        swarm.first.docker("node", "update", "--label-add", f"{label}=true", node)
-    try:
-        cli.up()
-        yield cli
-        eventually(lambda: all_ready(swarm))
-        assert cli.reset().exit_code == 0
-    finally:
-        for node, label in words:
-            swarm.first.docker("node", "update", "--label-rm", label, node)
-
-
-def standing(cli: Cli) -> dict[str, Any]:
-    found: dict[str, Any] = cli.data("status")["standbys"]["db"]
-    return found
-
-
-def host(swarm: Swarm, name: str) -> Host:
-    return next(each for each in swarm.hosts if each.name == name)
 
 
 def edit(cli: Cli, old: str, new: str) -> None:
@@ -63,31 +24,6 @@ def edit(cli: Cli, old: str, new: str) -> None:
     text = cli.file.read_text(encoding="utf-8")
     assert old in text
     cli.file.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def visiting(cli: Cli, swarm: Swarm, page: str) -> Load:
-    """Visitors who ask each node in turn."""
-    load = Load(lambda: [cli.port], [page], visitors=4, readers=0, hosts=[each.address for each in swarm.hosts])
-    load.start()
-    eventually(lambda: load.acknowledged() > 50)
-    return load
-
-
-def primaries(swarm: Swarm, cli: Cli) -> list[str]:
-    """Name the nodes on which a server of the database accepts writes."""
-    found = []
-    for each in swarm.hosts:
-        filters = ["--filter", f"name=stackctl-{cli.instance}-", "--filter", "status=running"]
-        names = each.docker("ps", *filters, "--format", "{{.ID}} {{.Image}}").splitlines() if each.process else []
-        for container in [name.split()[0] for name in names if " postgres:" in name]:
-            asked = ("psql", "-U", "stackctl_admin", "-d", "postgres", "-Atc", "SELECT pg_is_in_recovery()")
-            try:
-                found += [each.name] if each.docker("exec", container, *asked) == "f" else []
-            except Problem as problem:
-                # One that has ended since, or is about to, accepts none.
-                if not any(words in str(problem) for words in ("is not running", "is shutting down")):
-                    raise
-    return found
 
 
 @pytest.mark.long
@@ -118,7 +54,7 @@ def test_no_visit_is_lost_with_the_node_of_the_primary(guarded: Cli, swarm: Swar
         lost.kill()
         killed = time.monotonic()
         # If the leader died, the new one knows of no node at first whether it is up.
-        eventually(lambda: _nodes_ready(guarded) == (False, True), within=60)
+        eventually(lambda: nodes_ready(guarded) == (False, True), within=60)
         began = time.monotonic()
         moved = guarded.data("failover", "db", "--yes")
         assert (moved["moved"], moved["from_node"], moved["to_node"]) == (["db"], lost.name, before["standby_node"])
@@ -136,12 +72,6 @@ def test_no_visit_is_lost_with_the_node_of_the_primary(guarded: Cli, swarm: Swar
     after = standing(guarded)
     assert (after["node"], after["standby_node"], after["protected"]) == (before["standby_node"], lost.name, True)
     assert primaries(swarm, guarded) == [after["node"]]
-
-
-def _nodes_ready(cli: Cli) -> tuple[bool, bool]:
-    """Say whether the nodes of the primary and of the standby are up."""
-    found = standing(cli)
-    return found["node_ready"], found["standby_node_ready"]
 
 
 @pytest.mark.long

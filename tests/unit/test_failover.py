@@ -41,6 +41,7 @@ class FakeStandbys(Standbys):
     at: Machine = ONE_LOST
     to: Machine | None = TWO
     complete: bool = True
+    begun: bool = False
 
     def home(self) -> Machine | None:
         return self.at
@@ -53,6 +54,9 @@ class FakeStandbys(Standbys):
 
     def note(self, holds_all: bool) -> None:
         self.complete = holds_all
+
+    def given_up(self) -> bool:
+        return self.begun
 
     def fence(self, primaries: Sequence[str]) -> None:
         self.done.append(f"fence {' '.join(primaries)}")
@@ -146,6 +150,25 @@ def test_a_standby_that_may_lack_something_is_not_promoted(
         moved(opened(tmp_path, standbys, world, DB))
     assert raised.value.code == "standby-late"
     assert not [step for step in standbys.done if step != "promote"]
+
+
+def test_a_failover_that_was_cut_off_goes_on_wherever_that_was(tmp_path: Path) -> None:
+    """What it was to find out it has: the standby may be stopped or promoted by now, and the old node be back."""
+    standbys = FakeStandbys(at=Machine("one", ready=True), begun=True)
+    stopped = replace(RUNS, state="exited")
+    world = World({"db-standby": stopped}, answer=Completed(0, "", ""))
+    result = moved(opened(tmp_path, standbys, world, DB, Redis("queue", durable=True)))
+    assert standbys.done == ["fence db", "promote", "move db db-standby"]
+    assert world.components["db-standby"].running
+    assert result.left == ("queue",)
+
+
+def test_a_failover_does_not_go_on_without_the_node_of_the_standby(tmp_path: Path) -> None:
+    standbys = FakeStandbys(to=Machine("two", ready=False), begun=True)
+    with pytest.raises(StackError, match="the node two is down") as raised:
+        moved(opened(tmp_path, standbys, World(), DB))
+    assert raised.value.code == "standby-late"
+    assert standbys.done == []
 
 
 def test_a_database_without_a_standby_has_nothing_to_promote(tmp_path: Path) -> None:

@@ -197,6 +197,8 @@ exec postgres -c primary_conninfo="$primary application_name=$STANDBY_NAME-$(cop
 
 PROMOTE = """\
 [ -e "$PGDATA/standby.signal" ] || exec test -s "$PGDATA/PG_VERSION"
+left=300
+until [ "$left" -le 0 ] || pg_isready -q; do left=$((left - 1)); sleep 0.2; done
 exec psql -X -q -A -t -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres -c 'SELECT pg_promote(true, 60)'
 """
-"""What lets a standby accept writes; one that does already no longer has the file."""
+"""What lets a standby accept writes, which may have started just now; one that does already no longer has the file."""

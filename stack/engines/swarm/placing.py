@@ -99,6 +99,10 @@ class SwarmStandbys(Standbys):
         if node is not None and (label in node.labels) != holds_all:
             _label(node, {label: HERE if holds_all else None})
 
+    def given_up(self) -> bool:
+        node, label = machine.read().has_data(self._instance.project), data_label(self._instance.project)
+        return node is not None and node.labels[label] == FENCED
+
     def fence(self, primaries: Sequence[str]) -> None:
         project = self._instance.project
         node = machine.read().has_data(project)
@@ -115,10 +119,11 @@ class SwarmStandbys(Standbys):
         assert new is not None  # noqa: S101 - its standby was promoted
         self._scale(standbys, 0)
         self._await_end(standbys)
+        # They start with the label, the one step that ends a failover wherever it is interrupted.
+        self._scale(primaries, 1)
         _label(new, {data_label(project): HERE, standby_label(project): None, holds_all_label(project): None})
         if old is not None and old.id != new.id:
             _label(old, {data_label(project): None})
-        self._scale(primaries, 1)
 
     def _scale(self, components: Sequence[str], count: int) -> None:
         counts = {render.service_name(self._instance, name): count for name in components}
