@@ -1,14 +1,14 @@
-"""A `failover` is killed at any moment, and run again: one primary serves, with all that was acknowledged.
+"""A `failover` is killed after each of its steps has begun, and run again: one primary serves, and nothing is lost.
 
-STACKCTL_POINTS says at how many moments it is killed (3). Every second time its node is lost, and comes back.
+STACKCTL_POINTS says at how many moments it is killed (3). Every second time the node is lost before, and comes back.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -22,18 +22,18 @@ pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 POINTS = int(os.environ.get("STACKCTL_POINTS", "3"))
 FAILOVER = ("failover", "db", "--yes")
+STEPS = ("given up on", "taking over", "starting on")
+LATER = 0.5
+"""So many seconds after a step has begun it is killed, and as many more in each round of the steps."""
 
 
 def test_a_killed_failover_is_finished_by_the_next_one(guarded: Cli, swarm: Swarm) -> None:
-    began = time.monotonic()
-    guarded.ok(*FAILOVER)
-    whole = time.monotonic() - began
-    guarded.up()
     for point in range(POINTS):
-        _kill_one(guarded, swarm, whole * (point + 0.5) / POINTS, node_lost=point % 2 == 1)
+        of, step = divmod(point, len(STEPS))
+        _kill_one(guarded, swarm, STEPS[step], LATER * (of + 1), node_lost=point % 2 == 1)
 
 
-def _kill_one(cli: Cli, swarm: Swarm, moment: float, *, node_lost: bool) -> None:
+def _kill_one(cli: Cli, swarm: Swarm, step: str, later: float, *, node_lost: bool) -> None:
     before, page = standing(cli), f"point{time.time_ns()}"
     old, new = host(swarm, before["node"]), before["standby_node"]
     load = visiting(cli, swarm, page)
@@ -41,7 +41,7 @@ def _kill_one(cli: Cli, swarm: Swarm, moment: float, *, node_lost: bool) -> None
         if node_lost:
             old.kill()
             eventually(lambda: nodes_ready(cli) == (False, True), within=60)
-        said = _killed_after(cli, moment)
+        said = _killed_after(cli, step, later)
         assert len(primaries(swarm, cli)) <= 1, said
         again = cli.run("--json", *FAILOVER)
         assert again.exit_code == 0 or _was_done(again), f"{again}\nafter one that was killed: {said}"
@@ -62,15 +62,18 @@ def _kill_one(cli: Cli, swarm: Swarm, moment: float, *, node_lost: bool) -> None
     judge(cli, load)
 
 
-def _killed_after(cli: Cli, moment: float) -> str:
-    """Kill a failover so many seconds after it began; return what it had said."""
+def _killed_after(cli: Cli, step: str, later: float) -> str:
+    """Kill a failover some seconds after it began a step; return what it had said."""
     with cli.start(*FAILOVER) as running:
-        try:
-            running.wait(moment)
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-        _, said = running.communicate(timeout=60)
-    print(f"killed after {moment:.2f} s, having said: {said.strip()!r}")
+        assert running.stderr is not None
+        said = ""
+        while step not in said and (line := running.stderr.readline()):
+            said += line
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(later)
+        running.kill()
+    assert step in said, said
+    print(f"killed {later:g} s after {step!r}, having said: {said.strip()!r}")
     return said
 
 
