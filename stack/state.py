@@ -235,9 +235,11 @@ class State:
     def locked(self, progress: Progress | None = None) -> Iterator[None]:
         """Hold the lock of the instance. It leaves no folder of an instance that does not exist.
 
-        Waits for another command at most a minute, and says for which; then raises `instance-busy`.
+        Waits at most a minute for each command that has it meanwhile, and says which is the first; then raises
+        `instance-busy`.
         """
         deadline, notice = time.monotonic() + _LOCK_TIMEOUT, time.monotonic() + _LOCK_NOTICE
+        waited_for = self._noted()
         while True:
             with self._attempt() as held:
                 if held:
@@ -247,6 +249,9 @@ class State:
                     finally:
                         self._clean_up()
                     return
+            if (holder := self._noted()) not in (None, waited_for):
+                # Of many that wait, each has its turn.
+                waited_for, deadline = holder, time.monotonic() + _LOCK_TIMEOUT
             if time.monotonic() >= deadline:
                 raise self._busy()
             if progress is not None and time.monotonic() >= notice:
@@ -315,13 +320,19 @@ class State:
 
     def _holder(self) -> str:
         """Who has the lock. It may have it since just now, and not have said so yet."""
-        try:
-            noted = json.loads((self.folder / _HOLDER).read_text(encoding="utf-8"))
-            process, since = int(noted["process"]), float(noted["since"])
-        except (OSError, ValueError, KeyError, TypeError):
+        if (noted := self._noted()) is None:
             return "another command"
+        process, since = noted
         described = describe(process, until=since)
         return f"{described}, since {datetime.fromtimestamp(since):%H:%M:%S}," if described else "another command"
+
+    def _noted(self) -> tuple[int, float] | None:
+        """Return the process that has the lock, and since when, if that is noted."""
+        try:
+            noted = json.loads((self.folder / _HOLDER).read_text(encoding="utf-8"))
+            return int(noted["process"]), float(noted["since"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def make_folder(self, name: str) -> None:
         """Make a folder that only the owner can enter, and the one that it is in."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, get_args
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stack.components.postgres import loading
@@ -329,6 +329,7 @@ def test_requested_and_unreadable_snapshots_never_go() -> None:
     assert superfluous([*automatic, *asked, *broken], NOW) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_reasons | st.none(), st.integers(0, 90)), max_size=40))
 def test_only_the_oldest_of_what_commands_made_goes(drawn: list[tuple[Reason | None, int]]) -> None:
     by_age = sorted(drawn, key=lambda each: (each[0] is None, each[1]))

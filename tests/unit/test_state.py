@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import pytest
 
 from stack import state as state_module
 from stack.errors import StackError
+from stack.locks import attempt
 from stack.record import Record
 from stack.state import State
 from stack.style import Style
@@ -229,6 +235,38 @@ def test_a_waiting_command_says_so_once(state: State, monkeypatch: pytest.Monkey
             pytest.fail("two commands hold the lock")
     assert raised.value.code == "instance-busy"
     assert said.steps == ["waiting for another command"]
+
+
+class Queue(State):
+    """The state of an instance that other commands change one after the other before its turn is there."""
+
+    def __init__(self, folder: Path, others: int) -> None:
+        super().__init__(folder)
+        self._others = others
+        self._lock = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True)
+        self._lock.enter_context(attempt(self.folder / "lock"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _noted(self) -> tuple[int, float] | None:
+        self._others -= 1
+        if self._others == 0:
+            self._lock.close()
+        return 1, float(self._others)
+
+
+def test_of_many_commands_that_wait_each_has_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of those before takes half a minute, so that all of them take far longer than one may wait for one."""
+    clock = SimpleNamespace(monotonic=itertools.count(step=30).__next__, time=time.time)
+    monkeypatch.setattr(state_module, "time", clock)
+    monkeypatch.setattr(state_module, "_LOCK_INTERVAL", 0)
+    with Queue(tmp_path / "instance", 20) as state, state.locked():
+        assert clock.monotonic() > 300
 
 
 def test_a_lock_that_was_deleted_with_its_folder_is_created_again(state: State) -> None:
