@@ -35,6 +35,7 @@ CREATE ROLE reader LOGIN PASSWORD 'of the reader';
 GRANT SELECT ON notes TO reader;
 GRANT ALL ON notes TO app;
 SELECT pg_create_physical_replication_slot('theirs', true);
+CREATE SUBSCRIPTION feed CONNECTION 'dbname=nowhere' PUBLICATION news WITH (connect = false);
 BEGIN; DELETE FROM notes; PREPARE TRANSACTION 'pending';
 """
 _VERSIONED = 'from stack import Postgres, Stack\nstack = Stack("shop", [Postgres("db", version={version})])\n'
@@ -80,6 +81,7 @@ def test_a_branch_has_all_that_is_committed_and_nothing_else(shop: Cli, new_bran
         made = shop.data("branch", branch.instance)
     assert made["differs"] == [
         "db: in app, prepared transactions were rolled back: pending",
+        "db: in app, subscriptions are off: feed",
         "db: in app, unlogged tables are empty: public.drafts",
     ]
     one = "(SELECT count(*) FROM {})"
@@ -91,6 +93,8 @@ def test_a_branch_has_all_that_is_committed_and_nothing_else(shop: Cli, new_bran
     assert inside(branch, "SELECT word FROM kept", database="other") == "é"
     assert inside(branch, "SELECT count(*) FROM pg_replication_slots") == "0"
     assert inside(shop, "SELECT string_agg(slot_name, ' ') FROM pg_replication_slots") == "theirs"
+    subscribed = "SELECT subenabled, subslotname FROM pg_subscription"
+    assert (inside(branch, subscribed), inside(shop, subscribed)) == ("f|", "f|feed")
     assert redis(branch, "GET", "key") == "value"
     redis(branch, "SET", "key", "other")
     assert redis(shop, "GET", "key") == "value"
@@ -177,14 +181,30 @@ def test_many_branches_can_be_made_at_once(shop: Cli, new_branch: Callable[[Cli]
 
 
 @on_one_engine
-def test_a_database_that_archives_its_log_is_refused(new_cli: Callable[..., Cli], tmp_path: Path) -> None:
-    file = tmp_path / "archives.py"
-    setting = '{"archive_mode": "on", "archive_command": "true"}'
-    file.write_text(f"from stack import Postgres, Stack\nstack = Stack('shop', [Postgres('db', settings={setting})])\n")
+@pytest.mark.parametrize(
+    ("settings", "statement", "reason"),
+    [
+        ({"archive_mode": "on", "archive_command": "true"}, "", "archive_mode is on"),
+        ({"wal_level": "minimal", "max_wal_senders": 0}, "", "its log is minimal (wal_level)"),
+        (
+            {"max_replication_slots": 1}, "SELECT pg_create_physical_replication_slot('theirs');",
+            "all of its max_replication_slots (1) are used",
+        ),
+    ],
+    ids=["archives", "minimal", "slots"],
+)  # fmt: skip
+def test_what_can_not_be_copied_is_refused(
+    new_cli: Callable[..., Cli], tmp_path: Path, settings: dict[str, object], statement: str, reason: str
+) -> None:
+    file = tmp_path / "refused.py"
+    file.write_text(
+        f"from stack import Postgres, Stack\nstack = Stack('shop', [Postgres('db', settings={settings})])\n"
+    )
     cli = new_cli(file=file)
     cli.ok("up")
+    inside(cli, statement)
     error = cli.fails("branch", "feature", code="branch-refused")
-    assert "archive_mode" in error["message"]
+    assert reason in error["message"]
     assert not (cli.folder / ".stackctl" / "feature").exists()
 
 
