@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -20,11 +22,13 @@ class StackError(Exception):
 
     `code` is stable, for programs (`port-taken`); `message` says what happened and why; `hint` says what to type or do
     next; `output` is the output of another program that shows the cause (the last lines of a build or a log).
-    `component`: the culprit, if it is one.
+    `component`: the culprit, if it is one. `instance`: what the commands of `hint` act on, if that is another one than
+    the command that failed was told.
     """
 
     exit_code = ExitCode.FAILED
     component = ""
+    instance = ""
 
     def __init__(self, code: str, message: str, hint: str = "", output: str = "") -> None:
         super().__init__(message)
@@ -36,7 +40,7 @@ class StackError(Exception):
     def hinting(self, hint: str) -> StackError:
         """Return the same failure with another hint."""
         other = StackError(self.code, self.message, hint, self.output)
-        other.exit_code, other.component = self.exit_code, self.component
+        other.exit_code, other.component, other.instance = self.exit_code, self.component, self.instance
         return other
 
 
@@ -67,3 +71,13 @@ class DeclarationError(StackError):
         super().__init__("declaration-invalid", f"{path}: {problem}", hint)
         self.path = path
         self.problem = problem
+
+
+@contextlib.contextmanager
+def acting_on(instance: str) -> Iterator[None]:
+    """Have the commands that errors of the block hint at act on an instance that the user did not name as such."""
+    try:
+        yield
+    except StackError as error:
+        error.instance = error.instance or instance
+        raise

@@ -34,7 +34,8 @@ class Invocation:
         return _COMMAND.sub(self._complete, text) if self._options else text
 
     def error(self, error: StackError) -> StackError:
-        other = error.hinting(self.text(error.hint))
+        own = replace(self, instance=error.instance) if error.instance else self
+        other = error.hinting(own.text(error.hint))
         other.__cause__ = error.__cause__
         return other
 

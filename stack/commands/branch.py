@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stack.errors import StackError
+from stack.errors import StackError, acting_on
 from stack.progress import Progress
 from stack.record import Record
 from stack.report import Report, size
@@ -29,7 +29,7 @@ from stack.workflow.replacing import fill_new_stores, quiesced, remove_new_store
 def branch(settings: Settings, name: str, progress: Progress, timeout: float = 120) -> Report[BranchResult]:
     """Make another instance of the same stack, with a copy of the data of the one that the settings name."""
     parent = look(settings)
-    with branched(replace(settings, instance=name), settings, progress) as (new, copied):
+    with branched(replace(settings, instance=name), settings, progress) as (new, copied), acting_on(name):
         report = converge(new, Journal(new.state), progress, UpOptions(timeout))
     return _report("branch", f"{name} is a branch of {parent.instance.name}", parent, copied, report)
 
@@ -71,10 +71,11 @@ def _begin_again(
     except BaseException:
         remove_new_stores(new, fill)
         raise
-    report = switch_data(
-        opened, new, journal, fill, keeps, progress, timeout,
-        inherits=lambda before: inherited(before, new, applied, source, copied.names),
-    )  # fmt: skip
+    with acting_on(opened.instance.name):
+        report = switch_data(
+            opened, new, journal, fill, keeps, progress, timeout,
+            inherits=lambda before: inherited(before, new, applied, source, copied.names),
+        )  # fmt: skip
     return copied, report
 
 

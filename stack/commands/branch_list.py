@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from stack.errors import StackError
+from stack.errors import StackError, acting_on
 from stack.progress import Progress
 from stack.registry import is_gone
 from stack.report import Report, duration, size
@@ -78,5 +78,6 @@ def delete_branch(
     if not state.unfinished and not (record is not None and record.parent):
         what = "is no branch" if state.exists() else "does not exist"
         raise StackError("branch-unknown", f"{name} {what}", "`stackctl branch list` lists the branches")
-    report = reset_instance(replace(settings, instance=name), progress, confirm, saves, accepts)
+    with acting_on(name):
+        report = reset_instance(replace(settings, instance=name), progress, confirm, saves, accepts)
     return replace(report, command="branch delete")

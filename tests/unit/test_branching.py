@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from stack.capabilities import Access
+from stack.cli.invocation import Invocation
+from stack.commands import branch as branch_module
 from stack.commands.branch import branch, reset_branch
 from stack.commands.branch_list import delete_branch, list_branches
 from stack.commands.reset import reset
@@ -266,6 +268,17 @@ def test_a_copy_that_fails_leaves_nothing(shop: Shop, monkeypatch: pytest.Monkey
     with pytest.raises(StackError, match="no room"):
         shop.branch("feature")
     assert_nothing_left(shop)
+
+
+def test_what_to_type_if_a_branch_does_not_start_acts_on_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise StackError("unhealthy", "db is unhealthy", "`stackctl logs db`")
+
+    monkeypatch.setattr(branch_module, "converge", failing)
+    with pytest.raises(StackError, match="db is unhealthy") as raised:
+        shop.branch("feature")
+    assert Invocation(instance="shop").error(raised.value).hint == "`stackctl --instance feature logs db`"
+    assert shop.rows("feature") == [41], "it is made, and its data can be looked at"
 
 
 @pytest.mark.parametrize("taken", [None, 8001, 8002])
