@@ -125,6 +125,25 @@ def test_holes_in_a_file_take_no_room_in_the_copy(copy: FolderCopy) -> None:
     assert copied.stat().st_blocks <= max(source.stat().st_blocks, 2**12), "no more than what is in it"
 
 
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_file_that_changes_its_length_has_no_hole_at_its_end(
+    copy: FolderCopy, monkeypatch: pytest.MonkeyPatch, grows: bool
+) -> None:
+    """A server that appends to a log would read that as damage."""
+    copy_part, log = folder_copy._copy_part, copy.source / "one"
+
+    def copy_and_change(*arguments: int) -> int:
+        copied = copy_part(*arguments)
+        with open(log, "ab") as file:
+            file.write(b"more" * 2**20) if grows else file.truncate(100)
+        return copied
+
+    monkeypatch.setattr(folder_copy, "_copy_part", copy_and_change)
+    before = log.read_bytes()
+    copy.copy_files("", ["one"])
+    assert (copy.target / "one").read_bytes() == (before if grows else before[:100])
+
+
 def test_files_are_read_and_written(copy: FolderCopy) -> None:
     assert copy.read("sub/deep/two") == "two"
     assert copy.read("nothing") is None

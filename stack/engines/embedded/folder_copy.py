@@ -184,33 +184,35 @@ def _cloned(source: int, target: int) -> bool:
 
 
 def _fill(source: int, target: int) -> None:
-    """Copy a file as it is now, without the holes in it, for as long as there is room for what serves meanwhile."""
-    for begin, end in _parts(source):
+    """Copy a file as long as it is now, without the holes in it, while there is room for what serves meanwhile."""
+    length = os.fstat(source).st_size
+    for begin, end in _parts(source, length):
         at = begin
         while at < end:
             _require_room(target)
             if not (copied := _copy_part(source, target, at, min(end - at, _CHUNK))):
                 break
             at += copied
-    os.truncate(target, os.fstat(source).st_size)
+    # What a server appended meanwhile is not in the copy, and what it cut off is no hole at the end of it.
+    os.truncate(target, min(length, os.fstat(source).st_size))
 
 
-def _parts(source: int) -> Iterator[tuple[int, int]]:
+def _parts(source: int, length: int) -> Iterator[tuple[int, int]]:
     """Yield where each part of a file begins and ends; between them are holes, which take no room."""
     end = 0
-    while end < (size := os.fstat(source).st_size):
-        begin, end = _next_part(source, end, size) if sys.platform == "linux" else (end, size)
-        yield begin, end
+    while end < length:
+        begin, end = _next_part(source, end, length) if sys.platform == "linux" else (end, length)
+        yield begin, min(end, length)
 
 
-def _next_part(source: int, at: int, size: int) -> tuple[int, int]:
+def _next_part(source: int, at: int, length: int) -> tuple[int, int]:
     try:
         begin = os.lseek(source, at, os.SEEK_DATA)
         return begin, os.lseek(source, begin, os.SEEK_HOLE)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        return size, size
+        return length, length
 
 
 def _copy_part(source: int, target: int, at: int, count: int) -> int:
