@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 POINTS = int(os.environ.get("STACKCTL_POINTS", "4"))
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 # Docker has address ranges for some thirty networks, of which each of these instances takes two.
-_MANY, _MANY_ON_DOCKER = 20, 8
+_MANY, _MANY_ON_DOCKER = 20, 6
 _STACK = """\
 from stack import Postgres, Redis, Stack
 db = Postgres("db", settings={"max_prepared_transactions": 10}, databases=["other"])
