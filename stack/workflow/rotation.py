@@ -87,15 +87,18 @@ def rotate_all(
         state.settle_secret(secret.id)
     for login in logins.values():
         state.settle_secret(login.secret.id)
-    secrets = secret_digests(opened)
-    again = to_restart(opened, databases, engine.renew_secrets(), journal.applied.secrets, secrets)
+    secrets, known = secret_digests(opened), journal.applied.secrets
     made = identities(opened, secrets)
     data = {database.name: made[database.name] for database in databases}
-    journal.save(journal.applied.rotated(secrets, data, [login.secret.id for login in logins.values()]))
+    rotated = journal.applied.rotated(secrets, data, [login.secret.id for login in logins.values()])
+    # After a kill the plan finds by these that something has yet to be restarted.
+    journal.save(replace(rotated, secrets=known))
+    again = to_restart(opened, databases, engine.renew_secrets(), known, secrets)
     for name, why in again.items():
         progress.step(f"{name}: restarting, because {why}")
     with engine.apply([*again]) if again or down else FinishedJob() as job:
         verdict = await_ready(opened.instance, engine, job, before, timeout, progress, replaced=again)
+    journal.save(rotated)
     protect(opened, verdict.observed, progress)
     if again:
         # A revision has its variables with the secrets that it was started with.

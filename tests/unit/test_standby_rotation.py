@@ -9,23 +9,26 @@ from typing import Any
 
 import pytest
 
-from stack import Postgres, WebApp
+from stack import Container, Postgres
 from stack.capabilities import Completed
 from stack.commands.rotate import text_of
 from stack.errors import StackError
+from stack.fields import fingerprint
 from stack.progress import Silence
 from stack.state import State
+from stack.verdict.watch import Verdict
 from stack.workflow import rotation
 from stack.workflow.identities import secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened
+from stack.workflow.planning import compute_plan
 from stack.workflow.rotation import Rotated, finish_rotations, rotate_all
 from tests.unit.fake_engine import Store, World
-from tests.unit.test_failover import FakeStandbys, opened
+from tests.unit.test_failover import RUNS, FakeStandbys, opened
 from tests.unit.test_interrupted_up import found_ready
 
 DB = Postgres("db", standby=True)
-WEB = WebApp("web", source=".", port=8000, uses=[DB])
+WEB = Container("web", image="nginx:1.29", uses=[DB])
 FOLLOWS = {"state": "streaming", "sync": "sync", "behind": 0, "seconds": 0}
 SECRETS = ("db_password", "db_standby")
 
@@ -47,8 +50,10 @@ def shop(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Opene
     for secret in shop.instance.stack.secrets("container"):
         shop.state.provide_secret(secret.id)
     world.stores |= {store: Store(18, "") for store in shop.engine.volumes.declared().values()}
-    journal = Journal(shop.state)
-    journal.save(replace(journal.applied, secrets=secret_digests(shop)))
+    fields, journal = shop.engine.fields(), Journal(shop.state)
+    world.components |= {name: replace(RUNS, declaration=fingerprint(each)) for name, each in fields.items()}
+    known = {fingerprint(each): each for each in fields.values()}
+    journal.save(replace(journal.applied, wanted="up", fields=known, secrets=secret_digests(shop)))
     return shop
 
 
@@ -86,6 +91,23 @@ def test_a_rotation_that_was_cut_off_is_carried_on_with_both(shop: Opened, monke
     finish_rotations(shop, Journal(shop.state), Silence(), 5)
     assert set(values(shop).values()).isdisjoint(before.values())
     assert not any(shop.state.has_coming_secret(each) for each in SECRETS)
+
+
+def test_what_a_killed_rotation_did_not_restart_is_restarted_by_up(
+    shop: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> Verdict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rotation, "await_ready", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rotate(shop)
+    assert not shop.state.has_coming_secret("db_password")
+    context = compute_plan(shop, Journal(shop.state).applied)
+    assert context.blocker is None, "the data is known to have the new password"
+    reasons = {each.target: " ".join(each.reasons) for each in context.plan.changes}
+    assert set(reasons) == {"db", "db-standby", "web"}
+    assert "db_standby" in reasons["db-standby"]
 
 
 def test_a_standby_that_is_gone_is_made_before_the_password_changes(shop: Opened, world: World) -> None:
