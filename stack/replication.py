@@ -30,8 +30,8 @@ class Following:
 
     @property
     def stuck(self) -> bool:
-        """Whether the primary acknowledges nothing, because no standby follows."""
-        return self.armed and self.state == "absent"
+        """Whether the primary acknowledges nothing: the copy that it waits for is gone, if also another follows."""
+        return self.armed and not self.protected
 
 
 class Replication(Protocol):

@@ -43,8 +43,9 @@ def await_standbys(opened: Opened, primaries: Collection[str], progress: Progres
     """Let each of these primaries that acknowledges nothing have a standby again. Raises `standby-late`."""
     found = {name: each for name, each in replications(opened).items() if name in primaries}
 
-    def stuck() -> list[str]:
-        return [name for name, each in found.items() if each.following(opened.engine.session(name)).stuck]
+    def stuck() -> dict[str, Following]:
+        asked = {name: each.following(opened.engine.session(name)) for name, each in found.items()}
+        return {name: following for name, following in asked.items() if following.stuck}
 
     if not (waiting := stuck()):
         return
@@ -52,6 +53,9 @@ def await_standbys(opened: Opened, primaries: Collection[str], progress: Progres
     deadline, pause = time.monotonic() + timeout, threading.Event()
     with opened.engine.apply(only=[*waiting, *(found[name].standby for name in waiting)]) as job:
         while waiting := stuck():
+            for name, following in waiting.items():
+                if (each := found[name]).synchronous and following.state == "streaming":
+                    each.protect(opened.engine.session(name), opened.engine.session(each.standby), timeout)
             if job.wait(_POLL):
                 raise job.explain()
             if time.monotonic() > deadline:

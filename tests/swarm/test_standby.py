@@ -13,7 +13,7 @@ import pytest
 from tests.cli import Cli, eventually, get
 from tests.engine.swarm import Swarm
 from tests.judging import judge
-from tests.swarm.nodes import all_ready
+from tests.swarm.nodes import all_ready, project
 from tests.swarm.standing import host, nodes_ready, primaries, standing, visiting
 
 pytestmark = pytest.mark.swarm
@@ -140,6 +140,28 @@ def test_after_a_rotation_only_the_new_passwords_work(guarded: Cli, swarm: Swarm
     assert _let_in(guarded, old) == dict.fromkeys(old, False)
     guarded.up()
     assert standing(guarded)["protected"]
+
+
+@pytest.mark.long
+def test_a_rotation_first_makes_a_standby_that_is_gone(guarded: Cli, swarm: Swarm) -> None:
+    before, old = standing(guarded), secrets(guarded)
+    lost = host(swarm, before["standby_node"])
+    lost.kill()
+    try:
+        eventually(lambda: nodes_ready(guarded) == (True, False), within=60)
+        guarded.ok("rotate", "db")
+        after, new = standing(guarded), secrets(guarded)
+    finally:
+        swarm.revive(lost)
+    eventually(lambda: all_ready(swarm), within=60)
+    assert after["standby_node"] not in (before["node"], lost.name)
+    assert after["protected"]
+    assert _let_in(guarded, new) == dict.fromkeys(new, True)
+    assert _let_in(guarded, old) == dict.fromkeys(old, False)
+    label = f"stackctl.standby.{project(guarded)}"
+    swarm.first.docker("node", "update", "--label-rm", label, after["standby_node"])
+    guarded.up()
+    assert standing(guarded)["standby_node"] == lost.name, "it is where it was, for the tests that follow"
 
 
 def secrets(cli: Cli) -> dict[str, str]:

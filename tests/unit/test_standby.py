@@ -222,8 +222,9 @@ def test_what_a_primary_says_of_its_standby_is_read(said: str, synchronous: bool
 def test_a_primary_is_stuck_if_it_waits_for_a_standby_that_is_gone() -> None:
     assert read_following(answer(waiting=3), synchronous=True).stuck
     assert not read_following(answer(armed=False), synchronous=True).stuck
-    here = {"state": "catchup", "sync": "potential", "behind": 9, "seconds": 2}
-    assert not read_following(answer(standby=here), synchronous=True).stuck
+    another = {"state": "streaming", "sync": "async", "behind": 0, "seconds": 0}
+    assert read_following(answer(standby=another), synchronous=True).stuck, "it waits for the copy that was before"
+    assert not read_following(answer(standby={**another, "sync": "sync"}), synchronous=True).stuck
 
 
 @pytest.mark.parametrize(

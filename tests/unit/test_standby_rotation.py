@@ -12,6 +12,7 @@ import pytest
 from stack import Container, Postgres
 from stack.capabilities import Completed
 from stack.commands.rotate import text_of
+from stack.components.postgres.replication import PostgresReplication
 from stack.errors import StackError
 from stack.fields import fingerprint
 from stack.progress import Silence
@@ -121,6 +122,20 @@ def test_a_standby_that_is_gone_is_made_before_the_password_changes(shop: Opened
     world.step, world.answer = note, said(None)
     assert set(rotate(shop).restarted) == {"db", "db-standby", "web"}
     assert steps[:2] == ["apply db", "apply db-standby"]
+
+
+def test_another_standby_is_relied_on_before_the_password_changes(
+    shop: Opened, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.answer, relied = said({**FOLLOWS, "sync": "async"}), list[str]()
+
+    def protect(replication: PostgresReplication, *_: object) -> None:
+        relied.append(replication.standby)
+        world.answer = said(FOLLOWS)
+
+    monkeypatch.setattr(PostgresReplication, "protect", protect)
+    rotate(shop)
+    assert relied[0] == "db-standby"
 
 
 def test_without_a_standby_that_is_waited_for_no_password_changes(shop: Opened, world: World) -> None:
