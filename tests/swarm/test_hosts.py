@@ -8,7 +8,7 @@ from tests.cli import eventually
 from tests.engine.swarm import Host, Swarm
 from tests.swarm.nodes import all_ready, states
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 
 def test_three_hosts_are_ready_and_managers(swarm: Swarm) -> None:
@@ -25,7 +25,6 @@ def _pulled(host: Host, image: str) -> str:
     return host.docker("image", "inspect", "--format", '{{join .RepoDigests " "}}', image)
 
 
-@pytest.mark.long
 def test_a_host_that_is_killed_is_down_and_comes_back(swarm: Swarm) -> None:
     last = swarm.hosts[2]
     last.kill()
@@ -34,7 +33,6 @@ def test_a_host_that_is_killed_is_down_and_comes_back(swarm: Swarm) -> None:
     eventually(lambda: all_ready(swarm))
 
 
-@pytest.mark.long
 def test_a_host_whose_cable_is_pulled_is_down_and_comes_back(swarm: Swarm) -> None:
     last = swarm.hosts[2]
     last.cut_off()

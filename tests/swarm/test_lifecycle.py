@@ -11,7 +11,7 @@ import pytest
 from tests.cli import Cli
 from tests.engine.swarm import Swarm
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 
 def asked(cli: Cli) -> dict[str, Any]:
@@ -85,7 +85,6 @@ def test_no_secret_is_in_what_is_rendered(shop: Cli) -> None:
     assert not [secret for secret in secrets if secret in text]
 
 
-@pytest.mark.long
 def test_data_outlives_down_and_comes_back_by_a_snapshot(shop: Cli) -> None:
     shop.ok("exec", "db", "--", "psql", "-U", "app", "-qc", "CREATE TABLE visits AS SELECT 1 AS number")
     shop.ok("exec", "web", "--", "sh", "-c", "echo kept > /app/media/file")
@@ -102,7 +101,6 @@ def test_data_outlives_down_and_comes_back_by_a_snapshot(shop: Cli) -> None:
     assert rows(shop) == 2
 
 
-@pytest.mark.long
 def test_a_password_is_rotated_and_no_object_outlives_its_use(shop: Cli, swarm: Swarm) -> None:
     names = "--filter", f"label=stackctl.instance={shop.instance}", "--format", "{{.Name}}"
     before = set(swarm.first.docker("secret", "ls", *names).split())

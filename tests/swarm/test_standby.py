@@ -16,7 +16,7 @@ from tests.judging import judge
 from tests.swarm.nodes import all_ready, project
 from tests.swarm.standing import host, nodes_ready, primaries, standing, visiting
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 
 def edit(cli: Cli, old: str, new: str) -> None:
@@ -26,7 +26,6 @@ def edit(cli: Cli, old: str, new: str) -> None:
     cli.file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.long
 def test_a_standby_follows_on_another_node_and_is_relied_on(guarded: Cli, swarm: Swarm) -> None:
     found = standing(guarded)
     assert (found["state"], found["mode"], found["protected"]) == ("streaming", "sync", True)
@@ -45,7 +44,6 @@ def test_a_standby_follows_on_another_node_and_is_relied_on(guarded: Cli, swarm:
     assert "has no standby" in error["message"]
 
 
-@pytest.mark.long
 def test_no_visit_is_lost_with_the_node_of_the_primary(guarded: Cli, swarm: Swarm) -> None:
     before = standing(guarded)
     lost, page = host(swarm, before["node"]), f"killed{time.time_ns()}"
@@ -74,7 +72,6 @@ def test_no_visit_is_lost_with_the_node_of_the_primary(guarded: Cli, swarm: Swar
     assert primaries(swarm, guarded) == [after["node"]]
 
 
-@pytest.mark.long
 def test_a_primary_that_is_cut_off_acknowledges_nothing_more(guarded: Cli, swarm: Swarm) -> None:
     before, page = standing(guarded), f"cut{time.time_ns()}"
     apart = host(swarm, before["node"])
@@ -99,7 +96,6 @@ def test_a_primary_that_is_cut_off_acknowledges_nothing_more(guarded: Cli, swarm
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_a_primary_that_is_well_is_stopped_first_and_loses_nothing(guarded: Cli, swarm: Swarm) -> None:
     before, page = standing(guarded), f"moved{time.time_ns()}"
     load = visiting(guarded, swarm, page)
@@ -116,7 +112,6 @@ def test_a_primary_that_is_well_is_stopped_first_and_loses_nothing(guarded: Cli,
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_after_a_rotation_only_the_new_passwords_work(guarded: Cli, swarm: Swarm) -> None:
     before, old, page = standing(guarded), secrets(guarded), f"rotated{time.time_ns()}"
     load = visiting(guarded, swarm, page)
@@ -142,7 +137,6 @@ def test_after_a_rotation_only_the_new_passwords_work(guarded: Cli, swarm: Swarm
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_a_rotation_first_makes_a_standby_that_is_gone(guarded: Cli, swarm: Swarm) -> None:
     before, old = standing(guarded), secrets(guarded)
     lost = host(swarm, before["standby_node"])
@@ -192,7 +186,6 @@ def _let_in(cli: Cli, passwords: Mapping[str, str]) -> dict[str, bool]:
     return found
 
 
-@pytest.mark.long
 def test_data_that_is_replaced_is_followed_too(guarded: Cli) -> None:
     page = f"saved{time.time_ns()}"
     visits: Sequence[int] = [get(f"{guarded.url}/visits/{page}")[0] for _ in range(2)]
@@ -207,7 +200,6 @@ def test_data_that_is_replaced_is_followed_too(guarded: Cli) -> None:
     assert guarded.visit() > 0
 
 
-@pytest.mark.long
 def test_a_migration_after_down_does_not_wait_for_ever(guarded: Cli) -> None:
     guarded.ok("down")
     edit(guarded, "standby=True", 'standby=True, databases=["more"]')
@@ -216,7 +208,6 @@ def test_a_migration_after_down_does_not_wait_for_ever(guarded: Cli) -> None:
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_a_standby_that_is_not_waited_for_is_declared_so(guarded: Cli) -> None:
     edit(guarded, "standby=True", 'standby="async"')
     guarded.up()
@@ -230,7 +221,6 @@ def test_a_standby_that_is_not_waited_for_is_declared_so(guarded: Cli) -> None:
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_a_database_without_its_standby_again_waits_for_nothing(guarded: Cli) -> None:
     edit(guarded, "standby=True", "standby=False")
     guarded.up()
@@ -241,7 +231,6 @@ def test_a_database_without_its_standby_again_waits_for_nothing(guarded: Cli) ->
     assert standing(guarded)["protected"]
 
 
-@pytest.mark.long
 def test_nothing_is_acknowledged_until_there_is_a_standby_again(guarded: Cli, swarm: Swarm) -> None:
     before, page = standing(guarded), f"waits{time.time_ns()}"
     lost = host(swarm, before["standby_node"])

@@ -14,7 +14,7 @@ import pytest
 from tests.cli import Cli, eventually, get
 from tests.engine.swarm import Swarm
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 # Nothing of it is pinned to a node.
 FREE = ', volumes={"/app/media": Volume("media")}'
@@ -85,7 +85,6 @@ def asking(urls: Sequence[str]) -> Iterator[list[Request]]:
             assert not each.is_alive(), "a request does not end"
 
 
-@pytest.mark.long
 def test_an_update_under_load_fails_no_request(team: Cli, swarm: Swarm) -> None:
     assert served(swarm, team) == ["one", "one", "one"]
     with asking([f"http://{host.address}:{team.port}/" for host in swarm.hosts]) as requests:
@@ -106,7 +105,6 @@ def test_an_update_under_load_fails_no_request(team: Cli, swarm: Swarm) -> None:
     assert served(swarm, team) == ["two", "two", "two"]
 
 
-@pytest.mark.long
 def test_a_version_that_fails_reaches_one_node_and_goes_again(team: Cli, swarm: Swarm) -> None:
     edit(team.folder / "web" / "web.py", 'print("serving"', 'raise SystemExit("boom")\nprint("serving"')
     error = team.fails("up", code="update-taken-back")

@@ -11,7 +11,7 @@ from tests.cli import Cli, eventually, get
 from tests.engine.swarm import HOST_LABEL, Swarm
 from tests.swarm.nodes import nodes_of
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.long]
 
 DATA_LABEL = "stackctl.data"
 
@@ -65,7 +65,6 @@ def edit(cli: Cli, old: str, new: str) -> None:
     source.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.long
 def test_a_version_that_fails_is_taken_back_and_told_with_its_lines(shop: Cli) -> None:
     edit(shop, 'print("serving"', 'raise SystemExit("boom: no such setting")\nprint("serving"')
     error = shop.fails("up", code="update-taken-back")
@@ -89,7 +88,6 @@ def test_a_registry_that_refuses_is_named_and_nothing_built_runs(crew: Cli) -> N
     assert crew.data("status")["state"] == "up"
 
 
-@pytest.mark.long
 def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(crew: Cli, swarm: Swarm) -> None:
     host = swarm.hosts[2]
     crew.ok("up")
@@ -104,7 +102,6 @@ def test_a_node_of_which_nothing_is_said_is_named_with_what_to_type(crew: Cli, s
     assert crew.ok("exec", "keeper", "--", "echo", "here").stdout == "here\n"
 
 
-@pytest.mark.long
 def test_a_full_disk_of_a_node_is_told_with_the_node(crew: Cli, swarm: Swarm) -> None:
     host, dockerfile = swarm.hosts[1], crew.folder / "app" / "Dockerfile"
     assert not crew.ok("up").stderr.count("full")
@@ -125,7 +122,6 @@ def test_a_full_disk_of_a_node_is_told_with_the_node(crew: Cli, swarm: Swarm) ->
     assert not crew.data("plan")["changes"]
 
 
-@pytest.mark.long
 def test_a_swarm_without_its_quorum_says_so(counter: Cli, swarm: Swarm) -> None:
     web = nodes_of(swarm, counter, "web")[0]
     url, others = counter.url, [host for host in swarm.hosts if host is not swarm.first]
