@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.components.postgres.image import in_image
 from tests.cli import Cli
 from tests.ports import own_port
 
@@ -70,3 +71,15 @@ def test_what_does_not_fit_makes_no_data_and_can_be_mended(shop: Shop) -> None:
     shop.ok("down")
     shop.declare(version=17)
     assert shop.fails("up", code="data-version"), "that there is data of 18 by now is known"
+
+
+@pytest.mark.parametrize("major", [17, 18])
+def test_the_program_itself_is_run_and_not_what_looks_for_it(major: int) -> None:
+    first, *rest = in_image(["sh", "-c", "command -v psql"])
+    found = docker("run", "--rm", "--entrypoint", first, f"postgres:{major}", *rest)
+    assert found == f"/usr/lib/postgresql/{major}/bin/psql"
+
+
+def test_an_image_without_a_folder_of_programs_finds_them_as_before() -> None:
+    first, *rest = in_image(["printf", "%s|", "a b", "$HOME"])
+    assert docker("run", "--rm", "--entrypoint", first, "redis:8", *rest) == "a b|$HOME|"

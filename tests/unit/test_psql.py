@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.server import Server
 from stack.engines.process import Pipe
 from stack.errors import StackError
+from stack.workload import Target
 
 # Answers what is selected, ends at `fails` with an error, and shows on standard error where it is to connect.
 _PROGRAM = r"""
@@ -32,6 +33,7 @@ done
 class Programs:
     """Starts the program in place of psql, and keeps with which words."""
 
+    target: ClassVar[Target] = "process"
     started: list[Sequence[str]] = field(default_factory=list)
 
     def pipe(self, words: Sequence[str], *, feed: bool, take: bool) -> Pipe:

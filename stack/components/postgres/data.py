@@ -37,7 +37,8 @@ class PostgresData:
 
     def summary(self, access: Access) -> str:
         with access.session(self.database.serve(access.target)) as session:
-            answers = [session.run(self.database.query(sql), timeout=5) for sql in self.database.holdings()]
+            server = Server(self.database, session)
+            answers = [server.run(self.database.query(sql), limit=5) for sql in self.database.holdings()]
         rows = [read_rows(answer.stdout).rows for answer in answers if answer.ok]
         values = [int(found[0][0] or 0) for found in rows if found]
         if len(values) == len(answers) == 2:

@@ -22,9 +22,11 @@ from stack.components.postgres.fields import (
 )
 from stack.components.postgres.folder import SCRIPT, PostgresFolder, first_statements, made
 from stack.components.postgres.image import (
+    OWN_PROGRAMS,
     at_major,
     check_image,
     check_image_user,
+    in_image,
     start,
     start_file,
     start_new,
@@ -208,7 +210,7 @@ class Postgres(Server):
             files=(roles, start_file(self.name)) if checked else (roles,),
             # Over TCP: while a new database is made, a temporary server answers on the socket alone.
             # A query: pg_isready looks at neither the user nor the database.
-            healthcheck=Healthcheck(("CMD", *self.query("SELECT 1", host="127.0.0.1"))),
+            healthcheck=Healthcheck(("CMD", *in_image(self.query("SELECT 1", host="127.0.0.1")))),
         )
 
     def _as_process(self, plain: Workload) -> Workload:
@@ -246,7 +248,7 @@ class Postgres(Server):
         words = (*setting_words(declared), *settings)
         command: tuple[Value, ...] = (*self._in_image(new=bool(settings)), *words)
         # While the data are made in a container, a temporary server answers, on the socket alone.
-        ready = self.query("SELECT 1", host="127.0.0.1")
+        ready = in_image(self.query("SELECT 1", host="127.0.0.1"))
         if target == "process":
             where = ("-k", Reference(self.name, "socket"), "-p", self.port)
             command = ("postgres", "-D", Reference(self.name, "data"), "-h", "", *where, *words)
@@ -338,13 +340,12 @@ class Postgres(Server):
         `patience`: for so many seconds it waits for a server that does not accept connections yet.
         """
         # The image trusts its own loopback address; on that of the network it asks. No argument holds the password.
-        where = (
-            "PGHOST=127.0.0.1"
-            if session.target == "process"
-            else f'PGPASSWORD="$(cat {session.secret(self.password)})" PGHOST="$HOSTNAME"'
-        )
+        where = "export PGHOST=127.0.0.1"
+        if session.target == "container":
+            password = session.secret(self.password)
+            where = f'{OWN_PROGRAMS}; export PGPASSWORD="$(cat {password})" PGHOST="$HOSTNAME"'
         tries = str(round(patience / _BETWEEN_TRIES))
-        return session.run(["sh", "-c", f"export {where}; {_WHEN_IT_ACCEPTS}", "sh", tries, *self.query("SELECT 1")])
+        return session.run(["sh", "-c", f"{where}; {_WHEN_IT_ACCEPTS}", "sh", tries, *self.query("SELECT 1")])
 
     def query(self, sql: str, host: str | None = None, user: str | None = None) -> tuple[str, ...]:
         """Give the `psql` command that runs `sql` and writes its rows as CSV, NULL as `\\N`; `read_rows` reads that.

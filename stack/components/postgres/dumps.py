@@ -38,7 +38,7 @@ class PostgresDumps:
         server = Server(self.database, session)
         plain = ["--compress=0"] if packed else []
         words = ["pg_dump", f"--format={_FORMATS[kind]}", *plain, "--no-password"]
-        with session.pipe([*words, "-d", conninfo(self.database.database, server.admin)], take=True) as pg_dump:
+        with server.pipe([*words, "-d", conninfo(self.database.database, server.admin)], take=True) as pg_dump:
             done = stream(chunks(pg_dump.output), target, server, "dumping", progress)
             if pg_dump.finish():
                 raise StackError(

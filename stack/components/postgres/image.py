@@ -48,6 +48,10 @@ fi
 exec docker-entrypoint.sh postgres "$@"
 """
 
+# In the PATH of an image of Debian a Perl script comes first, which looks for the version of a program that is meant: it
+# takes five times as long as psql itself. An image without this folder finds its programs as it does by itself.
+OWN_PROGRAMS = 'export PATH="/usr/lib/postgresql/$PG_MAJOR/bin:$PATH"'
+
 # The entrypoint of the image starts a server to make the user, stops it, and starts the one that is to be. What is half
 # made by this is used by nothing: the volume is thrown away.
 _FILL = """\
@@ -100,6 +104,11 @@ def at_major(image: str, major: int) -> str | None:
 def user_of(image: str | None) -> str:
     """Return the user and group that `postgres` has in an image."""
     return _USER_ON_ALPINE if image is not None and _ON_ALPINE.search(image) else USER
+
+
+def in_image(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that run a program of PostgreSQL in a container."""
+    return ("sh", "-c", f'{OWN_PROGRAMS}; exec "$@"', "sh", *words)
 
 
 def start_file(component: str) -> File:

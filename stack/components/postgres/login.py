@@ -29,8 +29,8 @@ class PostgresLogin:
         return self.database.verify(session, patience)
 
     def answers(self, session: Session) -> bool:
-        return session.run(self.database.query("SELECT 1")).ok
+        return Server(self.database, session).run(self.database.query("SELECT 1")).ok
 
     def change(self, session: Session, password: str) -> Completed:
-        admin = Server(self.database, session).admin
-        return session.run(self.database.query(password_statement(self.database, password), user=admin))
+        server = Server(self.database, session)
+        return server.run(self.database.query(password_statement(self.database, password), user=server.admin))

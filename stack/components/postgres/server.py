@@ -9,6 +9,7 @@ from functools import cached_property
 from stack.capabilities import Completed, Pipe, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.fields import ADMIN
+from stack.components.postgres.image import in_image
 
 # What a role or a database may be set to, and would end what takes long, or refuse what changes anything.
 _NEUTRAL = {
@@ -50,11 +51,14 @@ class Server:
 
     def run(self, words: Sequence[str], limit: float | None = 30) -> Completed:
         """Raises `no-answer` after `limit` seconds."""
-        return self.session.run(words, limit)
+        return self.session.run(self._found(words), limit)
 
     def pipe(self, words: Sequence[str], *, feed: bool = False, take: bool = False) -> Pipe:
         """Start a command, and feed it or take from it."""
-        return self.session.pipe(words, feed=feed, take=take)
+        return self.session.pipe(self._found(words), feed=feed, take=take)
+
+    def _found(self, words: Sequence[str]) -> Sequence[str]:
+        return in_image(words) if self.session.target == "container" else words
 
 
 def conninfo(database: str, user: str, settings: Mapping[str, str] | None = None) -> str:
