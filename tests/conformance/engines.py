@@ -9,7 +9,8 @@ import pytest
 from tests.servers import MISSING
 
 COMPOSE = pytest.param("compose", marks=pytest.mark.docker)
-EMBEDDED = pytest.param("embedded", marks=pytest.mark.skipif(MISSING is not None, reason=str(MISSING)))
+_WITHOUT_SERVERS = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+EMBEDDED = pytest.param("embedded", marks=_WITHOUT_SERVERS)
 
 # What takes three hosts takes longer: of the tests in ON_A_SWARM each runs there too, in the long run of the tests.
 SWARM = pytest.param("swarm", marks=[pytest.mark.swarm, pytest.mark.long])
@@ -31,6 +32,17 @@ on_a_server_at_length = pytest.mark.parametrize(
 # The same, if on this machine's Docker it is enough there too.
 on_containers_at_length = pytest.mark.parametrize(
     "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH, SWARM], indirect=True, scope="module"
+)
+# The same, if a Swarm has no such thing.
+on_other_engines_at_length = pytest.mark.parametrize(
+    "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH], indirect=True, scope="module"
+)
+# For what has to be right without Docker too, in the long run of the tests.
+on_embedded_at_length = pytest.mark.parametrize(
+    "engine",
+    [COMPOSE, pytest.param("embedded", marks=[_WITHOUT_SERVERS, pytest.mark.long])],
+    indirect=True,
+    scope="module",
 )
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")

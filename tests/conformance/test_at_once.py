@@ -18,6 +18,7 @@ from tests.conformance.test_upgrade import NEW, Own
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_an_up_queued_behind_a_restore_keeps_its_data(kept: Cli) -> None:
     saved = kept.visit()
     kept.ok("snapshot", "save", "queued")

@@ -167,6 +167,7 @@ def test_a_copy_is_the_same_until_a_row_of_it_changes(twins: Twins) -> None:
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_values_are_shown_on_request_alone(twins: Twins) -> None:
     words = (twins.first.instance, twins.second.instance)
     assert "kind" not in twins.first.ok("diff", *words).stdout.replace("public.kinds", "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli import ROOT, Cli, crash
 from tests.conformance.engines import on_docker_at_length
 from tests.judging import go_on, judged
@@ -39,6 +41,7 @@ def test_counts_are_exact_while_servers_crash_and_redis_is_poisoned(
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_counts_are_exact_while_everything_is_restarted(cli: Cli) -> None:
     cli.up()
     # A worker that reaches Redis again reads there what another could not yet store.

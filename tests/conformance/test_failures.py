@@ -199,6 +199,7 @@ FALLS = """
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_an_app_that_crashes_later_is_not_up_and_can_be_fixed(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, textwrap.dedent(FALLS) + answering(200)))
     cli.up()
@@ -366,6 +367,7 @@ def test_the_component_that_never_answers_is_the_culprit(new_cli: Make, tmp_path
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_an_app_that_serves_on_without_its_cache_is_not_ready(new_cli: Make, tmp_path: Path) -> None:
     def declared(more: str) -> Path:
         return stack_file(

@@ -56,6 +56,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make, elsewhere: Path) -> None:
     one, two = new_cli(file=elsewhere), new_cli(file=elsewhere)
     first, second = up_anywhere(one), up_anywhere(two)
@@ -77,6 +78,7 @@ def test_instances_get_ports_of_their_own_and_keep_them(new_cli: Make, elsewhere
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_a_chosen_port_is_told_and_auto_leaves_one_that_is_taken(up: Cli, new_cli: Make, elsewhere: Path) -> None:
     cli = new_cli(file=elsewhere)
     error = cli.fails("up", "--port", str(up.port), code="port-taken")
@@ -148,6 +150,7 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_ls_runs_no_stack_file(new_cli: Make, tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
     shutil.copy(ROOT / "stack" / "playground.py", file)
@@ -265,6 +268,7 @@ def test_an_instance_that_is_there_is_never_touched(kept: Cli) -> None:
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_an_instance_whose_folder_was_moved_is_there_as_soon_as_it_was_up(new_cli: Make, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()

@@ -19,6 +19,7 @@ from tests.conformance.engines import (
     on_containers_at_length,
     on_docker_at_length,
     on_one_engine,
+    on_other_engines_at_length,
 )
 from tests.terminal import reset_on_a_terminal
 
@@ -29,7 +30,7 @@ outside_its_state = pytest.mark.skipif(
 )
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
     count = kept.visit()
     kept.ok("stop")
@@ -43,7 +44,7 @@ def test_data_survives_stop_and_start_and_down_and_up(kept: Cli) -> None:
     assert kept.visit() == count + 2
 
 
-@on_a_server_at_length
+@on_other_engines_at_length
 def test_a_changed_port_is_applied_and_remembered(kept: Cli, new_cli: Make) -> None:
     count = kept.visit()
     kept.port = new_cli().port
@@ -64,6 +65,7 @@ def test_two_instances_run_side_by_side(up: Cli, cli: Cli) -> None:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_two_ups_at_once_make_one_instance(cli: Cli) -> None:
     ups = [cli.start("up", "--json", "--port", str(cli.port)) for _ in range(2)]
     ended = [(up.communicate(timeout=200), up.returncode) for up in ups]
@@ -123,7 +125,7 @@ def test_an_interrupted_up_loses_nothing_and_the_next_carries_on(cli: Cli) -> No
     assert cli.visit() == 1
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupting_an_up_of_an_instance_with_data_keeps_it(kept: Cli, ending: signal.Signals) -> None:
     count = kept.visit()
     kept.ok("down")
@@ -149,7 +151,7 @@ def test_a_lost_password_is_told_and_the_data_kept(kept: Cli) -> None:
     assert kept.visit() == count + 1
 
 
-@on_a_server_at_length
+@on_other_engines_at_length
 def test_an_instance_whose_state_is_lost_can_still_be_deleted(kept: Cli) -> None:
     shutil.rmtree(kept.state)
     assert kept.data("status")["state"] == "up"
@@ -190,6 +192,7 @@ def test_data_of_which_the_revision_is_unknown_is_not_touched(cli: Cli) -> None:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_it_works_from_a_folder_with_a_space(new_cli: Make, tmp_path: Path) -> None:
     folder = tmp_path / "my café's $HOME"
     folder.mkdir()

@@ -106,6 +106,7 @@ def test_a_failing_migration_is_rolled_back_and_touches_no_app(schema: Schema) -
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_migration_without_transaction_is_recorded_on_success(schema: Schema) -> None:
     cli = schema.cli
     cli.up()
@@ -246,6 +247,7 @@ def test_a_rehearsal_tells_what_each_statement_does_and_does_it_to_a_copy(schema
 
 
 @on_one_engine
+@pytest.mark.long
 def test_an_edited_or_late_migration_is_an_error_with_its_name(schema: Schema) -> None:
     cli = schema.cli
     schema.write("0003_notes.sql", "CREATE TABLE notes (text text)")

@@ -14,11 +14,11 @@ from tests import forkserver
 from tests.cli import ROOT, get
 from tests.ports import own_port
 
-# Those that show the playground, in the order of their commands. What the commands of the other pages do on Docker has
-# tests of its own.
+# Those that show the playground too, in the order of their commands. What the commands of the other pages do on Docker
+# has tests of its own.
 PAGES = {
-    "embedded": ("README.md", "docs/commands.md", "docs/data.md", "docs/engines.md", "docs/programs.md"),
-    "compose": ("README.md", "docs/engines.md"),
+    "embedded": ("docs/commands.md", "docs/data.md", "docs/engines.md", "docs/programs.md"),
+    "compose": ("docs/engines.md",),
 }
 # It runs all tests, this one among them.
 NOT_HERE = {"make test"}
@@ -38,7 +38,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def clone(checkout: Path, engine: str) -> Iterator[Path]:
     """The clone, whose instances are deleted in the end."""
     try:
@@ -94,8 +94,10 @@ def bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Comple
     )  # fmt: skip
 
 
-def test_every_command_of_the_pages_works(clone: Path, engine: str) -> None:
-    lines = commands("\n".join((clone / page).read_text(encoding="utf-8") for page in PAGES[engine]), engine)
+@pytest.mark.parametrize("more", [False, pytest.param(True, marks=pytest.mark.long)], ids=["readme", "pages"])
+def test_every_command_of_the_pages_works(clone: Path, engine: str, more: bool) -> None:
+    pages = ("README.md", *(PAGES[engine] if more else ()))
+    lines = commands("\n".join((clone / page).read_text(encoding="utf-8") for page in pages), engine)
     assert lines[0] == "make up", "the README begins with the command that sets everything up"
     port = published(clone)
     before = untracked(clone)

@@ -19,6 +19,7 @@ from tests.conformance.engines import (
     on_a_server_at_length,
     on_containers_at_length,
     on_docker_at_length,
+    on_embedded_at_length,
     on_one_engine,
 )
 from tests.load import Load
@@ -98,6 +99,7 @@ def test_a_snapshot_holds_no_database_that_is_as_in_a_new_server(snapshot: Path)
 
 
 @pytest.mark.docker
+@on_embedded_at_length
 def test_a_snapshot_goes_to_the_other_engine_under_another_name(
     engine: str, up: Cli, snapshot: Path, new_cli: Make
 ) -> None:
@@ -268,6 +270,7 @@ def test_what_does_not_fit_is_refused(up: Cli, snapshot: Path, new_cli: Make, tm
 
 
 @on_docker_at_length
+@pytest.mark.long
 def test_a_snapshot_of_what_is_down_is_made_and_it_stays_down(cli: Cli) -> None:
     cli.fails("snapshot", "save", code="nothing-to-save")
     cli.up()

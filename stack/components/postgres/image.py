@@ -48,8 +48,8 @@ fi
 exec docker-entrypoint.sh postgres "$@"
 """
 
-# In the PATH of an image of Debian a Perl script comes first, which looks for the version of a program that is meant: it
-# takes five times as long as psql itself. An image without this folder finds its programs as it does by itself.
+# In the PATH of an image of Debian a Perl script comes first, which looks for the version of a program that is meant.
+# It takes five times as long as psql itself. An image without this folder finds its programs as it does by itself.
 OWN_PROGRAMS = 'export PATH="/usr/lib/postgresql/$PG_MAJOR/bin:$PATH"'
 
 # The entrypoint of the image starts a server to make the user, stops it, and starts the one that is to be. What is half
