@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,14 @@ def _of_process(process: Process) -> float:
 
 
 def _of_threads(process: int) -> float:
-    """Add up `schedstat`: the nanoseconds that each thread ran, and those that it waited on a run queue."""
-    total = 0
-    for file in (_PROC / str(process) / "task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):  # the thread ended
-            ran, waited, _ = file.read_text(encoding="ascii").split()
-            total += int(ran) + int(waited)
+    """Add up `schedstat`: the nanoseconds that each thread ran, and those that it waited on a run queue.
+
+    It is 0 for a process that has ended, and where the kernel does not tell.
+    """
+    threads, total = _PROC / str(process) / "task", 0
+    with contextlib.suppress(OSError):  # the process ended
+        for thread in os.listdir(threads):
+            with contextlib.suppress(OSError):  # the thread ended
+                ran, waited, _ = (threads / thread / "schedstat").read_text(encoding="ascii").split()
+                total += int(ran) + int(waited)
     return total / 1e9

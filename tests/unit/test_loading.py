@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from stack.engines.base import Engine
+from stack.engines import processor
 from stack.engines.docker.processor import of_container
 from stack.engines.processor import of_processes
 from stack.observed import ComponentState, Observed, together
@@ -142,3 +143,8 @@ def test_the_kernel_tells_the_work_of_a_process() -> None:
     assert before is not None
     assert after is not None
     assert after - before >= 0.03
+
+
+def test_a_process_that_ends_while_it_is_measured_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processor, "_PROC", tmp_path)
+    assert of_processes(os.getpid()) is not None, "what was read of it before is left"
