@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-from stack.engines.base import Engine
 from stack.engines import processor
+from stack.engines.base import Engine
 from stack.engines.docker.processor import of_container
 from stack.engines.processor import of_processes
 from stack.observed import ComponentState, Observed, together
