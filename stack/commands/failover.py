@@ -5,7 +5,6 @@ All data of an instance is on one machine, so all of its primaries move together
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,14 +19,13 @@ from stack.results.lifecycle import FailoverResult
 from stack.settings import Settings
 from stack.style import Style
 from stack.verdict.watch import await_well
+from stack.workflow.awaiting import await_beside
 from stack.workflow.confirming import Confirm
 from stack.workflow.finding import find_component
 from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened
 from stack.workflow.opening import change
 from stack.workflow.standbys import replications
-
-_POLL = 0.25
 
 
 def failover(
@@ -105,20 +103,18 @@ def _start_again(opened: Opened, names: Sequence[str], timeout: float) -> None:
     """Let standbys run that an interrupted failover had stopped. Raises `standby-late`."""
     if not (stopped := _resting(opened, names)):
         return
-    deadline, pause = time.monotonic() + timeout, threading.Event()
+
+    def late() -> StackError:
+        return StackError(
+            "standby-late",
+            f"{', '.join(stopped)} did not start within {timeout:g} s",
+            f"look at `stackctl logs {stopped[0]}`, and run this again",
+        )
+
     # They may be ending yet.
     opened.engine.stop(stopped)
     with opened.engine.start(stopped) as job:
-        while _resting(opened, stopped):
-            if job.wait(_POLL):
-                raise job.explain()
-            if time.monotonic() > deadline:
-                raise StackError(
-                    "standby-late",
-                    f"{', '.join(stopped)} did not start within {timeout:g} s",
-                    f"look at `stackctl logs {stopped[0]}`, and run this again",
-                )
-            pause.wait(_POLL)
+        await_beside(job, lambda: bool(_resting(opened, stopped)), timeout, late)
 
 
 def _resting(opened: Opened, names: Sequence[str]) -> list[str]:

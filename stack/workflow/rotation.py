@@ -6,7 +6,6 @@ all have it: a run after a kill in between carries on with the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,14 +19,13 @@ from stack.observed import Observed
 from stack.progress import Progress
 from stack.references import ParameterSecret, SecretReference
 from stack.verdict.watch import await_ready
+from stack.workflow.awaiting import await_beside
 from stack.workflow.identities import identities, secret_digests
 from stack.workflow.journal import Journal
 from stack.workflow.opened import Opened, with_instance
 from stack.workflow.parameters import GENERATED, generated, keep_secrets
 from stack.workflow.planning import secrets_read
 from stack.workflow.standbys import await_standbys, protect
-
-_INTERVAL = 0.25
 
 
 @dataclass(frozen=True)
@@ -182,16 +180,15 @@ def _of_standbys(databases: Sequence[Component]) -> list[SecretReference]:
 
 def _await_inside(opened: Opened, database: Component, job: Job, timeout: float) -> None:
     """Wait until the database answers on its own socket: by any other way it may ask for a password that is lost."""
-    start = time.monotonic()
-    while not _answers_inside(opened, database):
-        if job.wait(_INTERVAL):
-            raise job.explain()
-        if time.monotonic() - start > timeout:
-            raise StackError(
-                "not-ready",
-                f"{database.name} did not answer within {timeout:g} s",
-                f"look at `stackctl logs {database.name}`, and run this again",
-            )
+
+    def late() -> StackError:
+        return StackError(
+            "not-ready",
+            f"{database.name} did not answer within {timeout:g} s",
+            f"look at `stackctl logs {database.name}`, and run this again",
+        )
+
+    await_beside(job, lambda: not _answers_inside(opened, database), timeout, late)
 
 
 def _answers_inside(opened: Opened, database: Component) -> bool:
