@@ -100,9 +100,14 @@ def explaining(code: str, path: Path, hint: str, *, inside: bool = False) -> Ite
     except OSError as error:
         named = error.filename if inside else None
         problem = f"{named or path}: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise StackError("disk-full", problem, "make room there, and run this again") from error
         raise StackError(code, problem, hint) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether there was no room for what was to be written, on the disk or for this user."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _encoded(text: str) -> bytes:

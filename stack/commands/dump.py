@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from stack.errors import StackError
-from stack.files import writing
+from stack.files import is_full, writing
 from stack.progress import Progress
 from stack.report import Report, size
 from stack.results.nothing import Nothing
@@ -62,7 +61,7 @@ def _dump_out(write: Write, output: IO[bytes], progress: Progress) -> int:
     except OSError as error:
         _discard(output)
         raise StackError(
-            "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "file-unusable",
+            "disk-full" if is_full(error) else "file-unusable",
             f"standard output: {error.strerror or error}; what was written is not a whole dump",
             "make room, or name a FILE instead: it appears whole or not at all",
         ) from error
