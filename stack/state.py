@@ -239,7 +239,7 @@ class State:
         `instance-busy`.
         """
         deadline, notice = time.monotonic() + _LOCK_TIMEOUT, time.monotonic() + _LOCK_NOTICE
-        waited_for = self._noted()
+        waited_for: tuple[int, float] | None = None
         while True:
             with self._attempt() as held:
                 if held:
