@@ -37,12 +37,10 @@ on_containers_at_length = pytest.mark.parametrize(
 on_other_engines_at_length = pytest.mark.parametrize(
     "engine", [EMBEDDED, _AT_LENGTH, _SERVER_AT_LENGTH], indirect=True, scope="module"
 )
-# For what has to be right without Docker too, in the long run of the tests.
-on_embedded_at_length = pytest.mark.parametrize(
-    "engine",
-    [COMPOSE, pytest.param("embedded", marks=[_WITHOUT_SERVERS, pytest.mark.long])],
-    indirect=True,
-    scope="module",
+# For what has to be right on every engine, and on others than Docker in the long run of the tests.
+_EMBEDDED_AT_LENGTH = pytest.param("embedded", marks=[_WITHOUT_SERVERS, pytest.mark.long])
+on_others_at_length = pytest.mark.parametrize(
+    "engine", [COMPOSE, _EMBEDDED_AT_LENGTH, SWARM], indirect=True, scope="module"
 )
 # For what only an engine for containers has.
 on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="module")

@@ -19,8 +19,8 @@ from tests.conformance.engines import (
     on_a_server_at_length,
     on_containers_at_length,
     on_docker_at_length,
-    on_embedded_at_length,
     on_one_engine,
+    on_others_at_length,
 )
 from tests.load import Load
 
@@ -99,7 +99,7 @@ def test_a_snapshot_holds_no_database_that_is_as_in_a_new_server(snapshot: Path)
 
 
 @pytest.mark.docker
-@on_embedded_at_length
+@on_others_at_length
 def test_a_snapshot_goes_to_the_other_engine_under_another_name(
     engine: str, up: Cli, snapshot: Path, new_cli: Make
 ) -> None:
