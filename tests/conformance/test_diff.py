@@ -116,6 +116,13 @@ def twins(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Twi
         first.reset()
 
 
+@pytest.fixture(scope="module")
+def changed(twins: Twins) -> Twins:
+    """The twins once rows of the second have changed."""
+    twins.seed(ROWS)
+    return twins
+
+
 def changes(content: dict[str, Any]) -> list[tuple[str, ...]]:
     return [(each["change"], *each["key"].values(), *each["columns"]) for each in content["items"]]
 
@@ -125,15 +132,19 @@ def amounts(content: dict[str, Any]) -> tuple[int, int, int]:
 
 
 @on_docker_at_length
-def test_a_copy_is_the_same_until_a_row_of_it_changes(twins: Twins) -> None:
+def test_a_copy_is_the_same(twins: Twins) -> None:
     assert twins.diff("--exit-code", twins.first.instance, twins.second.instance) == {
         "before": {"kind": "instance", "name": twins.first.instance},
         "after": {"kind": "instance", "name": twins.second.instance},
         "same": True,
         "components": {},
     }
-    twins.seed(ROWS)
-    tables = twins.tables()
+    assert twins.first.data("diff", "start")["same"] is True, "the snapshot is the same too"
+
+
+@on_docker_at_length
+def test_rows_that_changed_are_told_with_their_keys(changed: Twins) -> None:
+    tables = changed.tables()
     assert {name: amounts(each) for name, each in tables.items()} == {
         "pg_catalog.pg_largeobject": (1, 0, 0),
         "public.days": (0, 0, 1),
@@ -161,34 +172,33 @@ def test_a_copy_is_the_same_until_a_row_of_it_changes(twins: Twins) -> None:
     assert changes(tables["public.moods"]) == [("added", "ok")]
     assert tables["public.lines"]["items"] == [], "without a key there is nothing to show but values"
     assert all(each["before"] is None for each in tables["public.kinds"]["items"])
-    result = twins.first.run("diff", "--exit-code", twins.first.instance, twins.second.instance)
+    result = changed.first.run("diff", "--exit-code", changed.first.instance, changed.second.instance)
     assert result.exit_code == 3, result
     assert "  public.kinds: 1 row added, 1 row removed, 2 rows changed\n    ~ id=-3: title, real\n" in result.stdout
 
 
 @on_docker_at_length
 @pytest.mark.long
-def test_values_are_shown_on_request_alone(twins: Twins) -> None:
-    words = (twins.first.instance, twins.second.instance)
-    assert "kind" not in twins.first.ok("diff", *words).stdout.replace("public.kinds", "")
-    tables = twins.tables("--values", "--limit", "2", *words)
+def test_values_are_shown_on_request_alone(changed: Twins) -> None:
+    words = (changed.first.instance, changed.second.instance)
+    assert "kind" not in changed.first.ok("diff", *words).stdout.replace("public.kinds", "")
+    tables = changed.tables("--values", "--limit", "2", *words)
     first, second = tables["public.kinds"]["items"]
     assert first["before"] == {"title": "kind -3", "real": "-1"}
     assert first["after"] == {"title": None, "real": "NaN"}
     assert (second["before"]["title"], second["before"]["raw"], second["after"]) == ("kind 9", "\\x0102", None)
     assert amounts(tables["public.kinds"]) == (1, 1, 2), "all are counted"
-    lines = twins.tables("--values", *words)["public.lines"]["items"]
+    lines = changed.tables("--values", *words)["public.lines"]["items"]
     assert sorted((each["change"], str((each["after"] or each["before"])["line"])) for each in lines) == [
         ("added", "None"), ("added", "twice"), ("removed", "once"),
     ]  # fmt: skip
 
 
 @on_docker_at_length
-def test_a_snapshot_is_compared_without_touching_the_instance(twins: Twins) -> None:
-    here = twins.first
-    assert here.data("diff", "start")["same"] is True
+def test_a_snapshot_is_compared_without_touching_the_instance(changed: Twins) -> None:
+    here = changed.first
     file = str(here.folder / ".stackctl" / ".snapshots" / here.instance / "start.zip")
-    told = here.data("diff", twins.second.instance, file)
+    told = here.data("diff", changed.second.instance, file)
     assert told["after"] == {"kind": "snapshot", "name": file}
     back = told["components"]["db"]["contents"]
     assert {each["name"]: amounts(each) for each in back}["public.words"] == (1, 1, 3)
@@ -199,14 +209,14 @@ def test_a_snapshot_is_compared_without_touching_the_instance(twins: Twins) -> N
 
 @on_docker_at_length
 @pytest.mark.long
-def test_an_instance_that_is_stopped_is_compared_too(twins: Twins) -> None:
-    before = twins.diff()
-    twins.second.ok("stop")
+def test_an_instance_that_is_stopped_is_compared_too(changed: Twins) -> None:
+    before = changed.diff()
+    changed.second.ok("stop")
     try:
-        assert twins.diff() == before
-        assert twins.second.data("status")["components"]["db"]["state"] == "exited"
+        assert changed.diff() == before
+        assert changed.second.data("status")["components"]["db"]["state"] == "exited"
     finally:
-        twins.second.ok("start")
+        changed.second.ok("start")
 
 
 @on_docker_at_length
@@ -225,9 +235,9 @@ def test_keys_of_a_queue_and_files_of_a_volume_are_compared(twins: Twins) -> Non
 
 
 @on_docker_at_length
-def test_a_changed_schema_is_told_and_rows_by_what_both_have(twins: Twins) -> None:
-    twins.seed(DDL)
-    db = twins.diff()["components"]["db"]
+def test_a_changed_schema_is_told_and_rows_by_what_both_have(changed: Twins) -> None:
+    changed.seed(DDL)
+    db = changed.diff()["components"]["db"]
     told = {(each["change"], each["kind"], each["name"]): (each["before"], each["after"]) for each in db["schema"]}
     assert told.keys() == {
         ("added", "column", "public.words.done"),
