@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stack.calls import check_name
 from stack.errors import DeclarationError, UsageError
+from stack.frozen import dataclass
 from stack.references import SecretReference, Value, references_in
 from stack.workload import TARGETS, PortId, Target, Volume, Workload
 

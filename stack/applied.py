@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from stack.fields import Fields, digest, fingerprint
+from stack.frozen import dataclass
 from stack.workload import VolumeId
 
 Wanted = Literal["up", "stopped", "down"]

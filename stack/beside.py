@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import ClassVar, Protocol, Self
 
 from stack.checking import (
@@ -17,6 +17,7 @@ from stack.checking import (
 from stack.component import Component
 from stack.errors import DeclarationError
 from stack.external import External, externals_in
+from stack.frozen import dataclass
 from stack.parts import TMP, USER, Volumes, check_volumes_beside, folders, located, volumes_of
 from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program

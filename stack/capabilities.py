@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Literal, Protocol, Self
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.references import SecretReference, Value
 from stack.workload import Target
 

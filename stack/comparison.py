@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from stack.applied import Applied, Done, Files, changed_files, files_digest, short_name
 from stack.errors import StackError
 from stack.fields import Fields, fingerprint
+from stack.frozen import dataclass
 from stack.initial import InitialFile
 from stack.migrations import Migration, find_conflict
 from stack.observed import ComponentState, Observed

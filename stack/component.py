@@ -8,7 +8,7 @@ renders that.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Self
 
 from stack.calls import check_call, check_name
@@ -28,6 +28,7 @@ from stack.capabilities import (
 from stack.differing import Differ
 from stack.errors import DeclarationError, StackError
 from stack.external import External
+from stack.frozen import dataclass
 from stack.parameters import Parameter
 from stack.references import TRACE, Reference, SecretReference, Text, Value, is_secret
 from stack.replication import Replication

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cached_property
+
+from stack.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stack.capabilities import Access
+from stack.frozen import dataclass
 
 if TYPE_CHECKING:
     from stack.progress import Progress

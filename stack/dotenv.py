@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from stack.frozen import dataclass
 
 # The letters that Compose takes; an application may be unable to read some of these names.
 _KEY = re.compile(r"(?:export[ \t]+)?([\w.\[\]-]+)[ \t]*(?:([=:])[ \t]*|(?=[\r\n]|$))")

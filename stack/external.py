@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from stack.calls import check_call, check_name
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parameters import Parameter
 from stack.references import Reference, Value, of_parameter
 

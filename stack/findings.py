@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 Level = Literal["ok", "warn", "fail"]
 

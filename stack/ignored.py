@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from stack.frozen import dataclass
 
 # Created by running the app, by its tools and by git; a negated line that names one includes it again.
 DEFAULTS = (".git", ".venv", "node_modules", "__pycache__")

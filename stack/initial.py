@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.migrations import NO_TRANSACTION
 
 _CHUNK = 2**16

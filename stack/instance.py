@@ -6,10 +6,11 @@ import hashlib
 import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.contents import Content
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.parameters import Given
 from stack.workload import LOCALHOST, WEB, Build, File, Port, PortId, Target, Volume, VolumeId

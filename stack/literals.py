@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stack.fields import is_secret_name
+from stack.frozen import dataclass
 from stack.model import Stack
 
 

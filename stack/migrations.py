@@ -6,11 +6,11 @@ import hashlib
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from stack.errors import DeclarationError, StackError
+from stack.frozen import dataclass
 
 _NAME = re.compile(r"(\d+)[-_].+\.sql", re.IGNORECASE)
 # The first line of a file whose statements PostgreSQL refuses in a transaction.

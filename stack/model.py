@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Self
 
@@ -22,6 +22,7 @@ from stack.calls import check_call, check_name, sequence
 from stack.component import Component
 from stack.errors import DeclarationError
 from stack.external import External, externals_in
+from stack.frozen import dataclass
 from stack.order import Order
 from stack.parameters import Needed, Parameter, gathered
 from stack.references import SecretReference, Value, variable_prefix

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from stack.fields import Fields
+from stack.frozen import dataclass
 from stack.workload import PortId
 
 Health = Literal["starting", "healthy", "unhealthy", "unstable", "none"]

@@ -6,11 +6,12 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Self
 
 from stack.calls import check_call
 from stack.errors import DeclarationError, StackError
+from stack.frozen import dataclass
 from stack.urls import part_of
 
 # Around a reference or a parameter in a text. Unicode keeps these for a program's own use: no text has them.

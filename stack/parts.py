@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from stack import health
@@ -21,6 +20,7 @@ from stack.checking import (
 from stack.component import Component
 from stack.errors import StackError
 from stack.fields import is_secret_name
+from stack.frozen import dataclass
 from stack.placed import file_key
 from stack.references import Reference, Value, Variable, variable_prefix
 from stack.volume import Volume as SharedVolume

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, TypeVar
 
 from stack.fields import is_hidden, readable
+from stack.frozen import dataclass
 
 Kind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]
 

@@ -6,10 +6,10 @@ import errno
 import random
 import socket
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from stack.frozen import dataclass
 from stack.processes import shortened, words_of
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, field, replace
 from typing import ClassVar, Self
 
 from stack.checking import (
@@ -22,6 +22,7 @@ from stack.checking import (
 )
 from stack.component import Component
 from stack.external import External, externals_in
+from stack.frozen import dataclass
 from stack.parts import TMP, USER, Volumes, check_origin, checked_build, checked_volumes, folders, without_secrets
 from stack.placed import checked_files, checked_mounts, checked_watch
 from stack.references import Variable

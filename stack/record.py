@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Self
 
+from stack.frozen import dataclass
 from stack.workload import PortId, VolumeId
 
 # What is left out of the file while it says nothing.

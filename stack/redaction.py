@@ -8,11 +8,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from stack.fields import HIDDEN_WORDS, is_secret_name
+from stack.frozen import dataclass
 
 HIDDEN = "***"
 _NAME = rf"[\w.-]*(?:{HIDDEN_WORDS})[\w.-]*"

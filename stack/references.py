@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parameters import BEGIN, END, HIDING, Given, Parameter, value_of
 
 # Before the name of a parameter, in that of the file with its value.

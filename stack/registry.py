@@ -11,11 +11,12 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
 from stack import files
+from stack.frozen import dataclass
 from stack.locks import attempt
 from stack.workload import PortId
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stack.capabilities import Session
+from stack.frozen import dataclass
 from stack.references import SecretReference
 
 StandbyState = Literal["absent", "catching-up", "streaming"]

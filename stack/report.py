@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from stack.controls import BEYOND_ASCII
 from stack.encoding import encoded
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.style import PLAIN, Style
 
 SCHEMA = 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stack.component import Component
+from stack.frozen import dataclass
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.workload import Target
 

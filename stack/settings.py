@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import platformdirs
 
 from stack.errors import UsageError
+from stack.frozen import dataclass
 from stack.worktrees import find_checkout
 
 PLAYGROUND = Path(__file__).with_name("playground.py")

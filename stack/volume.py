@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from stack.calls import check_call, check_name
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 

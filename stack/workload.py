@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Self
 
+from stack.frozen import dataclass
 from stack.parameters import Parameter
 from stack.references import Reference, SecretReference, Value, expanded, parameters_in, secrets_in
 

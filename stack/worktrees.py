@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from stack.frozen import dataclass
 
 _GIT = ".git"
 _LINKS = "worktrees"

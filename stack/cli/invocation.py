@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.report import Report
 
 _VALUE = r"(?:'[^'`]*'|[^\s'`])+"

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from stack.cli.invocation import Invocation
 from stack.cli.outcome import run_and_report
 from stack.cli.parameters import chosen
 from stack.cli.progress import Shown
+from stack.frozen import dataclass
 from stack.parameters import Parameter
 from stack.report import Report
 from stack.settings import Settings

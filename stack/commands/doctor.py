@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.capabilities import Session
@@ -21,6 +21,7 @@ from stack.engines import ENGINES
 from stack.engines.base import Engine
 from stack.errors import StackError
 from stack.findings import Finding, Level, disk, failed, ok
+from stack.frozen import dataclass
 from stack.instance import Instance, default_project, takes_datagrams
 from stack.observed import ComponentState, Observed
 from stack.ports import Holder

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.controls import visible
 from stack.engines.base import LogLine, LogQuery
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.report import Report, json_line
 from stack.results.access import LogEntry, LogLines

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.engines.fleets import FLEETS
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.registry import Registry, is_gone
 from stack.report import Report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import ClassVar, get_args
 
@@ -27,6 +27,7 @@ from stack.checking import (
     checked_user,
 )
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parts import (
     TMP,
     CommandCheck,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import ClassVar, Self
 
 from stack.beside import Beside
@@ -11,6 +11,7 @@ from stack.checking import checked_seconds, checked_switch, used_names
 from stack.component import Component
 from stack.components.container import Container
 from stack.components.webapp import WebApp
+from stack.frozen import dataclass
 from stack.workload import Once, Target, Workload
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from stack.capabilities import Check, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_image, checked_mapping, checked_memory, checked_public, checked_publish
 from stack.component import Component
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parts import TMP, USER, PageCheck, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.refused import EXAMPLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from stack.checking import (
@@ -16,6 +16,7 @@ from stack.checking import (
     checked_user,
 )
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parts import TMP, bind_address, located, volumes_of
 from stack.placed import files_of, mounts_of, watch_of
 from stack.program import Program

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from stack.beside import Beside
@@ -10,6 +10,7 @@ from stack.capabilities import Check
 from stack.checking import checked_replicas, checked_switch
 from stack.components.container import Container
 from stack.components.webapp import WebApp
+from stack.frozen import dataclass
 from stack.health import Command
 from stack.parts import CommandCheck, checked_health, healthcheck_of
 from stack.workload import Target, Workload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import IO, Protocol
 
@@ -15,6 +15,7 @@ from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import ComponentState, Found, Listening, Observed, Resources
 from stack.ports import Holder, Listener

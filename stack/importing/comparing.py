@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stack.fields import is_secret_name
+from stack.frozen import dataclass
 from stack.importing.convert import Converted
 from stack.importing.interpolation import variables_in
 from stack.importing.project import Note, Project, Service, env_files, mebibytes, pairs, seconds

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stack.frozen import dataclass
 from stack.importing.groups import grouped
 from stack.importing.keys import note_keys
 from stack.importing.kinds import recognised

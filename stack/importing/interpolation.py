@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from stack.frozen import dataclass
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _START = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|(?P<open>\{{))")

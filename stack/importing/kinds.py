@@ -6,8 +6,8 @@ A service is one of these only if the kind can say all that it declares. Else it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing import buckets, postgres, redis
 from stack.importing.project import Project, Service
 from stack.importing.relations import Relations

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing.project import Project
 from stack.importing.relations import Relations
 from stack.importing.roles import Roles

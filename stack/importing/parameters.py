@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing.interpolation import Template, Variable, filled, variables_in
 from stack.importing.names import identifier
 from stack.importing.project import Notes, Project, Service, texts

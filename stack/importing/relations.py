@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from stack.errors import ExitCode, StackError
+from stack.frozen import dataclass
 from stack.importing.project import Project, Service, texts
 
 # A variable whose whole value is the name of a host.

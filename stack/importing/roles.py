@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing.project import Project, Service, env_files
 from stack.importing.relations import Relations
 

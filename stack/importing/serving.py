@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from stack.frozen import dataclass
 from stack.importing.names import component_name
 from stack.importing.project import Project, Service, mebibytes
 from stack.importing.relations import Relations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing.interpolation import Template, Variable, filled
 from stack.importing.parameters import Parameters, whole
 from stack.importing.project import Notes, Project, Service

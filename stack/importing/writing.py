@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from stack.frozen import dataclass
 from stack.importing.parameters import Declared
 from stack.importing.places import SharedVolume
 from stack.importing.source import WIDTH, Call, assigned

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from stack.frozen import dataclass
 from stack.observed import ListedState
 from stack.results.lifecycle import UpResult
 from stack.workload import PortId

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from stack.frozen import dataclass
 
 Change = Literal["added", "removed", "changed"]
 """What happened on the way from the first to the second that are compared."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from stack.frozen import dataclass
 from stack.observed import EngineState, Health, InstanceState
 from stack.workload import PortId
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stack.frozen import dataclass
 from stack.observed import StateWord
 from stack.results.instances import ComponentStatus, ExternalStatus
 from stack.results.plans import PlannedChanges

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from stack.findings import Finding
+from stack.frozen import dataclass
 from stack.observed import ListedState
 from stack.workload import PortId
 

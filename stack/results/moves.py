@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from stack.frozen import dataclass
 from stack.results.lifecycle import UpResult
 
 

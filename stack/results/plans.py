@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from stack.frozen import dataclass
 from stack.results.rehearsals import Rehearsal
 
 ActionKind = Literal["create", "recreate", "rebuild", "restart", "start", "scale", "remove", "run", "keep"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from stack.frozen import dataclass
 from stack.scaffolding.templates import TEMPLATES, Kind
 
 _MADE = {"flask": re.compile(r"^(\w+)\s*=\s*Flask\(", re.M), "fastapi": re.compile(r"^(\w+)\s*=\s*FastAPI\(", re.M)}

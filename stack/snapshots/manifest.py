@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 
 from stack.fields import Fields
+from stack.frozen import dataclass
 from stack.report import count
 from stack.workload import PortId
 

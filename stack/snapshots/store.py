@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from stack.errors import StackError, UsageError
 from stack.files import explaining
+from stack.frozen import dataclass
 from stack.snapshots.archive import read_manifest
 from stack.snapshots.manifest import Manifest, Reason
 from stack.snapshots.partial import SUFFIX, snapshots_folder

@@ -10,12 +10,12 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import IO, cast
 
 from stack.capabilities import Access
 from stack.copying import FileCopy, OpenCopy, require_space, told
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.snapshots.archive import CHUNK, Archive, Writer, damaged
 from stack.snapshots.checked import Part

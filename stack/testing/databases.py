@@ -9,12 +9,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stack.declaration import load_stack
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.testing.running import RunningStack
 from stack.workflow.access import data_store, login_of

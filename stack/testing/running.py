@@ -9,12 +9,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stack.declaration import load_stack
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.settings import Settings
 from stack.testing.locking import shared_lock
 

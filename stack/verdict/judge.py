@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from stack.causes import recognise
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.observed import ComponentState, Listening, Observed, together
 

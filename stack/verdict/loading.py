@@ -6,10 +6,10 @@ A health check or an answer tells when that is done. What has neither is loading
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.engines.base import Engine
+from stack.frozen import dataclass
 from stack.observed import ComponentState, Observed
 from stack.verdict.judge import age, identity
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -14,6 +14,7 @@ from stack.causes import recognise
 from stack.component import Component
 from stack.engines.base import Engine
 from stack.engines.process import Job
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.model import Stack
 from stack.observed import ComponentState, Observed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import IO
 
 from stack.capabilities import DataStore, Login, Serve, Session
@@ -13,6 +12,7 @@ from stack.causes import recognise
 from stack.differing import Differ
 from stack.engines.base import Engine
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.workload import Target, VolumeId
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ from typing import IO
 from stack.capabilities import DataStore, Serve, Session
 from stack.engines.base import Foreign
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.progress import Progress
 from stack.report import size

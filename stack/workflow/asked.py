@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from stack.errors import UsageError
+from stack.frozen import dataclass
 from stack.instance import default_ports
 from stack.model import Stack
 from stack.ports import AUTO, PortChoice

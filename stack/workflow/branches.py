@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.record import Record
 from stack.registry import Registry
 from stack.settings import Settings

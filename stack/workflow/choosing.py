@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from stack.agreement import runs_on
 from stack.engines import ENGINES
 from stack.errors import StackError, UsageError
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.record import Record
 from stack.settings import Settings

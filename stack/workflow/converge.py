@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from stack.applied import Applied
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.observed import Observed
 from stack.progress import Progress, Replacing
 from stack.report import Report

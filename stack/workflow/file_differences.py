@@ -6,10 +6,10 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import IO, cast
 
 from stack.differing import Side, Wanted
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.results.differences import Change, ComponentDifference, ContentDifference, ItemDifference, change_between
 from stack.snapshots.volumes import File, VolumeFiles

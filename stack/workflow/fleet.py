@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from stack.engines.fleets import FLEETS, fleet_of_server
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.observed import Found, ListedState, instance_state, is_running
 from stack.registry import Entry, Registry, is_gone
 from stack.settings import Settings

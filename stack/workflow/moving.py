@@ -10,12 +10,13 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.applied import Applied, Done, Files, short_name
 from stack.errors import Interrupted, StackError
 from stack.fields import fingerprint
+from stack.frozen import dataclass
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.registry import Registry

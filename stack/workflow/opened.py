@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from stack.engines import ENGINES
 from stack.engines.base import Engine
+from stack.frozen import dataclass
 from stack.instance import Instance, default_ports
 from stack.literals import LiteralSecret
 from stack.ports import PortChoice

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.dotenv import Assignment, Malformed, parse
 from stack.errors import ExitCode, StackError, UsageError
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.parameters import Given, Needed, Parameter, problem_of
 from stack.references import ParameterSecret

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stack.applied import Applied
 from stack.errors import UsageError
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import Observed
 from stack.workflow.finding import find_component

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.applied import Applied, Files
@@ -12,6 +12,7 @@ from stack.carried import check_contents, check_mounts
 from stack.comparison import Declared, DeclaredJob, find_migration_conflict, make_plan
 from stack.errors import StackError
 from stack.fields import digest, fingerprint
+from stack.frozen import dataclass
 from stack.initial import InitialFile, read_initial
 from stack.migrations import Migration, read_migrations
 from stack.observed import Observed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.observed import Observed
 from stack.progress import Progress
 from stack.results.plans import PlannedAction

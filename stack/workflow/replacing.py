@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stack.applied import Applied
 from stack.errors import StackError
 from stack.fields import Fields
+from stack.frozen import dataclass
 from stack.observed import ComponentState
 from stack.progress import Progress
 from stack.report import Report, size

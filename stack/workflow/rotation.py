@@ -7,13 +7,14 @@ all have it: a run after a kill in between carries on with the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stack.comparison import changed_secrets
 from stack.component import Component
 from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError, UsageError
 from stack.fields import digest
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import Observed
 from stack.progress import Progress

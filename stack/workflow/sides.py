@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.differing import Differ, Side, Stored
 from stack.errors import UsageError
+from stack.frozen import dataclass
 from stack.instance import default_project
 from stack.progress import Progress
 from stack.results.differences import ComparedSide

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from stack.frozen import dataclass
 from stack.ignored import Ignored, combined
 from stack.pins import LOCK_FILE
 from stack.settings import Settings

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stack.calls import sequence
 from stack.capabilities import Check, DataStore, Host, Programs, ProgramSearch
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.parts import TMP, USER, bind_address
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Addressed

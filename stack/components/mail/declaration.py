@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from stack.capabilities import Check, Programs, ProgramSearch, Script
 from stack.checking import checked_cpus, checked_image, checked_memory, checked_public, checked_publish
+from stack.frozen import dataclass
 from stack.parts import TMP, USER, PageCheck
 from stack.references import Reference, Value
 from stack.server import Addressed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from stack.components.postgres.content import Session
+from stack.frozen import dataclass
 
 # What an extension brings comes with it. A partition has the columns, indexes and constraints of its table, and a
 # constraint its index. `parent`: the table that a part belongs to.

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from stack.components.postgres.content import TEXT, Session, hashed
 from stack.components.postgres.properties import identifier
+from stack.frozen import dataclass
 from stack.merging import Entry, counted
 
 # The rows of a table are divided by their keys into so many parts: a few rows that differ are in a few parts.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stack.capabilities import Access
@@ -15,6 +14,7 @@ from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.rows import read_rows
 from stack.components.postgres.server import Server
 from stack.copying import OpenCopy
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.report import count, size
 

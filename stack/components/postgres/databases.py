@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from stack.components.postgres.compared import (
 from stack.components.postgres.content import Session
 from stack.controls import visible
 from stack.differing import Wanted
+from stack.frozen import dataclass
 from stack.merging import Entry, differences
 from stack.progress import Progress
 from stack.report import count

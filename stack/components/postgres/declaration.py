@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
 
 from stack.capabilities import Completed, DataStore, Dumps, Host, Login, Programs, ProgramSearch, Schema, Serve, Session
@@ -36,6 +36,7 @@ from stack.components.postgres.local import PASSWORDS, PostgresCheck, PostgresCl
 from stack.components.postgres.programs import find
 from stack.differing import Differ
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Server
 from stack.workload import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import cast
 
 from stack.components.postgres.content import session
@@ -14,6 +13,7 @@ from stack.components.postgres.inventory import Cluster, Database, read_cluster
 from stack.components.postgres.server import Server
 from stack.controls import visible
 from stack.differing import Side, Wanted
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.results.differences import ComponentDifference, ContentDifference, SchemaDifference, change_between
 

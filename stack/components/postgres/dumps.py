@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, cast
 
 from stack.capabilities import Access, Serve, Session
@@ -15,6 +14,7 @@ from stack.components.postgres.script import run_whole
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.transfer import LOADING, Counted, chunks, stream
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.snapshots.streams import Kind, Peekable
 from stack.workload import Target

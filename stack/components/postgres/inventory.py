@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from stack.components.postgres.properties import Properties, Setting, read_properties, read_setting
 from stack.components.postgres.psql import Psql, psql
 from stack.components.postgres.saved import major_of
 from stack.components.postgres.server import Server
+from stack.frozen import dataclass
 from stack.snapshots.checked import Part
 
 # The copy of a database that allows no connections; see `stack.components.postgres.transfer`.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from stack.components.postgres.content import Session
 from stack.components.postgres.server import Server
 from stack.controls import visible
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.report import size
 
 # The text of the row, its copy in the buffer that is sent, and that of the `pg_dump` which runs beside the server.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from stack.components.postgres.content import Session, grouped, neutral
 from stack.components.postgres.inventory import PLAIN, Cluster, Database, ask_cluster
@@ -18,6 +17,7 @@ from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.transfer import broke, chunks, stream
 from stack.controls import visible
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.snapshots.archive import Archive, damaged
 from stack.snapshots.zstandard import zstd

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stack.capabilities import Ask, Host, Inspection, Session
+from stack.frozen import dataclass
 
 if TYPE_CHECKING:
     from stack.components.postgres.declaration import Postgres

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stack.capabilities import Completed, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.password import password_statement
 from stack.components.postgres.server import Server
+from stack.frozen import dataclass
 from stack.references import SecretReference
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Literal, cast
 
+from stack.frozen import dataclass
 from stack.snapshots.checked import Part
 
 Provider = Literal["c", "i", "b"]

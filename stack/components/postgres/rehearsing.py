@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from stack.components.postgres.migrating import failed, find_pending, noted
@@ -16,6 +15,7 @@ from stack.components.postgres.server import Server
 from stack.components.postgres.statements import WHY_WHOLE, Piece, Refused, pieces
 from stack.controls import visible
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.migrations import Migration
 from stack.progress import Progress
 from stack.results.rehearsals import HeldLock, RehearsedMigration, RehearsedStatement

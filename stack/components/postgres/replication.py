@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
 
 from stack.capabilities import Session
 from stack.components.postgres.fields import ADMIN
 from stack.components.postgres.standby_scripts import COPY, HOLDS_ALL, PROMOTE, PROTECT, STANDBY_PLACE
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.references import SecretReference
 from stack.replication import Following, StandbyState
 

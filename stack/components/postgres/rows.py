@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+
+from stack.frozen import dataclass
 
 
 @dataclass(frozen=True)

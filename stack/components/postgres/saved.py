@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from stack.components.postgres.properties import Properties, Setting, read_properties, read_setting
+from stack.frozen import dataclass
 from stack.snapshots.checked import Part
 from stack.snapshots.manifest import Content, Member, Saved
 

@@ -6,12 +6,12 @@ What does that takes a while to import, and every command has this module: those
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stack.capabilities import Access, Pending, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.server import Server
+from stack.frozen import dataclass
 from stack.progress import Progress
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from stack.components.postgres.psql import Psql
 from stack.components.postgres.server import Server, conninfo
 from stack.components.postgres.statements import Piece, Refused, pieces
+from stack.frozen import dataclass
 
 WHY_EACH = "each statement is committed by itself, as the first line says"
 # What lexical rules the file is read by. The number of the transaction is kept in psql, which no file reaches.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from stack.capabilities import Completed, Pipe, Session
 from stack.components.postgres.declaration import Postgres
 from stack.components.postgres.fields import ADMIN
 from stack.components.postgres.image import in_image
+from stack.frozen import dataclass
 
 # What a role or a database may be set to, and would end what takes long, or refuse what changes anything.
 _NEUTRAL = {

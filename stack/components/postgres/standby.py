@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from stack.component import Component
 from stack.components.postgres import standby_scripts as scripts
 from stack.components.postgres.declaration import PORT, Postgres
 from stack.components.postgres.fields import ADMIN
 from stack.errors import DeclarationError
+from stack.frozen import dataclass
 from stack.references import SecretReference, Value
 from stack.replication import Replication
 from stack.workload import File, Healthcheck, Port, PortId, Target, Workload

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from stack.copying import FileCopy
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.snapshots.volumes import ServerFiles
 
 _FOLDER = "appendonlydir"

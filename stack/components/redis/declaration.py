@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from stack.calls import check_call
@@ -24,6 +24,7 @@ from stack.components.redis.local import SOCKET, RedisCheck, RedisClient
 from stack.components.redis.programs import find
 from stack.differing import Differ
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.references import Reference, SecretReference, Value, deferred
 from stack.server import Server
 from stack.workload import File, Hardening, Healthcheck, Limits, Port, PortId, Target, Volume, VolumeId, Workload

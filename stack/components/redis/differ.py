@@ -9,12 +9,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from stack.capabilities import Session
 from stack.differing import Side, Wanted
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.progress import Progress
 from stack.report import count
 from stack.results.differences import Change, ComponentDifference, ContentDifference, ItemDifference, change_between

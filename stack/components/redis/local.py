@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stack.capabilities import Ask, Host, Inspection, Session
 from stack.errors import UsageError
+from stack.frozen import dataclass
 from stack.references import SecretReference
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
+
+from stack.frozen import dataclass
 
 _EXAMPLE = "it has the five fields minute, hour, day of month, month and day of week, like '30 3 * * 1-5'"
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)

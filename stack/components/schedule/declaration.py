@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from stack.beside import Beside
@@ -11,6 +11,7 @@ from stack.capabilities import Host, Timetable
 from stack.checking import checked_plain
 from stack.components.container import Container
 from stack.components.webapp import WebApp
+from stack.frozen import dataclass
 from stack.parts import folders
 from stack.references import Reference, Value
 from stack.workload import File, Target, Volume, VolumeId, Workload

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stack.components.schedule.cron import Cron
 from stack.components.schedule.runner import FALLBACK
+from stack.frozen import dataclass
 from stack.results.instances import Runs
 
 _READ = f'cat "$STACKCTL_SCHEDULE/record" 2> /dev/null || cat {FALLBACK}'

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from stack.engines.compose.render import LABEL_PROJECT, LABEL_SERVICE
 from stack.engines.docker.arguments import labelled
+from stack.frozen import dataclass
 
 # Of the containers of a project, those of its services, and those of `compose run`.
 SERVICES = labelled("com.docker.compose.oneoff", "False")

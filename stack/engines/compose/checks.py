@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from stack.engines.docker import failures
 from stack.findings import Finding, disk, failed, ok
+from stack.frozen import dataclass
 
 ENGINE = (25, 0, 0)
 COMPOSE = (2, 24, 0)

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +26,7 @@ from stack.engines.docker.objects import READ_TIMEOUT, container_ids, inspect
 from stack.engines.docker.session import ContainerSession
 from stack.engines.process import Pipe
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 _READY_WITHIN = 120.0
 _POLL = 0.2

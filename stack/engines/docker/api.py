@@ -12,12 +12,12 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from stack.engines.docker import failures
+from stack.frozen import dataclass
 
 _DEFAULT = "unix:///var/run/docker.sock"
 _UNIX = "unix://"

@@ -21,7 +21,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from stack.engines import process
 from stack.engines.docker import api, failures, ssh
 from stack.engines.docker.ssh import Server
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.locks import attempt
 
 _IDLE = 60

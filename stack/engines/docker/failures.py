@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 _INSTALL = "install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
 

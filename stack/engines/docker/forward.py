@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stack.engines.docker import client
 from stack.engines.docker.objects import inspect
+from stack.frozen import dataclass
 from stack.ports import HOST, any_free
 
 _TIMEOUT = 2.0

@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from stack.engines.docker import arguments, client, connection
 from stack.engines.docker.empty_image import make_empty_image
 from stack.engines.docker.objects import READ_TIMEOUT, inspect
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.processes import describe
 from stack.progress import Progress
 

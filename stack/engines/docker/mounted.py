@@ -12,13 +12,13 @@ import posixpath
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO, cast
 
 from stack.engines.docker import arguments
 from stack.engines.docker.owners import ANY
 from stack.engines.process import StartPipe
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.workload import VolumeId
 
 _FOLDER_MODE, _OPEN_MODE = 0o750, 0o777

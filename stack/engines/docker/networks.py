@@ -16,8 +16,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stack.frozen import dataclass
 from stack.model import Stack
 from stack.workload import Workload
 

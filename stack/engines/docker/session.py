@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stack.capabilities import Completed
 from stack.engines import process
 from stack.engines.docker import arguments, client
 from stack.engines.process import Pipe
+from stack.frozen import dataclass
 from stack.references import SecretReference
 from stack.workload import Target
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack.engines.docker.failures import Known, first_known
 from stack.errors import StackError, UsageError
+from stack.frozen import dataclass
 
 SCHEME = "ssh://"
 _EXAMPLE = "for example: --host ssh://deploy@shop.example.com"

@@ -12,13 +12,13 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack import files
 from stack.engines import process
 from stack.engines.docker import connection, ssh
 from stack.engines.docker.ssh import Server
+from stack.frozen import dataclass
 from stack.state import State
 
 _NOTE = "tunnel.json"

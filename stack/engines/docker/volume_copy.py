@@ -10,7 +10,6 @@ import contextlib
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import IO
 
@@ -21,6 +20,7 @@ from stack.engines.docker import arguments, client, failures, resolving
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import Pipe
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.workload import VolumeId
 

@@ -6,12 +6,12 @@ import http.client
 import socket
 import xmlrpc.client
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stack.engines.embedded.waiting import wait_until
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 _TIMEOUT = 5.0
 # The fault that supervisord answers with while it shuts down.

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from stack.engines.embedded.render import ends, sections
 from stack.engines.embedded.start_log import read_start_log
 from stack.engines.embedded.strays import homeless
 from stack.errors import StackError
+from stack.frozen import dataclass
 from stack.instance import Instance, default_project, name_of_project
 from stack.model import Stack
 from stack.observed import Found, Resources, StateWord, worst_of

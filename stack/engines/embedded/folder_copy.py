@@ -15,13 +15,13 @@ import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from stack.copying import LEAST_FREE
 from stack.engines.embedded.user import RunAs, acting_as, returning
 from stack.files import explaining
+from stack.frozen import dataclass
 from stack.report import size
 
 # `FICLONE` of <linux/fs.h>: both files share their blocks until one of them changes.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack.capabilities import Completed, Session
 from stack.component import Component
 from stack.engines import process
 from stack.engines.embedded.layout import HOST, Layout
+from stack.frozen import dataclass
 from stack.references import SecretReference, variable_prefix
 
 # How long a question about the health of a process may take.

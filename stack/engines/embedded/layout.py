@@ -18,10 +18,11 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from stack.capabilities import Programs
+from stack.frozen import dataclass
 from stack.instance import FILES, Instance, generation_mark
 from stack.parameters import Given
 from stack.workload import PortId, VolumeId

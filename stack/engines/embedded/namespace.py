@@ -13,12 +13,13 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from stack.engines.embedded.user import ACCOUNT, RunAs
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 # Every user can pass through it, so no closed folder is above it.
 _STAGING = "/tmp"  # noqa: S108 - a folder in it gets a name that nothing else has

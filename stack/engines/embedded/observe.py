@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from stack.engines.embedded import logs
@@ -16,6 +16,7 @@ from stack.engines.embedded.render import CONFIGURATION, EDITED, GENERATED, decl
 from stack.engines.embedded.start_log import StartLog, read_start_log
 from stack.engines.embedded.supervisor import SUPERVISORD
 from stack.fields import digest
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health, together
 from stack.workload import PortId, Workload

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stack.capabilities import Completed
 from stack.engines import one_offs, process
@@ -14,6 +13,7 @@ from stack.engines.embedded.session import open_session
 from stack.engines.embedded.strays import end_strays
 from stack.engines.embedded.user import RunAs
 from stack.engines.embedded.waiting import wait_until
+from stack.frozen import dataclass
 from stack.instance import Instance
 
 _TIMEOUT = 15.0

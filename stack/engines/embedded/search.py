@@ -10,10 +10,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 _TIMEOUT = 10.0
 

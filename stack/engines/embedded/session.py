@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stack.capabilities import Completed, Host, Serve
@@ -18,6 +17,7 @@ from stack.engines.embedded.render import environment, preparation, process_of, 
 from stack.engines.embedded.user import RunAs
 from stack.engines.offline import run_while_open
 from stack.engines.process import Pipe
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.references import SecretReference
 from stack.workload import Target

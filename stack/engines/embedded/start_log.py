@@ -6,8 +6,9 @@ import fcntl
 import os
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from stack.frozen import dataclass
 
 # struct flock: each system orders its fields differently.
 _LINUX = "hhqqi"

@@ -10,10 +10,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 # The name of an instance's own user, in the mount namespace of that instance (`namespace.py`).
 ACCOUNT = "stackctl"

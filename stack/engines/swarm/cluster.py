@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from stack.errors import StackError
+from stack.frozen import dataclass
 
 HOST = "stackctl.host"
 """The label of a node with the address of its daemon, as `docker --host` takes it."""

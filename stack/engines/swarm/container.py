@@ -10,7 +10,6 @@ import contextlib
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from stack.engines.docker import arguments, client
 from stack.engines.docker.networks import plan_networks
@@ -21,6 +20,7 @@ from stack.engines.swarm import api, files, objects, render
 from stack.engines.swarm.api import on_host
 from stack.engines.swarm.cluster import Node
 from stack.engines.swarm.volumes import create_volume
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.workload import Volume
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.engines.docker.resolving import workload_of
 from stack.fields import digest
+from stack.frozen import dataclass
 from stack.instance import Instance
 
 _LONGEST_NAME = 48

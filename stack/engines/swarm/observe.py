@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, cast
 
 from stack.engines.docker import answers
@@ -16,6 +16,7 @@ from stack.engines.docker.labels import LABEL_DECLARATION, LABEL_ONCE
 from stack.engines.docker.resolving import workload_of
 from stack.engines.swarm.cluster import Cluster, Node
 from stack.fields import digest
+from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health, Observed, StateWord, together, worst_of
 from stack.workload import PortId

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stack.engines.docker import arguments, client
 from stack.engines.docker.session import ContainerSession
 from stack.engines.swarm.api import on_host
+from stack.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from stack.engines.docker import client
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.swarm import arguments, machine
 from stack.engines.swarm.observe import Service
+from stack.frozen import dataclass
 
 
 @dataclass(frozen=True)
