@@ -39,6 +39,12 @@ SELECT pg_create_physical_replication_slot('theirs', true);
 CREATE SUBSCRIPTION feed CONNECTION 'dbname=nowhere' PUBLICATION news WITH (connect = false);
 BEGIN; DELETE FROM notes; PREPARE TRANSACTION 'pending';
 """
+# A server's working directory is that of its data.
+_TABLESPACE = """
+COPY (SELECT) TO PROGRAM 'mkdir "$PWD-apart"';
+SELECT current_setting('data_directory') || '-apart' AS place \\gset
+CREATE TABLESPACE apart LOCATION :'place';
+"""
 _VERSIONED = 'from stack import Postgres, Stack\nstack = Stack("shop", [Postgres("db", version={version})])\n'
 _NOTES = "SELECT string_agg(n::text, ' ' ORDER BY n) FROM notes"
 # More than a gigabyte, of which nothing can be packed.
@@ -192,8 +198,9 @@ def test_many_branches_can_be_made_at_once(shop: Cli, new_branch: Callable[[Cli]
             {"max_replication_slots": 1}, "SELECT pg_create_physical_replication_slot('theirs');",
             "all of its max_replication_slots (1) are used",
         ),
+        ({}, _TABLESPACE, "it has tablespaces outside of its volume: apart"),
     ],
-    ids=["archives", "minimal", "slots"],
+    ids=["archives", "minimal", "slots", "tablespaces"],
 )  # fmt: skip
 def test_what_can_not_be_copied_is_refused(
     new_cli: Callable[..., Cli], tmp_path: Path, settings: dict[str, object], statement: str, reason: str
