@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.cli import Cli, get
-from tests.conformance.engines import on_a_server_too
+from tests.conformance.engines import on_a_server_at_length
 from tests.ports import own_port
 from tests.project import make_project
 
-pytestmark = on_a_server_too
+pytestmark = on_a_server_at_length
 
 STACK = '''\
 from dataclasses import dataclass

@@ -20,14 +20,14 @@ from urllib.parse import quote
 import pytest
 
 from tests.cli import Cli, crash, eventually
-from tests.conformance.engines import on_a_server_too, on_docker_at_length
+from tests.conformance.engines import on_a_server_at_length, on_docker_at_length
 from tests.schemas import first_problem
 from tests.terminal import on_a_terminal
 
 Make = Callable[..., Cli]
 
 
-@on_a_server_too
+@on_a_server_at_length
 def test_status_tells_the_memory_of_what_runs(up: Cli) -> None:
     memory = up.data("status")["memory"]
     assert set(memory) == {"web", "db", "cache"}
