@@ -133,7 +133,7 @@ def test_ls_shows_how_each_instance_is(cli: Cli) -> None:
     cli.up()
     line = row(cli)
     assert (line["instance"], line["engine"], line["state"]) == (cli.instance, cli.engine, "up")
-    assert line["urls"] == {"web": f"http://localhost:{cli.port}"}
+    assert line["urls"] == {"web": cli.url.replace("127.0.0.1", "localhost")}
     assert line["bytes"] > 10**6, "a cluster of PostgreSQL is no less"
     assert line["state_folders"] == [str(cli.state)]
     shown = cli.ok("ls").stdout

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,19 +170,36 @@ def test_a_secret_in_an_environment_is_never_shown(up: Cli, declared: Declared) 
     up.up()
 
 
-STOP = {"compose": ["docker", "compose", "stop", "cache"], "embedded": ["supervisorctl", "stop", "cache"]}
+STOP = {
+    "compose": [["docker", "compose", "stop", "cache"]],
+    "embedded": [["supervisorctl", "stop", "cache"]],
+    "swarm": [["docker", "service", "scale", "--detach", "{service}=0"]],
+}
 REMOVE = {
     "compose": [["docker", "compose", "rm", "--stop", "--force", "cache"]],
     "embedded": [["supervisorctl", "stop", "cache"], ["supervisorctl", "remove", "cache"]],
+    "swarm": [["docker", "service", "rm", "{service}"]],
 }
 
 
-def by_hand(cli: Cli, *words: str) -> None:
-    subprocess.run(words, env=cli.whole_environment | cli.data("env"), check=True, capture_output=True)
+def by_hand(cli: Cli, commands: Sequence[Sequence[str]]) -> None:
+    """Run the engine's own tools; on a Swarm `{service}` stands for the service of the cache."""
+    environment = cli.whole_environment | cli.data("env")
+    service = _service_of_cache(cli, environment) if cli.on_a_swarm else ""
+    for words in commands:
+        with_service = [word.format(service=service) for word in words]
+        subprocess.run(with_service, env=environment, check=True, capture_output=True)
+
+
+def _service_of_cache(cli: Cli, environment: Mapping[str, str]) -> str:
+    words = ["docker", "service", "ls", "--filter", f"label=stackctl.instance={cli.instance}", "--format", "{{.Name}}"]
+    names = subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    (name,) = [name for name in names if name.endswith("_cache")]
+    return name
 
 
 def test_what_was_stopped_by_hand_is_drift(up: Cli) -> None:
-    by_hand(up, *STOP[up.engine])
+    by_hand(up, STOP[up.engine])
     action = why(up.data("plan"), "cache")
     assert (action["action"], action["drift"]) == ("start", True)
     up.up()
@@ -190,8 +207,7 @@ def test_what_was_stopped_by_hand_is_drift(up: Cli) -> None:
 
 
 def test_what_was_removed_by_hand_is_drift(up: Cli) -> None:
-    for words in REMOVE[up.engine]:
-        by_hand(up, *words)
+    by_hand(up, REMOVE[up.engine])
     action = why(up.data("plan"), "cache")
     assert (action["action"], action["drift"], action["reasons"]) == ("create", True, ["it was removed by hand"])
     up.up()
@@ -205,6 +221,9 @@ def test_what_was_changed_by_hand_is_drift_and_made_good(up: Cli) -> None:
             ["docker", "update", "--memory", "96m", "--memory-swap", "96m", container], check=True, capture_output=True
         )
         expected = {"field": "mem_limit", "before": "96m", "after": "128m"}
+    elif up.on_a_swarm:
+        by_hand(up, [["docker", "service", "update", "--quiet", "--limit-memory", "96m", "{service}"]])
+        expected = {"field": "deploy.resources.limits.memory", "before": "96M", "after": "128M"}
     else:
         conf = Path(up.data("env")["PATH"].split(":")[0]).parent / "conf" / "supervisord.conf"
         text = conf.read_text(encoding="utf-8")
@@ -249,7 +268,7 @@ def test_source_that_changed_is_named_and_runs_after_up(up: Cli, declared: Decla
     module = declared.source / "routes.py"
     module.write_text(module.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
     action = why(up.data("plan"), "web")
-    assert action["action"] == ("rebuild" if up.engine == "compose" else "restart")
+    assert action["action"] == ("restart" if up.engine == "embedded" else "rebuild")
     assert action["reasons"] == ["its source changed: routes.py"]
     before = ids(up)
     up.up()
@@ -263,7 +282,7 @@ def test_a_saved_plan_is_applied_only_while_it_holds(up: Cli, declared: Declared
     saved = tmp_path / "next.json"
     declared.write(CACHE_TTL=64)
     up.ok("plan", "--output", str(saved))
-    by_hand(up, *STOP[up.engine])
+    by_hand(up, STOP[up.engine])
     error = up.fails("up", "--plan", str(saved), code="plan-stale")
     assert "cache: start" in error["output"]
     up.ok("plan", "--output", str(saved))

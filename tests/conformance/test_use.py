@@ -214,7 +214,7 @@ def test_status_shows_each_component(up: Cli) -> None:
         component = found["components"][name]
         assert (component["state"], component["health"], component["restarts"]) == ("running", "healthy", 0), name
     lines = up.ok("status").stdout.splitlines()
-    made_of = {"compose": "IMAGE", "embedded": "COMMAND"}[up.engine]
+    made_of = "COMMAND" if up.engine == "embedded" else "IMAGE"
     assert lines[0].split() == ["COMPONENT", "STATE", "HEALTH", "SINCE", "RESTARTS", "PORTS", "MEMORY", made_of]
     assert [line.split()[0] for line in lines[1:4]] == ["web", "db", "cache"]
     assert lines[-1] == f"engine: {up.engine}", "the reason was told by the `up` that chose it"

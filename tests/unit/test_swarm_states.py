@@ -98,6 +98,33 @@ def test_a_component_says_on_which_node_it_is_and_where_it_answers() -> None:
     assert (found.declaration, found.image_id, found.memory_limit) == ("one", "web@sha256:1", 2**20)
 
 
+def test_limits_that_were_changed_by_hand_are_told() -> None:
+    running = task("web", "running")
+    running["Spec"]["Resources"]["Limits"] = {"MemoryBytes": 96 * 2**20, "NanoCPUs": 1_500_000_000}
+    prefix = "deploy.resources.limits"
+    assert state([service("web")], [running]).live == {
+        f"{prefix}.cpus": "1.5",
+        f"{prefix}.memory": "96M",
+        f"{prefix}.pids": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("pins", "running", "told"),
+    [
+        ({}, "postgres:18@sha256:1", "postgres:18"),
+        ({}, "docker.io/library/postgres:18", "postgres:18"),
+        ({}, "postgres:17@sha256:1", "postgres:17@sha256:1"),
+        ({"postgres:18": "sha256:1"}, "postgres:18@sha256:1", "postgres:18@sha256:1"),
+        ({"postgres:18": "sha256:1"}, "postgres:18@sha256:2", "postgres:18@sha256:2"),
+    ],
+)
+def test_an_image_is_told_as_declared_unless_it_was_changed(pins: dict[str, str], running: str, told: str) -> None:
+    spec = {**SPEC, "Image": running}
+    there = seen([service("db", spec)], [task("db", "running", spec=spec)])
+    assert observe.observed(replace(SHOP, pins=pins), there).components["db"].live["image"] == told
+
+
 def test_what_ends_again_and_again_is_restarting_with_its_reason() -> None:
     why = "starting container failed: no such file"
     ended = [task("web", "failed", at=at, wanted="shutdown", error=why, code=3) for at in (1, 2, 3)]

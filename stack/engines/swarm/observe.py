@@ -19,6 +19,7 @@ from stack.fields import digest
 from stack.frozen import dataclass
 from stack.instance import Instance
 from stack.observed import ComponentState, EngineState, Health, Observed, StateWord, together, worst_of
+from stack.pins import pinned, unpinned
 from stack.workload import PortId
 
 _WAITING = ("new", "allocated", "pending", "assigned", "accepted", "ready", "preparing")
@@ -258,12 +259,33 @@ def _replica(instance: Instance, seen: Seen, service: Service, slot: Slot) -> Co
         memory_limit=(task["Spec"].get("Resources") or {}).get("Limits", {}).get("MemoryBytes"),
         declaration=(container.get("Labels") or {}).get(LABEL_DECLARATION, ""),
         image_id=container["Image"],
+        live=_limits(task["Spec"]) | _image(instance, service.component, container["Image"]),
         number=slot.number,
         once=service.once,
         ended=answers.time(status["Timestamp"]) if service.once and ended else None,
         address=node.address if node is not None else "",
         node=where.name if where is not None else "",
     )
+
+
+def _limits(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the limits of a task as they are rendered: `docker service update` changes them, and no label tells."""
+    limits = (spec.get("Resources") or {}).get("Limits") or {}
+    return {
+        "deploy.resources.limits.cpus": f"{limits.get('NanoCPUs', 0) / 1e9:g}",
+        "deploy.resources.limits.memory": f"{limits.get('MemoryBytes', 0) // 2**20}M",
+        "deploy.resources.limits.pids": str(limits.get("Pids", 0)),
+    }
+
+
+def _image(instance: Instance, component: str, running: str) -> dict[str, str]:
+    """Return the image of a task: as declared if it is the same, else in Docker's words; nothing for one that is built."""
+    image = workload_of(instance, component).image if component in instance.stack.names else None
+    if image is None:
+        return {}
+    declared = pinned(image, instance.pins)
+    same_name = answers.tagged(unpinned(running)) == answers.tagged(unpinned(declared))
+    return {"image": declared if same_name and declared.partition("@")[2] in running else running}
 
 
 def _id(service: Service, slot: Slot) -> str:
