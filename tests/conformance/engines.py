@@ -49,6 +49,8 @@ on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="
 ON_A_SWARM = (
     "test_any_component.py",
     "test_branching.py",
+    "test_failures.py::test_an_app_that_no_request",
+    "test_groups.py",
     "test_jobs.py::test_a_job",
     "test_jobs.py::test_what_waits",
     "test_jobs.py::test_a_schedule",
@@ -64,6 +66,8 @@ ON_A_SWARM = (
 _NO_TOOL = "no variable leads Docker's own tools to a component"
 _HERE = "its ports are those of nodes, and not of this machine"
 _OBJECTS = "secrets and files are objects of the Swarm, which new tasks alone get"
+_ON_A_NODE = "a file of its data is changed by the daemon of this machine"
+_TAKEN_BACK = "a Swarm itself runs the version before again"
 # What can't be there, and why.
 NOT_ON_A_SWARM: Mapping[str, str] = {
     "test_use.py::test_a_component_that_does_not_run_is_told": _NO_TOOL,
@@ -74,11 +78,17 @@ NOT_ON_A_SWARM: Mapping[str, str] = {
     "test_databases.py::test_a_public": _HERE,
     "test_containers.py::test_all_of_it_is_up": _HERE,
     "test_containers.py::test_a_public_port": _HERE,
+    "test_failures.py::test_a_database_of_another_version": _ON_A_NODE,
+    "test_failures.py::test_a_database_that_may_not_read": _ON_A_NODE,
+    "test_failures.py::test_a_port_that_is_taken": _HERE,
+    "test_failures.py::test_a_worker_that_ends_once": "how busy a processor of a node is can't be seen from here",
+    "test_failures.py::test_an_app_that_crashes_later": _TAKEN_BACK,
     "test_fleet.py::test_a_chosen_port": _HERE,
     "test_fleet.py::test_leftovers": "where it answers is asked of its state, which was deleted",
     "test_fleet.py::test_ls_without_docker": "nothing of it is anywhere else",
     "test_fleet.py::test_prune_keeps_what_was_not": "a Swarm is asked for what was made from here alone",
-    "test_plan.py::test_what_fails": "a Swarm itself runs the version before again",
+    "test_plan.py::test_what_fails": _TAKEN_BACK,
+    "test_pytest_plugin.py": "the tests that it runs ask the daemon of this machine",
     "test_roles.py::test_the_declared_user": _HERE,
     "test_snapshots.py::test_what_is_saved_under_load": _HERE,
     "test_seeing.py::test_doctor": "doctor looks at nodes, and not at what this machine has",

@@ -184,7 +184,7 @@ def test_an_app_that_no_request_reaches_is_told_with_where_it_listens(
     body = f"import socket\nFAMILY, ADDRESS, PORT = socket.{family}, {address!r}, {where}" + textwrap.dedent(LISTENS)
     cli = new_cli(file=app(tmp_path, body))
     error = cli.fails("up", "--port", str(cli.port), "--timeout", "16", code="not-ready")
-    port = 3000 if engine == "compose" else cli.port
+    port = cli.port if engine == "embedded" else 3000
     assert error["message"].startswith(message.format(other=other, port=port)), error
     seen = cli.data("status")
     assert seen["state"] == "degraded"
@@ -361,7 +361,9 @@ def test_the_component_that_never_answers_is_the_culprit(new_cli: Make, tmp_path
         "web, api",
     )
     cli = new_cli(file=file)
-    error = cli.fails("up", "--port", f"web={cli.port}", "--timeout", "6", code="not-ready")
+    # On a Swarm both are started at once, on nodes that have none of their images yet.
+    timeout = "60" if cli.on_a_swarm else "6"
+    error = cli.fails("up", "--port", f"web={cli.port}", "--timeout", timeout, code="not-ready")
     assert " logs api" in error["hint"]
     assert error["output"] == "I listen to nobody"
 

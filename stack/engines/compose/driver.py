@@ -34,7 +34,6 @@ from stack.findings import Finding
 from stack.instance import Instance, takes_datagrams
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.progress import Progress
-from stack.references import Reference
 from stack.state import State
 
 
@@ -138,10 +137,7 @@ class ComposeEngine(Engine):
         return processor.of_container(state.process, state.id) if state.process else None
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
-        found = self._listening(component, state)
-        asked = resolving.workload_of(self._instance, component).asked
-        port = resolving.port_number(self._instance, Reference(component, "port", asked))
-        return None if found is None else Listening(found, port, inside=True)
+        return listening.of_component(self._instance, component, self._listening(component, state))
 
     def _listening(self, component: str, state: ComponentState) -> frozenset[tuple[str, int]] | None:
         if self._host is None:

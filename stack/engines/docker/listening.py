@@ -6,6 +6,10 @@ import ipaddress
 from pathlib import Path
 
 from stack.engines.docker.pids import PROC, is_of
+from stack.engines.docker.resolving import port_number, workload_of
+from stack.instance import Instance
+from stack.observed import Listening
+from stack.references import Reference
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
@@ -25,6 +29,13 @@ def of_container(process: int, container: str, proc: Path = PROC) -> frozenset[t
     except OSError:
         return None
     return of_tables("".join(tables))
+
+
+def of_component(instance: Instance, component: str, found: frozenset[tuple[str, int]] | None) -> Listening | None:
+    """Return where a component listens, beside where it should; None if that is not known."""
+    asked = workload_of(instance, component).asked
+    port = port_number(instance, Reference(component, "port", asked))
+    return None if found is None else Listening(found, port, inside=True)
 
 
 def of_tables(text: str) -> frozenset[tuple[str, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from stack.capabilities import Completed, Serve, Session
 from stack.engines import process
 from stack.engines.base import Engine, Local, LogLine, LogQuery, Revisions, Traits, Volumes
-from stack.engines.docker import client, failures, resolving
+from stack.engines.docker import client, failures, listening, resolving
 from stack.engines.docker.objects import READ_TIMEOUT
 from stack.engines.process import FinishedJob, Job
 from stack.engines.swarm import (
@@ -38,7 +38,7 @@ from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
 from stack.instance import Instance
-from stack.observed import ComponentState, Observed, Resources
+from stack.observed import ComponentState, Listening, Observed, Resources
 
 _LAST_LINES = 12
 _INCOMPLETE = "incomplete log stream"
@@ -117,6 +117,15 @@ class SwarmEngine(Engine):
         node = seen.cluster.has_data(self._instance.project)
         stores = () if node is None else own_volumes(self._instance, node)
         return observe.observed(self._instance, seen, stores, images)
+
+    def listening(self, component: str, state: ComponentState) -> Listening | None:
+        try:
+            answer = self.session(component, state).run(["cat", *listening.TABLES])
+        except StackError:
+            # It has ended since, or nothing says how its node is reached.
+            return None
+        found = listening.of_tables(answer.stdout) if answer.ok else None
+        return listening.of_component(self._instance, component, found)
 
     @property
     def volumes(self) -> Volumes:

@@ -279,7 +279,7 @@ def _limits(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _image(instance: Instance, component: str, running: str) -> dict[str, str]:
-    """Return the image of a task: as declared if it is the same, else in Docker's words; nothing for one that is built."""
+    """Return the image of a task, as declared if it is the same, else as Docker names it; nothing if it is built."""
     image = workload_of(instance, component).image if component in instance.stack.names else None
     if image is None:
         return {}

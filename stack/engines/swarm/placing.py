@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from stack.engines.base import Machine, Standbys
 from stack.engines.docker.objects import READ_TIMEOUT
@@ -24,7 +25,9 @@ def pin_data(instance: Instance, wanted: Node | None = None) -> Node | None:
     other has taken its place.
     """
     project = instance.project
-    if not any(render.has_data(instance, name) for name in instance.stack.whole.names):
+    # What is off keeps its data, and may come back.
+    whole = replace(instance, stack=instance.stack.whole)
+    if not any(render.has_data(whole, name) for name in whole.stack.names):
         return None
     cluster = machine.read()
     label = data_label(project)
