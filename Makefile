@@ -60,7 +60,7 @@ test-unit: .venv/installed-dev ## Run the tests that need no server and no Docke
 test-docker: .venv/installed-dev ## Run the tests that need a Docker Engine but the long trials, and fail without one
 	STACKCTL_REQUIRE_DOCKER=1 $(PYTEST) $(WORKERS) -m 'docker and not long'
 
-test-long: .venv/installed-dev ## Run the long trials: installs, a gigabyte, load, and ends at STACKCTL_POINTS moments of each command; PART=1/6 runs a sixth
+test-long: .venv/installed-dev ## Run the long trials: installs, a gigabyte, load, and ends at STACKCTL_POINTS moments of each command; PART=1/8 runs an eighth
 	$(PYTEST) $(WORKERS) -m long $(if $(PART),--part $(PART))
 
 bench: .venv/installed-dev ## Measure the counter beside others; BENCH="--quick --only NAME --engine compose" narrows it

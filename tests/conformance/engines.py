@@ -49,6 +49,7 @@ on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="
 ON_A_SWARM = (
     "test_any_component.py",
     "test_branching.py",
+    "test_failures.py::test_a_database_whose_first_start",
     "test_failures.py::test_an_app_that_no_request",
     "test_groups.py",
     "test_jobs.py::test_a_job",

@@ -125,6 +125,16 @@ def test_an_image_is_told_as_declared_unless_it_was_changed(pins: dict[str, str]
     assert observe.observed(replace(SHOP, pins=pins), there).components["db"].live["image"] == told
 
 
+def test_tasks_that_are_not_healthy_yet_are_named_for_their_log() -> None:
+    tasks = [
+        task("worker", "failed", slot=1, at=1, wanted="shutdown"),
+        task("worker", "starting", slot=1, at=2),
+        task("worker", "running", slot=2, at=1),
+    ]
+    there = seen([service("worker", replicas=2)], tasks)
+    assert observe.starting(there.services["worker"]) == ["task-worker-1-2"]
+
+
 def test_what_ends_again_and_again_is_restarting_with_its_reason() -> None:
     why = "starting container failed: no such file"
     ended = [task("web", "failed", at=at, wanted="shutdown", error=why, code=3) for at in (1, 2, 3)]

@@ -41,7 +41,7 @@ from stack.instance import Instance
 from stack.observed import ComponentState, Listening, Observed, Resources
 
 _LAST_LINES = 12
-_INCOMPLETE = "incomplete log stream"
+_NOT_THERE = ("incomplete log stream", "no such task or service")
 
 
 class SwarmEngine(Engine):
@@ -162,16 +162,23 @@ class SwarmEngine(Engine):
         for name in names:
             if name not in there:
                 continue
-            answer = client.run(arguments.logs(self._service(name), tail, since), READ_TIMEOUT)
-            # What a node that is down has can't be read; all else was.
-            if not answer.ok and _INCOMPLETE not in answer.stderr:
-                raise client.failed("service logs", answer.stderr)
-            # The client writes to each stream what the task wrote to it.
-            printed = [*answer.stdout.split("\n"), *answer.stderr.split("\n")]
-            own = [line for each in printed if (line := self._log_line(each)) is not None]
+            printed = self._printed(self._service(name), tail, since)
+            for task in observe.starting(there[name]):
+                printed += self._printed(task, tail, since)
+            # One that has just started is in both.
+            own = dict.fromkeys(line for each in printed if (line := self._log_line(each)) is not None)
             # The client counts the lines of each task by itself, also of those that ended.
             lines += log_lines.in_order(own)[-tail:] if tail else log_lines.in_order(own)
         return log_lines.in_order(lines)
+
+    def _printed(self, wanted: str, tail: int | None, since: datetime | None) -> list[str]:
+        """Read what the client prints of the log of a service, or of a task."""
+        answer = client.run(arguments.logs(wanted, tail, since), READ_TIMEOUT)
+        # What a node that is down has can't be read; all else was.
+        if not answer.ok and not any(each in answer.stderr for each in _NOT_THERE):
+            raise client.failed("service logs", answer.stderr)
+        # The client writes to each stream what the task wrote to it.
+        return [*answer.stdout.split("\n"), *answer.stderr.split("\n")]
 
     def _log_line(self, printed: str) -> LogLine | None:
         return log_lines.parsed(printed, self._instance.project, self._instance.stack.replicas)
@@ -271,6 +278,8 @@ class SwarmEngine(Engine):
 
     def session(self, component: str, state: ComponentState | None = None) -> NodeSession:
         seen = self._look()
+        if not seen.services:
+            raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
         service = seen.services.get(component)
         slots = [each for each in service.slots if observe.runs(each.task)] if service is not None else []
         if state is not None:

@@ -130,6 +130,11 @@ def summary(service: Service) -> StateWord:
     return worst_of(words)
 
 
+def starting(service: Service) -> list[str]:
+    """Name the tasks that run and are not healthy yet: the log of their service lacks what they write."""
+    return [each.task["ID"] for each in service.slots if each.task["Status"]["State"] == "starting"]
+
+
 def observed(
     instance: Instance, seen: Seen, stores: Iterable[str] = (), images: Mapping[str, str] | None = None
 ) -> Observed:
