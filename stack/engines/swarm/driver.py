@@ -163,10 +163,11 @@ class SwarmEngine(Engine):
             if name not in there:
                 continue
             printed = self._printed(self._service(name), tail, since)
+            # One of these may have become healthy meanwhile, and be in the log of its service too.
+            known = frozenset(printed)
             for task in observe.starting(there[name]):
-                printed += self._printed(task, tail, since)
-            # One that has just started is in both.
-            own = dict.fromkeys(line for each in printed if (line := self._log_line(each)) is not None)
+                printed += [each for each in self._printed(task, tail, since) if each not in known]
+            own = [line for each in printed if (line := self._log_line(each)) is not None]
             # The client counts the lines of each task by itself, also of those that ended.
             lines += log_lines.in_order(own)[-tail:] if tail else log_lines.in_order(own)
         return log_lines.in_order(lines)
