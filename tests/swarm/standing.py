@@ -44,7 +44,12 @@ def primaries(swarm: Swarm, cli: Cli) -> list[str]:
             try:
                 found += [each.name] if each.docker("exec", container, *asked) == "f" else []
             except Problem as problem:
-                # One that has ended since, or is about to, accepts none.
-                if not any(words in str(problem) for words in ("is not running", "is shutting down")):
-                    raise
+                # One that has ended since, or is about to, accepts none. A command that ends with it says nothing.
+                if "is shutting down" not in str(problem):
+                    _await_end(each, container)
     return found
+
+
+def _await_end(host: Host, container: str) -> None:
+    running = ("ps", "--quiet", "--filter", f"id={container}", "--filter", "status=running")
+    eventually(lambda: not host.docker(*running), within=10)
