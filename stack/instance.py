@@ -10,6 +10,7 @@ from dataclasses import field
 from pathlib import Path
 
 from stack.contents import Content
+from stack.errors import StackError
 from stack.frozen import dataclass
 from stack.model import Stack
 from stack.parameters import Given
@@ -154,6 +155,11 @@ def default_project(name: str, state: Path, machine: str | None = None) -> str:
     if machine is None:
         return f"stackctl-{name}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
     return f"stackctl-{name}-{hashlib.sha256(f'{machine}:{state}'.encode()).hexdigest()[:6]}-ssh"
+
+
+def not_up(instance: Instance) -> StackError:
+    """Return the error of a command that needs an instance of which nothing exists."""
+    return StackError("instance-down", f"{instance.name} is not up", "run `stackctl up` first")
 
 
 def name_of_project(project: str) -> str:

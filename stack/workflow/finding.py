@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack.capabilities import Dumps
 from stack.component import Component
 from stack.errors import ExitCode, StackError, UsageError
-from stack.instance import Instance
+from stack.instance import Instance, not_up
 from stack.observed import ComponentState, Observed
 
 
@@ -44,7 +44,7 @@ def pick_database(instance: Instance, name: str | None) -> tuple[str, Dumps]:
 def require_up(instance: Instance, observed: Observed) -> None:
     """Raise `instance-down` if nothing of the instance exists."""
     if not observed.exists:
-        raise StackError("instance-down", f"{instance.name} is not up", "run `stackctl up` first")
+        raise not_up(instance)
 
 
 def require_running(instance: Instance, observed: Observed, name: str) -> ComponentState:

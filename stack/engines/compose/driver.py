@@ -31,7 +31,7 @@ from stack.engines.process import CommandJob, FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.instance import Instance, takes_datagrams
+from stack.instance import Instance, not_up, takes_datagrams
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.progress import Progress
 from stack.state import State
@@ -142,8 +142,7 @@ class ComposeEngine(Engine):
     def _listening(self, component: str, state: ComponentState) -> frozenset[tuple[str, int]] | None:
         if self._host is None:
             return listening.of_container(state.process, state.id) if state.process else None
-        answer = self.session(component, state).run(["cat", *listening.TABLES]) if state.running else None
-        return listening.of_tables(answer.stdout) if answer is not None and answer.ok else None
+        return listening.of_session(self.session(component, state)) if state.running else None
 
     @property
     def tunnel(self) -> Tunnel | None:
@@ -316,7 +315,7 @@ class ComposeEngine(Engine):
         """
         if not self._file.exists():
             if not self.observe().exists:
-                raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
+                raise not_up(self._instance)
             files.write_configuration(self._instance)
         return Project(self._instance.project, self._file)
 

@@ -1,17 +1,18 @@
-"""Find where the processes of a container listen: read from the kernel, without a command in the container."""
+"""Find where the processes of a container listen: read from the kernel, or in the container if it is elsewhere."""
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
 
+from stack.capabilities import Session
 from stack.engines.docker.pids import PROC, is_of
 from stack.engines.docker.resolving import port_number, workload_of
 from stack.instance import Instance
 from stack.observed import Listening
 from stack.references import Reference
 
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
 # Docker's own name server in each container.
 _RESOLVER = "127.0.0.11"
@@ -33,9 +34,16 @@ def of_container(process: int, container: str, proc: Path = PROC) -> frozenset[t
 
 def of_component(instance: Instance, component: str, found: frozenset[tuple[str, int]] | None) -> Listening | None:
     """Return where a component listens, beside where it should; None if that is not known."""
+    if found is None:
+        return None
     asked = workload_of(instance, component).asked
-    port = port_number(instance, Reference(component, "port", asked))
-    return None if found is None else Listening(found, port, inside=True)
+    return Listening(found, port_number(instance, Reference(component, "port", asked)), inside=True)
+
+
+def of_session(session: Session) -> frozenset[tuple[str, int]] | None:
+    """Return the addresses and ports in the network of a container that is asked itself; None if it does not answer."""
+    answer = session.run(["cat", *_TABLES])
+    return of_tables(answer.stdout) if answer.ok else None
 
 
 def of_tables(text: str) -> frozenset[tuple[str, int]]:

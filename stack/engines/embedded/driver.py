@@ -45,7 +45,7 @@ from stack.engines.process import FinishedJob, Job
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding, failed
-from stack.instance import Instance
+from stack.instance import Instance, not_up
 from stack.observed import ComponentState, Listening, Observed, Resources
 from stack.workload import PortId
 
@@ -280,7 +280,7 @@ class EmbeddedEngine(Engine):
 
     def environment(self) -> Mapping[str, str]:
         if not self._configuration.sections():
-            raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
+            raise not_up(self._instance)
         layout = self._layout(self._ports)
         variables = {"PATH": with_tools(os.environ.get("PATH", os.defpath), layout)}
         return variables | client_environment(self._instance.stack, LocalHost(layout))

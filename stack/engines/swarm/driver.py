@@ -37,7 +37,7 @@ from stack.engines.swarm.volumes import SwarmVolumes, own_volumes, remove_images
 from stack.errors import StackError
 from stack.fields import Fields
 from stack.findings import Finding
-from stack.instance import Instance
+from stack.instance import Instance, not_up
 from stack.observed import ComponentState, Listening, Observed, Resources
 
 _LAST_LINES = 12
@@ -120,11 +120,10 @@ class SwarmEngine(Engine):
 
     def listening(self, component: str, state: ComponentState) -> Listening | None:
         try:
-            answer = self.session(component, state).run(["cat", *listening.TABLES])
+            found = listening.of_session(self.session(component, state))
         except StackError:
             # It has ended since, or nothing says how its node is reached.
             return None
-        found = listening.of_tables(answer.stdout) if answer.ok else None
         return listening.of_component(self._instance, component, found)
 
     @property
@@ -280,7 +279,7 @@ class SwarmEngine(Engine):
     def session(self, component: str, state: ComponentState | None = None) -> NodeSession:
         seen = self._look()
         if not seen.services:
-            raise StackError("instance-down", f"{self._instance.name} is not up", "run `stackctl up` first")
+            raise not_up(self._instance)
         service = seen.services.get(component)
         slots = [each for each in service.slots if observe.runs(each.task)] if service is not None else []
         if state is not None:
