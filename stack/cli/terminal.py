@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -205,12 +206,30 @@ def _typed(question: str, secret: bool) -> str | None:
     line = ""
     try:
         print(question, end="", file=sys.stderr, flush=True)
+        _wait_for_line()
         line = sys.stdin.readline()
     finally:
         # Ctrl-C and Ctrl-D leave the cursor behind the question.
         if not line.endswith("\n"):
             print(file=sys.stderr)
     return line or None
+
+
+def _wait_for_line() -> None:
+    """Wait until a line was typed, or a signal came.
+
+    Python notices a signal between two of its steps: one that comes after the last of them and before the terminal is
+    read would be noticed once the line is typed. https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+    """
+    told, tells = os.pipe()
+    os.set_blocking(tells, False)
+    before = signal.set_wakeup_fd(tells)
+    try:
+        select.select([sys.stdin, told], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(tells)
+        os.close(told)
 
 
 def confirmation(command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
