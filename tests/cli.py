@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from tests import forkserver, schemas, sshd
 from tests.engine.swarm import ENVIRONMENT_OF_CLIENTS
@@ -153,6 +154,11 @@ class Cli:
     @property
     def url(self) -> str:
         return self.url_at(self.port)
+
+    @property
+    def host(self) -> str:
+        """The address at which the app answers: of a Swarm that of a node which has a task of it."""
+        return urlsplit(self.url).hostname or ""
 
     def url_at(self, port: int) -> str:
         """Where a published port answers."""

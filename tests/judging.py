@@ -23,9 +23,9 @@ def counts(cli: Cli, pages: Sequence[str] = PAGES) -> dict[str, int]:
 def judged(cli: Cli, load: Load | None = None, *, exact_reads: bool = True) -> Iterator[Load]:
     """Load before, while and after what is done in the block, and then the judgement.
 
-    Without a load of its own it is on the published port of this machine.
+    Without a load of its own it is on the published port.
     """
-    load = load or Load(lambda: [cli.port], PAGES, visitors=4, readers=2)
+    load = load or Load(lambda: [cli.port], PAGES, visitors=4, readers=2, hosts=[cli.host])
     load.start()
     try:
         go_on(load)

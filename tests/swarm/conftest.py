@@ -11,6 +11,7 @@ from stack.playground import __file__ as playground
 from tests.cli import Cli, eventually
 from tests.engine.swarm import Swarm
 from tests.swarm.nodes import all_ready
+from tests.swarm.standing import standing
 
 DOCKERFILE = """\
 FROM python:3.14-slim
@@ -88,8 +89,17 @@ def shop(new_shop: Callable[[], Cli]) -> Cli:
     return cli
 
 
+@pytest.fixture
+def guarded(guarded_counter: Cli, swarm: Swarm) -> Cli:
+    """The visit counter with a standby that protects it, whatever a test before this one left."""
+    eventually(lambda: all_ready(swarm))
+    if not standing(guarded_counter)["protected"]:
+        guarded_counter.up()
+    return guarded_counter
+
+
 @pytest.fixture(scope="module")
-def guarded(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+def guarded_counter(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """The visit counter, up, with a standby of its database."""
     folder = tmp_path_factory.mktemp("guarded")
     source = Path(playground)

@@ -1,4 +1,8 @@
-"""While the managers of a Swarm elect a leader they answer nothing of use: what is asked of them waits."""
+"""What is asked of a Swarm waits for what passes.
+
+While its managers elect a leader they answer nothing of use, and what a command that was killed still removes is gone
+when another one reaches for it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ def test_a_question_waits_until_a_leader_is_elected(monkeypatch: pytest.MonkeyPa
 
 def test_a_quorum_that_is_lost_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, *[api.Refused(500, WORDS[0])] * 3)
-    monkeypatch.setattr(machine, "_ELECTED_WITHIN", -1)
+    monkeypatch.setattr(machine, "_PASSES_WITHIN", -1)
     with pytest.raises(StackError, match="lost its quorum"):
         machine.listed("/services", "label")
 
@@ -74,6 +78,29 @@ def test_a_change_waits_until_a_leader_is_elected(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(client, "run", lambda *_: next(answers))
     monkeypatch.setattr(machine, "_POLL", 0)
     assert machine.change(["service", "scale", "web=1"], 1) == "done"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "failed to create service shop_cache: Error response from daemon: network shop_web_db not found",
+        "Failed to remove network xfi2aqf71: Error response from daemon: network xfi2aqf71 not found\n"
+        "failed to remove some resources from stack: shop",
+    ],
+)
+def test_what_another_command_removes_meanwhile_is_asked_again(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    answers = iter([Completed(1, "", words), Completed(0, "done", "")])
+    monkeypatch.setattr(client, "run", lambda *_: next(answers))
+    monkeypatch.setattr(machine, "_POLL", 0)
+    assert machine.change(["stack", "rm", "shop"], 1) == "done"
+
+
+def test_what_stays_away_is_told_in_dockers_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "run", lambda *_: Completed(1, "", "network shop_web_db not found"))
+    monkeypatch.setattr(machine, "_PASSES_WITHIN", -1)
+    with pytest.raises(StackError, match="docker service scale` failed") as caught:
+        machine.change(["service", "scale", "web=1"], 1)
+    assert (caught.value.code, caught.value.output) == ("docker-failed", "network shop_web_db not found")
 
 
 def test_a_command_on_another_node_goes_to_its_daemon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Ask a Swarm what it is made of, and change it; wait while it elects another leader."""
+"""Ask a Swarm what it is made of, and change it; wait while it elects another leader, or removes what one looks for."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ _ENGINE = 25
 _IPVS = (Path("/proc/net/ip_vs"), Path("/sys/module/ip_vs"))
 _MODULES = Path("/lib/modules")
 # If the leader dies, the other managers elect one after 14 to 24 seconds.
-_ELECTED_WITHIN = 30.0
+_PASSES_WITHIN = 30.0
 _POLL = 0.5
 # What a manager and the docker client say meanwhile.
 _LEADERLESS = re.compile(
     r"does not have a leader|context deadline exceeded|code = (?:Unavailable|DeadlineExceeded|Canceled) desc"
 )
+# What the client says if another one removes meanwhile what it has just seen. The `docker stack rm` of a command that
+# was killed goes on.
+_REMOVED_MEANWHILE = re.compile(r"\b(?:network|service) \S+ not found")
 Found = TypeVar("Found")
 
 
-class _Leaderless(StackError):
-    """No manager leads: none was elected yet, or there are too few of them."""
+class _Passing(StackError):
+    """An error that may pass by itself: no manager leads, or another command removes what this one looks for."""
 
 
 def check(within: float) -> None:
@@ -89,20 +92,23 @@ def change(words: Sequence[str], timeout: float) -> str:
 
 
 def run_once(words: Sequence[str], timeout: float, variables: Mapping[str, str] | None = None) -> Completed:
-    """Run a command of the docker client; return how it ended. Raises an error for `patiently` if no manager leads."""
+    """Run a command of the docker client; return how it ended. Raises an error for `patiently` if that may pass."""
     answer = client.run(words, timeout, variables)
     if not answer.ok and _LEADERLESS.search(answer.stderr):
         raise no_manager(answer.stderr.strip())
+    if not answer.ok and _REMOVED_MEANWHILE.search(answer.stderr):
+        error = client.failed(title(words), answer.stderr)
+        raise _Passing(error.code, error.message, error.hint, error.output)
     return answer
 
 
 def patiently(ask: Callable[[], Found]) -> Found:
-    """Ask again while no manager leads. Raises `no-swarm` if none is elected."""
-    deadline, pause = time.monotonic() + _ELECTED_WITHIN, threading.Event()
+    """Ask again what fails with an error that may pass; raise it if it does not."""
+    deadline, pause = time.monotonic() + _PASSES_WITHIN, threading.Event()
     while True:
         try:
             return ask()
-        except _Leaderless:
+        except _Passing:
             if time.monotonic() > deadline:
                 raise
         pause.wait(_POLL)
@@ -164,7 +170,7 @@ def _require_manager(info: dict[str, Any]) -> None:
 def no_manager(words: str) -> StackError:
     """Return the error of a daemon that can't tell or change anything of its Swarm."""
     if _LEADERLESS.search(words):
-        return _Leaderless(
+        return _Passing(
             "no-swarm",
             "the Swarm has lost its quorum: more than half of its managers are gone, so it changes nothing",
             "bring managers back, or make a new Swarm of one with `docker swarm init --force-new-cluster`; "
