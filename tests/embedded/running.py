@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import WebApp
 from stack.declaration import load_stack
 from stack.engines.embedded import accounts
 from stack.engines.embedded.driver import EmbeddedEngine
@@ -186,3 +187,12 @@ def main(words: list[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+
+def app(folder: Path) -> WebApp:
+    """Return an app that gives the files of a folder."""
+    return WebApp("web", source=str(folder), command=["python3", "-m", "http.server", "0"])
+
+
+def is_well(one: Running) -> bool:
+    return all(state.state == "running" for state in one.observe().components.values())
