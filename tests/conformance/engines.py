@@ -49,9 +49,11 @@ on_compose = pytest.mark.parametrize("engine", [COMPOSE], indirect=True, scope="
 ON_A_SWARM = (
     "test_any_component.py",
     "test_branching.py",
+    "test_exactness.py::test_a_database_that_was_emptied",
     "test_failures.py::test_a_database_whose_first_start",
     "test_failures.py::test_an_app_that_no_request",
     "test_groups.py",
+    "test_interruptions.py::test_an_interrupted_command_loses_nothing[swarm-down",
     "test_jobs.py::test_a_job",
     "test_jobs.py::test_what_waits",
     "test_jobs.py::test_a_schedule",
