@@ -266,7 +266,8 @@ def _disk(session: Session, instance: Instance) -> tuple[str, ...]:
     """How long the disk under the database takes to keep something: no commit is faster."""
     if session.rounds == 1:
         return ()
-    folder = instance.exec("db", "psql", "-U", "student", "-d", "student_notes", "-tAc", "SHOW data_directory").strip()
+    # The declared user may not know it.
+    folder = instance.exec("db", "psql", "-U", "stackctl_admin", "-d", "postgres", "-tAc", "SHOW data_directory").strip()
     file = f"{folder}/pg_test_fsync.out"
     said = instance.exec("db", "sh", "-c", f"pg_test_fsync -s 1 -f '{file}'; rm -f '{file}'")
     found = re.search(r"^\s+fdatasync\s+[\d.]+ ops/sec\s+([\d.]+) usecs/op", said, re.MULTILINE)
