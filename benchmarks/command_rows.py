@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, Result, Target, difference, ratio
-from benchmarks.instance import STACKCTL, Instance
+from benchmarks.instance import STACKCTL, CommandFailed, Instance
 from benchmarks.session import Session
 
 Measure = Callable[[], object]
@@ -22,7 +22,7 @@ _EMPTY_TYPER = "import typer; app = typer.Typer(); app.command()(lambda: None); 
 # A component each, until there are as many as the row wants.
 _MANY = """
 from stack import Stack, WebApp
-stack = Stack("many", [WebApp(f"app{{n}}", source=".", port=20000 + n) for n in range({number})])
+stack = Stack("many", [WebApp(f"app{{n}}", source="app", port=20000 + n) for n in range({number})])
 """
 
 
@@ -44,17 +44,20 @@ def render(session: Session) -> Result:
     """The configuration of many components. Docker Compose reads the same text where it is installed."""
     with tempfile.TemporaryDirectory(prefix="stackctl-bench-") as name:
         folder = Path(name)
+        state = folder / "state"
+        (folder / "app").mkdir()
+        (folder / "app" / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
         for number in (1, 100, 1000):
             (folder / f"stack{number}.py").write_text(_MANY.format(number=number), encoding="utf-8")
         rendered = folder / "compose.yaml"
-        rendered.write_text(_output(*_render(folder, 1000), state=folder), encoding="utf-8")
+        rendered.write_text(_output(*_render(folder, 1000), state=state), encoding="utf-8")
         times = interleaved(
             session,
             {
-                "1 component": partial(_run, *_render(folder, 1), state=folder),
-                "100 components": partial(_run, *_render(folder, 100), state=folder),
-                "1000 components": partial(_run, *_render(folder, 1000), state=folder),
-                "plan of 1000": partial(_run, *_many(folder, 1000), "plan", state=folder),
+                "1 component": partial(_run, *_render(folder, 1), state=state),
+                "100 components": partial(_run, *_render(folder, 100), state=state),
+                "1000 components": partial(_run, *_render(folder, 1000), state=state),
+                "plan of 1000": partial(_run, *_many(folder, 1000), "plan", state=state),
                 "docker compose config": partial(_run, "docker", "compose", "-f", str(rendered), "config", "-q"),
             },
         )
@@ -173,10 +176,12 @@ def _output(*command: str, state: Path | None = None, variables: Mapping[str, st
         capture_output=True,
         text=True,
         timeout=300,
-        check=True,
+        check=False,
         stdin=subprocess.DEVNULL,
         env=os.environ | more,
     )
+    if done.returncode:
+        raise CommandFailed(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

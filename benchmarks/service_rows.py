@@ -229,8 +229,14 @@ def parse_pgbench(said: str) -> Sample:
 
 def _configure(instance: Instance, *statements: str) -> None:
     """Change the settings of the server, at once and for all connections."""
-    words = [word for statement in (*statements, "SELECT pg_reload_conf()") for word in ("-c", statement)]
-    instance.exec("db", "psql", "-U", "student", "-d", "student_notes", "-qv", "ON_ERROR_STOP=1", *words)
+    _as_administrator(instance, *statements, "SELECT pg_reload_conf()")
+
+
+def _as_administrator(instance: Instance, *statements: str) -> str:
+    """Return what the server answers to what the declared user may not ask."""
+    words = [word for statement in statements for word in ("-c", statement)]
+    login = ("-U", "stackctl_admin", "-d", "postgres")
+    return instance.exec("db", "psql", *login, "-qtAv", "ON_ERROR_STOP=1", *words)
 
 
 def _pause_redis(instance: Instance, seconds: float) -> None:
@@ -264,10 +270,9 @@ def _doubts(samples: Mapping[str, list[Sample]]) -> tuple[str, ...]:
 
 def _disk(session: Session, instance: Instance) -> tuple[str, ...]:
     """How long the disk under the database takes to keep something: no commit is faster."""
+    folder = _as_administrator(instance, "SHOW data_directory").strip()
     if session.rounds == 1:
         return ()
-    # The declared user may not know it.
-    folder = instance.exec("db", "psql", "-U", "stackctl_admin", "-d", "postgres", "-tAc", "SHOW data_directory").strip()
     file = f"{folder}/pg_test_fsync.out"
     said = instance.exec("db", "sh", "-c", f"pg_test_fsync -s 1 -f '{file}'; rm -f '{file}'")
     found = re.search(r"^\s+fdatasync\s+[\d.]+ ops/sec\s+([\d.]+) usecs/op", said, re.MULTILINE)
