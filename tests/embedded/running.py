@@ -174,6 +174,15 @@ def running(folder: Path) -> Iterator[Running]:
             made.kill_all()
 
 
+def app(folder: Path) -> WebApp:
+    """Return an app that gives the files of a folder."""
+    return WebApp("web", source=str(folder), command=["python3", "-m", "http.server", "0"])
+
+
+def is_well(one: Running) -> bool:
+    return all(state.state == "running" for state in one.observe().components.values())
+
+
 def main(words: list[str]) -> None:
     """Bring an instance up, visit it and delete it, as another user than the one that tests."""
     with running(Path(words[0])) as one:
@@ -187,12 +196,3 @@ def main(words: list[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
-
-
-def app(folder: Path) -> WebApp:
-    """Return an app that gives the files of a folder."""
-    return WebApp("web", source=str(folder), command=["python3", "-m", "http.server", "0"])
-
-
-def is_well(one: Running) -> bool:
-    return all(state.state == "running" for state in one.observe().components.values())
