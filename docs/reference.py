@@ -16,10 +16,9 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 import stack  # noqa: E402
-from stack.cli.app import TOPICS, module_of  # noqa: E402
+from stack.cli.app import TOPICS, module_of, whole  # noqa: E402
 from stack.component import Component  # noqa: E402
 from stack.program import Program  # noqa: E402
-from stackctl import app  # noqa: E402
 
 _COMPONENTS = """# Reference of components
 
@@ -114,11 +113,11 @@ def _call(function: Any) -> str:
 
 def commands() -> str:
     """Return the page about the command line."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(whole())
     context = typer.Context(group, info_name="stackctl")
     sections = [f"## Options of every command\n\n{_options(group.commands['status'], _SHARED, context)}"]
-    for module, title in TOPICS.items():
-        sections.append(f"## {title}")
+    for module, topic in TOPICS.items():
+        sections.append(f"## {topic.title}")
         for name, command in group.commands.items():
             if module_of(command) == module:
                 sections += _command(f"stackctl {name}", command, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -85,6 +86,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     items.sort(key=lambda item: begins(item.nodeid))
+    # What was collected stays, and would be searched for garbage a thousand times.
+    gc.freeze()
     yield
     if config.option.part:
         chosen = part(config.option.part, [item.nodeid for item in items])

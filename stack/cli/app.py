@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from typer.models import CommandInfo, TyperInfo
 
 from stack.cli.components import BranchGroup, InspectGroup
 from stack.cli.options import Shared
+from stack.frozen import dataclass
 from stack.version import __version__
 
 _HELP = """Start and manage a web app, its PostgreSQL and its Redis.
@@ -35,14 +37,33 @@ Examples:
     stackctl exec db -- psql -U student -d student_notes
 """
 
-# The modules with commands, in the order of the help.
+
+@dataclass(frozen=True)
+class Topic:
+    """A part of the help, and the commands of one module."""
+
+    title: str
+    commands: tuple[str, ...]
+
+
+# The modules with commands, in the order of the help. A command loads its own module alone: the others would be a tenth
+# of what a short one takes.
 TOPICS = {
-    "stack.cli.beginning": "Begin",
-    "stack.cli.lifecycle": "Start and stop",
-    "stack.cli.looking": "Look",
-    "stack.cli.entering": "Work in a component",
-    "stack.cli.data": "Data",
-    "stack.cli.branching": "Branches",
+    "stack.cli.beginning": Topic("Begin", ("init",)),
+    "stack.cli.lifecycle": Topic(
+        "Start and stop",
+        ("up", "watch", "plan", "update", "wait", "stop", "start", "restart", "down", "reset", "prune"),
+    ),
+    "stack.cli.looking": Topic(
+        "Look",
+        ("status", "ps", "open", "events", "inspect", "logs", "ls", "doctor", "render", "env", "version", "schema"),
+    ),
+    "stack.cli.entering": Topic("Work in a component", ("exec", "run", "shell")),
+    "stack.cli.data": Topic(
+        "Data",
+        ("snapshot", "undo", "diff", "dump", "load", "seed", "upgrade", "move", "rotate", "failover"),
+    ),
+    "stack.cli.branching": Topic("Branches", ("branch",)),
 }
 
 
@@ -52,13 +73,13 @@ class ByTopic(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section for each topic, with the commands in the order of their definition."""
         width = formatter.width - 6 - max(map(len, self.commands))
-        for module, title in TOPICS.items():
+        for module, topic in TOPICS.items():
             rows = [
                 (name, each.get_short_help_str(width))
                 for name, each in self.commands.items()
                 if module_of(each) == module
             ]
-            with formatter.section(title):
+            with formatter.section(topic.title):
                 formatter.write_dl(rows)
 
 
@@ -88,6 +109,13 @@ branch_app = typer.Typer(
 app.add_typer(branch_app, name="branch")
 
 
+def whole() -> typer.Typer:
+    """Return the program with all its commands."""
+    for module in TOPICS:
+        import_module(module)
+    return app
+
+
 def program(words: Sequence[str]) -> typer.Typer:
     """Return the program with no other command than the one that these words name, if they name one.
 
@@ -97,11 +125,13 @@ def program(words: Sequence[str]) -> typer.Typer:
     context = get_command(alone).make_context(str(app.info.name), [*words], resilient_parsing=True)
     named = [*context._protected_args, *context.args]
     before, name = words[: len(words) - len(named)], next(iter(named), None)
-    if not set(context.help_option_names).isdisjoint(before):
-        return app  # its help lists all commands, whatever comes after it
+    module = next((each for each, topic in TOPICS.items() if name in topic.commands), None)
+    if module is None or not set(context.help_option_names).isdisjoint(before):
+        return whole()  # its help lists all commands, whatever comes after it
+    import_module(module)
     commands = [each for each in app.registered_commands if _name(each) == name]
     groups = [each for each in app.registered_groups if each.name == name]
-    return _with(commands, groups) if commands or groups else app
+    return _with(commands, groups)
 
 
 def _with(commands: Sequence[CommandInfo], groups: Sequence[TyperInfo]) -> typer.Typer:

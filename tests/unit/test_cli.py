@@ -9,12 +9,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 import stackctl
 from stack import Job, Postgres, Redis, Stack
+from stack.cli.app import TOPICS, module_of, whole
 from stack.cli.components import client_names
 from stack.cli.options import options_first
 from stack.component import Component
@@ -251,6 +253,20 @@ def test_help_and_version_load_neither_docker_nor_flask(words: list[str]) -> Non
     assert loaded.isdisjoint({"python_on_whales", "flask", "psycopg2", "redis", "yaml"})
 
 
+def test_each_command_is_found_in_its_module() -> None:
+    group: Any = typer.main.get_command(whole())
+    topics = {(module, name) for module, topic in TOPICS.items() for name in topic.commands}
+    assert topics == {(module_of(command), name) for name, command in group.commands.items()}
+
+
+@pytest.mark.parametrize("words", [["status", "--help"], ["--json", "version"], ["snapshot", "save", "--help"]])
+def test_a_command_loads_no_module_of_others(words: list[str]) -> None:
+    code = "import sys, stackctl; stackctl.main(); print(*sys.modules, file=sys.stderr)"
+    loaded = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    [own] = [module for module, topic in TOPICS.items() if not {*words}.isdisjoint(topic.commands)]
+    assert {*loaded.stderr.split()}.intersection(TOPICS) == {own}
+
+
 @pytest.mark.parametrize("module", ["up", "status", "plan", "snapshot", "doctor"])
 def test_a_command_loads_no_schemas(module: str) -> None:
     code = f"import sys, stackctl, stack.commands.{module}; print(*sys.modules)"
@@ -349,7 +365,7 @@ def test_a_shell_completes_names_of_components(typed: str, offered: list[str], t
 
 def test_a_completion_of_a_broken_stack_file_offers_nothing(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("stack = 1 /")
-    context = typer.Context(typer.main.get_command(stackctl.app))
+    context = typer.Context(typer.main.get_command(whole()))
     context.params["file"] = tmp_path / "shop.py"
     assert client_names(context, "") == []
 

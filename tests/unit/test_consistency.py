@@ -10,8 +10,8 @@ from pathlib import Path
 import typer.main
 
 import stack
-import stackctl
 from service.config import VARIABLES
+from stack.cli.app import whole
 from stack.component import Component
 from stack.components.postgres import Postgres
 from stack.components.redis import Redis
@@ -61,7 +61,7 @@ def test_what_decides_above_the_engines_names_none_of_them() -> None:
 
 
 def commands() -> dict[str, object]:
-    group = typer.main.get_command(stackctl.app)
+    group = typer.main.get_command(whole())
     found: dict[str, object] = dict(getattr(group, "commands", {}))
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer
 
-import stackctl
+from stack.cli.app import whole
 from tests.cli import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,7 +34,7 @@ def typed() -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def program() -> Any:
-    return typer.main.get_command(stackctl.app)
+    return typer.main.get_command(whole())
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(typed())))

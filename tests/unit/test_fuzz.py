@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import stackctl
 from stack import CachedValue, Postgres, Redis, Stack, WebApp
+from stack.cli.app import whole
 from stack.declaration import load_stack
 from stack.errors import DeclarationError, StackError
 
@@ -26,7 +27,7 @@ def _command_words(group: object) -> Iterator[str]:
         yield from _command_words(command)
 
 
-COMMANDS = sorted(set(_command_words(typer.main.get_command(stackctl.app))))
+COMMANDS = sorted(set(_command_words(typer.main.get_command(whole()))))
 OPTIONS = [
     "--port", "--json", "--debug", "--file", "-f", "--instance", "--engine", "--timeout", "--yes", "--plan", "--query",
     "--key", "--tail", "-n", "--exit-code", "--output", "--rollback", "--help", "--version", "--dry-run", "--data",

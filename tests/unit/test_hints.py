@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-import stackctl
+from stack.cli.app import whole
 from stack.cli.invocation import Invocation
 from stack.errors import UsageError
 from stack.findings import Finding
@@ -105,7 +105,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-COMMANDS = "|".join(typer.main.get_command(stackctl.app).commands)  # type: ignore[attr-defined]
+COMMANDS = "|".join(typer.main.get_command(whole()).commands)  # type: ignore[attr-defined]
 
 
 def test_each_command_that_a_text_names_stands_in_backticks() -> None:
