@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -83,15 +84,25 @@ def together(nodeid: str) -> str:
 def part(wanted: str, nodeids: Sequence[str]) -> frozenset[str]:
     """Choose the K-th of N parts of these tests by "K/N"; what shares what its module made is in one part.
 
-    They are dealt out in this order, so that each part has its share of those that take longest.
+    They are dealt out in this order, so that each part has its share of those that take longest, and of those on a
+    Swarm, which one worker runs one after the other.
     """
     found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", wanted)
     if found is None or int(found[1]) > int(found[2]):
         raise pytest.UsageError(f"--part is {wanted!r}, and not K/N with K from 1 to N")
     number, of = int(found[1]), int(found[2])
-    groups = list(dict.fromkeys(map(_dealt, nodeids)))
-    chosen = frozenset(groups[number - 1 :: of])
-    return frozenset(nodeid for nodeid in nodeids if _dealt(nodeid) in chosen)
+    on_a_swarm = [nodeid for nodeid in nodeids if is_on_a_swarm(nodeid)]
+    elsewhere = [nodeid for nodeid in nodeids if not is_on_a_swarm(nodeid)]
+    return frozenset(_hand(number, of, on_a_swarm) + _hand(number, of, elsewhere))
+
+
+def _hand(number: int, of: int, nodeids: Sequence[str]) -> list[str]:
+    """Deal each group, the largest first, to the hand with the fewest tests, and return one hand."""
+    groups = Counter(map(_dealt, nodeids))
+    hands: list[list[str]] = [[] for _ in range(of)]
+    for group, _ in groups.most_common():
+        min(hands, key=lambda hand: sum(groups[each] for each in hand)).append(group)
+    return [nodeid for nodeid in nodeids if _dealt(nodeid) in hands[number - 1]]
 
 
 def _dealt(nodeid: str) -> str:

@@ -52,6 +52,16 @@ def test_the_parts_are_all_tests_once_and_share_nothing_of_a_module() -> None:
     assert all(parts), "none is empty"
 
 
+def test_what_takes_one_worker_long_is_spread_over_the_parts() -> None:
+    large = [f"tests/swarm/test_a.py::test_{number}" for number in range(4)]
+    small = [f"tests/swarm/test_b{number}.py::test_one" for number in range(4)]
+    others = [f"tests/docker/test_compose.py::test_{number}" for number in range(8)]
+    parts = [part(f"{number}/2", [*small, *others, *large]) for number in (1, 2)]
+    assert [len(each.intersection(others)) for each in parts] == [4, 4]
+    assert sorted(map(len, ({*each}.difference(others) for each in parts))) == [4, 4]
+    assert {*large} in [each.difference(others) for each in parts]
+
+
 @pytest.mark.parametrize(
     ("nodeid", "on_it"),
     [

@@ -9,7 +9,6 @@ with the final name is never recreated and never deleted here. It needs nothing 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pwd
@@ -19,6 +18,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 MARK = "stackctl.json"
 _SCHEMA = 1
@@ -30,6 +33,8 @@ _ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 def main(arguments: list[str]) -> None:
+    import argparse  # only here: other modules import this one
+
     cut = arguments.index("--")
     parser = argparse.ArgumentParser()
     parser.add_argument("--tools", type=Path, required=True)
