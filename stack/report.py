@@ -27,7 +27,7 @@ class Report(Generic[Data]):
     `data` is for programs, a dataclass of `stack.results`; it becomes JSON. `text` is for people. `exit_code` is
     that of stackctl. `verbatim`: `text` is from or for another program, and is printed unchanged except on a terminal.
     `look` formats the text for a terminal, if it differs there. `streamed`: all there is was written as it came, as
-    JSON too.
+    JSON too. `instance`: that on which the commands in it act, if the user did not name it as such.
     """
 
     command: str
@@ -37,6 +37,7 @@ class Report(Generic[Data]):
     verbatim: bool = False
     look: Callable[[Style], str] | None = None
     streamed: bool = False
+    instance: str | None = None
 
     @classmethod
     def drawn(

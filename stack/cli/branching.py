@@ -54,7 +54,7 @@ def branch_reset(
     """
     from stack.commands.branch import reset_branch
 
-    confirm = session.asking("branch reset", yes, "Replace")
+    confirm = session.asking("branch reset", yes, "Replace", name)
     return reset_branch(session.settings, name, session.progress, confirm, not no_snapshot, timeout)
 
 
@@ -76,5 +76,5 @@ def branch_delete(
     """
     from stack.commands.branch_list import delete_branch
 
-    confirm = session.asking("branch delete", yes)
+    confirm = session.asking("branch delete", yes, instance=name)
     return delete_branch(session.settings, name, session.progress, confirm, not no_snapshot, accept_loss)

@@ -34,19 +34,23 @@ class Invocation:
         """Complete each command in backticks, unless it names its own instance."""
         return _COMMAND.sub(self._complete, text) if self._options else text
 
+    def acting_on(self, instance: str | None) -> Invocation:
+        """Return the options that select another instance, if one is named."""
+        return replace(self, instance=instance) if instance else self
+
     def error(self, error: StackError) -> StackError:
-        own = replace(self, instance=error.instance) if error.instance else self
-        other = error.hinting(own.text(error.hint))
+        other = error.hinting(self.acting_on(error.instance).text(error.hint))
         other.__cause__ = error.__cause__
         return other
 
     def report(self, report: Report[object]) -> Report[object]:
         """Complete the text of a report, unless it is verbatim, and the hints in its data."""
-        text = report.text if report.verbatim else self.text(report.text)
+        own = self.acting_on(report.instance)
+        text = report.text if report.verbatim else own.text(report.text)
         look, completed = report.look, None
         if look is not None and not report.verbatim:
-            completed = lambda style: self.text(look(replace(style, complete=self.text)))  # noqa: E731
-        return replace(report, text=text, data=self._data(report.data), look=completed or look)
+            completed = lambda style: own.text(look(replace(style, complete=own.text)))  # noqa: E731
+        return replace(report, text=text, data=own._data(report.data), look=completed or look)
 
     @property
     def _options(self) -> dict[str, str]:

@@ -180,14 +180,16 @@ class Session:
     json: bool
     invocation: Invocation
 
-    def asking(self, command: str, yes: bool, verb: str = "Delete") -> Callable[[str], bool]:
-        """Return a function that shows what will be done and asks, unless `yes`."""
+    def asking(
+        self, command: str, yes: bool, verb: str = "Delete", instance: str | None = None
+    ) -> Callable[[str], bool]:
+        """Return a function that shows what will be done, to `instance` if another is named, and asks unless `yes`."""
         confirm = terminal.confirmation(command, yes, verb)
 
         def ask(announcement: str) -> bool:
             # Live progress must not overwrite the question.
             self.progress.close()
-            return confirm(self.invocation.text(announcement))
+            return confirm(self.invocation.acting_on(instance).text(announcement))
 
         return ask
 

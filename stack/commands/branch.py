@@ -115,4 +115,4 @@ def _report(command: str, head: str, parent: Opened, copied: Copied, report: Rep
         differs=tuple(copied.differs),
         up=up,
     )
-    return report.headed(command, "\n  ".join(told), data)
+    return replace(report.headed(command, "\n  ".join(told), data), instance=up.instance)

@@ -80,4 +80,4 @@ def delete_branch(
         raise StackError("branch-unknown", f"{name} {what}", "`stackctl branch list` lists the branches")
     with acting_on(name):
         report = reset_instance(replace(settings, instance=name), progress, confirm, saves, accepts)
-    return replace(report, command="branch delete")
+    return replace(report, command="branch delete", instance=name)

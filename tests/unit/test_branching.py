@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from stack.capabilities import Access
+from stack.cli import terminal
 from stack.cli.invocation import Invocation
+from stack.cli.options import Session
 from stack.commands import branch as branch_module
 from stack.commands.branch import branch, reset_branch
 from stack.commands.branch_list import delete_branch, list_branches
@@ -25,6 +27,7 @@ from stack.errors import StackError
 from stack.instance import Instance
 from stack.progress import Progress, Silence
 from stack.registry import Registry
+from stack.report import Report
 from stack.results.branches import BranchResult
 from stack.results.lifecycle import UpResult
 from stack.settings import Settings
@@ -258,6 +261,22 @@ def test_a_deleted_branch_leaves_nothing(shop: Shop) -> None:
     assert deleted.command == "branch delete"
     assert (shop.worlds["feature"].stores, shop.worlds["feature"].files) == ({}, {})
     assert list_branches(shop.settings).data.branches == ()
+
+
+def test_what_to_type_after_a_command_on_a_branch_acts_on_it(shop: Shop) -> None:
+    made = branch(shop.settings, "feature", Silence())
+    again = reset_branch(shop.settings, "feature", Silence(), yes, saves=False)
+    gone = delete_branch(shop.settings, "feature", Silence(), yes, saves=False)
+    reports: tuple[Report[object], ...] = (made, again, gone)
+    for report in reports:
+        told = Invocation(instance="shop").report(replace(report, text="`stackctl undo`", look=None))
+        assert told.text == "`stackctl --instance feature undo`", report.command
+
+
+def test_a_question_about_a_branch_says_what_acts_on_it(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(shop.settings, terminal.progress(), False, Invocation(instance="shop"))
+    assert session.asking("branch delete", True, instance="feature")("saved first: `stackctl undo`")
+    assert capsys.readouterr().err == "saved first: `stackctl --instance feature undo`\n"
 
 
 def test_a_copy_that_fails_leaves_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
