@@ -161,6 +161,15 @@ _KNOWN = (
         "name or build an image for this machine's architecture (`uname -m`)",
     ),
     _Known(
+        # What starts a component without Docker.
+        r"^stackctl: ([^\s:]+): not found$",
+        "command-missing",
+        "there is no {0} for {name} to run",
+        "install it, for Python into the `.venv` of its source folder (`python3 -m venv .venv`, then "
+        "`.venv/bin/pip install -r requirements.txt`), and run `stackctl up` again; or mend the command of {name} in "
+        "the stack file",
+    ),
+    _Known(
         r"exec (\S+) failed: No such file"
         r"|(?:exec: |can't open file |launch: |stackctl: )\"?'?([^\s\"':]+)['\"]?:? "
         r"(?:.*executable file not found|.*[Nn]o such file or directory|.*not found)",

@@ -64,6 +64,7 @@ RECORDED = {
     ),
     "./odd: 1: ELF: not found": ("image-architecture", "another kind of processor"),
     "[FATAL tini (7)] exec serve failed: No such file or directory": ("command-missing", "there is no serve"),
+    "stackctl: gunicorn: not found": ("command-missing", "there is no gunicorn"),
     "python: can't open file '/app/nowhere.py': [Errno 2] No such file or directory": (
         "command-missing",
         "there is no /app/nowhere.py",
@@ -262,3 +263,12 @@ def test_data_that_can_not_be_read_is_not_called_incomplete() -> None:
 @pytest.mark.parametrize("said", ["", "ready to accept connections", "GET / 404 not found", "ValueError: no config"])
 def test_what_is_no_known_cause_is_none(said: str) -> None:
     assert recognise("web", said) is None
+
+
+def test_a_program_that_is_missing_without_docker_is_said_to_be_installed() -> None:
+    without = recognise("web", "stackctl: serve: not found")
+    assert without is not None
+    assert ".venv/bin/pip install" in without.hint
+    within = recognise("web", "exec serve failed: No such file")
+    assert within is not None
+    assert "Dockerfile" in within.hint

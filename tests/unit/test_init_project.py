@@ -53,9 +53,20 @@ def test_an_empty_folder_gets_a_whole_project(tmp_path: Path, kind: Kind, data: 
         assert ("psycopg2" in clients, "redis" in clients) == ("db" in stores, "cache" in stores)
 
 
+FACTORY = "def create_app(config=None):\n    app = Flask(__name__)\n    return app\n"
 APPS = {
     "flask": ({"shop/web.py": "from flask import Flask\nsite = Flask(__name__)\n"}, "flask", "shop.web:site"),
     "package": ({"shop/__init__.py": "app = FastAPI(title='x')\n"}, "fastapi", "shop:app"),
+    "through its module": ({"app.py": "import flask\napp: flask.Flask = flask.Flask(__name__)\n"}, "flask", "app:app"),
+    "factory": ({"shop/__init__.py": FACTORY}, "flask", "shop:create_app()"),
+    "factory that is called": (
+        {"shop/__init__.py": FACTORY, "wsgi.py": "from shop import create_app\napplication = create_app('prod')\n"},
+        "flask",
+        "wsgi:application",
+    ),
+    "factory that needs something": ({"app.py": FACTORY.replace("=None", "")}, None, None),
+    "factory of something else": ({"app.py": FACTORY.replace("Flask", "Quart")}, None, None),
+    "another Python": ({"old.py": "print 'x'\n", "app.py": "app = Flask(__name__)\n"}, "flask", "app:app"),
     "django": (
         {"manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.dev")\n'},
         "django",
