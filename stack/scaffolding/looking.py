@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -51,13 +52,18 @@ def _modules(folder: Path) -> Mapping[str, ast.Module]:
     found = {}
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
         inside = path.relative_to(folder)
-        if not inside.parts[0].startswith((".", "test")):
-            try:
-                tree = ast.parse(_text(path))
-            except (SyntaxError, ValueError):
-                continue
+        if not inside.parts[0].startswith((".", "test")) and (tree := _parsed(_text(path))) is not None:
             found[".".join(inside.with_suffix("").parts).removesuffix(".__init__")] = tree
     return found
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """Parse Python; None for what this version can't read. What it warns of is the author's affair."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError):
+            return None
 
 
 def _app_in(modules: Mapping[str, ast.Module]) -> tuple[Kind, str] | None:

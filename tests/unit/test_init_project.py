@@ -66,6 +66,7 @@ APPS = {
     ),
     "factory that needs something": ({"app.py": FACTORY.replace("=None", "")}, None, None),
     "factory of something else": ({"app.py": FACTORY.replace("Flask", "Quart")}, None, None),
+    "warned of": ({"app.py": "x = '\\d'\napp = Flask(__name__)\n"}, "flask", "app:app"),
     "another Python": ({"old.py": "print 'x'\n", "app.py": "app = Flask(__name__)\n"}, "flask", "app:app"),
     "django": (
         {"manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.dev")\n'},
