@@ -91,6 +91,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Shop
         cli.reset()
 
 
+@pytest.mark.long
 @on_docker_at_length
 def test_a_new_database_is_made_with_the_files_of_a_folder(shop: Shop) -> None:
     assert '02_rows.sql.gz: line 3: relation "god" does not exist; nothing of it was kept' in shop.first["message"]

@@ -131,6 +131,7 @@ def amounts(content: dict[str, Any]) -> tuple[int, int, int]:
     return content["added"], content["removed"], content["changed"]
 
 
+@pytest.mark.long
 @on_docker_at_length
 def test_a_copy_is_the_same(twins: Twins) -> None:
     assert twins.diff("--exit-code", twins.first.instance, twins.second.instance) == {

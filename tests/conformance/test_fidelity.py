@@ -112,6 +112,7 @@ def test_all_that_is_in_a_server_comes_back_after_a_reset(cli: Cli) -> None:
     assert psql(cli, "SELECT count(*) FROM hashed") == "6"
 
 
+@pytest.mark.long
 @on_one_engine
 def test_what_a_server_can_not_have_is_named_before_anything_is_replaced(kept: Cli, tmp_path: Path) -> None:
     count = kept.visit()
@@ -240,6 +241,7 @@ FROM ONLY {table} AS "the row"
 """
 
 
+@pytest.mark.long
 @on_one_engine
 def test_a_snapshot_of_an_older_stackctl_is_restored_and_compared(kept: Cli, tmp_path: Path) -> None:
     path, tables = tmp_path / "saved.zip", ("public.parts_0", "public.parts_1", "public.visit_counter")

@@ -133,6 +133,7 @@ def test_a_stack_that_does_not_start_is_one_clear_error(project: Path, engine: s
     assert instances(project, engine) == []
 
 
+@pytest.mark.long
 @on_one_engine
 def test_of_several_databases_one_has_to_be_named(project: Path, engine: str) -> None:
     several = STACK.replace("[Postgres(", '[Postgres("users"), Postgres(')

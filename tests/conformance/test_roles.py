@@ -193,6 +193,7 @@ def test_the_declared_user_owns_its_database_and_runs_no_program(notes: Cli) -> 
     assert notes.pending() == []
 
 
+@pytest.mark.long
 @on_docker_at_length
 def test_up_makes_an_ordinary_user_of_a_superuser(notes: Cli) -> None:
     notes.ok("up")

@@ -203,6 +203,7 @@ def test_doctor_names_what_is_broken_and_the_fix(up: Cli) -> None:
     assert checks(up)["db"]["level"] == "ok"
 
 
+@pytest.mark.long
 @on_docker_at_length
 def test_doctor_names_what_runs_although_its_folder_is_gone(cli: Cli) -> None:
     cli.up()

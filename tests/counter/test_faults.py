@@ -107,6 +107,7 @@ def test_two_replicas_that_reach_both_servers_are_exact_together(
         going.go_on(100)
 
 
+@pytest.mark.long
 def test_two_replicas_and_each_is_started_again_in_turn(
     environment: dict[str, str], service_folder: Path, postgres: PostgresServer, redis: RedisServer
 ) -> None:

@@ -98,6 +98,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made.compose("down", "--volumes", "--timeout", "2")
 
 
+@pytest.mark.long
 def test_its_data_is_taken_and_it_stays_as_it_is(project: Project, new_cli: Callable[..., Cli], tmp_path: Path) -> None:
     file = tmp_path / "stackfile.py"
     file.write_text(STACK)

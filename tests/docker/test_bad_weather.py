@@ -183,6 +183,7 @@ def kill_first_start(store: str, moment: str) -> None:
     subprocess.run(words, check=False, capture_output=True)
 
 
+@pytest.mark.long
 def test_a_database_whose_disk_is_full_is_told(cli: Cli) -> None:
     cli.up()
     store = cli.data("down")["kept"][0]
@@ -260,6 +261,7 @@ def test_a_build_that_fails_shows_its_lines_and_keeps_what_ran(new_cli: Make, tm
     assert cli.get("/health")[0] == 200, "what ran before still runs"
 
 
+@pytest.mark.long
 def test_a_first_build_that_fails_leaves_what_needs_none_to_the_next_up(new_cli: Make, tmp_path: Path) -> None:
     file = app(tmp_path, "stop_grace=1, uses=[db]", {"Dockerfile": "FROM python:3.14-slim\nRUN false\n"})
     text = file.read_text(encoding="utf-8").replace("import Stack", "import Postgres, Stack")
@@ -278,6 +280,7 @@ def test_a_first_build_that_fails_leaves_what_needs_none_to_the_next_up(new_cli:
     assert cli.pending() == []
 
 
+@pytest.mark.long
 def test_an_interrupted_build_keeps_what_ran(new_cli: Make, tmp_path: Path) -> None:
     cli = new_cli(file=app(tmp_path, "stop_grace=1"))
     cli.up()

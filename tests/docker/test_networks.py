@@ -119,6 +119,7 @@ def test_an_app_reaches_what_it_uses_by_address_and_nothing_else(name: str, shop
     assert reached(shop, name, addresses) == REACHED[name]
 
 
+@pytest.mark.long
 def test_without_isolation_all_reach_each_other_by_two_networks(shop: Cli) -> None:
     """The last of the tests of `shop`, which it declares anew."""
     assert shop.file is not None
@@ -130,6 +131,7 @@ def test_without_isolation_all_reach_each_other_by_two_networks(shop: Cli) -> No
     assert shop.data("up")["changed"] is False
 
 
+@pytest.mark.long
 def test_an_instance_moves_to_networks_of_its_own_and_keeps_its_data(kept: Cli, tmp_path: Path) -> None:
     """As an earlier stackctl made it."""
     count = kept.visit()

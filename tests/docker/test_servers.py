@@ -109,6 +109,7 @@ def locks(cli: Cli) -> list[str]:
     return [name for name in found if name.endswith("-lock")]
 
 
+@pytest.mark.long
 def test_a_cut_in_the_middle_of_an_up_is_one_clear_error(shop: Cli, server: sshd.Server) -> None:
     up = shop.start("--json", "up", "--port", str(shop.port))
     eventually(lambda: locks(shop))
@@ -137,6 +138,7 @@ def test_a_cut_in_the_middle_of_a_restore_keeps_the_data(shop: Cli, server: sshd
     assert shop.visit() in (counted + 1, 2), "all of what there was, or all of the snapshot"
 
 
+@pytest.mark.long
 def test_the_way_to_the_ports_lasts_until_stop(shop: Cli, server: sshd.Server) -> None:
     shop.up()
     status = shop.data("status")
@@ -190,6 +192,7 @@ def test_files_and_secrets_that_change_reach_the_server(shop: Cli, tmp_path: Pat
     assert shop.data("up")["changed"] is False
 
 
+@pytest.mark.long
 def test_an_instance_on_a_server_is_listed_with_it(shop: Cli, server: sshd.Server) -> None:
     shop.up()
     (listed,) = [each for each in shop.data("ls")["instances"] if each["instance"] == shop.instance]

@@ -74,6 +74,7 @@ def test_its_life(one: Running) -> None:
     assert not one.engine.resources()
 
 
+@pytest.mark.long
 def test_two_instances_live_side_by_side(up: Running, one: Running) -> None:
     count = up.visit()
     one.up()
@@ -139,6 +140,7 @@ def test_what_a_killed_supervisord_left_is_taken_over(one: Running) -> None:
     assert one.processes() == []
 
 
+@pytest.mark.long
 def test_a_frozen_supervisord_is_ended(one: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stack.engines.embedded.control._TIMEOUT", 0.5)
     one.up()
@@ -153,6 +155,7 @@ def test_a_frozen_supervisord_is_ended(one: Running, monkeypatch: pytest.MonkeyP
     assert one.visit() == 1
 
 
+@pytest.mark.long
 def test_a_reboot_in_between(one: Running) -> None:
     one.up()
     count = one.visit()
@@ -292,6 +295,7 @@ def test_an_app_without_a_command_is_told_before_anything_is_made(one: Running) 
     assert not one.home.folder.exists()
 
 
+@pytest.mark.long
 def test_an_app_that_lost_its_command_can_still_be_ended(one: Running) -> None:
     one.up()
     one.stack = Stack(one.stack.name, [WebApp("web", source="../service")])

@@ -44,6 +44,7 @@ def test_a_missing_wheel_is_reported_and_the_rest_installed(tmp_path: Path) -> N
     assert version.stdout.startswith("stackctl ")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 def test_servers_of_the_system_are_used_where_wanted_and_from_then_on(new_cli: Make, tmp_path: Path) -> None:
     redis_folder = tmp_path / "bin"

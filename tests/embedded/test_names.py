@@ -22,6 +22,7 @@ pytestmark = [
 APART = ("unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc && shift && exec "$@"', "sh")
 
 
+@pytest.mark.long
 def test_a_name_that_is_lost_is_found_again(tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     shutil.copytree("/etc", etc, symlinks=True)

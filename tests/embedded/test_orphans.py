@@ -28,6 +28,7 @@ def own_supervisors(cli: Cli) -> list[tuple[Path, int]]:
     return [(home, number) for home, number in supervisors() if cli.instance in str(home)]
 
 
+@pytest.mark.long
 def test_a_frozen_supervisor_and_its_servers_are_ended(cli: Cli) -> None:
     cli.up()
     ((_, number),) = own_supervisors(cli)

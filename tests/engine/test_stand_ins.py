@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli import eventually
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 POSTGRES = "postgres:18"
 PGVECTOR = "pgvector/pgvector:pg18"
