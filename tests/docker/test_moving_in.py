@@ -110,6 +110,7 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as db:
 }
 
 
+@pytest.mark.docker
 def test_a_converted_project_starts_and_answers(tmp_path_factory: pytest.TempPathFactory) -> None:
     requirements = (ROOT / "examples" / "flask-minimal" / "requirements.txt").read_text()
     folder = make_project(tmp_path_factory, "moving", {**FILES, "requirements.txt": requirements})

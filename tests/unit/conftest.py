@@ -11,8 +11,9 @@ from tests.unit.service_fakes import FakeCache, FakeDatabase
 
 @pytest.fixture(autouse=True)
 def _through_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask Docker through its client, which the tests replace, and not the daemon of this machine."""
+    """Ask Docker through its client, which the tests replace: there may be no daemon on this machine."""
     monkeypatch.setattr(api, "local", lambda: None)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from stack.commands.plan import plan
 from stack.comparison import changed_secrets
 from stack.engines.compose import files
 from stack.engines.compose import render as compose
+from stack.engines.compose.driver import ComposeEngine
 from stack.engines.variables import given_variables
 from stack.errors import StackError
+from stack.observed import Observed
 from stack.report import envelope
 from stack.settings import Settings
 from stack.workflow.env_files import with_env_files
@@ -91,7 +93,8 @@ def test_each_variable_tells_its_line_and_no_value(tmp_path: Path) -> None:
     assert "hunter" not in report.text + envelope(report)
 
 
-def test_no_value_is_rendered_or_planned(tmp_path: Path) -> None:
+def test_no_value_is_rendered_or_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ComposeEngine, "observe_all", lambda engine: Observed({}))
     settings = shop(tmp_path)
     opened = look(settings)
     files.write_configuration(opened.instance)

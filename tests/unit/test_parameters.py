@@ -16,7 +16,9 @@ from stack import Container, DeclarationError, Parameter, Postgres, Stack, WebAp
 from stack.cli.parameters import chosen
 from stack.commands.plan import plan
 from stack.engines.compose import files, render
+from stack.engines.compose.driver import ComposeEngine
 from stack.errors import StackError, UsageError
+from stack.observed import Observed
 from stack.parameters import Given
 from stack.progress import Silence
 from stack.references import ParameterReference, ParameterSecret, SecretValue, Text, deferred
@@ -173,7 +175,8 @@ def test_a_parameter_of_a_group_that_is_off_is_kept_for_it(tmp_path: Path) -> No
     }
 
 
-def test_a_stack_without_parameters_reads_no_file(tmp_path: Path) -> None:
+def test_a_stack_without_parameters_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ComposeEngine, "observe_all", lambda engine: Observed({}))
     settings = shop(tmp_path, "this is no such file")
     settings.file.write_text("from stack import Redis, Stack\nstack = Stack('shop', [Redis('cache')])\n")
     assert plan(settings).data.notices == ()
